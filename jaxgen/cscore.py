@@ -1,0 +1,35 @@
+"""``python -m jaxgen.cscore``: which examples are regular, and which are not? See `jaxgen.experiments.cscore`."""
+
+import dataclasses
+import pathlib
+import sys
+from collections.abc import Sequence
+
+from jaxgen import flags
+from jaxgen.spec import CscoreSpec
+
+PROGRAM = "jaxgen.cscore"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command line `argv` (by default the process's own); returns the exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    return flags.run_entry(PROGRAM, CscoreSpec, lambda spec: run(spec, flags.command(PROGRAM, arguments)), arguments)
+
+
+def run(spec: CscoreSpec, command: str) -> None:
+    # Imported here: --help and refused flags need no JAX.
+    from jaxgen.data import load_dataset
+    from jaxgen.experiments import cscore
+    from jaxgen.views.summary import summarize
+
+    dataset = load_dataset(spec.data)
+    spec = dataclasses.replace(spec, out=spec.out or str(pathlib.Path("runs") / f"cscore_{dataset.name}"))
+    scores = cscore.score_dataset(dataset, spec, resume=command, say=cscore.tell)
+    files = cscore.write_results(dataset, scores, spec, command)
+    print(summarize(dataset, scores))
+    print("\n".join(["", *(str(file) for file in files)]))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

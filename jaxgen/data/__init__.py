@@ -1,0 +1,46 @@
+"""Where data come from: `load_dataset` reads any source that ``--dataset`` can name.
+
+A new kind of source is a module here and a line in `READERS` or `EMBEDDED`.
+"""
+
+from collections.abc import Callable
+
+from jaxgen.data.checks import first_examples
+from jaxgen.data.csv_file import load_csv
+from jaxgen.data.digits import load_digits
+from jaxgen.data.idx import load_idx_folder
+from jaxgen.data.image_folder import load_image_folder
+from jaxgen.data.npz import load_npz
+from jaxgen.errors import UserError
+from jaxgen.spec import DataSpec
+from jaxgen.types import Dataset
+
+# What stands before the colon of --dataset=KIND:PATH.
+READERS: dict[str, Callable[[str, DataSpec], Dataset]] = {
+    "csv": load_csv,
+    "idx": load_idx_folder,
+    "images": load_image_folder,
+    "npz": load_npz,
+}
+EMBEDDED: dict[str, Callable[[DataSpec], Dataset]] = {"digits": load_digits}
+
+
+def load_dataset(spec: DataSpec) -> Dataset:
+    """Reads, checks and maps the data set that `spec` names.
+
+    Raises:
+      UserError: if there is no such data, or it cannot be used.
+    """
+    kind, colon, path = spec.dataset.partition(":")
+    if colon and kind in READERS:
+        dataset = READERS[kind](path, spec)
+    elif spec.dataset in EMBEDDED:
+        dataset = EMBEDDED[spec.dataset](spec)
+    elif colon or not spec.dataset.replace("_", "").replace("/", "").isalnum():
+        raise UserError(f"--dataset={spec.dataset}: unknown; known: {', '.join(EMBEDDED)}, a tensorflow-datasets name, "
+                        f"{', '.join(f'{name}:PATH' for name in READERS)}")
+    else:
+        from jaxgen.data.tfds import load_tfds
+
+        dataset = load_tfds(spec)
+    return first_examples(dataset, spec.num_examples, spec.dataset)

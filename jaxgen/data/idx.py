@@ -1,0 +1,77 @@
+"""IDX files, the format of MNIST (Y. LeCun, C. Cortes, C. Burges, http://yann.lecun.com/exdb/mnist/).
+
+Big-endian: two zero bytes, a type byte (8: uint8), the number of axes, each axis as uint32, then the values.
+"""
+
+import gzip
+import math
+import pathlib
+import struct
+import zlib
+from typing import BinaryIO
+
+import numpy as np
+
+from jaxgen.data.checks import make_dataset
+from jaxgen.errors import UserError
+from jaxgen.spec import DataSpec
+from jaxgen.types import Dataset
+
+FILES = {"images": "train-images-idx3-ubyte", "labels": "train-labels-idx1-ubyte",
+         "test_images": "t10k-images-idx3-ubyte", "test_labels": "t10k-labels-idx1-ubyte"}
+UINT8 = 8
+GZIP_MAGIC = b"\x1f\x8b"
+
+
+def load_idx_folder(folder: str, spec: DataSpec) -> Dataset:
+    """Reads the four files of MNIST's layout, each gzip or plain."""
+    root = pathlib.Path(folder)
+    if not root.is_dir():
+        raise UserError(f"--dataset=idx:{folder}: there is no such folder")
+    arrays = {part: read_idx(find(root, name), 3 if "images" in part else 1) for part, name in FILES.items()}
+    return make_dataset(root.resolve().name, source=f"idx:{folder}", **arrays)
+
+
+def find(root: pathlib.Path, name: str) -> pathlib.Path:
+    """The file `name` in one of its usual spellings."""
+    for spelling in (f"{name}.gz", name, f"{name.replace('-idx', '.idx')}.gz", name.replace("-idx", ".idx")):
+        if (root / spelling).is_file():
+            return root / spelling
+    raise UserError(f"--dataset=idx:{root}: {name}.gz is missing; the folder must hold the four files of MNIST's layout, "
+                    "gzip or plain")
+
+
+def read_idx(path: pathlib.Path, num_axes: int) -> np.ndarray:
+    """The uint8 array of an IDX file, gzip or plain.
+
+    Raises:
+      UserError: for a file of another kind, of another number of axes, cut off or too long.
+    """
+    try:
+        with open(path, "rb") as raw:
+            packed = raw.read(2) == GZIP_MAGIC
+            raw.seek(0)
+            return parse_idx(gzip.GzipFile(fileobj=raw) if packed else raw, path, num_axes)
+    except (OSError, EOFError, zlib.error) as error:
+        raise UserError(f"{path}: cannot be read ({error}); fetch it again") from None
+
+
+def parse_idx(file: BinaryIO, path: pathlib.Path, num_axes: int) -> np.ndarray:
+    header = file.read(4 + 4 * num_axes)
+    expected = bytes([0, 0, UINT8, num_axes])
+    if header[:4] != expected:
+        raise UserError(f"{path}: starts with {header[:4].hex()}, an IDX file of bytes with {num_axes} axes starts with "
+                        f"{expected.hex()}")
+    if len(header) < 4 + 4 * num_axes:
+        raise UserError(f"{path}: is cut off in its header; fetch it again")
+    shape = struct.unpack(f">{num_axes}I", header[4:])
+    size = math.prod(shape)
+    # Read by pieces: a forged header must not make the program ask for more memory than the file fills.
+    pieces, count = [], 0
+    while count <= size and (piece := file.read(min(2**24, size - count + 1))):
+        pieces.append(piece)
+        count += len(piece)
+    if count != size:
+        raise UserError(f"{path}: holds {'more' if count > size else 'fewer'} bytes than its header's shape {shape} "
+                        "needs; fetch it again")
+    return np.frombuffer(b"".join(pieces), np.uint8).reshape(shape)

@@ -1,0 +1,37 @@
+"""Score files on disk: `cscores.npz`."""
+
+import dataclasses
+import json
+import os
+import pathlib
+import zipfile
+
+import numpy as np
+
+from jaxgen.errors import UserError
+from jaxgen.types import Scores
+
+
+def write_scores(scores: Scores, path: str | os.PathLike) -> None:
+    """Writes `scores` as an ``.npz`` that loads with ``allow_pickle=False``; a reader never sees half of it."""
+    arrays = {field.name: np.asarray(getattr(scores, field.name)) for field in dataclasses.fields(scores)}
+    arrays["metadata"] = np.asarray(json.dumps(scores.metadata, sort_keys=True))
+    part = pathlib.Path(f"{path}.part")
+    with open(part, "wb") as file:
+        np.savez_compressed(file, **arrays)
+    os.replace(part, path)
+
+
+def load_scores(path: str | os.PathLike) -> Scores:
+    """Reads what `write_scores` wrote.
+
+    Raises:
+      UserError: if there is no such file, or it is another kind of file.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {field.name: file[field.name] for field in dataclasses.fields(Scores)}
+        arrays |= {"num_runs": int(arrays["num_runs"]), "metadata": json.loads(str(arrays["metadata"]))}
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise UserError(f"{path}: not a cscores.npz ({error})") from None
+    return Scores(**arrays)

@@ -1,0 +1,189 @@
+"""tensorflow-datasets by name, without TensorFlow wherever that can be.
+
+MNIST, Fashion-MNIST, CIFAR-10 and CIFAR-100 are downloaded and verified by tensorflow-datasets' own download manager,
+parsed here, and put into its order, so that position p means the same example as in published score files. Any other
+name is read from an array_record folder; preparing one needs TensorFlow once.
+"""
+
+import hashlib
+import importlib.util
+import pathlib
+import socket
+import tarfile
+import urllib.parse
+import urllib.request
+from typing import Any
+
+import numpy as np
+
+from jaxgen.data.checks import make_dataset
+from jaxgen.data.idx import FILES, read_idx
+from jaxgen.data.image_folder import resize
+from jaxgen.errors import UserError
+from jaxgen.spec import DataSpec
+from jaxgen.types import Dataset
+
+IDX_SETS = ("mnist", "fashion_mnist")
+# Bytes before the pixels of a record, and which of them is the label.
+CIFAR_SETS = {"cifar10": (1, 0), "cifar100": (2, 1)}
+PROBE_SECONDS = 4
+
+
+def load_tfds(spec: DataSpec) -> Dataset:
+    """Reads the training split, and the test (or else validation) split, of the set `spec.dataset` names."""
+    builder = find_builder(spec)
+    if spec.dataset in IDX_SETS:
+        paths = {pathlib.PurePosixPath(url).name: path for url, path in download(builder, spec).items()}
+        arrays = {part: read_idx(paths[f"{name}.gz"], 3 if "images" in part else 1) for part, name in FILES.items()}
+    elif spec.dataset in CIFAR_SETS:
+        [archive] = download(builder, spec).values()
+        arrays = read_cifar(archive, *CIFAR_SETS[spec.dataset])
+    else:
+        return read_prepared(builder, spec)
+    return make_dataset(spec.dataset, source=spec.dataset, class_names=label_names(builder), **in_tfds_order(arrays))
+
+
+def find_builder(spec: DataSpec) -> Any:
+    try:
+        import tensorflow_datasets as tfds
+    except ImportError as error:
+        raise UserError(f"--dataset={spec.dataset}: tensorflow-datasets cannot be imported ({error})") from None
+    try:
+        return tfds.builder(spec.dataset, data_dir=spec.data_dir or None)
+    except tfds.core.registered.DatasetNotFoundError:
+        raise UserError(f"--dataset={spec.dataset}: is not embedded here and no name of tensorflow-datasets; own data: "
+                        "idx:DIR, npz:FILE, images:DIR or csv:FILE") from None
+    except Exception as error:  # noqa: BLE001 - a builder may fail in any way; its user gets one line
+        raise UserError(f"--dataset={spec.dataset}: tensorflow-datasets refuses it ({first_line(error)})") from None
+
+
+def label_names(builder: Any) -> np.ndarray | None:
+    """Names of the classes, where the set has any but numbers."""
+    feature = builder.info.features[builder.info.supervised_keys[1]]
+    return np.asarray(feature.names) if getattr(feature, "names", None) else None
+
+
+def download(builder: Any, spec: DataSpec) -> dict[str, pathlib.Path]:
+    """The set's source files by URL: from the download cache if there, else fetched; their SHA-256 verified."""
+    import tensorflow_datasets as tfds
+
+    root = pathlib.Path(spec.data_dir or tfds.core.constants.DATA_DIR).expanduser()
+    manager = tfds.download.DownloadManager(download_dir=root / "downloads", dataset_name=builder.name,
+                                            url_infos=builder.url_infos, force_checksums_validation=True)
+    urls = list(builder.url_infos)
+    if not all(is_cached(root, builder, url) for url in urls):
+        probe_network(urls, spec)
+    try:
+        paths = dict(zip(urls, map(pathlib.Path, manager.download(urls)), strict=True))
+    except Exception as error:  # noqa: BLE001 - whatever the network or the disk does, its user gets one line
+        raise UserError(f"--dataset={spec.dataset}: the download failed ({first_line(error)}); try again") from None
+    for url, path in paths.items():
+        with open(path, "rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != builder.url_infos[url].checksum:
+                raise UserError(f"{path}: is damaged (its SHA-256 is not the registered one); delete it and try again")
+    return paths
+
+
+def is_cached(root: pathlib.Path, builder: Any, url: str) -> bool:
+    from tensorflow_datasets.core.download import resource
+
+    name = resource.get_dl_fname(url, builder.url_infos[url].checksum)
+    return any(resource.is_locally_cached(root / "downloads" / folder / name) for folder in (builder.name, ""))
+
+
+def probe_network(urls: list[str], spec: DataSpec) -> None:
+    """Fails within seconds where tensorflow-datasets would retry for minutes."""
+    for url in urls[:1]:
+        parts = urllib.parse.urlsplit(url)
+        proxy = urllib.request.getproxies().get(parts.scheme)
+        target = urllib.parse.urlsplit(proxy) if proxy else parts
+        port = target.port or {"http": 80, "https": 443}.get(target.scheme, 443)
+        try:
+            socket.create_connection((target.hostname, port), timeout=PROBE_SECONDS).close()
+        except OSError as error:
+            raise UserError(
+                f"--dataset={spec.dataset}: is not in the download cache and {parts.hostname} does not answer ({error}); "
+                "go online once, give the --data_dir that holds it, or name files of your own with idx:DIR or npz:FILE"
+            ) from None
+
+
+def read_cifar(archive: pathlib.Path, label_bytes: int, label_at: int) -> dict[str, np.ndarray]:
+    """The binary version of CIFAR (A. Krizhevsky 2009): records of labels, then red, green and blue planes."""
+    batches: dict[str, bytes] = {}
+    with tarfile.open(archive) as tar:
+        for member in tar:
+            if member.name.endswith(".bin"):
+                batches[pathlib.PurePosixPath(member.name).name] = tar.extractfile(member).read()
+    arrays = {}
+    for prefix, is_test in (("", False), ("test_", True)):
+        content = b"".join(batches[name] for name in sorted(batches) if name.startswith("test") == is_test)
+        records = np.frombuffer(content, np.uint8).reshape(-1, label_bytes + 3 * 32 * 32)
+        arrays[f"{prefix}labels"] = records[:, label_at]
+        arrays[f"{prefix}images"] = records[:, label_bytes:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
+    return arrays
+
+
+def in_tfds_order(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Arrays of the original order in tensorflow-datasets' order; ``ids`` keeps the original index."""
+    order = tfds_order("train", len(arrays["labels"]))
+    test_order = tfds_order("test", len(arrays["test_labels"]))
+    return {"images": arrays["images"][order], "labels": arrays["labels"][order], "ids": order,
+            "test_images": arrays["test_images"][test_order], "test_labels": arrays["test_labels"][test_order]}
+
+
+def tfds_order(split: str, count: int) -> np.ndarray:
+    """Which original example stands at each position: sorted by the MD5 of ``<split><original index>``."""
+    return np.asarray(sorted(range(count), key=lambda i: hashlib.md5(f"{split}{i}".encode()).digest()))
+
+
+def read_prepared(builder: Any, spec: DataSpec) -> Dataset:
+    """Reads a prepared array_record folder; prepares it first where TensorFlow is installed."""
+    try:
+        train = builder.as_data_source(split="train")
+    except Exception as error:  # noqa: BLE001 - not prepared shows in many ways
+        if importlib.util.find_spec("tensorflow") is None:
+            raise UserError(
+                f"--dataset={spec.dataset}: is not prepared as array_record in {builder.data_dir}; install TensorFlow "
+                "(pip install 'jaxgen[tf]') to prepare it here, or give the --data_dir of a prepared copy") from None
+        train = prepare(builder, spec, error)
+    splits = [name for name in ("test", "validation") if name in builder.info.splits]
+    try:
+        image_key, label_key = builder.info.supervised_keys
+        names = label_names(builder)
+        arrays = split_arrays(train, image_key, label_key, spec, "")
+        if splits:
+            arrays |= split_arrays(builder.as_data_source(split=splits[0]), image_key, label_key, spec, "test_")
+    except (TypeError, ValueError, KeyError, AttributeError) as error:
+        raise UserError(f"--dataset={spec.dataset}: is no set of labelled images ({first_line(error)})") from None
+    return make_dataset(builder.name, source=spec.dataset, class_names=names, **arrays)
+
+
+def prepare(builder: Any, spec: DataSpec, error: Exception) -> Any:
+    import tensorflow_datasets as tfds
+
+    try:
+        if builder.url_infos:
+            probe_network(list(builder.url_infos), spec)
+        builder = tfds.builder(spec.dataset, data_dir=spec.data_dir or None, file_format="array_record")
+        builder.download_and_prepare()
+        return builder.as_data_source(split="train")
+    except UserError:
+        raise
+    except Exception as failure:  # noqa: BLE001
+        raise UserError(f"--dataset={spec.dataset}: cannot be prepared ({first_line(failure)})") from error
+
+
+def split_arrays(source: Any, image_key: str, label_key: str, spec: DataSpec, prefix: str) -> dict[str, np.ndarray]:
+    images, labels = [], []
+    for example in source:
+        image = np.asarray(example[image_key])
+        images.append(resize(image, spec.image_size) if spec.image_size else image)
+        labels.append(int(example[label_key]))
+    if len({image.shape for image in images}) > 1:
+        raise UserError(f"--dataset={spec.dataset}: its images differ in size; give --image_size to resize all")
+    return {f"{prefix}images": np.stack(images), f"{prefix}labels": np.asarray(labels)}
+
+
+def first_line(error: BaseException) -> str:
+    text = str(error).strip()
+    return text.splitlines()[0][:200] if text else type(error).__name__

@@ -1,0 +1,59 @@
+"""The order in which a member sees its examples: a fresh pseudo-random permutation each epoch, without sorting.
+
+A sort of n uniform draws a member and epoch took 8 % of the MNIST protocol and 14 % of the digits job on a CPU. A keyed
+Feistel network (Luby and Rackoff 1988) permutes 0..size-1 with arithmetic alone, in any number of positions at once,
+for a traced size: positions are written as two digits in base a = ceil(sqrt(size)), passed through rounds that add a
+hash of one digit to the other modulo a, and walked on while they land in a^2 - size (Black and Rogaway 2002, "Ciphers
+with arbitrary finite domains", cycle walking).
+"""
+
+import jax
+import jax.numpy as jnp
+
+NUM_ROUNDS = 8
+MAX_SIZE = 2**30
+
+
+def permute(key: jax.Array, positions: jax.Array, size: jax.Array) -> jax.Array:
+    """Where a random permutation of ``0..size-1`` sends `positions`.
+
+    Args:
+      key: which permutation.
+      positions: int32 ``[p]`` in ``0..n``; those at or beyond `size` come back as 0.
+      size: int32 scalar, 1 to `MAX_SIZE`.
+
+    Returns:
+      int32 ``[p]``, distinct wherever `positions` are distinct and below `size`.
+    """
+    rounds = jax.random.bits(key, (NUM_ROUNDS,))
+    size = size.astype(jnp.uint32)
+    base = jnp.ceil(jnp.sqrt(size.astype(jnp.float32))).astype(jnp.uint32)
+    base = jnp.where(base * base < size, base + 1, base)
+    inside = positions.astype(jnp.uint32) < size
+
+    def outside(walked: jax.Array) -> jax.Array:
+        return inside & (walked >= size)
+
+    def walk(walked: jax.Array) -> jax.Array:
+        return jnp.where(outside(walked), feistel(rounds, walked, base), walked)
+
+    first = feistel(rounds, positions.astype(jnp.uint32), base)
+    walked = jax.lax.while_loop(lambda walked: jnp.any(outside(walked)), walk, first)
+    return jnp.where(inside, walked, 0).astype(jnp.int32)
+
+
+def feistel(rounds: jax.Array, values: jax.Array, base: jax.Array) -> jax.Array:
+    """A bijection of ``0..base**2-1``: uint32 ``[p]`` in and out, one uint32 of `rounds` a round."""
+    left, right = values // base, values % base
+    for i in range(NUM_ROUNDS):
+        # The upper half of a product maps a 16-bit hash to 0..base-1 without a division.
+        moved = left + ((mix(right ^ rounds[i]) >> 16) * base >> 16)
+        left, right = right, jnp.where(moved >= base, moved - base, moved)
+    return left * base + right
+
+
+def mix(values: jax.Array) -> jax.Array:
+    """An avalanching hash of uint32 (the finalizer of MurmurHash3, A. Appleby)."""
+    values = (values ^ (values >> 16)) * jnp.uint32(0x85EBCA6B)
+    values = (values ^ (values >> 13)) * jnp.uint32(0xC2B2AE35)
+    return values ^ (values >> 16)

@@ -1,0 +1,132 @@
+"""How many members share one batched program: measured, because it depends on the machine.
+
+On a CPU wide programs help tiny networks (fewer, larger operations) and hurt big ones (weights fall out of the cache);
+on a GPU the reverse. So a few widths are timed on the job's own training steps and the fastest a member is taken.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from jaxgen.engine.ensemble import Ensemble
+from jaxgen.engine.training import Block
+
+CPU_WIDTHS = (1, 2, 4, 8, 16, 32, 64)
+GPU_WIDTHS = (16, 64, 256, 1024, 4096)
+# How much faster a neighbouring width has to be: a narrower one starts, examines and stores fewer members at a time.
+WIDER, NARROWER = 0.05, 0.15
+# A timing may cost at most this share of the job that it is to speed up.
+WORTHWHILE = 0.03
+TIMINGS = 3
+
+
+class Choice(NamedTuple):
+    """The width taken, its seconds per member and step on one device, all that was timed, and why it was taken."""
+
+    width: int
+    seconds: float
+    timed: dict[int, float]
+    why: str
+
+
+def first_guess(parameter_bytes: int, platform: str) -> int:
+    """Where to start: on a CPU the most members whose weights fill a megabyte, on a GPU whatever is in between."""
+    if platform != "cpu":
+        return GPU_WIDTHS[len(GPU_WIDTHS) // 2]
+    return max((width for width in CPU_WIDTHS if width * parameter_bytes <= 2**20), default=CPU_WIDTHS[0])
+
+
+def candidates(platform: str, member_bytes: int, budget: int, num_members: int, num_devices: int) -> list[int]:
+    """The widths worth timing, ascending: within memory, and with few idle places.
+
+    Args:
+      platform: of the devices.
+      member_bytes: what one member takes on its device.
+      budget: bytes that the members on one device may take.
+      num_members: members of one subset size, which are trained together.
+      num_devices: among which each batch of members is spread.
+    """
+    powers = CPU_WIDTHS if platform == "cpu" else GPU_WIDTHS
+    fitted = {fit(width, num_members, num_devices) for width in powers}
+    return sorted(width for width in fitted if width * member_bytes <= budget) or [1]
+
+
+def fit(width: int, num_members: int, num_devices: int) -> int:
+    """The width within a quarter of `width` that leaves the fewest idle places in batches of `num_members` members."""
+    def places(width: int) -> int:
+        return -(-num_members // (width * num_devices)) * width * num_devices
+
+    near = range(max(1, width - width // 4), width + width // 4 + 1)
+    return min(near, key=lambda candidate: (places(candidate), abs(candidate - width)))
+
+
+def choose_width(time_step: Callable[[int], float], widths: Sequence[int], start: int, *, steps: float,
+                 cost: Callable[[], float]) -> Choice:
+    """Climbs from `start` to neighbouring widths while that pays.
+
+    Args:
+      time_step: seconds per member and step at a width; compiles it if need be.
+      widths: candidates, ascending.
+      start: where to begin; the nearest candidate below is taken.
+      steps: member steps that one device is going to take.
+      cost: seconds that timing one more width costs, as seen so far.
+
+    Returns:
+      The fastest width tried. No other is tried where the job is too short to repay it.
+    """
+    first = max((i for i, width in enumerate(widths) if width <= start), default=0)
+    timed = {widths[first]: time_step(widths[first])}
+    best = first
+    for direction, margin in ((1, WIDER), (-1, NARROWER)):
+        there = best + direction
+        while 0 <= there < len(widths):
+            if cost() > WORTHWHILE * timed[widths[best]] * steps:
+                return Choice(widths[best], timed[widths[best]], timed, "timing more would not pay in so short a job")
+            timed[widths[there]] = time_step(widths[there])
+            if timed[widths[there]] > (1 - margin) * timed[widths[best]]:
+                break
+            best, there = there, there + direction
+        if best != first:
+            break
+    return Choice(widths[best], timed[widths[best]], timed, "the fastest of those timed")
+
+
+def time_step(ensemble: Ensemble, rows: Any, width: int, size: int, *, clock: Callable[[], float],
+              seconds: float = 0.25) -> float:
+    """Seconds per member and step on one device: the best of a few timings on stand-ins for members.
+
+    Args:
+      ensemble: what is to be trained; only its training program is compiled.
+      rows: a row or more of it.
+      width: members in one program.
+      size: how many examples a stand-in trains on.
+      clock: a monotonic clock in seconds.
+      seconds: about how long each timing lasts.
+    """
+    [advance] = ensemble.prepare(rows, width, ["advance"])
+    members, progress = jax.tree.map(stand_in, ensemble.shapes(rows, width))
+    sizes = np.full(members.size.shape, size, np.int32)
+    members = members._replace(size=jax.device_put(sizes, members.size.sharding))
+    steps_each = -(-size // ensemble.recipe.batch_size)
+    best, steps, timings = float("inf"), 1, 0
+    while timings < TIMINGS:
+        epochs = -(-steps // steps_each)
+        block = Block(0, epochs, 0, min(steps, steps_each))
+        began = clock()
+        progress = jax.block_until_ready(advance(members, progress, ensemble.train_data, ensemble.traced(block)))
+        taken = clock() - began
+        if taken < seconds / 2:
+            steps *= 4
+        else:
+            timings += 1
+            best = min(best, taken / (epochs * block.last_step * width))
+    return best
+
+
+def stand_in(leaf: jax.ShapeDtypeStruct) -> jax.Array:
+    """An array of this shape, type and sharding; not of zeros, on which arithmetic can be faster than on numbers."""
+    if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        return jax.device_put(jax.random.wrap_key_data(np.zeros((*leaf.shape, 2), np.uint32)), leaf.sharding)
+    return jax.device_put(np.full(leaf.shape, 0.01).astype(leaf.dtype), leaf.sharding)

@@ -1,0 +1,50 @@
+"""Packaging. `pip install -e .` for the program, `pip install -e '.[test]'` for its tests."""
+
+import pathlib
+import re
+
+from setuptools import find_packages, setup
+
+ROOT = pathlib.Path(__file__).parent
+VERSION = re.search(r'__version__ = "(.+)"', (ROOT / "jaxgen" / "__init__.py").read_text())[1]
+
+setup(
+    name="jaxgen",
+    version=VERSION,
+    description="Train hundreds to thousands of small models at once, and learn about generalization from what they got "
+                "right",
+    long_description=(ROOT / "README.md").read_text(),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    packages=find_packages(include=["jaxgen", "jaxgen.*"]),
+    python_requires=">=3.11",
+    install_requires=[
+        "absl-py>=2.1",
+        "flax>=0.12",
+        # tensorflow-datasets needs it and does not say so.
+        "importlib_resources>=6.0",
+        "jax>=0.10",
+        "matplotlib>=3.9",
+        "numpy>=2.0",
+        "optax>=0.2.6",
+        "pillow>=10.3",
+        "scikit-learn>=1.5",
+        "tensorflow-datasets>=4.9.9",
+        "tqdm>=4.66",
+    ],
+    extras_require={
+        # Preparing a tensorflow-datasets set other than MNIST, Fashion-MNIST, CIFAR-10 and CIFAR-100.
+        "tf": ["tensorflow>=2.16"],
+        "cuda": ["jax[cuda13]>=0.10"],
+        "tpu": ["jax[tpu]>=0.10"],
+        "test": ["ipykernel>=6.29", "nbclient>=0.10", "nbformat>=5.10", "pytest>=8.2", "pytest-xdist>=3.6", "ruff>=0.9"],
+    },
+    entry_points={"console_scripts": ["jaxgen-cscore = jaxgen.cscore:main", "jaxgen-bench = jaxgen.bench:main"]},
+    classifiers=[
+        "License :: OSI Approved :: Apache Software License",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+    ],
+)
