@@ -46,8 +46,9 @@ def define(spec_class: type) -> absl_flags.FlagValues:
     """The flags of a spec class, in a fresh `FlagValues`."""
     values = absl_flags.FlagValues()
     for _, field in spec.leaves(spec_class):
-        flag = absl_flags.Flag(FieldParser(field), absl_flags.ArgumentSerializer(), field.name, field.default,
-                               field.metadata["help"])
+        flag = absl_flags.Flag(
+            FieldParser(field), absl_flags.ArgumentSerializer(), field.name, field.default, field.metadata["help"]
+        )
         values[field.name] = flag
     return values
 
@@ -116,4 +117,3 @@ def run_entry(program: str, spec_class: type, job: Callable[[Any], None], argv: 
         print(f"{program}: stopped before any training", file=sys.stderr)
         return 130
     return 0
-

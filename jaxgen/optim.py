@@ -55,6 +55,8 @@ def make_optimizer(links: frozenset[str]) -> Callable[[jax.Array, Knobs], optax.
             "gradient_noise": lambda stddev: add_gradient_noise(key, stddev),
         }
         chosen = [makers[name](knobs[name]) for name in STRENGTHS if name in links]
-        return optax.chain(*chosen, optax.trace(knobs["momentum"]), optax.scale_by_learning_rate(knobs["learning_rate"]))
+        return optax.chain(
+            *chosen, optax.trace(knobs["momentum"]), optax.scale_by_learning_rate(knobs["learning_rate"])
+        )
 
     return build

@@ -16,8 +16,14 @@ from jaxgen.errors import UserError
 AUTO = "auto"
 
 
-def option(default: Any, help: str, *, rule: Callable[[Any], bool] | None = None, says: str = "",
-           parse: Callable[[str], Any] | None = None) -> Any:
+def option(
+    default: Any,
+    help: str,
+    *,
+    rule: Callable[[Any], bool] | None = None,
+    says: str = "",
+    parse: Callable[[str], Any] | None = None,
+) -> Any:
     """A dataclass field with its help, the rule its value must keep and, if unusual, how its text is read."""
     return dataclasses.field(default=default, metadata={"help": help, "rule": rule, "says": says, "parse": parse})
 
@@ -161,14 +167,17 @@ class DataSpec(Spec):
     """Data"""
 
     dataset: str = option(
-        "digits", "digits (embedded); mnist, fashion_mnist, cifar10, cifar100 or any tensorflow-datasets name; "
+        "digits",
+        "digits (embedded); mnist, fashion_mnist, cifar10, cifar100 or any tensorflow-datasets name; "
         "idx:DIR (the four IDX files, gzip or plain); npz:FILE (images or x, labels or y; optional test_images "
         "or test_x, test_labels or test_y, class_names, ids); images:DIR (a folder of PNG or JPEG per class); "
-        "csv:FILE (numeric columns and a label column)")
+        "csv:FILE (numeric columns and a label column)",
+    )
     data_dir: str = option("", "where tensorflow-datasets keeps its data (empty: its own default)")
     label_column: str = option("label", "csv: the column that holds the label")
-    image_size: int = option(0, "images: resize every image to this many pixels a side (0: take them as they are)",
-                             **at_least(0))
+    image_size: int = option(
+        0, "images: resize every image to this many pixels a side (0: take them as they are)", **at_least(0)
+    )
     num_examples: int = option(0, "train on the first so many training examples only (0: all)", **at_least(0))
 
 
@@ -178,8 +187,12 @@ class ModelSpec(Spec):
 
     model: str = option("mlp", "the network: mlp")
     hidden: tuple[int, ...] = option(
-        (128, 64), "mlp: units of each hidden layer", parse=parse_integers,
-        rule=lambda sizes: all(size >= 1 for size in sizes), says="every hidden layer needs 1 unit or more")
+        (128, 64),
+        "mlp: units of each hidden layer",
+        parse=parse_integers,
+        rule=lambda sizes: all(size >= 1 for size in sizes),
+        says="every hidden layer needs 1 unit or more",
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -193,8 +206,7 @@ class TrainSpec(Spec):
     weight_decay: float = option(0.0, "L2: this much of each parameter is added to its gradient", **at_least(0))
     l1: float = option(0.0, "L1: this much of each parameter's sign is added to its gradient", **at_least(0))
     clip_norm: float = option(0.0, "largest global norm of a gradient (0: not clipped)", **at_least(0))
-    gradient_noise: float = option(0.0, "standard deviation of Gaussian noise added to each gradient",
-                                   **at_least(0))
+    gradient_noise: float = option(0.0, "standard deviation of Gaussian noise added to each gradient", **at_least(0))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -202,22 +214,31 @@ class SubsetSpec(Spec):
     """Subsets"""
 
     subset_ratios: tuple[float, ...] = option(
-        parse_ratios("0.1:0.9"), "shares of the examples to train on: start:stop[:step] or a,b,c", parse=parse_ratios,
-        rule=lambda ratios: bool(ratios) and all(0 < ratio < 1 for ratio in ratios)
-        and len({round(ratio, 6) for ratio in ratios}) == len(ratios),
-        says="each ratio must lie strictly between 0 and 1, and none may come twice")
+        parse_ratios("0.1:0.9"),
+        "shares of the examples to train on: start:stop[:step] or a,b,c",
+        parse=parse_ratios,
+        rule=lambda ratios: (
+            bool(ratios)
+            and all(0 < ratio < 1 for ratio in ratios)
+            and len({round(ratio, 6) for ratio in ratios}) == len(ratios)
+        ),
+        says="each ratio must lie strictly between 0 and 1, and none may come twice",
+    )
     num_runs: int = option(200, "models per ratio", **at_least(1))
     design: Literal["balanced", "independent", "nested"] = option(
-        "balanced", "how subsets are drawn: balanced (in a block of runs every example is held out equally "
-        "often), independent (each run on its own) or nested (the same draw for every ratio)")
+        "balanced",
+        "how subsets are drawn: balanced (in a block of runs every example is held out equally "
+        "often), independent (each run on its own) or nested (the same draw for every ratio)",
+    )
 
 
 @dataclasses.dataclass(frozen=True)
 class ComputeSpec(Spec):
     """Machine"""
 
-    width: int | None = option(None, "models in one batched program (auto: a few widths are timed)",
-                               parse=parse_width, **at_least(1))
+    width: int | None = option(
+        None, "models in one batched program (auto: a few widths are timed)", parse=parse_width, **at_least(1)
+    )
     num_devices: int = option(0, "devices to use (0: all; on a CPU one a core)", **at_least(0))
 
 
@@ -236,11 +257,12 @@ class CscoreSpec(Spec):
 
 @dataclasses.dataclass(frozen=True)
 class BenchSpec(Spec):
-    """Time the same trainings three ways (as public demos do, compiled once, jaxgen), and jaxgen's memory and scaling."""
+    """Time the same trainings three ways: as public demos do, compiled once, and jaxgen; or how jaxgen's jobs scale."""
 
     job: CscoreSpec = dataclasses.field(default_factory=CscoreSpec)
     measure: Literal["speed", "scaling"] = option(
-        "speed", "speed: three ways side by side at each of --subset_ratios; scaling: whole jobs of growing --num_runs")
+        "speed", "speed: three ways side by side at each of --subset_ratios; scaling: whole jobs of growing --num_runs"
+    )
     rounds: int = option(5, "speed: how often the three ways take turns", **at_least(1))
     demo_models: int = option(1, "speed: models a round as the demo trains them", **at_least(1))
     plain_models: int = option(3, "speed: models a round compiled once", **at_least(1))

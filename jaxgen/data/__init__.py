@@ -37,8 +37,10 @@ def load_dataset(spec: DataSpec) -> Dataset:
     elif spec.dataset in EMBEDDED:
         dataset = EMBEDDED[spec.dataset](spec)
     elif colon or not spec.dataset.replace("_", "").replace("/", "").isalnum():
-        raise UserError(f"--dataset={spec.dataset}: unknown; known: {', '.join(EMBEDDED)}, a tensorflow-datasets name, "
-                        f"{', '.join(f'{name}:PATH' for name in READERS)}")
+        raise UserError(
+            f"--dataset={spec.dataset}: unknown; known: {', '.join(EMBEDDED)}, a tensorflow-datasets name, "
+            f"{', '.join(f'{name}:PATH' for name in READERS)}"
+        )
     else:
         from jaxgen.data.tfds import load_tfds
 

@@ -8,9 +8,18 @@ from jaxgen.errors import UserError
 from jaxgen.types import Dataset
 
 
-def make_dataset(name: str, images: np.ndarray, labels: np.ndarray, *, source: str, test_images: np.ndarray | None = None,
-                 test_labels: np.ndarray | None = None, class_names: np.ndarray | None = None,
-                 ids: np.ndarray | None = None, scale: float | None = None) -> Dataset:
+def make_dataset(
+    name: str,
+    images: np.ndarray,
+    labels: np.ndarray,
+    *,
+    source: str,
+    test_images: np.ndarray | None = None,
+    test_labels: np.ndarray | None = None,
+    class_names: np.ndarray | None = None,
+    ids: np.ndarray | None = None,
+    scale: float | None = None,
+) -> Dataset:
     """A checked `Dataset`.
 
     Images are kept as uint8 where they are (and scaled by 1/255), else as float32; images with values outside [0, 1]
@@ -37,8 +46,10 @@ def make_dataset(name: str, images: np.ndarray, labels: np.ndarray, *, source: s
     if test_images is not None:
         test_images = check_images(test_images, f"{source}: test images")
         if test_images.shape[1:] != images.shape[1:]:
-            raise UserError(f"{source}: test images have shape {test_images.shape[1:]}, training images "
-                            f"{images.shape[1:]}; they must be alike")
+            raise UserError(
+                f"{source}: test images have shape {test_images.shape[1:]}, training images "
+                f"{images.shape[1:]}; they must be alike"
+            )
         test_labels = check_labels(test_labels, len(test_images), f"{source}: test labels")
     labels, test_labels, names = map_labels(labels, test_labels, class_names, source)
     images, test_images, scale = scale_values(images, test_images, scale)
@@ -46,8 +57,16 @@ def make_dataset(name: str, images: np.ndarray, labels: np.ndarray, *, source: s
         ids = np.arange(len(images))
     elif np.shape(ids) != (len(images),) or np.asarray(ids).dtype.kind not in "iuU":
         raise UserError(f"{source}: ids must be {len(images)} integers or texts, one an example")
-    return Dataset(name=name, images=images, labels=labels, class_names=names, ids=np.asarray(ids), scale=scale,
-                   test_images=test_images, test_labels=test_labels)
+    return Dataset(
+        name=name,
+        images=images,
+        labels=labels,
+        class_names=names,
+        ids=np.asarray(ids),
+        scale=scale,
+        test_images=test_images,
+        test_labels=test_labels,
+    )
 
 
 def check_images(images: np.ndarray, what: str) -> np.ndarray:
@@ -83,8 +102,9 @@ def check_labels(labels: np.ndarray, count: int, what: str) -> np.ndarray:
     return labels.astype(str) if labels.dtype.kind == "S" else labels
 
 
-def map_labels(labels: np.ndarray, test_labels: np.ndarray | None, class_names: np.ndarray | None,
-               source: str) -> tuple[np.ndarray, np.ndarray | None, tuple[str, ...]]:
+def map_labels(
+    labels: np.ndarray, test_labels: np.ndarray | None, class_names: np.ndarray | None, source: str
+) -> tuple[np.ndarray, np.ndarray | None, tuple[str, ...]]:
     """Labels as int32 in ``0..c-1`` and the names of the classes."""
     known = np.unique(labels)
     if len(known) < 2:
@@ -94,8 +114,10 @@ def map_labels(labels: np.ndarray, test_labels: np.ndarray | None, class_names: 
         if class_names.ndim != 1 or class_names.dtype.kind not in "SUiu":
             raise UserError(f"{source}: class_names must be a list of texts")
         if labels.dtype.kind in "SU" or known[0] < 0 or known[-1] >= len(class_names):
-            raise UserError(f"{source}: {len(class_names)} class_names need integer labels from 0 to "
-                            f"{len(class_names) - 1}; found {known[0]} to {known[-1]}")
+            raise UserError(
+                f"{source}: {len(class_names)} class_names need integer labels from 0 to "
+                f"{len(class_names) - 1}; found {known[0]} to {known[-1]}"
+            )
         values, names = np.arange(len(class_names)), tuple(class_names.astype(str).tolist())
     else:
         values, names = known, tuple(str(value) for value in known.tolist())
@@ -107,8 +129,9 @@ def map_labels(labels: np.ndarray, test_labels: np.ndarray | None, class_names: 
     return np.searchsorted(values, labels).astype(np.int32), test_labels, names
 
 
-def scale_values(images: np.ndarray, test_images: np.ndarray | None,
-                 scale: float | None) -> tuple[np.ndarray, np.ndarray | None, float]:
+def scale_values(
+    images: np.ndarray, test_images: np.ndarray | None, scale: float | None
+) -> tuple[np.ndarray, np.ndarray | None, float]:
     """Values to be stored for training and test, and the scale that stays to be applied on the device."""
     if images.ndim == 4 and images.dtype == np.uint8 and (test_images is None or test_images.dtype == np.uint8):
         return images, test_images, 1 / 255 if scale is None else scale
@@ -121,7 +144,9 @@ def scale_values(images: np.ndarray, test_images: np.ndarray | None,
         low, high = float(images.min()), float(images.max())
         in_range = low >= 0 and high <= 1
         shift, spread = (0.0, 1.0) if in_range else (low, (high - low) or 1.0)
-    both = [None if values is None else ((values - shift) / spread).astype(np.float32) for values in (images, test_images)]
+    both = [
+        None if values is None else ((values - shift) / spread).astype(np.float32) for values in (images, test_images)
+    ]
     return both[0], both[1], 1.0
 
 
@@ -133,5 +158,6 @@ def first_examples(dataset: Dataset, count: int, source: str) -> Dataset:
         raise UserError(f"--num_examples={count}: {source} has {len(dataset.labels)} training examples")
     if len(np.unique(dataset.labels[:count])) < 2:
         raise UserError(f"--num_examples={count}: these examples are all of one class; take more")
-    return dataclasses.replace(dataset, images=dataset.images[:count], labels=dataset.labels[:count],
-                               ids=dataset.ids[:count])
+    return dataclasses.replace(
+        dataset, images=dataset.images[:count], labels=dataset.labels[:count], ids=dataset.ids[:count]
+    )

@@ -26,8 +26,9 @@ def load_csv(path: str, spec: DataSpec) -> Dataset:
     if not column:
         raise UserError(f"{source}: has no column of numbers beside the label")
     features = np.stack([numbers(values, name, source) for name, values in column.items()], axis=1)
-    return make_dataset(pathlib.Path(path).stem, features, labels, source=f"csv:{path}",
-                        ids=None if ids is None else whole_numbers(ids))
+    return make_dataset(
+        pathlib.Path(path).stem, features, labels, source=f"csv:{path}", ids=None if ids is None else whole_numbers(ids)
+    )
 
 
 def read_rows(path: str, source: str) -> tuple[list[str], list[list[str]]]:
@@ -57,7 +58,7 @@ def numbers(values: np.ndarray, name: str, source: str) -> np.ndarray:
     except ValueError:
         pass
     bad = next((row, value) for row, value in enumerate(values, start=2) if not is_finite(value))
-    raise UserError(f"{source}: column {name}, line {bad[0]}: {bad[1]!r} is not a finite number; fill, encode or drop it")
+    raise UserError(f"{source}: column {name}, line {bad[0]}: {bad[1]!r} is no finite number; fill, encode or drop it")
 
 
 def is_finite(text: str) -> bool:

@@ -17,8 +17,12 @@ from jaxgen.errors import UserError
 from jaxgen.spec import DataSpec
 from jaxgen.types import Dataset
 
-FILES = {"images": "train-images-idx3-ubyte", "labels": "train-labels-idx1-ubyte",
-         "test_images": "t10k-images-idx3-ubyte", "test_labels": "t10k-labels-idx1-ubyte"}
+FILES = {
+    "images": "train-images-idx3-ubyte",
+    "labels": "train-labels-idx1-ubyte",
+    "test_images": "t10k-images-idx3-ubyte",
+    "test_labels": "t10k-labels-idx1-ubyte",
+}
 UINT8 = 8
 GZIP_MAGIC = b"\x1f\x8b"
 
@@ -37,8 +41,10 @@ def find(root: pathlib.Path, name: str) -> pathlib.Path:
     for spelling in (f"{name}.gz", name, f"{name.replace('-idx', '.idx')}.gz", name.replace("-idx", ".idx")):
         if (root / spelling).is_file():
             return root / spelling
-    raise UserError(f"--dataset=idx:{root}: {name}.gz is missing; the folder must hold the four files of MNIST's layout, "
-                    "gzip or plain")
+    raise UserError(
+        f"--dataset=idx:{root}: {name}.gz is missing; the folder must hold the four files "
+        "of MNIST's layout, gzip or plain"
+    )
 
 
 def read_idx(path: pathlib.Path, num_axes: int) -> np.ndarray:
@@ -60,8 +66,9 @@ def parse_idx(file: BinaryIO, path: pathlib.Path, num_axes: int) -> np.ndarray:
     header = file.read(4 + 4 * num_axes)
     expected = bytes([0, 0, UINT8, num_axes])
     if header[:4] != expected:
-        raise UserError(f"{path}: starts with {header[:4].hex()}, an IDX file of bytes with {num_axes} axes starts with "
-                        f"{expected.hex()}")
+        raise UserError(
+            f"{path}: starts with {header[:4].hex()}; an IDX file of bytes with {num_axes} axes has {expected.hex()}"
+        )
     if len(header) < 4 + 4 * num_axes:
         raise UserError(f"{path}: is cut off in its header; fetch it again")
     shape = struct.unpack(f">{num_axes}I", header[4:])
@@ -72,6 +79,8 @@ def parse_idx(file: BinaryIO, path: pathlib.Path, num_axes: int) -> np.ndarray:
         pieces.append(piece)
         count += len(piece)
     if count != size:
-        raise UserError(f"{path}: holds {'more' if count > size else 'fewer'} bytes than its header's shape {shape} "
-                        "needs; fetch it again")
+        raise UserError(
+            f"{path}: holds {'more' if count > size else 'fewer'} bytes than its header's shape {shape} "
+            "needs; fetch it again"
+        )
     return np.frombuffer(b"".join(pieces), np.uint8).reshape(shape)

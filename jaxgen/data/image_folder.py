@@ -29,15 +29,26 @@ def load_image_folder(folder: str, spec: DataSpec) -> Dataset:
     mode = "L" if all(picture.mode in ("1", "L", "I;16") for picture in pictures) else "RGB"
     pixels = stack([np.asarray(picture.convert(mode)) for picture in pictures], files + test_files)
     labels = np.asarray([path.parent.name for path in files + test_files])
-    test = {"test_images": pixels[len(files):], "test_labels": labels[len(files):]} if split else {}
-    return make_dataset(root.resolve().name, pixels[: len(files)], labels[: len(files)], source=f"images:{folder}",
-                        ids=np.asarray([path.relative_to(root).as_posix() for path in files]), **test)
+    test = {"test_images": pixels[len(files) :], "test_labels": labels[len(files) :]} if split else {}
+    return make_dataset(
+        root.resolve().name,
+        pixels[: len(files)],
+        labels[: len(files)],
+        source=f"images:{folder}",
+        ids=np.asarray([path.relative_to(root).as_posix() for path in files]),
+        **test,
+    )
 
 
 def list_files(root: pathlib.Path, folder: str) -> list[pathlib.Path]:
     """All picture files one level below the class folders, classes and files in order of name."""
-    files = [path for kind in sorted(root.iterdir()) if kind.is_dir()
-             for path in sorted(kind.iterdir()) if path.suffix.lower() in SUFFIXES]
+    files = [
+        path
+        for kind in sorted(root.iterdir())
+        if kind.is_dir()
+        for path in sorted(kind.iterdir())
+        if path.suffix.lower() in SUFFIXES
+    ]
     if not files:
         raise UserError(f"--dataset=images:{folder}: {root} has no .png or .jpg files in folders named by class")
     return files
@@ -65,6 +76,8 @@ def resize(pixels: np.ndarray, side: int) -> np.ndarray:
 def stack(pixels: list[np.ndarray], files: list[pathlib.Path]) -> np.ndarray:
     for array, path in zip(pixels, files, strict=True):
         if array.shape != pixels[0].shape:
-            raise UserError(f"{path}: has {array.shape[1]}x{array.shape[0]} pixels, {files[0].name} "
-                            f"{pixels[0].shape[1]}x{pixels[0].shape[0]}; give --image_size to resize all")
+            raise UserError(
+                f"{path}: has {array.shape[1]}x{array.shape[0]} pixels, {files[0].name} "
+                f"{pixels[0].shape[1]}x{pixels[0].shape[0]}; give --image_size to resize all"
+            )
     return np.stack(pixels)

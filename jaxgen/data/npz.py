@@ -10,8 +10,14 @@ from jaxgen.errors import UserError
 from jaxgen.spec import DataSpec
 from jaxgen.types import Dataset
 
-KEYS = {"images": ("images", "x"), "labels": ("labels", "y"), "test_images": ("test_images", "test_x"),
-        "test_labels": ("test_labels", "test_y"), "class_names": ("class_names",), "ids": ("ids",)}
+KEYS = {
+    "images": ("images", "x"),
+    "labels": ("labels", "y"),
+    "test_images": ("test_images", "test_x"),
+    "test_labels": ("test_labels", "test_y"),
+    "class_names": ("class_names",),
+    "ids": ("ids",),
+}
 REQUIRED = ("images", "labels")
 
 
@@ -28,8 +34,10 @@ def load_npz(path: str, spec: DataSpec) -> Dataset:
                 if found:
                     arrays[part] = read_array(file, found[0], source)
                 elif part in REQUIRED:
-                    raise UserError(f"--dataset={source}: has no array {' or '.join(names)}; it has "
-                                    f"{', '.join(file.files) or 'none'}")
+                    raise UserError(
+                        f"--dataset={source}: has no array {' or '.join(names)}; it has "
+                        f"{', '.join(file.files) or 'none'}"
+                    )
     except (OSError, ValueError, EOFError, AttributeError, TypeError, zipfile.BadZipFile) as error:
         raise UserError(f"--dataset={source}: is not an .npz file that can be read ({error})") from None
     return make_dataset(pathlib.Path(path).stem, source=source, **arrays)
@@ -40,7 +48,7 @@ def read_array(file: np.lib.npyio.NpzFile, name: str, source: str) -> np.ndarray
         return file[name]
     except ValueError as error:
         if "allow_pickle" in str(error):
-            raise UserError(f"--dataset={source}: array {name} holds Python objects; save it as numbers or text") from None
+            raise UserError(f"--dataset={source}: array {name} holds Python objects; save numbers or text") from None
         raise UserError(f"--dataset={source}: array {name} cannot be read ({error})") from None
     except MemoryError:
         raise UserError(f"--dataset={source}: array {name} does not fit in memory") from None

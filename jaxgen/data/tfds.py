@@ -51,8 +51,10 @@ def find_builder(spec: DataSpec) -> Any:
     try:
         return tfds.builder(spec.dataset, data_dir=spec.data_dir or None)
     except tfds.core.registered.DatasetNotFoundError:
-        raise UserError(f"--dataset={spec.dataset}: is not embedded here and no name of tensorflow-datasets; own data: "
-                        "idx:DIR, npz:FILE, images:DIR or csv:FILE") from None
+        raise UserError(
+            f"--dataset={spec.dataset}: is not embedded here and no name of tensorflow-datasets; own data: "
+            "idx:DIR, npz:FILE, images:DIR or csv:FILE"
+        ) from None
     except Exception as error:  # noqa: BLE001 - a builder may fail in any way; its user gets one line
         raise UserError(f"--dataset={spec.dataset}: tensorflow-datasets refuses it ({first_line(error)})") from None
 
@@ -68,8 +70,12 @@ def download(builder: Any, spec: DataSpec) -> dict[str, pathlib.Path]:
     import tensorflow_datasets as tfds
 
     root = pathlib.Path(spec.data_dir or tfds.core.constants.DATA_DIR).expanduser()
-    manager = tfds.download.DownloadManager(download_dir=root / "downloads", dataset_name=builder.name,
-                                            url_infos=builder.url_infos, force_checksums_validation=True)
+    manager = tfds.download.DownloadManager(
+        download_dir=root / "downloads",
+        dataset_name=builder.name,
+        url_infos=builder.url_infos,
+        force_checksums_validation=True,
+    )
     urls = list(builder.url_infos)
     if not all(is_cached(root, builder, url) for url in urls):
         probe_network(urls, spec)
@@ -102,8 +108,8 @@ def probe_network(urls: list[str], spec: DataSpec) -> None:
             socket.create_connection((target.hostname, port), timeout=PROBE_SECONDS).close()
         except OSError as error:
             raise UserError(
-                f"--dataset={spec.dataset}: is not in the download cache and {parts.hostname} does not answer ({error}); "
-                "go online once, give the --data_dir that holds it, or name files of your own with idx:DIR or npz:FILE"
+                f"--dataset={spec.dataset}: is not in the download cache, and {parts.hostname} does not answer "
+                f"({error}); go online once, give the --data_dir that holds it, or name files of your own with idx:DIR or npz:FILE"
             ) from None
 
 
@@ -127,8 +133,13 @@ def in_tfds_order(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Arrays of the original order in tensorflow-datasets' order; ``ids`` keeps the original index."""
     order = tfds_order("train", len(arrays["labels"]))
     test_order = tfds_order("test", len(arrays["test_labels"]))
-    return {"images": arrays["images"][order], "labels": arrays["labels"][order], "ids": order,
-            "test_images": arrays["test_images"][test_order], "test_labels": arrays["test_labels"][test_order]}
+    return {
+        "images": arrays["images"][order],
+        "labels": arrays["labels"][order],
+        "ids": order,
+        "test_images": arrays["test_images"][test_order],
+        "test_labels": arrays["test_labels"][test_order],
+    }
 
 
 def tfds_order(split: str, count: int) -> np.ndarray:
@@ -144,7 +155,8 @@ def read_prepared(builder: Any, spec: DataSpec) -> Dataset:
         if importlib.util.find_spec("tensorflow") is None:
             raise UserError(
                 f"--dataset={spec.dataset}: is not prepared as array_record in {builder.data_dir}; install TensorFlow "
-                "(pip install 'jaxgen[tf]') to prepare it here, or give the --data_dir of a prepared copy") from None
+                "(pip install 'jaxgen[tf]') to prepare it here, or give the --data_dir of a prepared copy"
+            ) from None
         train = prepare(builder, spec, error)
     splits = [name for name in ("test", "validation") if name in builder.info.splits]
     try:

@@ -58,8 +58,14 @@ class Ensemble:
         }
         self.compiled: dict[tuple[str, int], jax.stages.Compiled] = {}
 
-    def train(self, rows: Any, width: int, max_size: int, steps_per_call: int,
-              on_block: Callable[[float], None] = lambda share: None) -> Outcome:
+    def train(
+        self,
+        rows: Any,
+        width: int,
+        max_size: int,
+        steps_per_call: int,
+        on_block: Callable[[float], None] = lambda share: None,
+    ) -> Outcome:
         """Trains at most ``width * devices`` rows to the end.
 
         Args:
@@ -74,8 +80,11 @@ class Ensemble:
         steps = -(-max_size // self.recipe.batch_size)
         for block in cut_blocks(self.recipe.epochs, steps, steps_per_call):
             progress = jax.block_until_ready(advance(members, progress, self.train_data, self.traced(block)))
-            on_block((block.last_epoch - block.first_epoch) * (block.last_step - block.first_step)
-                     / (self.recipe.epochs * steps))
+            on_block(
+                (block.last_epoch - block.first_epoch)
+                * (block.last_step - block.first_step)
+                / (self.recipe.epochs * steps)
+            )
         outcome = jax.device_get(finish(members, progress, self.train_data, self.test_data))
         count = len(jax.tree.leaves(rows)[0])
         return Outcome(*(np.asarray(field)[:count] for field in outcome))
@@ -86,9 +95,11 @@ class Ensemble:
         if missing:
             rows = self._fill(rows, width)
             members, progress = self.shapes(rows, width)
-            arguments = {"start": (rows,),
-                         "advance": (members, progress, self.train_data, self.traced(Block(0, 0, 0, 0))),
-                         "finish": (members, progress, self.train_data, self.test_data)}
+            arguments = {
+                "start": (rows,),
+                "advance": (members, progress, self.train_data, self.traced(Block(0, 0, 0, 0))),
+                "finish": (members, progress, self.train_data, self.test_data),
+            }
             lowered = [self.jitted[name].lower(*arguments[name]) for name in missing]
             with concurrent.futures.ThreadPoolExecutor(len(missing)) as pool:
                 programs = pool.map(jax.stages.Lowered.compile, lowered)
@@ -98,8 +109,10 @@ class Ensemble:
     def shapes(self, rows: Any, width: int) -> tuple[Member, Progress]:
         """What `start` returns for rows like these, as shapes on this mesh."""
         sharding = NamedSharding(self.mesh, P("members"))
-        return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding),
-                            jax.eval_shape(self.jitted["start"], self._fill(rows, width)))
+        return jax.tree.map(
+            lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding),
+            jax.eval_shape(self.jitted["start"], self._fill(rows, width)),
+        )
 
     def _sharded(self, function: Callable, in_specs: tuple, donate: tuple[int, ...] = ()) -> Callable:
         mapped = jax.shard_map(function, mesh=self.mesh, in_specs=in_specs, out_specs=P("members"), check_vma=False)

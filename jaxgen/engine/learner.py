@@ -44,8 +44,11 @@ class Learner(NamedTuple):
     predict: Callable[[LearnerState, jax.Array], jax.Array]
 
 
-def make_learner(model: nn.Module, build_optimizer: Callable[[jax.Array, Knobs], optax.GradientTransformation],
-                 input_shape: tuple[int, ...]) -> Learner:
+def make_learner(
+    model: nn.Module,
+    build_optimizer: Callable[[jax.Array, Knobs], optax.GradientTransformation],
+    input_shape: tuple[int, ...],
+) -> Learner:
     """A learner that minimizes the weighted mean cross-entropy.
 
     Args:

@@ -119,8 +119,15 @@ def advance_members(recipe: Recipe, members: Member, progress: Progress, data: E
     return jax.lax.fori_loop(block.first_epoch, block.last_epoch, one_epoch, progress)
 
 
-def step_member(recipe: Recipe, member: Member, progress: Progress, order: jax.Array, data: Examples,
-                epoch: jax.Array, step: jax.Array) -> Progress:
+def step_member(
+    recipe: Recipe,
+    member: Member,
+    progress: Progress,
+    order: jax.Array,
+    data: Examples,
+    epoch: jax.Array,
+    step: jax.Array,
+) -> Progress:
     """One gradient step of one member on batch `step` of this epoch's `order`; none if the epoch is over for it."""
     start = step * recipe.batch_size
     chosen = jax.lax.dynamic_slice(order, (start,), (recipe.batch_size,))
@@ -132,8 +139,9 @@ def step_member(recipe: Recipe, member: Member, progress: Progress, order: jax.A
     return Progress(state, progress.loss_sums.at[epoch].add(jnp.where(live, loss, 0)))
 
 
-def finish_members(recipe: Recipe, members: Member, progress: Progress, train: Examples,
-                   test: Examples | None) -> Outcome:
+def finish_members(
+    recipe: Recipe, members: Member, progress: Progress, train: Examples, test: Examples | None
+) -> Outcome:
     """What each member gets right of all training and test examples, and whether its training stayed finite."""
     correct = correct_predictions(recipe, progress.state, train)
     if test is None:
@@ -150,7 +158,7 @@ def finish_members(recipe: Recipe, members: Member, progress: Progress, train: E
 
 
 def correct_predictions(recipe: Recipe, states: LearnerState, data: Examples) -> jax.Array:
-    """Whether each member's most likely class is the label: bool ``[m, n]``, over `EVALUATE_AT_ONCE` examples a time."""
+    """Whether each member's most likely class is the label: bool ``[m, n]``; `EVALUATE_AT_ONCE` examples at a time."""
     total = len(data.labels)
     size = min(EVALUATE_AT_ONCE, total)
 

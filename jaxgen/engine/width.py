@@ -55,6 +55,7 @@ def candidates(platform: str, member_bytes: int, budget: int, num_members: int, 
 
 def fit(width: int, num_members: int, num_devices: int) -> int:
     """The width within a quarter of `width` that leaves the fewest idle places in batches of `num_members` members."""
+
     def places(width: int) -> int:
         return -(-num_members // (width * num_devices)) * width * num_devices
 
@@ -62,8 +63,9 @@ def fit(width: int, num_members: int, num_devices: int) -> int:
     return min(near, key=lambda candidate: (places(candidate), abs(candidate - width)))
 
 
-def choose_width(time_step: Callable[[int], float], widths: Sequence[int], start: int, *, steps: float,
-                 cost: Callable[[], float]) -> Choice:
+def choose_width(
+    time_step: Callable[[int], float], widths: Sequence[int], start: int, *, steps: float, cost: Callable[[], float]
+) -> Choice:
     """Climbs from `start` to neighbouring widths while that pays.
 
     Args:
@@ -93,8 +95,9 @@ def choose_width(time_step: Callable[[int], float], widths: Sequence[int], start
     return Choice(widths[best], timed[widths[best]], timed, "the fastest of those timed")
 
 
-def time_step(ensemble: Ensemble, rows: Any, width: int, size: int, *, clock: Callable[[], float],
-              seconds: float = 0.25) -> float:
+def time_step(
+    ensemble: Ensemble, rows: Any, width: int, size: int, *, clock: Callable[[], float], seconds: float = 0.25
+) -> float:
     """Seconds per member and step on one device: the best of a few timings on stand-ins for members.
 
     Args:

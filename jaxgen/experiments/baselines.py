@@ -31,8 +31,9 @@ class SequentialTrainer:
         self.spec, self.fresh_jit = spec, fresh_jit
         self.images = dataset.images.astype(np.float32) * np.float32(dataset.scale)
         self.labels = dataset.labels
-        self.tests = None if dataset.test_images is None else dataset.test_images.astype(np.float32) * np.float32(
-            dataset.scale)
+        self.tests = (
+            None if dataset.test_images is None else dataset.test_images.astype(np.float32) * np.float32(dataset.scale)
+        )
         self.model = make_model(spec.model, dataset.num_classes)
         self.functions = self.compile_functions()
 

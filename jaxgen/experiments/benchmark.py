@@ -119,18 +119,24 @@ def receive(connection: multiprocessing.connection.Connection) -> Any:
 
 def speed_table(spec: BenchSpec, seconds: dict, accuracy: dict, peak: float, flops: dict[float, float]) -> str:
     """Markdown: one row a ratio; medians over rounds, ratios as median (smallest to largest)."""
-    lines = [f"{spec.job.data.dataset}, {spec.job.model.model}, {spec.job.train.epochs} epochs, batch "
-             f"{spec.job.train.batch_size}; {spec.rounds} rounds; {describe_machine()}; best matrix product "
-             f"{peak / 1e9:.0f} GFLOP/s", "",
-             "| subset ratio | demo, s a model | compiled once | jaxgen | demo / jaxgen | compiled once / jaxgen | "
-             "share of matrix rate | held-out accuracy (demo, once, jaxgen) |", "| --- " * 8 + "|"]
+    lines = [
+        f"{spec.job.data.dataset}, {spec.job.model.model}, {spec.job.train.epochs} epochs, batch "
+        f"{spec.job.train.batch_size}; {spec.rounds} rounds; {describe_machine()}; best matrix product "
+        f"{peak / 1e9:.0f} GFLOP/s",
+        "",
+        "| subset ratio | demo, s a model | compiled once | jaxgen | demo / jaxgen | compiled once / jaxgen | "
+        "share of matrix rate | held-out accuracy (demo, once, jaxgen) |",
+        "| --- " * 8 + "|",
+    ]
     for ratio in spec.job.subsets.subset_ratios:
         times = {way: np.asarray(seconds[way, ratio]) for way in WAYS}
         faster = [describe_ratio(times[way] / times["jaxgen"]) for way in WAYS[:2]]
         share = flops[ratio] / np.median(times["jaxgen"]) / peak
         accuracies = ", ".join(f"{np.mean(accuracy[way, ratio]):.4f}" for way in WAYS)
-        lines.append(f"| {ratio:g} | {' | '.join(f'{np.median(times[way]):.3g}' for way in WAYS)} | "
-                     f"{' | '.join(faster)} | {share:.0%} | {accuracies} |")
+        lines.append(
+            f"| {ratio:g} | {' | '.join(f'{np.median(times[way]):.3g}' for way in WAYS)} | "
+            f"{' | '.join(faster)} | {share:.0%} | {accuracies} |"
+        )
     return "\n".join(lines)
 
 
@@ -151,15 +157,21 @@ def describe_machine() -> str:
 
 def measure_scaling(spec: BenchSpec) -> str:
     """The table of whole jobs, each a process of its own: seconds, seconds per model, peak memory."""
-    lines = [f"{spec.job.data.dataset}; whole jobs, start, compilation and figures included; {describe_machine()}", "",
-             "| ratios | runs per ratio | models | seconds | ms a model | peak memory, MB |", "| --- " * 6 + "|"]
+    lines = [
+        f"{spec.job.data.dataset}; whole jobs, start, compilation and figures included; {describe_machine()}",
+        "",
+        "| ratios | runs per ratio | models | seconds | ms a model | peak memory, MB |",
+        "| --- " * 6 + "|",
+    ]
     jobs = [(spec.job.subsets.subset_ratios, runs) for runs in SCALING_RUNS]
     jobs += [((MEMORY_RATIO,), runs) for runs in MEMORY_RUNS]
     for ratios, runs in jobs:
         seconds, memory = run_job(spec.job, ratios, runs)
         models = len(ratios) * runs
-        lines.append(f"| {len(ratios)} | {runs} | {models:,} | {seconds:.1f} | {1e3 * seconds / models:.1f} | "
-                     f"{memory / 1e6:.0f} |")
+        lines.append(
+            f"| {len(ratios)} | {runs} | {models:,} | {seconds:.1f} | {1e3 * seconds / models:.1f} | "
+            f"{memory / 1e6:.0f} |"
+        )
     return "\n".join(lines)
 
 

@@ -38,10 +38,18 @@ NUMERICS = 1
 RELIABILITY = 102
 
 
-def estimate_scores(images: np.ndarray, labels: np.ndarray, *, test_images: np.ndarray | None = None,
-                    test_labels: np.ndarray | None = None, class_names: np.ndarray | None = None,
-                    ids: np.ndarray | None = None, out: str | None = None, progress: bool = False,
-                    **flags: Any) -> Scores:
+def estimate_scores(
+    images: np.ndarray,
+    labels: np.ndarray,
+    *,
+    test_images: np.ndarray | None = None,
+    test_labels: np.ndarray | None = None,
+    class_names: np.ndarray | None = None,
+    ids: np.ndarray | None = None,
+    out: str | None = None,
+    progress: bool = False,
+    **flags: Any,
+) -> Scores:
     """C-scores of the user's own arrays: `python -m jaxgen.cscore` as a function.
 
     Args:
@@ -64,8 +72,16 @@ def estimate_scores(images: np.ndarray, labels: np.ndarray, *, test_images: np.n
     unknown = flags.keys() - words.values(CscoreSpec()).keys()
     if unknown:
         raise UserError(f"{sorted(unknown)[0]}: not a flag of jaxgen.cscore")
-    dataset = make_dataset("data", images, labels, source="arrays", test_images=test_images, test_labels=test_labels,
-                           class_names=class_names, ids=ids)
+    dataset = make_dataset(
+        "data",
+        images,
+        labels,
+        source="arrays",
+        test_images=test_images,
+        test_labels=test_labels,
+        class_names=class_names,
+        ids=ids,
+    )
     with tempfile.TemporaryDirectory(prefix="jaxgen-") as folder:
         spec = words.from_values(CscoreSpec, {**flags, "out": out or folder})
         return score_dataset(dataset, spec, resume="call it again", say=tell if progress else None)
@@ -88,8 +104,11 @@ def score_dataset(dataset: Dataset, spec: CscoreSpec, *, resume: str, say: Calla
     trained = train_missing_runs(trainer, store, width, resume=resume, shown=say is not None)
     scores = collect(dataset, spec, store)
     devices = trainer.ensemble.mesh.devices
-    scores.metadata.update(devices=f"{devices.size} {devices[0].device_kind} device(s)", models_now=trained.models,
-                           seconds_now=trained.seconds)
+    scores.metadata.update(
+        devices=f"{devices.size} {devices[0].device_kind} device(s)",
+        models_now=trained.models,
+        seconds_now=trained.seconds,
+    )
     return scores
 
 
@@ -97,8 +116,15 @@ def make_trainer(dataset: Dataset, spec: CscoreSpec, say: Callable[[str], None])
     """Starts the devices and puts the data on them."""
     copied = sum(array.nbytes for array in (dataset.images, dataset.test_images) if array is not None)
     devices = start_devices(spec.compute.num_devices, copied)
-    recipe = Recipe(make_job_learner(dataset, spec), functools.partial(enrol, spec, len(dataset.labels)),
-                    spec.train.epochs, spec.train.batch_size, len(dataset.labels), dataset.num_classes, dataset.scale)
+    recipe = Recipe(
+        make_job_learner(dataset, spec),
+        functools.partial(enrol, spec, len(dataset.labels)),
+        spec.train.epochs,
+        spec.train.batch_size,
+        len(dataset.labels),
+        dataset.num_classes,
+        dataset.scale,
+    )
     return Trainer(Ensemble(recipe, dataset, devices), make_cells(dataset, spec), say)
 
 
@@ -120,17 +146,25 @@ def check_job(dataset: Dataset, spec: CscoreSpec) -> None:
     for ratio in spec.subsets.subset_ratios:
         size = designs.subset_sizes(spec.subsets.design, ratio, len(dataset.labels))[0]
         if size < needed:
-            raise UserError(f"--subset_ratios={ratio:g}: is {size} of {len(dataset.labels)} examples; a subset needs "
-                            f"{needed} or more, one a class; leave out ratios below "
-                            f"{needed / len(dataset.labels):.2g}")
+            raise UserError(
+                f"--subset_ratios={ratio:g}: is {size} of {len(dataset.labels)} examples; a subset needs "
+                f"{needed} or more, one a class; leave out ratios below "
+                f"{needed / len(dataset.labels):.2g}"
+            )
         if size >= len(dataset.labels):
-            raise UserError(f"--subset_ratios={ratio:g}: leaves none of {len(dataset.labels)} examples to hold out; "
-                            "leave it out")
+            raise UserError(
+                f"--subset_ratios={ratio:g}: leaves none of {len(dataset.labels)} examples to hold out; leave it out"
+            )
 
 
 def make_plan(dataset: Dataset, spec: CscoreSpec) -> Plan:
     """The job's identity and its cells: one a ratio."""
-    decisive = {**words.values(spec.model), **words.values(spec.train), "design": spec.subsets.design, "seed": spec.seed}
+    decisive = {
+        **words.values(spec.model),
+        **words.values(spec.train),
+        "design": spec.subsets.design,
+        "seed": spec.seed,
+    }
     identity = {f"--{name}": words.format_value(value) for name, value in decisive.items()}
     identity |= {"the data": f"{dataset.name} {dataset.fingerprint[:12]}", "the numerics version": str(NUMERICS)}
     return Plan(identity, {cell_name(ratio): spec.subsets.num_runs for ratio in spec.subsets.subset_ratios})
@@ -142,9 +176,12 @@ def cell_name(ratio: float) -> str:
 
 def make_cells(dataset: Dataset, spec: CscoreSpec) -> dict[str, Cell]:
     design, count = spec.subsets.design, len(dataset.labels)
-    return {cell_name(ratio): Cell(functools.partial(designs.subset_rows, design, ratio, count),
-                                   designs.subset_sizes(design, ratio, count)[1])
-            for ratio in spec.subsets.subset_ratios}
+    return {
+        cell_name(ratio): Cell(
+            functools.partial(designs.subset_rows, design, ratio, count), designs.subset_sizes(design, ratio, count)[1]
+        )
+        for ratio in spec.subsets.subset_ratios
+    }
 
 
 def needed_bytes(dataset: Dataset, spec: CscoreSpec) -> int:
@@ -172,14 +209,28 @@ def collect(dataset: Dataset, spec: CscoreSpec, store: Store) -> Scores:
     found = heldout.estimate(runs, count, subsets.num_runs, blocks, shared_blocks=subsets.design == "nested", key=key)
     for ratio, accuracy in zip(subsets.subset_ratios, found.heldout_accuracy, strict=True):
         if not np.isfinite(accuracy).any():
-            raise UserError(f"--subset_ratios={ratio:g}: all {subsets.num_runs} models diverged; lower --learning_rate "
-                            "or give --clip_norm")
+            raise UserError(
+                f"--subset_ratios={ratio:g}: all {subsets.num_runs} models diverged; lower --learning_rate "
+                "or give --clip_norm"
+            )
     flags = {name: words.format_value(value) for name, value in words.values(spec).items()}
-    metadata = {"version": jaxgen.__version__, "flags": flags, "dataset": dataset.name,
-                "fingerprint": dataset.fingerprint, "num_models": store.plan.num_runs, **totals}
-    return Scores(labels=dataset.labels.astype(np.int64), ids=dataset.ids, num_runs=subsets.num_runs,
-                  subset_ratios=np.asarray(subsets.subset_ratios), class_names=np.asarray(dataset.class_names),
-                  metadata=metadata, **found._asdict())
+    metadata = {
+        "version": jaxgen.__version__,
+        "flags": flags,
+        "dataset": dataset.name,
+        "fingerprint": dataset.fingerprint,
+        "num_models": store.plan.num_runs,
+        **totals,
+    }
+    return Scores(
+        labels=dataset.labels.astype(np.int64),
+        ids=dataset.ids,
+        num_runs=subsets.num_runs,
+        subset_ratios=np.asarray(subsets.subset_ratios),
+        class_names=np.asarray(dataset.class_names),
+        metadata=metadata,
+        **found._asdict(),
+    )
 
 
 def write_results(dataset: Dataset, scores: Scores, spec: CscoreSpec, command: str) -> list[pathlib.Path]:
@@ -200,12 +251,17 @@ def describe_job(dataset: Dataset, spec: CscoreSpec) -> str:
     parameters = num_parameters(make_job_learner(dataset, spec), constant_knobs(spec.train))
     shape = "x".join(str(size) for size in dataset.images.shape[1:])
     kind = "images of" if dataset.has_images else "rows of"
-    odd = [f"{ratio:g}" for ratio in spec.subsets.subset_ratios
-           if spec.subsets.design == "balanced" and not designs.block_shape("balanced", ratio)[0]]
+    odd = [
+        f"{ratio:g}"
+        for ratio in spec.subsets.subset_ratios
+        if spec.subsets.design == "balanced" and not designs.block_shape("balanced", ratio)[0]
+    ]
     note = f"; no balanced blocks at ratio {', '.join(odd)}: independent subsets there" if odd else ""
-    return (f"{dataset.name}: {len(dataset.labels):,} {kind} {shape} in {dataset.num_classes} classes; "
-            f"{spec.model.model} with {parameters:,} parameters; {len(spec.subsets.subset_ratios)} ratios x "
-            f"{spec.subsets.num_runs} runs{note}")
+    return (
+        f"{dataset.name}: {len(dataset.labels):,} {kind} {shape} in {dataset.num_classes} classes; "
+        f"{spec.model.model} with {parameters:,} parameters; {len(spec.subsets.subset_ratios)} ratios x "
+        f"{spec.subsets.num_runs} runs{note}"
+    )
 
 
 def tell(line: str) -> None:

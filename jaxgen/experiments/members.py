@@ -89,8 +89,10 @@ class Trainer:
         self.steps_per_call = max(1, int(SECONDS_PER_CALL / (timings[self.width] * self.width)))
         self.ensemble.prepare(rows, self.width)
         listed = ", ".join(f"{1e6 * timings[width]:.3g} us at width {width}" for width in sorted(timings))
-        self.say(f"width {self.width} on {self.ensemble.mesh.size} {jax.devices()[0].platform} device(s), {why}; a step "
-                 f"of one model on one device takes {listed}")
+        self.say(
+            f"width {self.width} on {self.ensemble.mesh.size} {jax.devices()[0].platform} device(s), {why}; a step "
+            f"of one model on one device takes {listed}"
+        )
 
     def _widths(self, rows: Any, most_runs: int) -> tuple[list[int], int]:
         """The candidates, and where among them to begin."""
@@ -120,13 +122,16 @@ class Trainer:
         cell, runs = self.cells[chunk.cell], np.arange(chunk.start, chunk.stop)
         began = time.perf_counter()
         training = len(runs) * self.ensemble.recipe.epochs * cell.max_size
-        outcome = self.ensemble.train(cell.rows(runs), self.width, cell.max_size, self.steps_per_call,
-                                      lambda share: report(share * training))
+        outcome = self.ensemble.train(
+            cell.rows(runs), self.width, cell.max_size, self.steps_per_call, lambda share: report(share * training)
+        )
         report(len(runs) * EXAMINATION * self.ensemble.num_examined)
         self.seen_finite |= bool(outcome.finite.any())
         if not self.seen_finite:
-            raise UserError(f"all of the first {len(runs)} models diverged (loss not finite, or over ten times a blind "
-                            "guess's); lower --learning_rate or give --clip_norm")
+            raise UserError(
+                f"all of the first {len(runs)} models diverged (loss not finite, or over ten times a blind "
+                "guess's); lower --learning_rate or give --clip_norm"
+            )
         seconds = np.full(len(runs), (time.perf_counter() - began) / len(runs))
         return {"run": runs, "seconds": seconds, **outcome._asdict(), **accuracies(outcome, self.ensemble)}
 
@@ -160,8 +165,9 @@ def train_missing_runs(trainer: Trainer, store: Store, width: int | None, *, res
 def accuracies(outcome: Outcome, ensemble: Ensemble) -> dict[str, np.ndarray]:
     """Shares of right answers ``[m]`` on examples trained on, held out, and of the test set; NaN of none."""
     count = ensemble.recipe.num_examples
-    trained_on, correct = (np.unpackbits(bits, axis=1, count=count).astype(bool)
-                           for bits in (outcome.trained_on, outcome.correct))
+    trained_on, correct = (
+        np.unpackbits(bits, axis=1, count=count).astype(bool) for bits in (outcome.trained_on, outcome.correct)
+    )
     right = np.unpackbits(outcome.test_correct, axis=1, count=ensemble.num_examined - count)
     share = lambda hits, of: np.divide(hits.sum(1), of, out=np.full(len(hits), np.nan), where=of > 0)  # noqa: E731
     return {

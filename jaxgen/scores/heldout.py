@@ -75,8 +75,15 @@ def regroup(batches: Iterable[Observations], size: int) -> Iterator[Observations
         yield Observations(*(np.pad(field, ((0, size - count), (0, 0))) for field in rows))
 
 
-def estimate(runs: RunStream, num_examples: int, num_runs: int, block_sizes: Sequence[int], *, shared_blocks: bool,
-             key: jax.Array) -> Estimate:
+def estimate(
+    runs: RunStream,
+    num_examples: int,
+    num_runs: int,
+    block_sizes: Sequence[int],
+    *,
+    shared_blocks: bool,
+    key: jax.Array,
+) -> Estimate:
     """C-scores of n examples from k ratios' runs.
 
     Args:
@@ -92,8 +99,10 @@ def estimate(runs: RunStream, num_examples: int, num_runs: int, block_sizes: Seq
     """
     num_ratios = len(block_sizes)
     counts, hits = np.zeros((2, num_ratios, num_examples), np.int64)
-    halves = [half_masks(key if shared_blocks else jax.random.fold_in(key, i), num_runs, size)
-              for i, size in enumerate(block_sizes)]
+    halves = [
+        half_masks(key if shared_blocks else jax.random.fold_in(key, i), num_runs, size)
+        for i, size in enumerate(block_sizes)
+    ]
     half_counts, half_hits = np.zeros((2, len(halves[0]), num_ratios, num_examples), np.float32)
     accuracy = np.full((num_ratios, num_runs), np.nan)
     for i in range(num_ratios):
@@ -115,8 +124,9 @@ def estimate(runs: RunStream, num_examples: int, num_runs: int, block_sizes: Seq
     return Estimate(by_ratio.mean(0), stderr, counts, by_ratio, accuracy, reliability[np.isfinite(reliability)])
 
 
-def score_variance(runs: RunStream, by_ratio: np.ndarray, counts: np.ndarray, block_sizes: Sequence[int], *,
-                   shared_blocks: bool) -> np.ndarray:
+def score_variance(
+    runs: RunStream, by_ratio: np.ndarray, counts: np.ndarray, block_sizes: Sequence[int], *, shared_blocks: bool
+) -> np.ndarray:
     """Estimated variance ``[n]`` of the mean over ratios of ``by_ratio [k, n]``; NaN where it cannot be told."""
     num_ratios, num_examples = by_ratio.shape
     families = [range(num_ratios)] if shared_blocks else [[i] for i in range(num_ratios)]

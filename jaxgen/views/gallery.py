@@ -35,11 +35,25 @@ def draw_examples(dataset: Dataset, scores: Scores) -> Figure:
     for left, rows in blocks:
         for row, chosen in enumerate(rows):
             for column, i in enumerate(chosen):
-                axes.text(left + column + 0.5, row * (1 + CAPTION) + 1.02, f"{scores.scores[i]:.2f}", ha="center",
-                          va="top", fontsize=6.5, color=INK)
+                axes.text(
+                    left + column + 0.5,
+                    row * (1 + CAPTION) + 1.02,
+                    f"{scores.scores[i]:.2f}",
+                    ha="center",
+                    va="top",
+                    fontsize=6.5,
+                    color=INK,
+                )
     for row, label in enumerate(classes):
-        axes.text(-0.2, row * (1 + CAPTION) + 0.5, shorten(dataset.class_names[label]), ha="right", va="center",
-                  fontsize=10, color=INK)
+        axes.text(
+            -0.2,
+            row * (1 + CAPTION) + 0.5,
+            shorten(dataset.class_names[label]),
+            ha="right",
+            va="center",
+            fontsize=10,
+            color=INK,
+        )
     for (left, _), title in zip(blocks, ("highest C-scores", "lowest C-scores"), strict=True):
         axes.text(left + TILES / 2, -0.2, title, ha="center", fontsize=11, color=INK)
     axes.text(width / 2, -1, describe(dataset, scores, len(classes)), ha="center", fontsize=11, color=INK)
@@ -84,7 +98,7 @@ def draw_class_histograms(dataset: Dataset, scores: Scores, shown: np.ndarray) -
         values = scores.scores[rank_class(scores, label)]
         axes.hist(values, bins=np.linspace(0, 1, 21), color=SOFT, edgecolor=ACCENT, linewidth=0.5)
         axes.set_title(f"{shorten(dataset.class_names[label])} (n = {len(values):,})")
-    for axes in list(grid.flat)[len(shown):]:
+    for axes in list(grid.flat)[len(shown) :]:
         axes.axis("off")
     figure.supxlabel("C-score")
     figure.supylabel("examples")
@@ -94,8 +108,10 @@ def draw_class_histograms(dataset: Dataset, scores: Scores, shown: np.ndarray) -
 
 def describe(dataset: Dataset, scores: Scores, num_shown: int) -> str:
     classes = f", {num_shown} of {dataset.num_classes} classes" if num_shown < dataset.num_classes else ""
-    return (f"{dataset.name}: n = {np.isfinite(scores.scores).sum():,} scored examples{classes}; "
-            f"{len(scores.subset_ratios)} ratios x {scores.num_runs} runs")
+    return (
+        f"{dataset.name}: n = {np.isfinite(scores.scores).sum():,} scored examples{classes}; "
+        f"{len(scores.subset_ratios)} ratios x {scores.num_runs} runs"
+    )
 
 
 def shorten(name: str, limit: int = 11) -> str:

@@ -9,9 +9,11 @@ def summarize(dataset: Dataset, scores: Scores) -> str:
     """Models trained and how fast, held-out accuracy per ratio, the least regular examples, reliability."""
     metadata = scores.metadata
     trained = metadata["models_now"]
-    lines = [f"{trained:,} models trained in {metadata['seconds_now']:.1f} s"
-             f" ({trained / max(metadata['seconds_now'], 1e-9):.3g} models/s on {metadata['devices']}), "
-             f"{metadata['num_models']:,} in all"]
+    lines = [
+        f"{trained:,} models trained in {metadata['seconds_now']:.1f} s"
+        f" ({trained / max(metadata['seconds_now'], 1e-9):.3g} models/s on {metadata['devices']}), "
+        f"{metadata['num_models']:,} in all"
+    ]
     if metadata["diverged"]:
         lines.append(f"{metadata['diverged']:,} models diverged and are left out of every number below")
     lines += ["", "ratio   held-out accuracy, mean ± sd over runs (n)"]
@@ -22,12 +24,16 @@ def summarize(dataset: Dataset, scores: Scores) -> str:
     lines += ["", "least regular: id, label, C-score ± standard error (held-out observations)"]
     for i in scores.least_regular(5):
         error = f"± {scores.stderr[i]:.3f}" if np.isfinite(scores.stderr[i]) else "± unknown"
-        lines.append(f"{scores.ids[i]}   {dataset.class_names[scores.labels[i]]}   {scores.scores[i]:.3f} {error} "
-                     f"({scores.counts[:, i].sum()})")
+        lines.append(
+            f"{scores.ids[i]}   {dataset.class_names[scores.labels[i]]}   {scores.scores[i]:.3f} {error} "
+            f"({scores.counts[:, i].sum()})"
+        )
     unscored = int((~np.isfinite(scores.scores)).sum())
     if unscored:
-        lines.append(f"{unscored:,} of {len(scores.scores):,} examples were never held out at some ratio: no score. "
-                     "More --num_runs, or --design=balanced, gives them one")
+        lines.append(
+            f"{unscored:,} of {len(scores.scores):,} examples were never held out at some ratio: no score. "
+            "More --num_runs, or --design=balanced, gives them one"
+        )
     return "\n".join([*lines, "", describe_reliability(scores)])
 
 
@@ -36,5 +42,7 @@ def describe_reliability(scores: Scores) -> str:
     halves = scores.reliability
     if not len(halves):
         return "split-half reliability: unknown; it needs two independent blocks of runs or more at every ratio"
-    return (f"split-half reliability (Spearman-Brown): {halves.mean():.4f}, from {halves.min():.4f} to "
-            f"{halves.max():.4f} over {len(halves)} random halvings")
+    return (
+        f"split-half reliability (Spearman-Brown): {halves.mean():.4f}, from {halves.min():.4f} to "
+        f"{halves.max():.4f} over {len(halves)} random halvings"
+    )

@@ -1,0 +1,39 @@
+"""Strict JAX on two CPU devices for every test, and a small data set to train on."""
+
+import os
+import tempfile
+
+# Programs compiled once are shared by all tests and by the commands that tests type.
+CACHE = tempfile.TemporaryDirectory(prefix="jaxgen-test-cache-")
+os.environ["JAX_COMPILATION_CACHE_DIR"] = CACHE.name
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.2"
+os.environ["JAX_PLATFORMS"] = os.environ.get("JAX_PLATFORMS", "cpu")
+
+import jax  # noqa: E402
+import numpy as np  # noqa: E402
+import pytest  # noqa: E402
+
+from jaxgen.data.checks import make_dataset  # noqa: E402
+from jaxgen.runs.devices import start_devices  # noqa: E402
+from jaxgen.types import Dataset  # noqa: E402
+
+jax.config.update("jax_numpy_rank_promotion", "raise")
+start_devices(2)
+
+
+def blobs(count: int = 60, classes: int = 3, side: int = 4, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Noisy images, one bright pixel a class: easy, but not free of errors."""
+    rng = np.random.default_rng(seed)
+    labels = rng.permutation(np.arange(count) % classes)
+    images = rng.integers(0, 160, (count, side * side))
+    images[np.arange(count), labels] += 90
+    return images.astype(np.uint8).reshape(count, side, side), labels
+
+
+@pytest.fixture(scope="session")
+def dataset() -> Dataset:
+    images, labels = blobs()
+    tests, test_labels = blobs(30, seed=1)
+    return make_dataset(
+        "blobs", images, labels, source="blobs", test_images=tests, test_labels=test_labels, class_names=["a", "b", "c"]
+    )

@@ -1,0 +1,232 @@
+"""The machine: a run is a function of its row, whoever shares its program, device and call."""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from jaxgen import spec as words
+from jaxgen.engine.ensemble import Ensemble, cut_blocks
+from jaxgen.engine.order import permute
+from jaxgen.engine.training import Block, Recipe
+from jaxgen.engine.width import time_step
+from jaxgen.experiments.cscore import enrol, make_cells, make_job_learner
+from jaxgen.losses import cross_entropy
+from jaxgen.models import make_model
+from jaxgen.scores import designs
+
+FLAGS = {"hidden": (8,), "epochs": 3, "batch_size": 8, "learning_rate": 0.1, "subset_ratios": (0.3, 0.9)}
+ALL_LINKS = {"clip_norm": 1.0, "weight_decay": 1e-3, "l1": 1e-4, "gradient_noise": 0.01}
+
+
+def job(**flags):
+    return words.from_values(words.CscoreSpec, {**FLAGS, **flags})
+
+
+def make(dataset, spec, num_devices=2):
+    count = len(dataset.labels)
+    recipe = Recipe(
+        make_job_learner(dataset, spec),
+        functools.partial(enrol, spec, count),
+        spec.train.epochs,
+        spec.train.batch_size,
+        count,
+        dataset.num_classes,
+        dataset.scale,
+    )
+    return Ensemble(recipe, dataset, jax.devices()[:num_devices])
+
+
+def train(dataset, spec, indices, *, ratio=0.9, width=4, num_devices=2, steps_per_call=1000, ensemble=None):
+    """Trains runs `indices` in batches, and returns their outcome as one."""
+    ensemble = ensemble or make(dataset, spec, num_devices)
+    cell = make_cells(dataset, spec)[f"ratio_{ratio:g}"]
+    size = width * ensemble.mesh.size
+    parts = [
+        ensemble.train(cell.rows(np.asarray(indices[at : at + size])), width, cell.max_size, steps_per_call)
+        for at in range(0, len(indices), size)
+    ]
+    return jax.tree.map(lambda *fields: np.concatenate(fields), *parts)
+
+
+def assert_same(first, second, exactly):
+    np.testing.assert_array_equal(first.trained_on, second.trained_on)
+    np.testing.assert_array_equal(first.finite, second.finite)
+    if exactly:
+        for name, a, b in zip(first._fields, first, second, strict=True):
+            np.testing.assert_array_equal(a, b, err_msg=name)
+    else:
+        np.testing.assert_allclose(first.loss_curve, second.loss_curve, rtol=1e-4, atol=1e-5)
+        for a, b in ((first.correct, second.correct), (first.test_correct, second.test_correct)):
+            # An answer may tip where two logits tie to within rounding.
+            assert np.unpackbits(a ^ b).sum() <= 0.002 * 8 * a.size + 1
+
+
+@pytest.mark.parametrize("links", [{}, ALL_LINKS], ids=["sgd", "all links"])
+def test_a_member_in_a_batch_is_the_member_alone(dataset, links):
+    spec = job(**links)
+    together = train(dataset, spec, list(range(8)), width=4)
+    alone = train(dataset, spec, list(range(8)), width=1, num_devices=1)
+    assert_same(together, alone, exactly=False)
+
+
+def test_place_and_company_change_nothing(dataset):
+    spec = job()
+    ensemble = make(dataset, spec)
+    straight = train(dataset, spec, list(range(8)), ensemble=ensemble)
+    order = [5, 0, 7, 2, 1, 6, 3, 4]
+    shuffled = train(dataset, spec, order, ensemble=ensemble)
+    assert_same(jax.tree.map(lambda field: field[order], straight), shuffled, exactly=True)
+    few = train(dataset, spec, [2, 3, 4], ensemble=ensemble)
+    assert_same(jax.tree.map(lambda field: field[2:5], straight), few, exactly=True)
+
+
+def test_the_number_of_devices_changes_nothing(dataset):
+    spec = job()
+    one = train(dataset, spec, list(range(8)), num_devices=1)
+    two = train(dataset, spec, list(range(8)), num_devices=2)
+    assert_same(one, two, exactly=True)
+
+
+@pytest.mark.parametrize("steps_per_call", [1, 3, 7, 14])
+def test_the_calls_in_which_it_is_trained_change_nothing(dataset, steps_per_call):
+    spec = job(gradient_noise=0.01)
+    ensemble = make(dataset, spec)
+    whole = train(dataset, spec, list(range(4)), ensemble=ensemble)
+    pieces = train(dataset, spec, list(range(4)), ensemble=ensemble, steps_per_call=steps_per_call)
+    assert_same(whole, pieces, exactly=True)
+
+
+@pytest.mark.parametrize("steps_per_call", range(1, 20))
+def test_blocks_cover_a_training_once_and_in_order(steps_per_call):
+    visited = [
+        (epoch, step)
+        for block in cut_blocks(3, 5, steps_per_call)
+        for epoch in range(block.first_epoch, block.last_epoch)
+        for step in range(block.first_step, block.last_step)
+    ]
+    assert visited == [(epoch, step) for epoch in range(3) for step in range(5)]
+
+
+def test_one_program_serves_every_ratio(dataset):
+    spec = job()
+    ensemble = make(dataset, spec)
+    for ratio in (0.3, 0.9):
+        train(dataset, spec, [0, 1, 2], ratio=ratio, ensemble=ensemble)
+    assert sorted(ensemble.compiled) == [("advance", 4), ("finish", 4), ("start", 4)]
+
+
+def test_timing_a_width_compiles_the_training_program_only(dataset):
+    spec = job()
+    ensemble = make(dataset, spec)
+    ticks = iter(np.arange(0.0, 1000.0, 0.2))
+    rows = make_cells(dataset, spec)["ratio_0.9"].rows(np.arange(1))
+    assert time_step(ensemble, rows, 2, 54, clock=lambda: next(ticks)) > 0
+    assert list(ensemble.compiled) == [("advance", 2)]
+
+
+def reference(dataset, spec, index, ratio):
+    """Run `index` by a plain loop: Flax and optax as a user would write them, with the engine's draws."""
+    root, train_spec = jax.random.key(spec.seed), spec.train
+    row = jax.tree.map(lambda field: field[0], make_cells(dataset, spec)[f"ratio_{ratio:g}"].rows(np.array([index])))
+    own = np.flatnonzero(designs.draw_subset(root, row, len(dataset.labels)))
+    key = designs.run_key(root, row)
+    model = make_model(spec.model, dataset.num_classes)
+    params = model.init(jax.random.fold_in(key, 1), jnp.zeros((1, *dataset.images.shape[1:])))
+    optimizer = optax.chain(
+        optax.add_decayed_weights(train_spec.weight_decay), optax.sgd(train_spec.learning_rate, train_spec.momentum)
+    )
+    state, losses = optimizer.init(params), []
+    inputs = dataset.images.astype(np.float32) * np.float32(dataset.scale)
+
+    def loss(params, batch):
+        return cross_entropy(model.apply(params, inputs[batch]), dataset.labels[batch]).mean()
+
+    for epoch in range(train_spec.epochs):
+        order_key = jax.random.fold_in(jax.random.fold_in(key, 2), epoch)
+        order = own[np.asarray(permute(order_key, jnp.arange(len(own)), jnp.int32(len(own))))]
+        batches = [order[at : at + train_spec.batch_size] for at in range(0, len(order), train_spec.batch_size)]
+        epoch_losses = []
+        for batch in batches:
+            value, grads = jax.value_and_grad(loss)(params, batch)
+            updates, state = optimizer.update(grads, state, params)
+            params = optax.apply_updates(params, updates)
+            epoch_losses.append(float(value))
+        losses.append(np.mean(epoch_losses))
+    correct = np.argmax(model.apply(params, inputs), axis=-1) == dataset.labels
+    return own, losses, correct
+
+
+@pytest.mark.parametrize(("index", "ratio"), [(0, 0.3), (3, 0.9)])
+def test_a_member_is_what_a_plain_loop_makes_of_it(dataset, index, ratio):
+    spec = job(weight_decay=1e-3)
+    outcome = train(dataset, spec, [index], ratio=ratio)
+    own, losses, correct = reference(dataset, spec, index, ratio)
+    count = len(dataset.labels)
+    np.testing.assert_array_equal(np.flatnonzero(np.unpackbits(outcome.trained_on[0], count=count)), own)
+    np.testing.assert_allclose(outcome.loss_curve[0], losses, rtol=1e-4)
+    assert (np.unpackbits(outcome.correct[0], count=count) != correct).sum() <= 1
+
+
+def test_a_member_with_fewer_steps_rests_while_others_go_on(dataset):
+    """Balanced subsets differ by an example; at a batch boundary one member has a step less an epoch."""
+    cut = dataclasses.replace(dataset, images=dataset.images[:55], labels=dataset.labels[:55])
+    assert designs.subset_sizes("balanced", 0.3, 55) == (15, 18)
+    spec = job(batch_size=16, subset_ratios=(0.3,))
+    together = train(cut, spec, list(range(8)), ratio=0.3, width=8, num_devices=1)
+    sizes = np.unpackbits(together.trained_on, axis=1, count=55).sum(1)
+    assert len(set(-(-sizes // 16))) == 2, "the test needs both kinds"
+    for i in range(8):
+        _, losses, _ = reference(cut, spec, i, 0.3)
+        np.testing.assert_allclose(together.loss_curve[i], losses, rtol=1e-4)
+
+
+def test_divergence_is_flagged_and_raises_nothing(dataset):
+    outcome = train(dataset, job(learning_rate=1e6), list(range(4)))
+    assert not outcome.finite.any()
+    calm = train(dataset, job(), list(range(4)))
+    assert calm.finite.all()
+
+
+def test_a_test_set_is_examined_and_none_is_no_trouble(dataset):
+    with_test = train(dataset, job(), [0, 1])
+    without = dataclasses.replace(dataset, test_images=None, test_labels=None)
+    alone = train(without, job(), [0, 1])
+    assert with_test.test_correct.shape == (2, 4)
+    assert np.unpackbits(with_test.test_correct, axis=1, count=30).mean() > 0.5
+    assert alone.test_correct.shape == (2, 0)
+    np.testing.assert_array_equal(with_test.correct, alone.correct)
+
+
+def test_a_data_set_larger_than_one_examination_is_examined_whole(dataset, monkeypatch):
+    whole = train(dataset, job(), [0, 1])
+    monkeypatch.setattr("jaxgen.engine.training.EVALUATE_AT_ONCE", 7)
+    pieces = train(dataset, job(), [0, 1])
+    np.testing.assert_array_equal(whole.correct, pieces.correct)
+    np.testing.assert_array_equal(whole.test_correct, pieces.test_correct)
+
+
+def test_state_is_donated(dataset):
+    spec = job()
+    ensemble = make(dataset, spec)
+    rows = make_cells(dataset, spec)["ratio_0.9"].rows(np.arange(4))
+    start, advance, _ = ensemble.prepare(rows, 2)
+    members, progress = start(ensemble._fill(rows, 2))
+    after = advance(members, progress, ensemble.train_data, ensemble.traced(Block(0, 1, 0, 2)))
+    assert all(leaf.is_deleted() for leaf in jax.tree.leaves(progress.state.params))
+    assert not any(leaf.is_deleted() for leaf in jax.tree.leaves(after))
+
+
+def test_knobs_of_strength_zero_change_no_bit(dataset):
+    """A link that is compiled in but has strength 0 for a member leaves it as it was."""
+    plain = job()
+    linked = make(dataset, job(**ALL_LINKS))
+    silent = linked.recipe._replace(enrol=functools.partial(enrol, plain, len(dataset.labels)))
+    with_links = Ensemble(silent, dataset, jax.devices()[:2])
+    first = train(dataset, plain, list(range(4)))
+    second = train(dataset, plain, list(range(4)), ensemble=with_links)
+    assert_same(first, second, exactly=True)

@@ -1,0 +1,176 @@
+"""C-scores worked by hand, their laws, and standard errors held against the spread of repeated ensembles."""
+
+import jax
+import numpy as np
+import pytest
+
+from jaxgen.scores import designs, heldout
+from jaxgen.types import Outcome
+
+KEY = jax.random.key(0)
+EXAMPLES = 16
+draw = jax.jit(jax.vmap(lambda root, row: designs.draw_subset(root, row, EXAMPLES), (None, 0)))
+
+
+def outcome(trained_on, correct, finite=None):
+    trained_on, correct = np.asarray(trained_on, bool), np.asarray(correct, bool)
+    runs = len(trained_on)
+    finite = np.ones(runs, bool) if finite is None else np.asarray(finite)
+    return Outcome(
+        np.packbits(trained_on, axis=1),
+        np.packbits(correct, axis=1),
+        np.zeros((runs, 0), np.uint8),
+        np.zeros((runs, 1), np.float32),
+        finite,
+    )
+
+
+def estimate(outcomes, blocks=None, shared=False, batch=None):
+    """Estimates from one outcome a ratio, streamed in batches."""
+    num_examples = 8 * outcomes[0].trained_on.shape[1]
+    num_runs = len(outcomes[0].finite)
+
+    def runs(i):
+        step = batch or num_runs
+        return (Outcome(*(field[at : at + step] for field in outcomes[i])) for at in range(0, num_runs, step))
+
+    blocks = blocks or [1] * len(outcomes)
+    return heldout.estimate(runs, num_examples, num_runs, blocks, shared_blocks=shared, key=KEY)
+
+
+def ensembles(seed, ratios, runs, design="independent", spread=0.0):
+    """Random outcomes with known per-example accuracy; `spread` makes runs differ, as real models do."""
+    rng = np.random.default_rng(seed)
+    accuracy = np.linspace(0.1, 0.9, EXAMPLES)
+    outcomes = []
+    for ratio in ratios:
+        masks = np.asarray(draw(jax.random.key(seed), designs.subset_rows(design, ratio, EXAMPLES, np.arange(runs))))
+        luck = rng.normal(0, spread, (runs, 1)) + 2 * spread * (masks - ratio) @ np.cos(
+            np.arange(EXAMPLES)[:, None] - np.arange(EXAMPLES)
+        )
+        outcomes.append(outcome(masks, rng.uniform(size=masks.shape) < np.clip(accuracy + luck, 0, 1)))
+    return outcomes, accuracy
+
+
+def test_scores_by_hand():
+    trained_on = [[1, 0, 0, 1, 1, 1, 1, 1], [0, 0, 1, 1, 1, 1, 1, 1], [0, 1, 0, 0, 1, 1, 1, 0]]
+    correct = [[1, 1, 0, 0, 1, 1, 1, 0], [1, 0, 1, 0, 1, 1, 0, 1], [0, 0, 0, 1, 0, 1, 1, 1]]
+    found = estimate([outcome(trained_on, correct)])
+    np.testing.assert_array_equal(found.counts[0], [2, 2, 2, 1, 0, 0, 0, 1])
+    np.testing.assert_array_equal(found.scores[:4], [0.5, 0.5, 0, 1])
+    assert np.isnan(found.scores[4:7]).all(), "never held out is NaN, not 0"
+    assert found.scores[7] == 1
+    # p (1 - p) / (K - 1) = 0.25; one observation says nothing about its error.
+    np.testing.assert_allclose(found.stderr[:3], [0.5, 0.5, 0])
+    assert np.isnan(found.stderr[3:]).all()
+    # Held-out answers: 1 of 2 in run 0, 1 of 2 in run 1, 2 of 4 in run 2.
+    np.testing.assert_allclose(found.heldout_accuracy, [[0.5, 0.5, 0.5]])
+
+
+def test_the_score_is_the_plain_mean_over_ratios():
+    always = outcome([[0] * 8] * 4, [[1] * 8] * 4)
+    once = outcome([[0] * 8] * 4, [[1] * 8, [0] * 8, [0] * 8, [0] * 8])
+    found = estimate([always, once])
+    np.testing.assert_allclose(found.scores, 0.625)
+    np.testing.assert_allclose(found.stderr, np.sqrt(0.25 * 0.75 / 3) / 2)
+
+
+def test_an_example_missed_at_one_ratio_has_no_score():
+    seen = outcome([[0] * 8] * 2, [[1] * 8] * 2)
+    unseen = outcome([[1] + [0] * 7] * 2, [[1] * 8] * 2)
+    found = estimate([seen, unseen])
+    assert np.isnan(found.scores[0])
+    assert np.isfinite(found.scores[1:]).all()
+
+
+def test_a_diverged_run_counts_for_nothing():
+    rows, answers = np.zeros((3, 8)), np.array([[1] * 8, [0] * 8, [1] * 8])
+    found = estimate([outcome(rows, answers, finite=[True, False, True])])
+    np.testing.assert_array_equal(found.scores, 1)
+    np.testing.assert_array_equal(found.counts, 2)
+    assert np.isnan(found.heldout_accuracy[0, 1])
+
+
+def test_an_oracle_that_is_right_on_every_second_example():
+    outcomes, _ = ensembles(0, [0.5], 40)
+    oracle = outcomes[0]._replace(correct=np.packbits(np.tile(np.arange(16) % 2 == 0, (40, 1)), axis=1))
+    found = estimate([oracle])
+    np.testing.assert_array_equal(found.scores, [1, 0] * 8)
+    np.testing.assert_array_equal(found.stderr, 0)
+    np.testing.assert_allclose(found.reliability, 1)
+
+
+@pytest.mark.parametrize(("design", "block"), [("independent", 1), ("balanced", 10), ("nested", 1)])
+def test_the_batches_in_which_runs_come_change_nothing(design, block):
+    outcomes, _ = ensembles(1, [0.3, 0.7], 130, design=design)
+    whole, pieces = (estimate(outcomes, [block] * 2, shared=design == "nested", batch=batch) for batch in (None, 7))
+    for name in heldout.Estimate._fields:
+        np.testing.assert_allclose(getattr(whole, name), getattr(pieces, name), rtol=1e-12, err_msg=name)
+
+
+def test_permuting_examples_permutes_scores():
+    outcomes, _ = ensembles(2, [0.3, 0.7], 50)
+    order = np.random.default_rng(0).permutation(16)
+    unpack = lambda bits: np.unpackbits(bits, axis=1).astype(bool)  # noqa: E731
+    moved = [outcome(unpack(o.trained_on)[:, order], unpack(o.correct)[:, order]) for o in outcomes]
+    before, after = estimate(outcomes), estimate(moved)
+    np.testing.assert_array_equal(before.scores[order], after.scores)
+    np.testing.assert_allclose(before.stderr[order], after.stderr)
+
+
+def test_standard_error_is_brute_force_cluster_variance():
+    outcomes, _ = ensembles(3, [0.7], 25, design="balanced")
+    trained_on = np.unpackbits(outcomes[0].trained_on, axis=1).astype(bool)
+    correct = np.unpackbits(outcomes[0].correct, axis=1).astype(bool)
+    found = estimate(outcomes, [10])
+    for i in range(16):
+        held, hit = ~trained_on[:, i], ~trained_on[:, i] & correct[:, i]
+        share = hit.sum() / held.sum()
+        blocks = [slice(0, 10), slice(10, 20), slice(20, 25)]
+        observed = [b for b in blocks if held[b].any()]
+        squares = sum(((hit[b].sum() - share * held[b].sum()) / held.sum()) ** 2 for b in observed)
+        expected = np.sqrt(squares * len(observed) / (len(observed) - 1))
+        np.testing.assert_allclose(found.stderr[i], expected, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("design", "ratios", "block"),
+    [("independent", [0.4, 0.8], 1), ("balanced", [0.7, 0.9], 10), ("balanced", [0.5], 2), ("nested", [0.4, 0.8], 1)],
+)
+def test_standard_error_is_the_spread_between_repeated_ensembles(design, ratios, block):
+    found = [
+        estimate(ensembles(seed, ratios, 60, design=design, spread=0.06)[0], [block] * len(ratios), design == "nested")
+        for seed in range(300)
+    ]
+    claimed = np.sqrt(np.nanmean([f.stderr**2 for f in found], axis=0))
+    spread = np.nanstd([f.scores for f in found], axis=0, ddof=1)
+    np.testing.assert_allclose(np.median(claimed / spread), 1, atol=0.06)
+    np.testing.assert_allclose(claimed / spread, 1, atol=0.25)
+
+
+def test_nested_runs_as_if_independent_would_claim_too_small_an_error():
+    """The check above can fail: shared draws over ratios do correlate."""
+    nested = [ensembles(seed, [0.4, 0.5], 60, design="nested", spread=0.2)[0] for seed in range(150)]
+    honest = np.nanmean([estimate(outcomes, shared=True).stderr ** 2 for outcomes in nested])
+    naive = np.nanmean([estimate(outcomes, shared=False).stderr ** 2 for outcomes in nested])
+    assert naive < 0.97 * honest
+
+
+def test_reliability_rises_with_runs_and_is_about_right():
+    true = np.linspace(0.1, 0.9, 16)
+    few, many = (estimate(ensembles(4, [0.5], runs)[0]) for runs in (40, 800))
+    assert 0.8 < few.reliability.mean() < many.reliability.mean() < 1
+    error = true * (1 - true) / 400
+    np.testing.assert_allclose(many.reliability.mean(), 1 - error.mean() / true.var(), atol=0.005)
+
+
+def test_one_block_cannot_be_halved():
+    assert not len(estimate([outcome([[0] * 8], [[1] * 8])]).reliability)
+    assert not len(estimate(ensembles(0, [0.9], 10, design="balanced")[0], [10]).reliability)
+
+
+def test_halves_do_not_part_a_block():
+    halves = heldout.half_masks(KEY, 25, 10)
+    assert halves.shape == (heldout.NUM_SPLITS, 25)
+    assert (halves[:, :10] == halves[:, :1]).all()
+    assert (halves.reshape(10, 5, 5)[:, :, 0].sum(1) > 0).all()

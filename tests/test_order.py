@@ -1,0 +1,69 @@
+"""The order of examples: a permutation, a different one each time, and as good as a uniform one."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxgen.engine.order import permute
+
+many = jax.jit(jax.vmap(permute, (0, None, None)))
+
+
+def permutations(count, size, seed=0, positions=None):
+    positions = size if positions is None else positions
+    return np.asarray(many(jax.random.split(jax.random.key(seed), count), jnp.arange(positions), jnp.int32(size)))
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 15, 16, 17, 1617, 65_537])
+def test_every_size_is_permuted(size):
+    for order in permutations(3, size):
+        np.testing.assert_array_equal(np.sort(order), np.arange(size))
+
+
+def test_positions_beyond_the_size_come_back_as_zero():
+    orders = permutations(5, 10, positions=16)
+    assert (orders[:, 10:] == 0).all()
+    assert (np.sort(orders[:, :10], axis=1) == np.arange(10)).all()
+
+
+def test_the_size_is_traced():
+    assert many._cache_size() <= len({(a, b) for a in range(4) for b in range(4)})
+    before = many._cache_size()
+    for size in (7, 8, 9):
+        permutations(4, size, positions=12)
+    assert many._cache_size() <= before + 1
+
+
+def test_keys_decide_and_nothing_else():
+    first, again = permutations(6, 100), permutations(6, 100)
+    np.testing.assert_array_equal(first, again)
+    assert len({tuple(order) for order in first}) == 6
+
+
+def chi_square(counts):
+    """Standardised: about a standard normal for uniform counts."""
+    expected = counts.sum() / counts.size
+    return (((counts - expected) ** 2 / expected).sum() - (counts.size - 1)) / np.sqrt(2 * (counts.size - 1))
+
+
+def test_each_place_gets_each_example_equally_often():
+    orders = permutations(20_000, 12)
+    counts = np.stack([np.bincount(orders[:, place], minlength=12) for place in range(12)])
+    assert abs(chi_square(counts)) < 5
+
+
+def test_neighbours_are_not_correlated():
+    orders = permutations(20_000, 12, seed=1)
+    steps = (orders[:, 1] - orders[:, 0]) % 12
+    assert abs(chi_square(np.bincount(steps, minlength=12)[1:])) < 5
+    big = permutations(50, 3001, seed=2)
+    lag = [np.corrcoef(order[:-1], order[1:])[0, 1] for order in big]
+    assert abs(np.mean(lag)) < 5 / np.sqrt(50 * 3000)
+
+
+def test_orders_of_two_keys_are_unrelated():
+    orders = permutations(400, 200, seed=3).astype(float)
+    correlation = np.corrcoef(orders)[np.triu_indices(400, 1)]
+    assert abs(correlation.mean()) < 0.002
+    np.testing.assert_allclose(correlation.std(), 1 / np.sqrt(199), rtol=0.05)
