@@ -39,7 +39,7 @@ def test_no_hidden_layer_makes_a_linear_classifier():
 
 
 def test_unknown_models_name_the_known():
-    with pytest.raises(UserError, match="--model=resnet9000: unknown; known: .*mlp"):
+    with pytest.raises(UserError, match=r"--model=resnet9000: unknown; known: .*mlp"):
         make_model(ModelSpec(model="resnet9000"), 3)
 
 

@@ -27,7 +27,7 @@ def test_ratios_are_read_with_both_ends(text, ratios):
     "text", ["", "abc", "0.9:0.1", "0.1:0.9:0", "0.1:0.9:-1", "1:2:3:4", "0:1:1e-9", "nan:1", "a:b"]
 )
 def test_what_is_no_range_is_refused(text):
-    with pytest.raises(ValueError, match="give|larger step"):
+    with pytest.raises(ValueError, match=r"give|larger step"):
         spec.parse_ratios(text)
 
 

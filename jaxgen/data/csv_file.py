@@ -16,7 +16,7 @@ ID_COLUMN = "id"
 def load_csv(path: str, spec: DataSpec) -> Dataset:
     """Reads the column `spec.label_column` as labels, one called ``id`` (if any) as ids, all others as numbers."""
     source = f"--dataset=csv:{path}"
-    header, rows = read_rows(path, source)
+    header, rows, lines = read_rows(path, source)
     if spec.label_column not in header:
         raise UserError(f"--label_column={spec.label_column}: {path} has the columns {', '.join(header)}")
     table = np.asarray(rows, dtype=str)
@@ -25,47 +25,51 @@ def load_csv(path: str, spec: DataSpec) -> Dataset:
     ids = column.pop(ID_COLUMN, None)
     if not column:
         raise UserError(f"{source}: has no column of numbers beside the label")
-    features = np.stack([numbers(values, name, source) for name, values in column.items()], axis=1)
+    features = [numbers(values, lines, f"{source}: column {name}") for name, values in column.items()]
     return make_dataset(
-        pathlib.Path(path).stem, features, labels, source=f"csv:{path}", ids=None if ids is None else whole_numbers(ids)
+        pathlib.Path(path).stem,
+        np.stack(features, axis=1),
+        labels,
+        source=f"csv:{path}",
+        ids=None if ids is None else whole_numbers(ids),
     )
 
 
-def read_rows(path: str, source: str) -> tuple[list[str], list[list[str]]]:
-    """The header and the rows, all of one length."""
+def read_rows(path: str, source: str) -> tuple[list[str], list[list[str]], list[int]]:
+    """The header, the rows, all of one length, and the line of the file on which each row ends."""
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
-            header, *rows = [[cell.strip() for cell in row] for row in csv.reader(file) if row] or [[]]
+            reader = csv.reader(file)
+            numbered = [(reader.line_num, [cell.strip() for cell in row]) for row in reader if row]
     except FileNotFoundError:
         raise UserError(f"{source}: there is no such file") from None
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{source}: cannot be read as CSV ({error})") from None
-    if not rows:
-        raise UserError(f"{source}: has no rows under its header line")
+    if len(numbered) < 2:
+        raise UserError(f"{source}: has no rows under a header line")
+    (_, header), *body = numbered
     if len(set(header)) < len(header):
         raise UserError(f"{source}: two columns have the same name; the first line must name each column")
-    for number, row in enumerate(rows, start=2):
+    for line, row in body:
         if len(row) != len(header):
-            raise UserError(f"{source}: line {number} has {len(row)} cells, the header {len(header)}")
-    return header, rows
+            raise UserError(f"{source}: line {line} has {len(row)} cells, the header {len(header)}")
+    return header, [row for _, row in body], [line for line, _ in body]
 
 
-def numbers(values: np.ndarray, name: str, source: str) -> np.ndarray:
+def numbers(values: np.ndarray, lines: list[int], what: str) -> np.ndarray:
+    """The values as float64, all finite."""
+    parsed = np.asarray([to_number(value) for value in values])
+    if not np.isfinite(parsed).all():
+        bad = int(np.argmin(np.isfinite(parsed)))
+        raise UserError(f"{what}, line {lines[bad]}: {str(values[bad])!r} is no finite number; fill, encode or drop it")
+    return parsed
+
+
+def to_number(text: str) -> float:
     try:
-        parsed = values.astype(np.float64)
-        if np.isfinite(parsed).all():
-            return parsed
+        return float(text)
     except ValueError:
-        pass
-    bad = next((row, value) for row, value in enumerate(values, start=2) if not is_finite(value))
-    raise UserError(f"{source}: column {name}, line {bad[0]}: {bad[1]!r} is no finite number; fill, encode or drop it")
-
-
-def is_finite(text: str) -> bool:
-    try:
-        return bool(np.isfinite(float(text)))
-    except ValueError:
-        return False
+        return np.nan
 
 
 def whole_numbers(values: np.ndarray) -> np.ndarray:

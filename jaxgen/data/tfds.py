@@ -12,6 +12,7 @@ import socket
 import tarfile
 import urllib.parse
 import urllib.request
+import zlib
 from typing import Any
 
 import numpy as np
@@ -77,7 +78,9 @@ def download(builder: Any, spec: DataSpec) -> dict[str, pathlib.Path]:
         force_checksums_validation=True,
     )
     urls = list(builder.url_infos)
-    if not all(is_cached(root, builder, url) for url in urls):
+    if all(is_cached(root, builder, url) for url in urls):
+        tfds.disable_progress_bar()
+    else:
         probe_network(urls, spec)
     try:
         paths = dict(zip(urls, map(pathlib.Path, manager.download(urls)), strict=True))
@@ -109,17 +112,18 @@ def probe_network(urls: list[str], spec: DataSpec) -> None:
         except OSError as error:
             raise UserError(
                 f"--dataset={spec.dataset}: is not in the download cache, and {parts.hostname} does not answer "
-                f"({error}); go online once, give the --data_dir that holds it, or name files of your own with idx:DIR or npz:FILE"
+                f"({error}); go online once, give the --data_dir that holds it, or name files of your own (idx:, npz:)"
             ) from None
 
 
 def read_cifar(archive: pathlib.Path, label_bytes: int, label_at: int) -> dict[str, np.ndarray]:
     """The binary version of CIFAR (A. Krizhevsky 2009): records of labels, then red, green and blue planes."""
-    batches: dict[str, bytes] = {}
-    with tarfile.open(archive) as tar:
-        for member in tar:
-            if member.name.endswith(".bin"):
-                batches[pathlib.PurePosixPath(member.name).name] = tar.extractfile(member).read()
+    try:
+        with tarfile.open(archive, "r:gz") as tar:
+            files = {pathlib.PurePosixPath(member.name).name: member for member in tar}
+            batches = {name: tar.extractfile(files[name]).read() for name in files if name.endswith(".bin")}
+    except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
+        raise UserError(f"{archive}: is no archive that can be read ({first_line(error)}); delete it") from None
     arrays = {}
     for prefix, is_test in (("", False), ("test_", True)):
         content = b"".join(batches[name] for name in sorted(batches) if name.startswith("test") == is_test)

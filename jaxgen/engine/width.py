@@ -60,7 +60,8 @@ def fit(width: int, num_members: int, num_devices: int) -> int:
         return -(-num_members // (width * num_devices)) * width * num_devices
 
     near = range(max(1, width - width // 4), width + width // 4 + 1)
-    return min(near, key=lambda candidate: (places(candidate), abs(candidate - width)))
+    best = min(near, key=lambda candidate: (places(candidate), abs(candidate - width)))
+    return min(best, -(-num_members // num_devices))
 
 
 def choose_width(

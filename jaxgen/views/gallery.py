@@ -115,6 +115,5 @@ def describe(dataset: Dataset, scores: Scores, num_shown: int) -> str:
 
 
 def shorten(name: str, limit: int = 11) -> str:
-    # Names come from the user's files: a dollar sign must not start a formula.
-    name = name.replace("$", r"\$")
+    """The name, cut to `limit` characters."""
     return name if len(name) <= limit else f"{name[: limit - 1]}…"

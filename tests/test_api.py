@@ -1,0 +1,85 @@
+"""The Python interface: the command line as a function, and its score files."""
+
+import numpy as np
+import pytest
+from conftest import blobs
+
+import jaxgen
+from jaxgen.data.score_files import write_scores
+
+FLAGS = {"subset_ratios": (0.5, 0.9), "num_runs": 10, "hidden": (8,), "epochs": 3, "batch_size": 8, "width": 2}
+
+
+@pytest.fixture(scope="module")
+def scores():
+    images, labels = blobs(60)
+    return jaxgen.estimate_scores(images, labels, class_names=["a", "b", "c"], **FLAGS)
+
+
+def test_one_call_takes_arrays_and_returns_scores(scores):
+    assert scores.scores.shape == (60,)
+    assert scores.counts.sum() == 60 * (5 + 1)
+    assert np.isfinite(scores.scores).all()
+    assert scores.class_names.tolist() == ["a", "b", "c"]
+    assert scores.metadata["flags"]["num_runs"] == "10"
+
+
+def test_features_and_text_labels_do_as_well():
+    images, labels = blobs(60)
+    names = np.array(["ash", "elm", "oak"])[labels]
+    scores = jaxgen.estimate_scores(images.reshape(60, -1), names, **FLAGS)
+    assert scores.class_names.tolist() == ["ash", "elm", "oak"]
+
+
+def test_an_out_folder_keeps_the_runs(tmp_path, scores):
+    images, labels = blobs(60)
+    for expected in (20, 0):
+        again = jaxgen.estimate_scores(images, labels, class_names=["a", "b", "c"], out=str(tmp_path), **FLAGS)
+        assert again.metadata["models_now"] == expected
+        np.testing.assert_array_equal(again.scores, scores.scores)
+
+
+def test_unknown_flags_and_bad_data_are_refused():
+    images, labels = blobs(60)
+    with pytest.raises(jaxgen.UserError, match="num_run: not a flag"):
+        jaxgen.estimate_scores(images, labels, num_run=3)
+    with pytest.raises(jaxgen.UserError, match="arrays: labels"):
+        jaxgen.estimate_scores(images, labels[:-1])
+
+
+def test_relabelled_examples_get_low_scores():
+    """What the scores are for: examples with a wrong label are found at the bottom."""
+    images, labels = blobs(200, classes=2, side=3)
+    images[np.arange(200), labels // 3, labels % 3] = 255
+    wrong = np.arange(0, 200, 25)
+    labels[wrong] = 1 - labels[wrong]
+    flags = FLAGS | {"epochs": 10, "learning_rate": 0.1, "num_runs": 20}
+    lowest = jaxgen.estimate_scores(images, labels, **flags).least_regular(len(wrong))
+    assert len(set(lowest) & set(wrong)) >= len(wrong) - 1
+
+
+def test_scores_survive_a_round_trip(tmp_path, scores):
+    path = tmp_path / "cscores.npz"
+    write_scores(scores, path)
+    loaded = jaxgen.load_scores(path)
+    np.testing.assert_array_equal(loaded.scores, scores.scores)
+    assert loaded.metadata == scores.metadata
+    assert loaded.num_runs == 10
+    assert not list(tmp_path.glob("*.part"))
+
+
+@pytest.mark.parametrize("content", [b"", b"PK", b"junk"])
+def test_what_is_no_score_file_is_said(content, tmp_path):
+    path = tmp_path / "x.npz"
+    path.write_bytes(content)
+    with pytest.raises(jaxgen.UserError, match=r"not a cscores\.npz"):
+        jaxgen.load_scores(path)
+    with pytest.raises(jaxgen.UserError, match="not a cscores"):
+        jaxgen.load_scores(tmp_path / "nowhere.npz")
+
+
+def test_the_package_offers_what_it_says():
+    for name in jaxgen.__all__:
+        assert getattr(jaxgen, name)
+    with pytest.raises(AttributeError, match="frobnicate"):
+        jaxgen.frobnicate  # noqa: B018

@@ -1,0 +1,328 @@
+"""The command line as a user types it: what it writes, what it survives, and what it refuses."""
+
+import concurrent.futures
+import contextlib
+import copy
+import dataclasses
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from conftest import blobs
+from PIL import Image
+
+from jaxgen import load_scores
+
+RESULTS = ("cscores.npz", "examples.png", "examples.pdf", "histogram.png", "flags.cfg")
+SMALL = ["--dataset=npz:mine.npz", "--subset_ratios=0.3,0.5,0.9", "--num_runs=10", "--hidden=8", "--epochs=8"]
+SMALL += ["--batch_size=8", "--learning_rate=0.1", "--width=2", "--out=out"]
+# The same for some seconds, so that it can be met half-way.
+LONG = [*SMALL, "--epochs=1500", "--learning_rate=0.001"]
+
+
+def command(*arguments):
+    return [sys.executable, "-m", "jaxgen.cscore", *arguments]
+
+
+def type_in(folder, *arguments, **options):
+    return subprocess.run(
+        command(*arguments), cwd=folder, capture_output=True, text=True, timeout=120, check=False, **options
+    )
+
+
+def make_data(folder, **extra):
+    images, labels = blobs(60)
+    tests, test_labels = blobs(30, seed=1)
+    arrays = {"images": images, "labels": labels, "test_images": tests, "test_labels": test_labels, **extra}
+    np.savez(folder / "mine.npz", **arrays)
+    return folder
+
+
+def scores_equal(first, second):
+    """All arrays; of the metadata, all but what tells of time and place."""
+    first, second = (dataclasses.replace(scores, metadata=copy.deepcopy(scores.metadata)) for scores in (first, second))
+    for name in ("scores", "stderr", "counts", "scores_by_ratio", "heldout_accuracy", "reliability", "labels", "ids"):
+        np.testing.assert_array_equal(getattr(first, name), getattr(second, name), err_msg=name)
+    for metadata in (first.metadata, second.metadata):
+        for name in ("seconds", "seconds_now", "models_now", "devices"):
+            metadata.pop(name)
+        for name in ("out", "num_devices", "width"):
+            metadata["flags"].pop(name)
+    assert first.metadata == second.metadata
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """An undisturbed small job."""
+    folder = make_data(tmp_path_factory.mktemp("finished"))
+    result = type_in(folder, *SMALL)
+    assert result.returncode == 0, result.stderr
+    return folder, result
+
+
+def test_a_job_writes_all_its_files_and_says_so(finished):
+    folder, result = finished
+    for name in RESULTS:
+        assert (folder / "out" / name).stat().st_size > 100
+        assert f"out/{name}" in result.stdout
+    with Image.open(folder / "out" / "examples.png") as picture:
+        assert picture.width > 500
+    for words in ("30 models trained", "held-out accuracy", "0.9 ", "least regular", "split-half reliability"):
+        assert words in result.stdout
+    assert "Traceback" not in result.stderr
+
+
+def test_the_score_file_opens_without_pickle_and_has_what_is_promised(finished):
+    with np.load(finished[0] / "out" / "cscores.npz", allow_pickle=False) as file:
+        arrays = {name: file[name] for name in file.files}
+    assert arrays["scores"].dtype == np.float64
+    assert arrays["labels"].dtype == np.int64
+    assert arrays["counts"].shape == arrays["scores_by_ratio"].shape == (3, 60)
+    assert arrays["subset_ratios"].tolist() == [0.3, 0.5, 0.9]
+    assert arrays["num_runs"] == 10
+    assert arrays["class_names"].tolist() == ["0", "1", "2"]
+    np.testing.assert_array_equal(arrays["counts"].sum(1), [60 * 7, 60 * 5, 60 * 1])
+    np.testing.assert_allclose(arrays["scores"], arrays["scores_by_ratio"].mean(0))
+    assert 0.4 < arrays["scores"].mean() <= 1
+
+
+def test_the_same_command_again_trains_nothing(finished):
+    folder, _ = finished
+    before = load_scores(folder / "out" / "cscores.npz")
+    again = type_in(folder, *SMALL)
+    assert again.returncode == 0
+    assert again.stdout.startswith("0 models trained")
+    scores_equal(before, load_scores(folder / "out" / "cscores.npz"))
+
+
+def test_flags_cfg_reproduces_the_job(finished, tmp_path):
+    folder, _ = finished
+    flagfile = folder / "out" / "flags.cfg"
+    result = type_in(make_data(tmp_path), f"--flagfile={flagfile}", "--out=elsewhere")
+    assert result.returncode == 0, result.stderr
+    scores_equal(load_scores(folder / "out" / "cscores.npz"), load_scores(tmp_path / "elsewhere" / "cscores.npz"))
+
+
+def test_other_widths_and_devices_give_the_same_subsets(finished, tmp_path):
+    folder, _ = finished
+    result = type_in(make_data(tmp_path), *SMALL, "--width=5", "--num_devices=1")
+    assert result.returncode == 0, result.stderr
+    first, second = load_scores(folder / "out" / "cscores.npz"), load_scores(tmp_path / "out" / "cscores.npz")
+    np.testing.assert_array_equal(first.counts, second.counts)
+    assert np.abs(first.scores - second.scores).mean() < 0.01
+
+
+def test_more_runs_extend_the_store(finished, tmp_path):
+    folder, _ = finished
+    make_data(tmp_path)
+    first = type_in(tmp_path, *SMALL, "--num_runs=4")
+    assert first.returncode == 0, first.stderr
+    second = type_in(tmp_path, *SMALL)
+    assert second.stdout.startswith("18 models trained")
+    scores_equal(load_scores(folder / "out" / "cscores.npz"), load_scores(tmp_path / "out" / "cscores.npz"))
+
+
+def test_more_ratios_extend_the_store_too(finished, tmp_path):
+    folder, _ = finished
+    make_data(tmp_path)
+    assert type_in(tmp_path, *SMALL, "--subset_ratios=0.5").returncode == 0
+    second = type_in(tmp_path, *SMALL)
+    assert second.stdout.startswith("20 models trained")
+    scores_equal(load_scores(folder / "out" / "cscores.npz"), load_scores(tmp_path / "out" / "cscores.npz"))
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """The long job, left alone."""
+    folder = make_data(tmp_path_factory.mktemp("undisturbed"))
+    result = type_in(folder, *LONG)
+    assert result.returncode == 0, result.stderr
+    return load_scores(folder / "out" / "cscores.npz")
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_a_stopped_job_resumes_and_ends_as_if_undisturbed(undisturbed, tmp_path, number):
+    make_data(tmp_path)
+    process = subprocess.Popen(command(*LONG), cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    chunks = lambda: len(list(tmp_path.glob("out/store/*/*/*.npz")))  # noqa: E731
+    deadline = time.time() + 100
+    while process.poll() is None and time.time() < deadline and chunks() < 2:
+        time.sleep(0.01)
+    with contextlib.suppress(ProcessLookupError):
+        process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    assert 2 <= chunks() < 9, "the job was not met half-way"
+    if number == signal.SIGKILL:
+        assert process.returncode == -number
+    else:
+        assert process.returncode == 130
+        assert re.search(r"\d+ of 30 models are done and kept\. To go on: python -m jaxgen\.cscore", errors)
+    resumed = type_in(tmp_path, *LONG)
+    assert resumed.returncode == 0, resumed.stderr
+    assert not resumed.stdout.startswith(("30 models", "0 models"))
+    scores_equal(undisturbed, load_scores(tmp_path / "out" / "cscores.npz"))
+
+
+def test_a_damaged_chunk_is_named_set_aside_and_trained_again(finished, tmp_path):
+    folder, _ = finished
+    make_data(tmp_path)
+    assert type_in(tmp_path, *SMALL).returncode == 0
+    victim = sorted(tmp_path.glob("out/store/*/ratio_0.5/*.npz"))[1]
+    victim.write_bytes(victim.read_bytes()[:-40])
+    again = type_in(tmp_path, *SMALL)
+    assert again.returncode == 0
+    assert f"{victim.name}.damaged: damaged" in again.stderr
+    assert again.stdout.startswith("4 models trained")
+    scores_equal(load_scores(folder / "out" / "cscores.npz"), load_scores(tmp_path / "out" / "cscores.npz"))
+
+
+def test_the_installed_command_and_help_answer_quickly():
+    began = time.perf_counter()
+    result = subprocess.run([*command(), "--help"], capture_output=True, text=True, timeout=60, check=True)
+    assert "--subset_ratios=" in result.stdout
+    assert time.perf_counter() - began < 20
+    script = pathlib.Path(sys.executable).parent / "jaxgen-cscore"
+    if script.exists():
+        version = subprocess.run([script, "--version"], capture_output=True, text=True, timeout=60, check=True)
+        assert version.stdout.startswith("jaxgen ")
+
+
+def prepare_bad_input(folder):
+    """Files that are wrong, each in its own way."""
+    images, labels = blobs(60)
+    np.savez(folder / "no_labels.npz", images=images)
+    np.savez(folder / "objects.npz", images=images, labels=np.array([object()] * 60))
+    np.savez(folder / "nan.npz", images=np.where(images > 200, np.nan, images), labels=labels)
+    np.savez(folder / "lengths.npz", images=images, labels=labels[:-1])
+    np.savez(folder / "one_class.npz", images=images, labels=labels * 0)
+    (folder / "truncated").mkdir()
+    (folder / "wrong_magic").mkdir()
+    (folder / "truncated" / "train-images-idx3-ubyte").write_bytes(
+        bytes([0, 0, 8, 3, 0, 0, 0, 9, 0, 0, 0, 2, 0, 0, 0, 2])
+    )
+    (folder / "wrong_magic" / "train-images-idx3-ubyte").write_bytes(b"GIF89a" + bytes(40))
+    for name in ("truncated", "wrong_magic"):
+        for other in ("train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1"):
+            (folder / name / f"{other}-ubyte").write_bytes(b"")
+    (folder / "a_file").write_text("")
+    (folder / "stray.cfg").write_text("--num_runs=3\nnum_runs=4\n")
+    make_data(folder)
+
+
+# (arguments, what the one line must say)
+BAD_INPUT = [
+    (["--dataset=nonsense"], "--dataset=nonsense"),
+    (["--dataset=zip:x"], "--dataset=zip:x: unknown"),
+    (["--dataset=idx:nowhere"], "no such folder"),
+    (["--dataset=npz:nowhere.npz"], "no such file"),
+    (["--dataset=images:nowhere"], "no such folder"),
+    (["--dataset=csv:nowhere.csv"], "no such file"),
+    (["--dataset=idx:truncated"], "fewer bytes"),
+    (["--dataset=idx:wrong_magic"], "starts with 47494638"),
+    (["--dataset=npz:no_labels.npz"], "has no array labels or y"),
+    (["--dataset=npz:objects.npz"], "Python objects"),
+    (["--dataset=npz:nan.npz"], "not finite"),
+    (["--dataset=npz:lengths.npz"], "one label an example"),
+    (["--dataset=npz:one_class.npz"], "two classes or more"),
+    (["--dataset=npz:mine.npz", "--subset_ratios=0.02"], "--subset_ratios=0.02: is 1 of 60 examples"),
+    (["--dataset=npz:mine.npz", "--subset_ratios=0.04"], "a subset needs 3 or more"),
+    (["--subset_ratios=0"], "strictly between 0 and 1"),
+    (["--subset_ratios=1"], "strictly between 0 and 1"),
+    (["--subset_ratios=1.2"], "strictly between 0 and 1"),
+    (["--subset_ratios=0.9:0.1"], "--subset_ratios=0.9:0.1: the range is empty"),
+    (["--subset_ratios=abc"], "--subset_ratios=abc"),
+    (["--subset_ratios=0.5,0.5"], "none may come twice"),
+    (["--num_runs=0"], "--num_runs=0: must be 1 or more"),
+    (["--num_runs=ten"], "--num_runs=ten"),
+    (["--num_examples=9999"], "has 1797 training examples"),
+    (["--hidden=0"], "--hidden=0"),
+    (["--hidden=8,-1"], "--hidden=8,-1"),
+    (["--model=transformer"], "--model=transformer: unknown; known: mlp"),
+    (["--design=random"], "balanced, independent, nested"),
+    (["--epochs=0"], "--epochs=0"),
+    (["--batch_size=0"], "--batch_size=0"),
+    (["--learning_rate=0"], "--learning_rate=0"),
+    (["--learning_rate=nan"], "finite"),
+    (["--momentum=1"], "--momentum=1"),
+    (["--weight_decay=-1"], "--weight_decay=-1"),
+    (["--width=0"], "--width=0"),
+    (["--num_devices=64", "--dataset=npz:mine.npz", "--width=many"], "--width=many"),
+    (["--out=a_file"], "--out=a_file: cannot be written"),
+    (["--out=/proc/nowhere"], "cannot be written"),
+    (["--unheard_of=1"], "unheard_of"),
+    (["--num_rns=1"], "Did you mean"),
+    (["num_runs=5"], "'num_runs=5': not a flag"),
+    (["--flagfile=stray.cfg"], "'num_runs=4': not a flag"),
+    (["--flagfile=nowhere.cfg"], "nowhere.cfg"),
+    (["--dataset=mnist", "--data_dir=empty"], "--data_dir"),
+]
+
+
+@pytest.fixture(scope="module")
+def refusals(tmp_path_factory):
+    """All wrong commands, typed a few at a time."""
+    folder = tmp_path_factory.mktemp("bad")
+    prepare_bad_input(folder)
+    environment = {**os.environ, "JAX_LOG_COMPILES": "1"}
+
+    def refuse(arguments):
+        began = time.perf_counter()
+        result = type_in(folder, *arguments, env=environment)
+        return result, time.perf_counter() - began
+
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        return dict(enumerate(pool.map(refuse, [arguments for arguments, _ in BAD_INPUT]))), folder
+
+
+@pytest.mark.parametrize("case", range(len(BAD_INPUT)), ids=[" ".join(arguments) for arguments, _ in BAD_INPUT])
+def test_a_mistake_is_one_line_and_exit_code_2_before_any_compile(refusals, case):
+    result, seconds = refusals[0][case]
+    assert result.returncode == 2, result.stderr
+    lines = result.stderr.strip().splitlines()
+    assert len(lines) == 1, "one line, no traceback, nothing compiled (JAX_LOG_COMPILES would say so)"
+    assert lines[0].startswith("jaxgen.cscore: ")
+    assert BAD_INPUT[case][1] in lines[0]
+    assert result.stdout == ""
+    assert seconds < 30
+
+
+def test_refused_commands_leave_nothing_behind(refusals):
+    assert not list(refusals[1].glob("runs/*/cscores.npz"))
+
+
+def test_a_store_made_by_other_flags_is_refused(finished):
+    folder, _ = finished
+    for flag, said in (
+        ("--learning_rate=0.2", "--learning_rate is 0.1 there and 0.2 here"),
+        ("--seed=1", "--seed is 0 there and 1 here"),
+        ("--hidden=9", "--hidden is 8 there and 9 here"),
+        ("--num_examples=50", "the data is mine"),
+        ("--width=3", "--width=3: the runs kept here were trained at width 2"),
+    ):
+        result = type_in(folder, *SMALL, flag)
+        assert result.returncode == 2
+        assert said in result.stderr
+        assert len(result.stderr.strip().splitlines()) == 1
+
+
+def test_divergence_ends_in_a_clear_message_and_not_in_scores(tmp_path):
+    result = type_in(make_data(tmp_path), *SMALL, "--learning_rate=1e6")
+    assert result.returncode == 2
+    assert "diverged" in result.stderr.splitlines()[-1]
+    assert "--learning_rate" in result.stderr.splitlines()[-1]
+    assert "Traceback" not in result.stderr
+    assert not (tmp_path / "out" / "cscores.npz").exists()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_without_permission_is_refused(tmp_path):
+    tmp_path.chmod(0o500)
+    result = type_in(tmp_path, "--out=out")
+    assert result.returncode == 2
+    assert "cannot be written" in result.stderr

@@ -1,0 +1,316 @@
+"""Every source gives the same kind of checked data set, and refuses in one line what it cannot use."""
+
+import gzip
+import re
+import struct
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jaxgen.data import EMBEDDED, READERS, load_dataset
+from jaxgen.data.checks import make_dataset
+from jaxgen.data.idx import FILES, read_idx
+from jaxgen.errors import UserError
+from jaxgen.spec import DataSpec
+
+IMAGES = np.arange(5 * 3 * 3, dtype=np.uint8).reshape(5, 3, 3)
+LABELS = np.array([0, 1, 1, 0, 2])
+
+
+def idx_bytes(array):
+    return bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape) + array.tobytes()
+
+
+def write_idx(folder, packed=True):
+    folder.mkdir(exist_ok=True)
+    for part, name in FILES.items():
+        array = IMAGES if "images" in part else LABELS.astype(np.uint8)
+        content = idx_bytes(array)
+        (folder / (f"{name}.gz" if packed else name)).write_bytes(gzip.compress(content) if packed else content)
+    return f"idx:{folder}"
+
+
+def write_npz(folder, **arrays):
+    path = folder / "mine.npz"
+    np.savez(path, **arrays)
+    return f"npz:{path}"
+
+
+def write_images(folder, sizes=((4, 4),) * 4, mode="L"):
+    for i, size in enumerate(sizes):
+        (folder / f"class {i % 2}").mkdir(parents=True, exist_ok=True)
+        Image.new(mode, size, 10 * i if mode == "L" else (10 * i, 0, 5)).save(folder / f"class {i % 2}" / f"{i}.png")
+    return f"images:{folder}"
+
+
+def write_csv(folder, text):
+    path = folder / "table.csv"
+    path.write_text(text)
+    return f"csv:{path}"
+
+
+TABLE = "id,height,width,label\nx1,1,2,oak\nx2,3,4,elm\nx3,5,9,oak\n"
+MAKERS = {
+    "csv": lambda folder: write_csv(folder, TABLE),
+    "idx": write_idx,
+    "images": lambda folder: write_images(folder / "pictures"),
+    "npz": lambda folder: write_npz(folder, images=IMAGES, labels=LABELS),
+}
+
+
+def load(name, **flags):
+    return load_dataset(DataSpec(dataset=name, **flags))
+
+
+def check_contract(dataset):
+    n = len(dataset.labels)
+    assert len(dataset.images) == len(dataset.ids) == n
+    assert dataset.images.dtype in (np.uint8, np.float32)
+    assert dataset.images.ndim in (2, 4)
+    assert dataset.labels.dtype == np.int32
+    assert 0 <= dataset.labels.min() <= dataset.labels.max() < dataset.num_classes
+    assert all(isinstance(name, str) for name in dataset.class_names)
+    assert dataset.ids.dtype.kind in "iuU"
+    assert len(dataset.fingerprint) == 64
+    inputs = dataset.images * np.float32(dataset.scale)
+    assert np.isfinite(inputs).all()
+    if dataset.has_images:
+        assert 0 <= inputs.min() <= inputs.max() <= 1
+
+
+@pytest.mark.parametrize("kind", sorted(READERS))
+def test_every_kind_of_source_keeps_the_contract(kind, tmp_path):
+    assert MAKERS.keys() == READERS.keys()
+    check_contract(load(MAKERS[kind](tmp_path)))
+
+
+@pytest.mark.parametrize("name", sorted(EMBEDDED))
+def test_every_embedded_set_keeps_the_contract(name):
+    check_contract(load(name))
+
+
+def test_digits_are_scaled_by_sixteenths():
+    digits = load("digits")
+    assert digits.images.shape == (1797, 8, 8, 1)
+    assert digits.scale == 1 / 16
+    assert digits.images.max() == 16
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_idx_is_read_packed_or_plain(packed, tmp_path):
+    dataset = load(write_idx(tmp_path / "my_set", packed))
+    np.testing.assert_array_equal(dataset.images[..., 0], IMAGES)
+    np.testing.assert_array_equal(dataset.labels, LABELS)
+    np.testing.assert_array_equal(dataset.test_labels, LABELS)
+    assert dataset.name == "my_set"
+
+
+def test_idx_in_its_other_spelling(tmp_path):
+    write_idx(tmp_path, packed=False)
+    for name in FILES.values():
+        (tmp_path / name).rename(tmp_path / name.replace("-idx", ".idx"))
+    load(f"idx:{tmp_path}")
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (b"", "starts with"),
+        (b"\x00\x00\x0d\x03" + bytes(20), "starts with"),
+        (idx_bytes(LABELS.astype(np.uint8)), "starts with"),
+        (idx_bytes(IMAGES)[:8], "cut off in its header"),
+        (idx_bytes(IMAGES)[:-1], "fewer bytes"),
+        (idx_bytes(IMAGES) + b"x", "more bytes"),
+        (bytes([0, 0, 8, 3]) + b"\xff" * 12, "fewer bytes"),
+        (gzip.compress(idx_bytes(IMAGES))[:-9], "cannot be read"),
+        (gzip.compress(idx_bytes(IMAGES))[:12], "cannot be read"),
+    ],
+)
+def test_bad_idx_files_are_named(content, complaint, tmp_path):
+    path = tmp_path / "train-images-idx3-ubyte.gz"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=complaint) as caught:
+        read_idx(path, 3)
+    assert str(path) in str(caught.value)
+
+
+def test_a_missing_idx_file_is_named(tmp_path):
+    name = write_idx(tmp_path)
+    (tmp_path / f"{FILES['test_labels']}.gz").unlink()
+    with pytest.raises(UserError, match=r"t10k-labels-idx1-ubyte\.gz is missing"):
+        load(name)
+
+
+def test_npz_takes_both_names_and_all_extras(tmp_path):
+    name = write_npz(
+        tmp_path, x=IMAGES, y=LABELS, test_x=IMAGES, test_y=LABELS, class_names=["u", "v", "w"], ids=[9, 8, 7, 6, 5]
+    )
+    dataset = load(name)
+    assert dataset.class_names == ("u", "v", "w")
+    np.testing.assert_array_equal(dataset.ids, [9, 8, 7, 6, 5])
+    np.testing.assert_array_equal(dataset.test_images, dataset.images)
+
+
+@pytest.mark.parametrize(
+    ("labels", "names", "mapped"),
+    [
+        ([7, -2, 7, 30, 30], ("-2", "7", "30"), [1, 0, 1, 2, 2]),
+        (["b", "a", "b", "ß", "ß"], ("a", "b", "ß"), [1, 0, 1, 2, 2]),
+        ([0.0, 3.0, 3.0, 0.0, 1.0], ("0", "1", "3"), [0, 2, 2, 0, 1]),
+        ([True, False, False, True, True], ("False", "True"), [1, 0, 0, 1, 1]),
+        ([b"b", b"a", b"b", b"a", b"a"], ("a", "b"), [1, 0, 1, 0, 0]),
+    ],
+)
+def test_labels_of_any_kind_are_mapped_and_keep_their_names(labels, names, mapped, tmp_path):
+    dataset = load(write_npz(tmp_path, images=IMAGES, labels=np.array(labels)))
+    assert dataset.class_names == names
+    np.testing.assert_array_equal(dataset.labels, mapped)
+
+
+BAD_NPZ = [
+    ({"images": IMAGES}, "has no array labels or y"),
+    ({"labels": LABELS}, "has no array images or x"),
+    ({"images": IMAGES, "labels": np.array([object()] * 5)}, "Python objects"),
+    ({"images": np.full((5, 3, 3), np.nan), "labels": LABELS}, "example 0 has a value that is not finite"),
+    ({"images": IMAGES, "labels": LABELS[:4]}, "for 5 examples"),
+    ({"images": IMAGES, "labels": np.zeros(5, int)}, "two classes or more"),
+    ({"images": IMAGES, "labels": np.array([0.5, 1, 1, 0, 2])}, "not a quantity"),
+    ({"images": IMAGES[0, 0], "labels": LABELS[:3]}, "have shape"),
+    ({"images": IMAGES[:0], "labels": LABELS[:0]}, "have shape"),
+    ({"images": np.zeros((5, 3, 8, 8), np.uint8), "labels": LABELS}, "1, 3 or 4 channels"),
+    ({"images": IMAGES.astype(str), "labels": LABELS}, "numbers are needed"),
+    ({"images": IMAGES, "labels": LABELS, "test_images": IMAGES}, "must come together"),
+    ({"images": IMAGES, "labels": LABELS, "test_x": IMAGES[:, :2], "test_y": LABELS}, "must be alike"),
+    ({"images": IMAGES, "labels": LABELS, "test_x": IMAGES, "test_y": LABELS + 1}, "test label 3"),
+    ({"images": IMAGES, "labels": LABELS, "class_names": ["a", "b"]}, "2 class_names need"),
+    ({"images": IMAGES, "labels": LABELS, "ids": [1, 2]}, "5 integers or texts"),
+]
+
+
+@pytest.mark.parametrize(("arrays", "complaint"), BAD_NPZ, ids=[complaint for _, complaint in BAD_NPZ])
+def test_bad_npz_is_refused_in_one_line(arrays, complaint, tmp_path):
+    with pytest.raises(UserError, match=re.escape(complaint)) as caught:
+        load(write_npz(tmp_path, **arrays))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"\x93NUMPY", b"hello"])
+def test_what_is_no_npz_is_refused(content, tmp_path):
+    path = tmp_path / "x.npz"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"not an \.npz file|cannot be read"):
+        load(f"npz:{path}")
+
+
+def test_a_bare_npy_file_is_refused(tmp_path):
+    np.save(tmp_path / "x.npy", IMAGES)
+    with pytest.raises(UserError, match=r"not an \.npz file"):
+        load(f"npz:{tmp_path / 'x.npy'}")
+
+
+def test_float_images_are_brought_into_range(tmp_path):
+    wide = load(write_npz(tmp_path, images=IMAGES * 10.0 - 5, labels=LABELS))
+    assert (wide.images.min(), wide.images.max()) == (0, 1)
+    unit = IMAGES / np.float32(60)
+    np.testing.assert_array_equal(load(write_npz(tmp_path, images=unit, labels=LABELS)).images[..., 0], unit)
+
+
+def test_features_are_standardised_and_constants_are_harmless(tmp_path):
+    dataset = load(write_npz(tmp_path, images=np.column_stack([np.arange(5) * 1e6, np.ones(5)]), labels=LABELS))
+    np.testing.assert_allclose(dataset.images.mean(0), 0, atol=1e-6)
+    np.testing.assert_allclose(dataset.images.std(0), [1, 0], atol=1e-6)
+
+
+def test_image_folders_give_classes_and_file_names(tmp_path):
+    dataset = load(write_images(tmp_path))
+    assert dataset.class_names == ("class 0", "class 1")
+    assert dataset.ids.tolist() == ["class 0/0.png", "class 0/2.png", "class 1/1.png", "class 1/3.png"]
+    np.testing.assert_array_equal(dataset.images[:, 0, 0, 0], [0, 20, 10, 30])
+
+
+def test_image_folders_may_hold_a_test_split_and_colour(tmp_path):
+    write_images(tmp_path / "train")
+    write_images(tmp_path / "test", mode="RGB")
+    dataset = load(f"images:{tmp_path}")
+    assert dataset.images.shape == dataset.test_images.shape == (4, 4, 4, 3)
+
+
+def test_images_of_many_sizes_need_image_size(tmp_path):
+    name = write_images(tmp_path, sizes=((4, 4), (6, 5)))
+    with pytest.raises(UserError, match=r"6x5 pixels.*--image_size"):
+        load(name)
+    assert load(name, image_size=7).images.shape == (2, 7, 7, 1)
+
+
+def test_a_broken_picture_is_named(tmp_path):
+    name = write_images(tmp_path)
+    (tmp_path / "class 0" / "bad.png").write_bytes(b"no picture")
+    with pytest.raises(UserError, match=r"bad\.png: is not a picture"):
+        load(name)
+
+
+def test_a_folder_without_pictures_says_how_it_should_look(tmp_path):
+    with pytest.raises(UserError, match="named by class"):
+        load(f"images:{tmp_path}")
+
+
+def test_csv_gives_columns_labels_and_ids(tmp_path):
+    dataset = load(write_csv(tmp_path, TABLE))
+    assert dataset.class_names == ("elm", "oak")
+    assert dataset.ids.tolist() == ["x1", "x2", "x3"]
+    assert dataset.images.shape == (3, 2)
+    numbered = load(write_csv(tmp_path, "kind,v\n10,1\n9,2\n10,3\n"), label_column="kind")
+    assert numbered.class_names == ("9", "10"), "numbers sort as numbers"
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("", "no rows"),
+        ("label,a\n", "no rows"),
+        ("a,b\n1,2\n3,4\n", "--label_column=label"),
+        ("label,a\nx,1\ny,none\n", "column a, line 3: 'none'"),
+        ("label,a\n\nx,1\ny,\n", "column a, line 4: ''"),
+        ("label,a\nx,1\ny,inf\n", "line 3: 'inf'"),
+        ("label,a\nx,1\ny,2,3\n", "line 3 has 3 cells"),
+        ("label,a,a\nx,1,2\n", "same name"),
+        ("label\nx\ny\n", "no column of numbers"),
+        ("label,a\nx,1\nx,2\n", "two classes"),
+    ],
+)
+def test_bad_tables_are_refused(text, complaint, tmp_path):
+    with pytest.raises(UserError, match=re.escape(complaint)):
+        load(write_csv(tmp_path, text))
+
+
+@pytest.mark.parametrize("kind", sorted(READERS))
+def test_what_is_not_there_is_said(kind, tmp_path):
+    with pytest.raises(UserError, match="there is no such"):
+        load(f"{kind}:{tmp_path / 'nowhere'}")
+
+
+def test_the_first_examples_can_be_taken_alone(tmp_path):
+    name = write_npz(tmp_path, images=IMAGES, labels=LABELS)
+    cut = load(name, num_examples=3)
+    assert len(cut.labels) == len(cut.ids) == 3
+    assert cut.num_classes == 3
+    assert cut.fingerprint != load(name).fingerprint
+    for count, complaint in ((6, "has 5 training examples"), (1, "one class")):
+        with pytest.raises(UserError, match=complaint):
+            load(name, num_examples=count)
+
+
+def test_the_fingerprint_sees_values_labels_scale_and_shape():
+    def fingerprint(images=IMAGES, labels=LABELS, **options):
+        return make_dataset("x", images, labels, source="x", **options).fingerprint
+
+    prints = {
+        fingerprint(),
+        fingerprint(images=IMAGES.reshape(5, 1, 9)),
+        fingerprint(labels=LABELS[::-1]),
+        fingerprint(scale=1.0),
+        fingerprint(test_images=IMAGES, test_labels=LABELS),
+    }
+    assert len(prints) == 5
+    assert fingerprint() == fingerprint(ids=np.arange(5) + 3), "ids are not trained on"

@@ -1,0 +1,236 @@
+"""Plans, the store and the launcher: done work is never lost, never done twice, and never mixed."""
+
+import json
+import os
+import signal
+import threading
+
+import numpy as np
+import pytest
+
+from jaxgen.errors import Interrupted, UserError
+from jaxgen.runs import devices
+from jaxgen.runs.launch import train_chunks
+from jaxgen.runs.plan import Chunk, Plan, Span, cut_chunks, gaps
+from jaxgen.runs.store import DamagedChunk, open_store
+
+IDENTITY = {"--seed": "0", "--epochs": "3"}
+
+
+def plan(runs=10, **changes):
+    return Plan({**IDENTITY, **changes}, {"a": runs, "b": runs})
+
+
+def store(folder, **options):
+    return open_store(folder / "store", plan(**options), 0)
+
+
+def rows(chunk):
+    """Arrays that tell their runs apart."""
+    runs = np.arange(chunk.start, chunk.stop)
+    return {"run": runs, "bits": (runs[:, None] * np.arange(3)).astype(np.uint8), "loss": runs / 7}
+
+
+@pytest.mark.parametrize(
+    ("done", "missing"),
+    [
+        ([], [(0, 10)]),
+        ([(0, 10)], []),
+        ([(0, 4), (6, 10)], [(4, 6)]),
+        ([(2, 4)], [(0, 2), (4, 10)]),
+        ([(0, 20)], []),
+        ([(8, 12)], [(0, 8)]),
+        ([(15, 20)], [(0, 10)]),
+    ],
+)
+def test_gaps_are_what_is_wanted_and_not_done(done, missing):
+    assert list(gaps([Span(*span) for span in done], 10)) == [Span(*span) for span in missing]
+
+
+def test_chunks_cover_what_is_missing_low_runs_first():
+    chunks = cut_chunks({"a": [Span(0, 5), Span(8, 9)], "b": [Span(2, 4)]}, 2)
+    assert chunks == [Chunk("a", 0, 2), Chunk("a", 2, 4), Chunk("b", 2, 4), Chunk("a", 4, 5), Chunk("a", 8, 9)]
+
+
+def test_the_identity_decides_the_digest_and_the_number_of_runs_does_not():
+    assert plan(10).digest == plan(99).digest
+    assert plan().digest != plan(**{"--seed": "1"}).digest
+
+
+def test_what_is_written_is_read(tmp_path):
+    kept = store(tmp_path)
+    chunk = Chunk("a", 3, 7)
+    kept.write(chunk, rows(chunk))
+    assert kept.spans("a") == [Span(3, 7)]
+    for name, array in rows(chunk).items():
+        np.testing.assert_array_equal(kept.read(chunk)[name], array)
+    assert kept.missing() == {"a": [Span(0, 3), Span(7, 10)], "b": [Span(0, 10)]}
+
+
+def test_runs_come_in_order_and_only_those_wanted(tmp_path):
+    kept = store(tmp_path, runs=6)
+    for span in ((4, 8), (0, 2), (2, 4)):
+        kept.write(Chunk("a", *span), rows(Chunk("a", *span)))
+    read = np.concatenate([arrays["run"] for arrays in kept.runs("a")])
+    np.testing.assert_array_equal(read, np.arange(6))
+
+
+def test_overlapping_chunks_are_used_once(tmp_path):
+    kept = store(tmp_path)
+    for span in ((0, 4), (2, 6), (4, 6)):
+        kept.write(Chunk("a", *span), rows(Chunk("a", *span)))
+    assert kept.spans("a") == [Span(0, 4), Span(4, 6)]
+
+
+@pytest.mark.parametrize("damage", ["flip", "cut", "empty", "garbage", "foreign"])
+def test_a_damaged_chunk_is_named_and_set_aside(tmp_path, damage):
+    kept = store(tmp_path)
+    whole, broken = Chunk("a", 0, 2), Chunk("a", 2, 4)
+    for chunk in (whole, broken):
+        kept.write(chunk, rows(chunk))
+    path = kept.path(broken)
+    content = bytearray(path.read_bytes())
+    if damage == "flip":
+        content[content.index(b"bits.npy") + 120] ^= 1
+    elif damage == "foreign":
+        other = store(tmp_path / "other", **{"--seed": "1"})
+        other.write(broken, rows(broken))
+        content = other.path(broken).read_bytes()
+    else:
+        content = {"cut": content[: len(content) // 2], "empty": b"", "garbage": os.urandom(300)}[damage]
+    path.write_bytes(content)
+    with pytest.raises(DamagedChunk):
+        kept.read(broken)
+    said = []
+    kept.verify(said.append)
+    assert len(said) == 1
+    assert path.name in said[0]
+    assert "trained again" in said[0]
+    assert kept.spans("a") == [Span(0, 2)]
+    assert path.with_suffix(".npz.damaged").exists()
+
+
+def test_damage_found_late_is_one_line(tmp_path):
+    kept = store(tmp_path)
+    kept.write(Chunk("a", 0, 2), rows(Chunk("a", 0, 2)))
+    kept.path(Chunk("a", 0, 2)).write_bytes(b"x")
+    with pytest.raises(UserError, match="000000-000001.npz: damaged"):
+        list(kept.runs("a"))
+
+
+def test_unfinished_writes_are_not_seen(tmp_path):
+    kept = store(tmp_path)
+    chunk = Chunk("a", 0, 2)
+    kept.write(chunk, rows(chunk))
+    (kept.folder / "a" / ".000002-000003.npz.123.part").write_bytes(b"half")
+    assert kept.spans("a") == [Span(0, 2)]
+
+
+def test_no_pickle_is_ever_loaded(tmp_path):
+    kept = store(tmp_path)
+    chunk = Chunk("a", 0, 1)
+    kept.write(chunk, rows(chunk))
+    np.savez(kept.path(chunk), bits=np.array([object()], dtype=object))
+    with pytest.raises(DamagedChunk):
+        kept.read(chunk)
+
+
+def test_runs_of_other_flags_are_refused_by_name(tmp_path):
+    kept = store(tmp_path)
+    kept.write_settings({"width": 4})
+    with pytest.raises(UserError, match=r"--epochs is 3 there and 5 here"):
+        store(tmp_path, **{"--epochs": "5"})
+    assert store(tmp_path, runs=99).read_settings() == {"width": 4}
+
+
+def test_the_settled_width_stays(tmp_path):
+    kept = store(tmp_path)
+    assert kept.settled_width(None) is None
+    assert kept.settled_width(8) == 8
+    kept.write_settings({"width": 4})
+    assert kept.settled_width(None) == kept.settled_width(4) == 4
+    with pytest.raises(UserError, match="--width=8: .* width 4"):
+        kept.settled_width(8)
+
+
+def test_a_plan_file_that_cannot_be_read_is_named(tmp_path):
+    (tmp_path / "store" / "abc").mkdir(parents=True)
+    (tmp_path / "store" / "abc" / "plan.json").write_text("{")
+    with pytest.raises(UserError, match=r"abc/plan.json cannot be read"):
+        store(tmp_path)
+
+
+def test_a_disk_too_small_is_refused(tmp_path):
+    with pytest.raises(UserError, match="make room"):
+        open_store(tmp_path / "store", plan(), 10**18)
+
+
+def test_an_out_that_is_a_file_is_refused(tmp_path):
+    (tmp_path / "out").write_text("")
+    with pytest.raises(UserError, match="cannot be written"):
+        open_store(tmp_path / "out" / "store", plan(), 0)
+
+
+def launch(kept, train, chunks=None):
+    chunks = cut_chunks(kept.missing(), 4) if chunks is None else chunks
+    return train_chunks(kept, chunks, train, lambda cell: 1.0, resume="again", shown=False)
+
+
+def test_finished_chunks_survive_a_failure_and_are_not_done_again(tmp_path):
+    kept, seen = store(tmp_path), []
+
+    def fail_at_third(chunk, report):
+        if len(seen) == 2:
+            raise RuntimeError("out of luck")
+        seen.append(chunk)
+        return rows(chunk)
+
+    with pytest.raises(RuntimeError):
+        launch(kept, fail_at_third)
+    again = []
+    launch(kept, lambda chunk, report: again.append(chunk) or rows(chunk))
+    assert not set(seen) & set(again)
+    assert not any(kept.missing().values())
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_with_word_of_how_to_go_on(tmp_path, number):
+    kept, seen = store(tmp_path), []
+    before = signal.getsignal(signal.SIGTERM)
+
+    def stopped_at_second(chunk, report):
+        if seen:
+            os.kill(os.getpid(), number)
+        seen.append(chunk)
+        return rows(chunk)
+
+    with pytest.raises(Interrupted, match="4 of 20 models are done and kept. To go on: again") as caught:
+        launch(kept, stopped_at_second)
+    assert caught.value.exit_code == 130
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert kept.spans("a") == [Span(0, 4)]
+
+
+def test_a_thread_that_may_not_handle_signals_can_train(tmp_path):
+    kept = store(tmp_path)
+    thread = threading.Thread(target=launch, args=(kept, lambda chunk, report: rows(chunk)))
+    thread.start()
+    thread.join()
+    assert not any(kept.missing().values())
+
+
+def test_plan_json_tells_what_is_in_the_folder(tmp_path):
+    kept = store(tmp_path)
+    kept.write_settings({"width": 4})
+    written = json.loads((kept.folder / "plan.json").read_text())
+    assert written == {"identity": IDENTITY, "settings": {"width": 4}}
+
+
+def test_the_machine_has_cores_and_memory():
+    assert devices.available_cores() >= 1
+    assert devices.available_memory() > 10**7
+
+
+def test_more_devices_than_there_are_is_refused():
+    with pytest.raises(UserError, match="--num_devices=99"):
+        devices.start_devices(99)
