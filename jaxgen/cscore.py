@@ -20,13 +20,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run(spec: CscoreSpec, command: str) -> None:
     # Imported here: --help and refused flags need no JAX.
     from jaxgen.data import load_dataset
-    from jaxgen.experiments import cscore
+    from jaxgen.experiments.cscore import score_dataset
+    from jaxgen.experiments.members import tell
+    from jaxgen.experiments.results import write_results
     from jaxgen.views.summary import summarize
 
     dataset = load_dataset(spec.data)
     spec = dataclasses.replace(spec, out=spec.out or str(pathlib.Path("runs") / f"cscore_{dataset.name}"))
-    scores = cscore.score_dataset(dataset, spec, resume=command, say=cscore.tell)
-    files = cscore.write_results(dataset, scores, spec, command)
+    scores = score_dataset(dataset, spec, resume=command, say=tell)
+    files = write_results(dataset, scores, spec, command)
     print(summarize(dataset, scores))
     print("\n".join(["", *(str(file) for file in files)]))
 

@@ -231,6 +231,11 @@ class SubsetSpec(Spec):
         "often), independent (each run on its own) or nested (the same draw for every ratio)",
     )
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        # Ratios are told apart to the millionth; what lies beyond must not make two runs of one name differ.
+        object.__setattr__(self, "subset_ratios", tuple(round(ratio, 6) for ratio in self.subset_ratios))
+
 
 @dataclasses.dataclass(frozen=True)
 class ComputeSpec(Spec):

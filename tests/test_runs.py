@@ -114,7 +114,7 @@ def test_damage_found_late_is_one_line(tmp_path):
     kept = store(tmp_path)
     kept.write(Chunk("a", 0, 2), rows(Chunk("a", 0, 2)))
     kept.path(Chunk("a", 0, 2)).write_bytes(b"x")
-    with pytest.raises(UserError, match="000000-000001.npz: damaged"):
+    with pytest.raises(UserError, match=r"000000-000001\.npz: damaged"):
         list(kept.runs("a"))
 
 
@@ -149,7 +149,7 @@ def test_the_settled_width_stays(tmp_path):
     assert kept.settled_width(8) == 8
     kept.write_settings({"width": 4})
     assert kept.settled_width(None) == kept.settled_width(4) == 4
-    with pytest.raises(UserError, match="--width=8: .* width 4"):
+    with pytest.raises(UserError, match=r"--width=8: .* width 4"):
         kept.settled_width(8)
 
 
@@ -204,7 +204,7 @@ def test_a_signal_stops_with_word_of_how_to_go_on(tmp_path, number):
         seen.append(chunk)
         return rows(chunk)
 
-    with pytest.raises(Interrupted, match="4 of 20 models are done and kept. To go on: again") as caught:
+    with pytest.raises(Interrupted, match=r"4 of 20 models are done and kept\. To go on: again") as caught:
         launch(kept, stopped_at_second)
     assert caught.value.exit_code == 130
     assert signal.getsignal(signal.SIGTERM) is before

@@ -3,6 +3,7 @@
 A new kind of source is a module here and a line in `READERS` or `EMBEDDED`.
 """
 
+import re
 from collections.abc import Callable
 
 from jaxgen.data.checks import first_examples
@@ -22,6 +23,8 @@ READERS: dict[str, Callable[[str, DataSpec], Dataset]] = {
     "images": load_image_folder,
     "npz": load_npz,
 }
+# name, name/config, name:1.2.3
+TFDS_NAME = r"\w+(/[\w.-]+)?(:[\d.*]+)?"
 EMBEDDED: dict[str, Callable[[DataSpec], Dataset]] = {"digits": load_digits}
 
 
@@ -31,12 +34,12 @@ def load_dataset(spec: DataSpec) -> Dataset:
     Raises:
       UserError: if there is no such data, or it cannot be used.
     """
-    kind, colon, path = spec.dataset.partition(":")
-    if colon and kind in READERS:
+    kind, _, path = spec.dataset.partition(":")
+    if kind in READERS:
         dataset = READERS[kind](path, spec)
     elif spec.dataset in EMBEDDED:
         dataset = EMBEDDED[spec.dataset](spec)
-    elif colon or not spec.dataset.replace("_", "").replace("/", "").isalnum():
+    elif not re.fullmatch(TFDS_NAME, spec.dataset):
         raise UserError(
             f"--dataset={spec.dataset}: unknown; known: {', '.join(EMBEDDED)}, a tensorflow-datasets name, "
             f"{', '.join(f'{name}:PATH' for name in READERS)}"

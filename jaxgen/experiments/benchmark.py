@@ -60,7 +60,8 @@ def sequential_turns(way: str, spec: BenchSpec) -> Iterator[Any]:
 
 def engine_turns(job: CscoreSpec) -> Iterator[Any]:
     """One full batch of members at each turn, as `jaxgen.cscore` trains them."""
-    from jaxgen.experiments.cscore import cell_name, make_trainer, tell
+    from jaxgen.experiments.cscore import cell_name, make_trainer
+    from jaxgen.experiments.members import tell
 
     trainer = make_trainer(load_dataset(job.data), job, tell)
     ratios = [cell_name(ratio) for ratio in job.subsets.subset_ratios]

@@ -3,7 +3,6 @@ held out (Jiang, Zhang, Talwar, Mozer, ICML 2021, https://arxiv.org/abs/2002.032
 
 import functools
 import pathlib
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -14,13 +13,11 @@ import numpy as np
 import jaxgen
 from jaxgen import spec as words
 from jaxgen.data.checks import make_dataset
-from jaxgen.data.score_files import write_scores
 from jaxgen.engine.ensemble import Ensemble
 from jaxgen.engine.learner import Learner, make_learner, num_parameters
 from jaxgen.engine.training import Recipe
 from jaxgen.errors import UserError
-from jaxgen.experiments.members import Cell, Trainer, constant_knobs, links_in_use, train_missing_runs
-from jaxgen.flags import to_flagfile
+from jaxgen.experiments.members import Cell, Trainer, constant_knobs, links_in_use, tell, train_missing_runs
 from jaxgen.models import make_model
 from jaxgen.optim import Knobs, make_optimizer
 from jaxgen.runs.devices import start_devices
@@ -29,12 +26,10 @@ from jaxgen.runs.store import Store, open_store
 from jaxgen.scores import designs, heldout
 from jaxgen.spec import CscoreSpec
 from jaxgen.types import Dataset, Outcome, Scores
-from jaxgen.views.figures import write_figure
-from jaxgen.views.gallery import draw_examples
-from jaxgen.views.histogram import draw_histogram
 
 # Raised whenever the same flags would give other numbers than before.
 NUMERICS = 1
+# Folded into the root key for the random halves of the reliability.
 RELIABILITY = 102
 
 
@@ -60,7 +55,7 @@ def estimate_scores(
       ids: ``[n]`` integers or text that name the examples.
       out: folder for finished runs, so that the same call resumes or extends them; without it nothing is kept.
       progress: whether to show what is going on, on standard error.
-      **flags: any flag of the command line by name, with Python values: ``num_runs=20``,
+      **flags: flags of the command line by name, those of the data left out, with Python values: ``num_runs=20``,
         ``subset_ratios=(0.3, 0.7)``, ``hidden=(128, 64)``, ``epochs=10``, ``design="nested"``, ``seed=1``.
 
     Returns:
@@ -69,9 +64,9 @@ def estimate_scores(
     Raises:
       UserError: for arguments or data that cannot be used.
     """
-    unknown = flags.keys() - words.values(CscoreSpec()).keys()
+    unknown = flags.keys() - (words.values(CscoreSpec()).keys() - words.values(words.DataSpec()).keys())
     if unknown:
-        raise UserError(f"{sorted(unknown)[0]}: not a flag of jaxgen.cscore")
+        raise UserError(f"{min(unknown)}: not a flag of jaxgen.cscore that arrays can go with")
     dataset = make_dataset(
         "data",
         images,
@@ -135,6 +130,7 @@ def enrol(spec: CscoreSpec, num_examples: int, row: designs.SubsetRow) -> tuple[
 
 
 def make_job_learner(dataset: Dataset, spec: CscoreSpec) -> Learner:
+    """The network and the optimizer that the flags name."""
     model = make_model(spec.model, dataset.num_classes)
     return make_learner(model, make_optimizer(links_in_use(spec.train)), dataset.images.shape[1:])
 
@@ -142,43 +138,40 @@ def make_job_learner(dataset: Dataset, spec: CscoreSpec) -> Learner:
 def check_job(dataset: Dataset, spec: CscoreSpec) -> None:
     """Refuses what the data set is too small for, and unknown models."""
     make_model(spec.model, dataset.num_classes)
+    count = len(dataset.labels)
     needed = max(2, dataset.num_classes)
     for ratio in spec.subsets.subset_ratios:
-        size = designs.subset_sizes(spec.subsets.design, ratio, len(dataset.labels))[0]
-        if size < needed:
+        smallest, largest = designs.subset_sizes(spec.subsets.design, ratio, count)
+        if smallest < needed:
             raise UserError(
-                f"--subset_ratios={ratio:g}: is {size} of {len(dataset.labels)} examples; a subset needs "
-                f"{needed} or more, one a class; leave out ratios below "
-                f"{needed / len(dataset.labels):.2g}"
+                f"--subset_ratios={ratio:g}: is {smallest} of {count} examples; a subset needs {needed} or more, one a "
+                f"class; leave out ratios below {needed / count:.2g}"
             )
-        if size >= len(dataset.labels):
-            raise UserError(
-                f"--subset_ratios={ratio:g}: leaves none of {len(dataset.labels)} examples to hold out; leave it out"
-            )
+        if largest >= count:
+            raise UserError(f"--subset_ratios={ratio:g}: holds out none of {count} examples; leave it out")
 
 
 def make_plan(dataset: Dataset, spec: CscoreSpec) -> Plan:
     """The job's identity and its cells: one a ratio."""
-    decisive = {
-        **words.values(spec.model),
-        **words.values(spec.train),
-        "design": spec.subsets.design,
-        "seed": spec.seed,
-    }
+    decisive = {**words.values(spec.model), **words.values(spec.train)}
+    decisive |= {"design": spec.subsets.design, "seed": spec.seed}
     identity = {f"--{name}": words.format_value(value) for name, value in decisive.items()}
     identity |= {"the data": f"{dataset.name} {dataset.fingerprint[:12]}", "the numerics version": str(NUMERICS)}
     return Plan(identity, {cell_name(ratio): spec.subsets.num_runs for ratio in spec.subsets.subset_ratios})
 
 
 def cell_name(ratio: float) -> str:
+    """The name of a ratio's runs in plans and stores."""
     return f"ratio_{ratio:g}"
 
 
 def make_cells(dataset: Dataset, spec: CscoreSpec) -> dict[str, Cell]:
+    """From each ratio's name to the rows of its runs."""
     design, count = spec.subsets.design, len(dataset.labels)
     return {
         cell_name(ratio): Cell(
-            functools.partial(designs.subset_rows, design, ratio, count), designs.subset_sizes(design, ratio, count)[1]
+            rows=functools.partial(designs.subset_rows, design, ratio, count),
+            max_size=designs.subset_sizes(design, ratio, count)[1],
         )
         for ratio in spec.subsets.subset_ratios
     }
@@ -192,77 +185,73 @@ def needed_bytes(dataset: Dataset, spec: CscoreSpec) -> int:
 
 
 def collect(dataset: Dataset, spec: CscoreSpec, store: Store) -> Scores:
-    """The scores from all runs of the store."""
-    subsets, count = spec.subsets, len(dataset.labels)
-    totals = {"seconds": 0.0, "diverged": 0}
+    """The scores from all runs of the store.
+
+    Raises:
+      UserError: if all models of a ratio diverged.
+    """
+    subsets = spec.subsets
 
     def runs(i: int) -> Iterator[Outcome]:
         for arrays in store.runs(cell_name(subsets.subset_ratios[i])):
             yield Outcome(*(arrays[name] for name in Outcome._fields))
 
-    for cell in store.plan.cells:
-        for arrays in store.runs(cell):
-            totals["seconds"] += float(arrays["seconds"].sum())
-            totals["diverged"] += int((~arrays["finite"]).sum())
-    blocks = [designs.block_size(subsets.design, ratio) for ratio in subsets.subset_ratios]
-    key = jax.random.fold_in(jax.random.key(spec.seed), RELIABILITY)
-    found = heldout.estimate(runs, count, subsets.num_runs, blocks, shared_blocks=subsets.design == "nested", key=key)
+    found = heldout.estimate(
+        runs,
+        len(dataset.labels),
+        subsets.num_runs,
+        [designs.block_size(subsets.design, ratio) for ratio in subsets.subset_ratios],
+        shared_blocks=subsets.design == "nested",
+        key=jax.random.fold_in(jax.random.key(spec.seed), RELIABILITY),
+    )
     for ratio, accuracy in zip(subsets.subset_ratios, found.heldout_accuracy, strict=True):
         if not np.isfinite(accuracy).any():
             raise UserError(
-                f"--subset_ratios={ratio:g}: all {subsets.num_runs} models diverged; lower --learning_rate "
-                "or give --clip_norm"
+                f"--subset_ratios={ratio:g}: all {subsets.num_runs} models diverged; lower --learning_rate or give "
+                "--clip_norm"
             )
-    flags = {name: words.format_value(value) for name, value in words.values(spec).items()}
-    metadata = {
-        "version": jaxgen.__version__,
-        "flags": flags,
-        "dataset": dataset.name,
-        "fingerprint": dataset.fingerprint,
-        "num_models": store.plan.num_runs,
-        **totals,
-    }
     return Scores(
         labels=dataset.labels.astype(np.int64),
         ids=dataset.ids,
         num_runs=subsets.num_runs,
         subset_ratios=np.asarray(subsets.subset_ratios),
         class_names=np.asarray(dataset.class_names),
-        metadata=metadata,
+        metadata={
+            "version": jaxgen.__version__,
+            "flags": {name: words.format_value(value) for name, value in words.values(spec).items()},
+            "dataset": dataset.name,
+            "fingerprint": dataset.fingerprint,
+            "num_models": store.plan.num_runs,
+            **totals(store),
+        },
         **found._asdict(),
     )
 
 
-def write_results(dataset: Dataset, scores: Scores, spec: CscoreSpec, command: str) -> list[pathlib.Path]:
-    """Writes scores, figures and flags into ``spec.out``; returns the files."""
-    out = pathlib.Path(spec.out)
-    files = [out / name for name in ("cscores.npz", "examples.png", "examples.pdf", "histogram.png", "flags.cfg")]
-    write_scores(scores, files[0])
-    examples = draw_examples(dataset, scores)
-    write_figure(examples, files[1])
-    write_figure(examples, files[2])
-    write_figure(draw_histogram(dataset, scores), files[3])
-    header = f"jaxgen {jaxgen.__version__}\n{command}\npython -m jaxgen.cscore --flagfile={files[4]}"
-    files[4].write_text(to_flagfile(spec, header))
-    return files
+def totals(store: Store) -> dict[str, float]:
+    """Over all runs: the seconds they took, and how many diverged."""
+    seconds, diverged = 0.0, 0
+    for cell in store.plan.cells:
+        for arrays in store.runs(cell):
+            seconds += float(arrays["seconds"].sum())
+            diverged += int((~arrays["finite"]).sum())
+    return {"seconds": seconds, "diverged": diverged}
 
 
 def describe_job(dataset: Dataset, spec: CscoreSpec) -> str:
-    parameters = num_parameters(make_job_learner(dataset, spec), constant_knobs(spec.train))
+    """One line: the data, the network, the runs, and where subsets cannot be balanced."""
+    subsets = spec.subsets
     shape = "x".join(str(size) for size in dataset.images.shape[1:])
-    kind = "images of" if dataset.has_images else "rows of"
-    odd = [
-        f"{ratio:g}"
-        for ratio in spec.subsets.subset_ratios
-        if spec.subsets.design == "balanced" and not designs.block_shape("balanced", ratio)[0]
-    ]
-    note = f"; no balanced blocks at ratio {', '.join(odd)}: independent subsets there" if odd else ""
-    return (
-        f"{dataset.name}: {len(dataset.labels):,} {kind} {shape} in {dataset.num_classes} classes; "
-        f"{spec.model.model} with {parameters:,} parameters; {len(spec.subsets.subset_ratios)} ratios x "
-        f"{spec.subsets.num_runs} runs{note}"
+    parameters = num_parameters(make_job_learner(dataset, spec), constant_knobs(spec.train))
+    line = (
+        f"{dataset.name}: {len(dataset.labels):,} {'images of' if dataset.has_images else 'rows of'} {shape} in "
+        f"{dataset.num_classes} classes; {spec.model.model} with {parameters:,} parameters; "
+        f"{len(subsets.subset_ratios)} ratios x {subsets.num_runs} runs"
     )
-
-
-def tell(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    if subsets.design == "balanced":
+        blocks = {f"{ratio:g}": designs.block_shape("balanced", ratio)[0] for ratio in subsets.subset_ratios}
+        if odd := [ratio for ratio, block in blocks.items() if not block]:
+            line += f"; independent subsets at ratio {', '.join(odd)}, which no block can balance"
+        if part := [f"{ratio} ({block})" for ratio, block in blocks.items() if block and subsets.num_runs % block]:
+            line += f"; --num_runs is no multiple of the runs to a block at ratio {', '.join(part)}"
+    return line

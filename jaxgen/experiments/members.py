@@ -1,5 +1,6 @@
 """Training a plan's missing runs: what every experiment shares between its table of members and its store."""
 
+import sys
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -187,3 +188,8 @@ def constant_knobs(train: TrainSpec) -> Knobs:
 def links_in_use(train: TrainSpec) -> frozenset[str]:
     """The optimizer's links that the flags call for."""
     return frozenset(name for name in STRENGTHS if getattr(train, name) > 0)
+
+
+def tell(line: str) -> None:
+    """Says what is going on: on standard error, so that results can be piped."""
+    print(line, file=sys.stderr, flush=True)

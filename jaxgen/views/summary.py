@@ -9,11 +9,8 @@ def summarize(dataset: Dataset, scores: Scores) -> str:
     """Models trained and how fast, held-out accuracy per ratio, the least regular examples, reliability."""
     metadata = scores.metadata
     trained = metadata["models_now"]
-    lines = [
-        f"{trained:,} models trained in {metadata['seconds_now']:.1f} s"
-        f" ({trained / max(metadata['seconds_now'], 1e-9):.3g} models/s on {metadata['devices']}), "
-        f"{metadata['num_models']:,} in all"
-    ]
+    speed = f" in {metadata['seconds_now']:.1f} s ({trained / metadata['seconds_now']:.3g} models/s)" if trained else ""
+    lines = [f"{trained:,} models trained{speed} on {metadata['devices']}; {metadata['num_models']:,} in all"]
     if metadata["diverged"]:
         lines.append(f"{metadata['diverged']:,} models diverged and are left out of every number below")
     lines += ["", "ratio   held-out accuracy, mean ± sd over runs (n)"]

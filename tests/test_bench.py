@@ -1,0 +1,62 @@
+"""The benchmark runs, and its tables say what they should. No timing ever fails a test."""
+
+import re
+
+import numpy as np
+import pytest
+
+from jaxgen import flags
+from jaxgen.data import load_dataset
+from jaxgen.experiments import baselines, benchmark
+from jaxgen.spec import BenchSpec, CscoreSpec, from_values
+
+TINY = ["--num_examples=60", "--epochs=2", "--hidden=8", "--num_runs=4", "--width=1", "--rounds=2"]
+TINY += ["--demo_models=1", "--plain_models=1"]
+
+
+def tiny(*arguments):
+    return flags.parse(BenchSpec, [*TINY, *arguments])
+
+
+def test_three_ways_side_by_side():
+    table = benchmark.measure_speed(tiny("--subset_ratios=0.5,0.8"))
+    rows = [line for line in table.splitlines() if re.match(r"\| 0\.\d \|", line)]
+    assert len(rows) == 2
+    for row in rows:
+        assert len(row.strip("|").split("|")) == 8
+        assert re.search(r"\d+(\.\d+)? \(\d+(\.\d+)?.* to \d", row), "ratios come with their spread"
+    assert "2 rounds" in table
+    assert "GFLOP/s" in table
+
+
+def test_whole_jobs_are_measured_with_their_memory(monkeypatch):
+    monkeypatch.setattr(benchmark, "SCALING_RUNS", (2,))
+    monkeypatch.setattr(benchmark, "MEMORY_RUNS", (3,))
+    table = benchmark.measure_scaling(tiny("--subset_ratios=0.5,0.8", "--measure=scaling"))
+    rows = [line.strip("| ").split(" | ") for line in table.splitlines()[4:]]
+    assert [row[:3] for row in rows] == [["2", "2", "4"], ["1", "3", "3"]]
+    assert all(50 < float(row[5]) < 20_000 for row in rows)
+
+
+def test_a_job_that_fails_ends_the_benchmark_with_its_message():
+    with pytest.raises(Exception, match="--num_examples=9999"):
+        benchmark.run_job(from_values(CscoreSpec, {"num_examples": 9999}), (0.5,), 1)
+
+
+@pytest.mark.parametrize("fresh_jit", [True, False])
+def test_the_sequential_ways_learn(fresh_jit):
+    spec = from_values(CscoreSpec, {"num_examples": 400, "epochs": 5})
+    trainer = baselines.SequentialTrainer(load_dataset(spec.data), spec, fresh_jit=fresh_jit)
+    assert trainer.train(0.5, seed=0) > 0.6
+    assert trainer.train(0.5, seed=0) == trainer.train(0.5, seed=0)
+
+
+def test_operations_are_counted():
+    spec = from_values(CscoreSpec, {"num_examples": 320})
+    trainer = baselines.SequentialTrainer(load_dataset(spec.data), spec, fresh_jit=False)
+    weights = 64 * 128 + 128 * 64 + 64 * 10
+    # Two products forward, four backward but for the inputs of the first layer; looking costs a forward pass.
+    step = 2 * 16 * (3 * weights - 64 * 128)
+    expected = step * 20 * 160 / 16 + 2 * weights * 320
+    np.testing.assert_allclose(trainer.flops(0.5), expected, rtol=0.1)
+    assert baselines.matmul_rate(256, 2) > 1e8

@@ -1,0 +1,49 @@
+"""Every config is a recipe: it parses, and its head says what it asks, how to run it and what came out."""
+
+import pathlib
+import re
+
+import pytest
+
+from jaxgen import flags, spec
+from jaxgen.models import make_model
+
+ROOT = pathlib.Path(__file__).parents[1]
+CONFIGS = sorted((ROOT / "configs").glob("*.cfg"))
+SPECS = {"cscore": spec.CscoreSpec}
+
+
+def parse(path):
+    return flags.parse(SPECS[path.name.split("_")[0]], [f"--flagfile={path}"])
+
+
+def test_there_are_configs():
+    assert len(CONFIGS) >= 3
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
+def test_every_config_parses_and_names_a_model(path):
+    make_model(parse(path).model, 10)
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
+def test_every_head_holds_question_command_and_result_with_n(path):
+    head = "\n".join(line for line in path.read_text().splitlines() if line.startswith("#"))
+    assert "?" in head
+    assert f"--flagfile=configs/{path.name}" in head
+    assert re.search(r"±.*n = \d", head, re.DOTALL), "expected result with n and spread"
+
+
+def test_the_digits_config_is_the_default():
+    chosen = parse(ROOT / "configs" / "cscore_digits.cfg")
+    assert chosen == spec.CscoreSpec()
+
+
+def test_the_mnist_config_is_the_published_protocol():
+    chosen = parse(ROOT / "configs" / "cscore_mnist.cfg")
+    assert chosen.model.hidden == (512, 256)
+    train = chosen.train
+    assert (train.epochs, train.batch_size, train.learning_rate, train.momentum) == (10, 128, 0.1, 0.9)
+    assert (train.weight_decay, train.l1, train.clip_norm, train.gradient_noise) == (0, 0, 0, 0)
+    assert chosen.subsets.subset_ratios == tuple(i / 10 for i in range(1, 10))
+    assert chosen.subsets.num_runs == 200

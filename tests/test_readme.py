@@ -1,0 +1,40 @@
+"""The README tells the truth: its flags, files and examples exist and run."""
+
+import pathlib
+import re
+
+import numpy as np
+
+from jaxgen import spec
+
+ROOT = pathlib.Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+
+
+def test_every_flag_it_names_exists():
+    known = {field.name for _, field in spec.leaves(spec.BenchSpec)} | {"flagfile", "help", "version"}
+    assert set(re.findall(r"--([a-z_0-9]+)(?:=|\b)", README)) - {"format", "check"} <= known
+
+
+def test_every_file_it_shows_exists():
+    for path in re.findall(r"\]\(([^)#:]+)\)", README):
+        assert (ROOT / path).exists(), path
+
+
+def test_the_two_commands_are_marked_for_the_check():
+    assert len(re.findall(r"^```bash run\n.+\n```$", README, re.MULTILINE)) == 2
+
+
+def test_its_python_example_runs():
+    [code] = re.findall(r"```python\n(.+?)```", README, re.DOTALL)
+    # The example as it stands, with fewer models.
+    names = {}
+    exec(code.replace("num_runs=50", "num_runs=2"), names)
+    assert np.isfinite(names["scores"].stderr).any()
+
+
+def test_its_table_of_the_score_file_is_complete():
+    from jaxgen.types import Scores
+
+    for name in Scores.__dataclass_fields__:
+        assert f"`{name}`" in README
