@@ -36,6 +36,8 @@ setup(
         "tf": ["tensorflow>=2.16"],
         "cuda": ["jax[cuda13]>=0.10"],
         "tpu": ["jax[tpu]>=0.10"],
+        # For clusters; nothing imports it yet: the launcher that does is still to come.
+        "ray": ["ray>=2.49"],
         "test": ["ipykernel>=6.29", "nbclient>=0.10", "nbformat>=5.10", "pytest>=8.2", "ruff>=0.9"],
     },
     entry_points={"console_scripts": ["jaxgen-cscore = jaxgen.cscore:main", "jaxgen-bench = jaxgen.bench:main"]},

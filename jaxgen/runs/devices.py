@@ -1,0 +1,76 @@
+"""The machine: cores and memory this process may use, and JAX started on its devices."""
+
+import contextlib
+import os
+import pathlib
+
+import jax
+
+from jaxgen.errors import UserError
+
+
+def available_cores() -> int:
+    """Cores this process may use: its affinity, cut to a container's quota."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = pathlib.Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        return max(1, min(cores, int(quota) // int(period)))
+    except (OSError, ValueError):
+        return cores
+
+
+def available_memory() -> int:
+    """Bytes of host memory this process may still take: what the system has free, cut to a container's limit."""
+    free = []
+    try:
+        lines = pathlib.Path("/proc/meminfo").read_text().splitlines()
+        free += [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable")]
+    except OSError:
+        pass
+    try:
+        limit, used = (int(pathlib.Path(f"/sys/fs/cgroup/memory.{name}").read_text()) for name in ("max", "current"))
+        free.append(limit - used)
+    except (OSError, ValueError):
+        pass
+    return min(free, default=8 * 2**30)
+
+
+def start_devices(num_devices: int, copied_bytes: int = 0) -> list[jax.Device]:
+    """Starts JAX if it has not started yet, and returns the devices to use.
+
+    A CPU is cut into one single-threaded XLA device a core: members need no threads in common, and two one-thread
+    devices beat one two-thread device on every job measured. If JAX has started already, its devices are taken as they
+    are.
+
+    Args:
+      num_devices: how many; 0 takes all, or as many as the copies below leave room for.
+      copied_bytes: what every device will hold a copy of.
+
+    Raises:
+      UserError: if there are not so many devices, or their copies do not fit.
+    """
+    free = available_memory()
+    most = max(1, free // 2 // copied_bytes) if copied_bytes else available_cores()
+    if "xla_cpu_multi_thread_eigen" not in os.environ.get("XLA_FLAGS", ""):
+        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_multi_thread_eigen=false".strip()
+    # Refused where JAX has started already: its devices are what they are.
+    with contextlib.suppress(RuntimeError):
+        jax.config.update("jax_num_cpu_devices", num_devices or min(available_cores(), most))
+    devices = jax.devices()
+    if num_devices > len(devices):
+        raise UserError(f"--num_devices={num_devices}: this process has {len(devices)} {devices[0].platform} device(s)")
+    devices = devices[: num_devices or None]
+    if devices[0].platform == "cpu" and copied_bytes * len(devices) > free:
+        raise UserError(
+            f"--num_devices={num_devices}: {len(devices)} copies of the data take {copied_bytes * len(devices) / 1e6:.0f}"
+            f" MB, and {free / 1e6:.0f} MB are free; lower --num_devices or --num_examples"
+        )
+    return devices
+
+
+def memory_budget(devices: list[jax.Device]) -> int:
+    """Bytes that the members on one device may take: most of what is free."""
+    stats = devices[0].memory_stats() if devices[0].platform != "cpu" else None
+    if stats and "bytes_limit" in stats:
+        return int(0.8 * (stats["bytes_limit"] - stats.get("bytes_in_use", 0)))
+    return int(0.6 * available_memory() / len(devices))

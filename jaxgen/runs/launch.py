@@ -1,0 +1,70 @@
+"""Getting chunks trained in this process, and kept."""
+
+import contextlib
+import signal
+import time
+from collections.abc import Callable, Iterator
+
+from jaxgen.errors import Interrupted
+from jaxgen.runs.plan import Chunk
+from jaxgen.runs.progress import ProgressBar
+from jaxgen.runs.store import Arrays, Store
+
+# (chunk, report of work done) -> the chunk's arrays.
+TrainChunk = Callable[[Chunk, Callable[[float], None]], Arrays]
+
+
+def train_chunks(
+    store: Store, chunks: list[Chunk], train: TrainChunk, work: Callable[[str], float], *, resume: str, shown: bool
+) -> float:
+    """Has `chunks` trained, and keeps each as soon as it is done.
+
+    Args:
+      store: where finished chunks go.
+      chunks: what to train.
+      train: trains one chunk; tells of its work as it goes.
+      work: the work of one run of a cell, in the unit of `train`'s reports.
+      resume: how to go on, for one who stops it.
+      shown: whether to show a progress bar.
+
+    Returns:
+      Seconds from the first chunk to the last.
+
+    Raises:
+      Interrupted: on Ctrl-C or SIGTERM; all finished chunks are kept.
+    """
+    total = sum(work(chunk.cell) * (chunk.stop - chunk.start) for chunk in chunks)
+    to_train = sum(chunk.stop - chunk.start for chunk in chunks)
+    bar = ProgressBar(total, store.plan.num_runs, store.plan.num_runs - to_train, shown=shown)
+    began = time.perf_counter()
+    try:
+        with stoppable():
+            for chunk in chunks:
+                store.write(chunk, train(chunk, bar.work))
+                bar.models(chunk.stop - chunk.start)
+    except KeyboardInterrupt:
+        bar.close()
+        raise Interrupted(
+            f"stopped; {bar.done:,} of {store.plan.num_runs:,} models are done and kept. To go on: {resume}"
+        ) from None
+    finally:
+        bar.close()
+    return time.perf_counter() - began
+
+
+@contextlib.contextmanager
+def stoppable() -> Iterator[None]:
+    """Makes SIGTERM stop the program as Ctrl-C does, where this thread may set signal handlers."""
+
+    def stop(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    try:
+        before = signal.signal(signal.SIGTERM, stop)
+    except ValueError:
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

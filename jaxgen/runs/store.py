@@ -1,0 +1,201 @@
+"""What is done: finished chunks on disk, each one file, atomic, checksummed, never trained twice.
+
+    STORE/<digest of the plan's identity>/plan.json
+    STORE/<digest>/<cell>/<first run>-<last run>.npz
+
+A chunk appears by rename after its bytes are on the disk, so a reader or a resumed job sees all of it or nothing.
+"""
+
+import hashlib
+import io
+import json
+import os
+import pathlib
+import re
+import shutil
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+
+import numpy as np
+
+from jaxgen.errors import UserError
+from jaxgen.runs.plan import Chunk, Plan, Span, gaps
+
+Arrays = Mapping[str, np.ndarray]
+CHUNK_NAME = re.compile(r"(\d+)-(\d+)\.npz")
+CHECKSUM = "checksum"
+
+
+class DamagedChunk(Exception):
+    """A chunk file that does not hold what was written."""
+
+
+class Store:
+    """The finished chunks of one plan. Use `open_store`."""
+
+    def __init__(self, folder: pathlib.Path, plan: Plan):
+        self.folder = folder
+        self.plan = plan
+
+    def settled_width(self, wanted: int | None) -> int | None:
+        """The width of the runs kept here, or else the one wanted.
+
+        Raises:
+          UserError: if they are two different ones: kernels of another width round differently.
+        """
+        settled = self.read_settings().get("width")
+        if settled and wanted not in (None, settled):
+            raise UserError(
+                f"--width={wanted}: the runs kept here were trained at width {settled}; leave --width out, "
+                "or choose another --out"
+            )
+        return settled or wanted
+
+    def read_settings(self) -> dict[str, int]:
+        """What the first driver settled for all later ones (the width); empty in a new store."""
+        path = self.folder / "plan.json"
+        return json.loads(path.read_text())["settings"] if path.exists() else {}
+
+    def write_settings(self, settings: dict[str, int]) -> None:
+        text = json.dumps({"identity": self.plan.identity, "settings": settings}, indent=1, sort_keys=True)
+        write_durably(self.folder / "plan.json", text.encode())
+
+    def spans(self, cell: str) -> list[Span]:
+        """Finished runs of a cell as ascending spans that do not overlap."""
+        folder = self.folder / cell
+        names = (CHUNK_NAME.fullmatch(path.name) for path in (folder.iterdir() if folder.is_dir() else ()))
+        found = sorted(Span(int(name[1]), int(name[2]) + 1) for name in names if name)
+        spans: list[Span] = []
+        for span in found:
+            if span.stop > span.start and (not spans or span.start >= spans[-1].stop):
+                spans.append(span)
+        return spans
+
+    def missing(self) -> dict[str, list[Span]]:
+        """By cell, the wanted runs that are not finished."""
+        return {cell: list(gaps(self.spans(cell), wanted)) for cell, wanted in self.plan.cells.items()}
+
+    def path(self, chunk: Chunk) -> pathlib.Path:
+        return self.folder / chunk.cell / f"{chunk.start:06d}-{chunk.stop - 1:06d}.npz"
+
+    def write(self, chunk: Chunk, arrays: Arrays) -> None:
+        """Adds a finished chunk: all arrays have one row a run."""
+        path = self.path(chunk)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        buffer = io.BytesIO()
+        np.savez(buffer, **arrays, **{CHECKSUM: np.asarray(checksum(self.plan.digest, arrays))})
+        write_durably(path, buffer.getvalue())
+
+    def read(self, chunk: Chunk) -> dict[str, np.ndarray]:
+        """The arrays of a finished chunk.
+
+        Raises:
+          DamagedChunk: if the file is not as it was written, or was written for another plan.
+        """
+        try:
+            with np.load(self.path(chunk), allow_pickle=False) as file:
+                arrays = {name: file[name] for name in file.files}
+        except (OSError, ValueError, EOFError, KeyError, MemoryError, zipfile.BadZipFile) as error:
+            raise DamagedChunk(str(error)) from None
+        if str(arrays.pop(CHECKSUM, "")) != checksum(self.plan.digest, arrays):
+            raise DamagedChunk("its checksum does not fit")
+        return arrays
+
+    def set_aside(self, chunk: Chunk) -> pathlib.Path:
+        """Renames a damaged chunk so that its runs count as not done; returns the new name."""
+        path = self.path(chunk)
+        aside = path.with_suffix(".npz.damaged")
+        os.replace(path, aside)
+        return aside
+
+    def verify(self, report: Callable[[str], None]) -> None:
+        """Reads every finished chunk and sets damaged ones aside, telling `report` which."""
+        for cell in self.plan.cells:
+            for span in self.spans(cell):
+                chunk = Chunk(cell, *span)
+                try:
+                    self.read(chunk)
+                except DamagedChunk as error:
+                    report(f"{self.set_aside(chunk)}: damaged ({error}); its runs are trained again")
+
+    def runs(self, cell: str) -> Iterator[dict[str, np.ndarray]]:
+        """The wanted runs of a cell in order, a chunk at a time."""
+        wanted = self.plan.cells[cell]
+        for span in self.spans(cell):
+            if span.start < wanted:
+                chunk = Chunk(cell, *span)
+                try:
+                    arrays = self.read(chunk)
+                except DamagedChunk as error:
+                    raise UserError(
+                        f"{self.path(chunk)}: damaged since it was written ({error}); give the same command "
+                        "again, and its runs are trained again"
+                    ) from None
+                yield {name: array[: wanted - span.start] for name, array in arrays.items()}
+
+
+def open_store(folder: pathlib.Path, plan: Plan, needed_bytes: int) -> Store:
+    """The store of `plan` below `folder`, made if there is none.
+
+    Raises:
+      UserError: if the folder holds runs made by other flags, cannot be written, or its disk lacks `needed_bytes`.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".writable-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise UserError(f"--out={folder.parent}: cannot be written ({error.strerror}); choose another folder") from None
+    for other in sorted(folder.glob("*/plan.json")):
+        if other.parent.name != plan.digest:
+            raise UserError(
+                f"--out={folder.parent}: holds runs of another job ({difference(other, plan)}); "
+                "choose another --out, or the flags of that job"
+            )
+    free = shutil.disk_usage(folder).free
+    if free < needed_bytes:
+        raise UserError(
+            f"--out={folder.parent}: the runs need {needed_bytes / 1e6:.0f} MB and the disk has "
+            f"{free / 1e6:.0f} MB free; make room or choose another folder"
+        )
+    (folder / plan.digest).mkdir(exist_ok=True)
+    return Store(folder / plan.digest, plan)
+
+
+def difference(other: pathlib.Path, plan: Plan) -> str:
+    """In words, the first thing in which the plan written in `other` differs from `plan`."""
+    try:
+        theirs = json.loads(other.read_text())["identity"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return f"{other} cannot be read"
+    for name in sorted(plan.identity.keys() | theirs.keys()):
+        there, here = theirs.get(name, "absent"), plan.identity.get(name, "absent")
+        if there != here:
+            return f"{name} is {there} there and {here} here"
+    return "of another version"
+
+
+def checksum(digest: str, arrays: Arrays) -> str:
+    """SHA-256 of named arrays and of the plan they belong to."""
+    sha = hashlib.sha256(digest.encode())
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        sha.update(f"{name}{array.dtype.str}{array.shape}".encode())
+        sha.update(array.tobytes())
+    return sha.hexdigest()
+
+
+def write_durably(path: pathlib.Path, content: bytes) -> None:
+    """Puts a file in place whole, on the disk before it has its name."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    with open(part, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(part, path)
+    descriptor = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
