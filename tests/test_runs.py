@@ -160,6 +160,14 @@ def test_a_plan_file_that_cannot_be_read_is_named(tmp_path):
         store(tmp_path)
 
 
+@pytest.mark.parametrize("content", ["{", "[]", '{"identity": {}}'])
+def test_damaged_settings_of_the_same_job_are_named(tmp_path, content):
+    kept = store(tmp_path)
+    (kept.folder / "plan.json").write_text(content)
+    with pytest.raises(UserError, match=r"plan.json: cannot be read, .*remove"):
+        kept.settled_width(None)
+
+
 def test_a_disk_too_small_is_refused(tmp_path):
     with pytest.raises(UserError, match="make room"):
         open_store(tmp_path / "store", plan(), 10**18)

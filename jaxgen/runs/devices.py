@@ -62,8 +62,9 @@ def start_devices(num_devices: int, copied_bytes: int = 0) -> list[jax.Device]:
     devices = devices[: num_devices or None]
     if devices[0].platform == "cpu" and copied_bytes * len(devices) > free:
         raise UserError(
-            f"--num_devices={num_devices}: {len(devices)} copies of the data take {copied_bytes * len(devices) / 1e6:.0f}"
-            f" MB, and {free / 1e6:.0f} MB are free; lower --num_devices or --num_examples"
+            f"--num_devices={num_devices}: {len(devices)} copies of the data take "
+            f"{copied_bytes * len(devices) / 1e6:.0f} MB, and {free / 1e6:.0f} MB are free; lower --num_devices or "
+            "--num_examples"
         )
     return devices
 

@@ -52,9 +52,21 @@ class Store:
         return settled or wanted
 
     def read_settings(self) -> dict[str, int]:
-        """What the first driver settled for all later ones (the width); empty in a new store."""
+        """What the first driver settled for all later ones (the width); empty in a new store.
+
+        Raises:
+          UserError: if the file that says so is damaged: its runs' width is then unknown.
+        """
         path = self.folder / "plan.json"
-        return json.loads(path.read_text())["settings"] if path.exists() else {}
+        try:
+            return dict(json.loads(path.read_text())["settings"])
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError, KeyError, TypeError):
+            raise UserError(
+                f"{path}: cannot be read, so how the runs beside it were trained is unknown; remove {self.folder} to "
+                "train them again, or choose another --out"
+            ) from None
 
     def write_settings(self, settings: dict[str, int]) -> None:
         text = json.dumps({"identity": self.plan.identity, "settings": settings}, indent=1, sort_keys=True)
