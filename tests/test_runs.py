@@ -12,6 +12,7 @@ from jaxgen.errors import Interrupted, UserError
 from jaxgen.runs import devices
 from jaxgen.runs.launch import train_chunks
 from jaxgen.runs.plan import Chunk, Plan, Span, cut_chunks, gaps
+from jaxgen.runs.progress import ProgressBar
 from jaxgen.runs.store import DamagedChunk, open_store
 
 IDENTITY = {"--seed": "0", "--epochs": "3"}
@@ -242,3 +243,15 @@ def test_the_machine_has_cores_and_memory():
 def test_more_devices_than_there_are_is_refused():
     with pytest.raises(UserError, match="--num_devices=99"):
         devices.start_devices(99)
+
+
+def test_the_bar_ends_at_its_total_and_not_beyond(capsys):
+    bar = ProgressBar(0.3, 8, 5, shown=True)
+    for _ in range(3):
+        bar.work(0.1 + 1e-9)
+        bar.models(1)
+    bar.close()
+    said = capsys.readouterr().err
+    assert "100%" in said
+    assert "8/8 models" in said
+    assert "-" not in said

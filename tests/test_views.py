@@ -114,6 +114,18 @@ def test_the_histogram_says_its_n():
     assert "10 runs" in figure.axes[1].get_title()
 
 
+@pytest.mark.parametrize("count", [6, 60, 40_000])
+def test_the_axes_of_the_histogram_are_numbered_in_plain_text(count, tmp_path):
+    dataset = make_images(side=1, count=count)
+    figure = draw_histogram(dataset, make_scores(dataset, scores=np.full(count, 0.99)))
+    write_figure(figure, tmp_path / "a.png")
+    low, high = figure.axes[0].get_ylim()
+    drawn = [(tick.get_loc(), tick.label1.get_text()) for tick in figure.axes[0].yaxis.get_major_ticks()]
+    seen = [text for place, text in drawn if low <= place <= high]
+    assert "1" in seen
+    assert all(text.replace(",", "").isdigit() for text in seen)
+
+
 def test_the_histogram_bears_one_run_and_diverged_runs():
     dataset = make_images()
     draw_histogram(dataset, make_scores(dataset, heldout_accuracy=np.array([[0.5], [0.6]])))

@@ -33,7 +33,8 @@ class ProgressBar:
         self._describe()
 
     def work(self, amount: float) -> None:
-        self.bar.update(amount)
+        # Rounding must not end above the total, for which tqdm has a negative time left.
+        self.bar.update(min(amount, self.bar.total - self.bar.n))
 
     def models(self, count: int) -> None:
         self.done += count

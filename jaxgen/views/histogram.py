@@ -15,6 +15,11 @@ def draw_histogram(dataset: Dataset, scores: Scores) -> Figure:
     scored = scores.scores[np.isfinite(scores.scores)]
     left.hist(scored, bins=np.linspace(0, 1, 41), color=SOFT, edgecolor=ACCENT, linewidth=0.5)
     left.set_yscale("log")
+    # Numbers and not powers of ten, whose form is mathematical text: names of classes must not be taken for that.
+    left.yaxis.set_major_formatter("{x:,.0f}")
+    left.yaxis.set_minor_formatter("")
+    # A bar of one example has a height, and there is always a number on the axis.
+    left.set_ylim(bottom=0.7)
     left.set_xlabel("C-score")
     left.set_ylabel("examples (log scale)")
     left.set_title(f"{dataset.name}: n = {len(scored):,} examples")
