@@ -1,7 +1,8 @@
 """Optimizers as optax chains whose strengths are arrays, so that every member of an ensemble has its own.
 
 A chain is built inside the traced program from one member's knobs. A link whose strength is 0 for all members is
-left out of the program; at strength 0 a link is the identity, so leaving it out changes no result.
+left out of the program; at strength 0 a link is the identity, so leaving it out changes nothing but, perhaps, how the
+compiler rounds.
 """
 
 from collections.abc import Callable, Mapping
