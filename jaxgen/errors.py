@@ -1,5 +1,24 @@
 """What a user is told when something cannot be done."""
 
+import zipfile
+import zlib
+
+# What NumPy, zipfile and zlib raise for a damaged or foreign .npz: one flipped bit can make an archive look encrypted
+# or compressed in an unknown way.
+UNREADABLE = (
+    OSError,
+    ValueError,
+    EOFError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    MemoryError,
+    NotImplementedError,
+    RuntimeError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+
 
 class UserError(Exception):
     """A mistake its reader can mend: one line naming the flag or file, its value, the rule and the remedy.

@@ -114,6 +114,6 @@ def run_entry(program: str, spec_class: type, job: Callable[[Any], None], argv: 
         print(f"{program}: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        print(f"{program}: stopped before any training", file=sys.stderr)
+        print(f"{program}: stopped; finished models are kept, and the same command goes on from them", file=sys.stderr)
         return 130
     return 0

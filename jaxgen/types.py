@@ -45,8 +45,8 @@ class Dataset:
 
     @functools.cached_property
     def fingerprint(self) -> str:
-        """SHA-256 (hex) of all that training sees: values, labels, shapes and scale."""
-        digest = hashlib.sha256(repr(self.scale).encode())
+        """SHA-256 (hex) of all that training sees: values, labels, shapes, scale and the number of classes."""
+        digest = hashlib.sha256(f"{self.scale!r} {self.num_classes}".encode())
         for array in (self.images, self.labels, self.test_images, self.test_labels):
             if array is not None:
                 digest.update(f"{array.dtype}{array.shape}".encode())
@@ -91,7 +91,8 @@ class Scores:
       heldout_accuracy: float64 ``[k, runs]``: each run's accuracy on the examples it held out; NaN for a diverged run.
       reliability: float64 ``[s]``: Spearman-Brown corrected split-half correlation of `scores`, one a random split;
         empty where there are too few blocks to split.
-      metadata: version, flags, dataset fingerprint, seconds, devices and the like.
+      metadata: versions, flags, dataset fingerprint, width, seconds of all runs; devices, models and seconds of the
+        last call.
     """
 
     scores: np.ndarray

@@ -1,11 +1,14 @@
 """The Python interface: the command line as a function, and its score files."""
 
+import jax
 import numpy as np
 import pytest
 from conftest import blobs
 
 import jaxgen
+from jaxgen import UserError, estimate_scores
 from jaxgen.data.score_files import write_scores
+from jaxgen.experiments import members
 
 FLAGS = {"subset_ratios": (0.5, 0.9), "num_runs": 10, "hidden": (8,), "epochs": 3, "batch_size": 8, "width": 2}
 
@@ -83,3 +86,19 @@ def test_the_package_offers_what_it_says():
         assert getattr(jaxgen, name)
     with pytest.raises(AttributeError, match="frobnicate"):
         jaxgen.frobnicate  # noqa: B018
+
+
+def test_a_session_of_64_bits_gets_the_same_scores():
+    """`jax_enable_x64` changes what types draws and sums have; in a notebook it may be on."""
+    images, labels = blobs(40)
+    job = {"num_runs": 3, "subset_ratios": (0.5,), "hidden": (4,), "epochs": 2, "width": 1}
+    plain = estimate_scores(images, labels, **job)
+    with jax.enable_x64(True):
+        wide = estimate_scores(images, labels, **job)
+    np.testing.assert_array_equal(plain.scores, wide.scores)
+
+
+def test_programs_too_large_for_the_machine_are_refused(monkeypatch):
+    monkeypatch.setattr(members, "memory_budget", lambda devices: 10_000)
+    with pytest.raises(UserError, match="lower --width, --num_devices or --batch_size"):
+        estimate_scores(*blobs(40), num_runs=2, subset_ratios=(0.5,), epochs=1)

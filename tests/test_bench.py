@@ -7,10 +7,11 @@ import pytest
 
 from jaxgen import flags
 from jaxgen.data import load_dataset
+from jaxgen.errors import UserError
 from jaxgen.experiments import baselines, benchmark
 from jaxgen.spec import BenchSpec, CscoreSpec, from_values
 
-TINY = ["--num_examples=60", "--epochs=2", "--hidden=8", "--num_runs=4", "--width=1", "--rounds=2"]
+TINY = ["--num_examples=120", "--epochs=2", "--hidden=8", "--num_runs=4", "--width=1", "--rounds=2"]
 TINY += ["--demo_models=1", "--plain_models=1"]
 
 
@@ -49,6 +50,12 @@ def test_the_sequential_ways_learn(fresh_jit):
     trainer = baselines.SequentialTrainer(load_dataset(spec.data), spec, fresh_jit=fresh_jit)
     assert trainer.train(0.5, seed=0) > 0.6
     assert trainer.train(0.5, seed=0) == trainer.train(0.5, seed=0)
+
+
+def test_a_mistake_is_found_before_any_worker_starts():
+    for flag, said in (("--dataset=npz:nowhere.npz", "no such file"), ("--subset_ratios=0.01", "a subset needs 10")):
+        with pytest.raises(UserError, match=said):
+            benchmark.measure_speed(tiny(flag))
 
 
 def test_operations_are_counted():

@@ -101,6 +101,13 @@ def test_the_same_command_again_trains_nothing(finished):
     scores_equal(before, load_scores(folder / "out" / "cscores.npz"))
 
 
+def test_flags_cfg_holds_the_width_that_was_found(tmp_path):
+    automatic = [flag for flag in SMALL if "width" not in flag]
+    assert type_in(make_data(tmp_path), *automatic).returncode == 0
+    width = load_scores(tmp_path / "out" / "cscores.npz").metadata["width"]
+    assert f"--width={width}\n" in (tmp_path / "out" / "flags.cfg").read_text()
+
+
 def test_flags_cfg_reproduces_the_job(finished, tmp_path):
     folder, _ = finished
     flagfile = folder / "out" / "flags.cfg"
@@ -252,7 +259,8 @@ BAD_INPUT = [
     (["--momentum=1"], "--momentum=1"),
     (["--weight_decay=-1"], "--weight_decay=-1"),
     (["--width=0"], "--width=0"),
-    (["--num_devices=64", "--dataset=npz:mine.npz", "--width=many"], "--width=many"),
+    (["--width=many"], "--width=many"),
+    (["--num_devices=-1"], "--num_devices=-1"),
     (["--out=a_file"], "--out=a_file: cannot be written"),
     (["--out=/proc/nowhere"], "cannot be written"),
     (["--unheard_of=1"], "unheard_of"),
@@ -269,6 +277,7 @@ def refusals(tmp_path_factory):
     """All wrong commands, typed a few at a time."""
     folder = tmp_path_factory.mktemp("bad")
     prepare_bad_input(folder)
+    before = set(folder.rglob("*"))
     environment = {**os.environ, "JAX_LOG_COMPILES": "1"}
 
     def refuse(arguments):
@@ -277,7 +286,8 @@ def refusals(tmp_path_factory):
         return result, time.perf_counter() - began
 
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
-        return dict(enumerate(pool.map(refuse, [arguments for arguments, _ in BAD_INPUT]))), folder
+        results = list(pool.map(refuse, [arguments for arguments, _ in BAD_INPUT]))
+    return results, set(folder.rglob("*")) - before
 
 
 @pytest.mark.parametrize("case", range(len(BAD_INPUT)), ids=[" ".join(arguments) for arguments, _ in BAD_INPUT])
@@ -293,7 +303,7 @@ def test_a_mistake_is_one_line_and_exit_code_2_before_any_compile(refusals, case
 
 
 def test_refused_commands_leave_nothing_behind(refusals):
-    assert not list(refusals[1].glob("runs/*/cscores.npz"))
+    assert not [path for path in refusals[1] if path.is_file()]
 
 
 def test_a_store_made_by_other_flags_is_refused(finished):
@@ -318,6 +328,36 @@ def test_divergence_ends_in_a_clear_message_and_not_in_scores(tmp_path):
     assert "--learning_rate" in result.stderr.splitlines()[-1]
     assert "Traceback" not in result.stderr
     assert not (tmp_path / "out" / "cscores.npz").exists()
+    # The remedy named works with the same command otherwise.
+    mended = type_in(tmp_path, *SMALL)
+    assert mended.returncode == 0, mended.stderr
+
+
+def test_unlucky_first_runs_do_not_end_a_job(tmp_path):
+    """At this rate some runs diverge and others do not; which ones come first, or in this process, must not matter."""
+    wild = [*SMALL, "--learning_rate=17", "--subset_ratios=0.5", "--width=1", "--num_devices=1"]
+    whole = type_in(make_data(tmp_path), *wild, "--num_runs=10", "--out=whole")
+    assert whole.returncode == 0, whole.stderr
+    kept = load_scores(tmp_path / "whole" / "cscores.npz")
+    unlucky = np.flatnonzero(np.isnan(kept.heldout_accuracy[0]))
+    assert 1 <= len(unlucky) < 10
+    assert f"{len(unlucky)} models diverged" in whole.stdout
+    # A process that starts with a diverging run.
+    if unlucky[0]:
+        assert type_in(tmp_path, *wild, f"--num_runs={unlucky[0]}", "--out=parts").returncode == 0
+    assert type_in(tmp_path, *wild, "--num_runs=10", "--out=parts").returncode == 0
+    scores_equal(kept, load_scores(tmp_path / "parts" / "cscores.npz"))
+
+
+def test_results_that_cannot_be_written_are_one_line(tmp_path):
+    (make_data(tmp_path) / "out" / "cscores.npz").mkdir(parents=True)
+    result = type_in(tmp_path, *SMALL)
+    assert result.returncode == 2
+    assert "results cannot be written" in result.stderr.splitlines()[-1]
+    (tmp_path / "out" / "cscores.npz").rmdir()
+    again = type_in(tmp_path, *SMALL)
+    assert again.returncode == 0
+    assert again.stdout.startswith("0 models trained")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")

@@ -1,7 +1,9 @@
 """Every source gives the same kind of checked data set, and refuses in one line what it cannot use."""
 
+import contextlib
 import gzip
 import re
+import shutil
 import struct
 
 import numpy as np
@@ -185,6 +187,12 @@ BAD_NPZ = [
     ({"images": IMAGES, "labels": LABELS, "test_x": IMAGES, "test_y": LABELS + 1}, "test label 3"),
     ({"images": IMAGES, "labels": LABELS, "class_names": ["a", "b"]}, "2 class_names need"),
     ({"images": IMAGES, "labels": LABELS, "ids": [1, 2]}, "5 integers or texts"),
+    ({"images": IMAGES, "labels": np.array([b"\xff", b"a", b"a", b"a", b"a"])}, "not UTF-8"),
+    ({"images": IMAGES, "labels": LABELS, "class_names": [b"\xff", b"b", b"c"]}, "not UTF-8"),
+    ({"images": IMAGES, "labels": LABELS, "test_x": IMAGES / 255, "test_y": LABELS}, "save both as one type"),
+    ({"images": IMAGES / 255, "labels": LABELS, "test_x": IMAGES * 1.0, "test_y": LABELS}, "one scale"),
+    ({"images": np.linspace(-1, 1, 45).reshape(5, 3, 3) * 1e308, "labels": LABELS}, "too large"),
+    ({"images": np.linspace(-1, 1, 10).reshape(5, 2) * 1e200, "labels": LABELS}, "too large"),
 ]
 
 
@@ -193,6 +201,18 @@ def test_bad_npz_is_refused_in_one_line(arrays, complaint, tmp_path):
     with pytest.raises(UserError, match=re.escape(complaint)) as caught:
         load(write_npz(tmp_path, **arrays))
     assert "\n" not in str(caught.value)
+
+
+def test_flipped_bits_in_an_npz_are_no_traceback(tmp_path):
+    path = tmp_path / "x.npz"
+    np.savez_compressed(path, images=IMAGES, labels=LABELS)
+    content = path.read_bytes()
+    for bit in np.random.default_rng(0).choice(8 * len(content), 600, replace=False):
+        flipped = bytearray(content)
+        flipped[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(flipped)
+        with contextlib.suppress(UserError):
+            load(f"npz:{path}")
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"\x93NUMPY", b"hello"])
@@ -220,6 +240,38 @@ def test_features_are_standardised_and_constants_are_harmless(tmp_path):
     dataset = load(write_npz(tmp_path, images=np.column_stack([np.arange(5) * 1e6, np.ones(5)]), labels=LABELS))
     np.testing.assert_allclose(dataset.images.mean(0), 0, atol=1e-6)
     np.testing.assert_allclose(dataset.images.std(0), [1, 0], atol=1e-6)
+
+
+def test_a_constant_that_has_no_exact_mean_is_harmless(tmp_path):
+    """0.1 added up 1,797 times and divided again is not 0.1."""
+    features = np.column_stack([np.arange(1797), np.full(1797, 0.1)])
+    tests = np.array([[0, 0.1], [1, 0.2]])
+    name = write_npz(tmp_path, images=features, labels=np.arange(1797) % 2, test_images=tests, test_labels=[0, 1])
+    dataset = load(name)
+    assert np.abs(dataset.images[:, 1]).max() < 1e-9
+    assert np.abs(dataset.test_images[:, 1]).max() < 1
+
+
+def test_half_precision_images_do_not_overflow(tmp_path):
+    images = np.linspace(-60000, 60000, 45).reshape(5, 3, 3).astype(np.float16)
+    np.testing.assert_allclose(load(write_npz(tmp_path, images=images, labels=LABELS)).images.max(), 1)
+
+
+def test_sixteen_bit_pictures_keep_their_range(tmp_path):
+    for kind, low in (("a", 0), ("b", 32768)):
+        (tmp_path / kind).mkdir()
+        Image.fromarray(np.linspace(low, low + 32767, 16).astype(np.uint16).reshape(4, 4)).save(
+            tmp_path / kind / "x.png"
+        )
+    dataset = load(f"images:{tmp_path}")
+    np.testing.assert_array_equal(dataset.images[[0, 0, 1, 1], [0, 3, 0, 3], [0, 3, 0, 3], 0], [0, 127, 128, 255])
+
+
+def test_folders_that_programs_leave_behind_are_no_classes(tmp_path):
+    name = write_images(tmp_path)
+    for left in (".ipynb_checkpoints", "__MACOSX"):
+        shutil.copytree(tmp_path / "class 0", tmp_path / left)
+    assert load(name).class_names == ("class 0", "class 1")
 
 
 def test_image_folders_give_classes_and_file_names(tmp_path):
@@ -262,6 +314,9 @@ def test_csv_gives_columns_labels_and_ids(tmp_path):
     assert dataset.images.shape == (3, 2)
     numbered = load(write_csv(tmp_path, "kind,v\n10,1\n9,2\n10,3\n"), label_column="kind")
     assert numbered.class_names == ("9", "10"), "numbers sort as numbers"
+    padded = load(write_csv(tmp_path, "label,id,v\n01,007,1\n1,08,2\n"))
+    assert padded.class_names == ("01", "1")
+    assert padded.ids.tolist() == ["007", "08"]
 
 
 @pytest.mark.parametrize(
@@ -277,6 +332,7 @@ def test_csv_gives_columns_labels_and_ids(tmp_path):
         ("label,a,a\nx,1,2\n", "same name"),
         ("label\nx\ny\n", "no column of numbers"),
         ("label,a\nx,1\nx,2\n", "two classes"),
+        ("label,a\nx,1\n,2\ny,3\n", "line 3 has no label"),
     ],
 )
 def test_bad_tables_are_refused(text, complaint, tmp_path):
@@ -310,7 +366,9 @@ def test_the_fingerprint_sees_values_labels_scale_and_shape():
         fingerprint(images=IMAGES.reshape(5, 1, 9)),
         fingerprint(labels=LABELS[::-1]),
         fingerprint(scale=1.0),
+        # One more class is one more output of the network.
+        fingerprint(class_names=["a", "b", "c", "d"]),
         fingerprint(test_images=IMAGES, test_labels=LABELS),
     }
-    assert len(prints) == 5
+    assert len(prints) == 6
     assert fingerprint() == fingerprint(ids=np.arange(5) + 3), "ids are not trained on"

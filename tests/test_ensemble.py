@@ -230,3 +230,15 @@ def test_knobs_of_strength_zero_change_nothing(dataset):
     first = train(dataset, plain, list(range(4)))
     second = train(dataset, plain, list(range(4)), ensemble=with_links)
     assert_same(first, second, exactly=False)
+
+
+def test_the_compiler_counts_what_a_width_takes(dataset):
+    ensemble = make(dataset, job())
+    rows = make_cells(dataset, job())["ratio_0.9"].rows(np.arange(1))
+    needed = []
+    for width in (1, 8):
+        ensemble.prepare(rows, width)
+        needed.append(ensemble.needed_bytes(width))
+    parameters = 4 * sum(leaf.size for leaf in jax.tree.leaves(ensemble.shapes(rows, 8)[1].state.params)) / 2
+    assert needed[1] > 4 * needed[0] > 0
+    assert needed[1] > 2 * parameters, "weights and momentum at the least"

@@ -171,6 +171,10 @@ def test_one_block_cannot_be_halved():
 
 def test_halves_do_not_part_a_block():
     halves = heldout.half_masks(KEY, 25, 10)
-    assert halves.shape == (heldout.NUM_SPLITS, 25)
-    assert (halves[:, :10] == halves[:, :1]).all()
-    assert (halves.reshape(10, 5, 5)[:, :, 0].sum(1) > 0).all()
+    assert halves.shape == (heldout.NUM_SPLITS, 2, 25)
+    assert (halves[..., :10] == halves[..., :1]).all()
+    assert (halves[..., 10:20] == halves[..., 10:11]).all()
+    blocks = halves[..., ::10]
+    assert not (blocks[:, 0] & blocks[:, 1]).any()
+    # Three blocks: one in each half, and one in none.
+    assert (blocks.sum(2) == 1).all()

@@ -38,6 +38,14 @@ def offline(monkeypatch):
     return asked
 
 
+def test_a_silent_name_server_is_not_waited_for(monkeypatch):
+    monkeypatch.setattr(module, "PROBE_SECONDS", 0.2)
+    monkeypatch.setattr(socket, "create_connection", lambda address, timeout: time.sleep(60))
+    began = time.perf_counter()
+    assert "no answer within 0.2 seconds" in module.connection_failure("example.invalid", 443)
+    assert time.perf_counter() - began < 5
+
+
 def seed_cache(folder, name, files):
     """Puts original files where tensorflow-datasets would have put them."""
     builder = tensorflow_datasets.builder(name, data_dir=str(folder))

@@ -9,7 +9,7 @@ from matplotlib import image as matplotlib_image
 from jaxgen.data.checks import make_dataset
 from jaxgen.types import Scores
 from jaxgen.views.figures import write_figure
-from jaxgen.views.gallery import MAX_CLASSES, draw_examples, mosaic, rank_class
+from jaxgen.views.gallery import MAX_CLASSES, MAX_SIDE, as_picture, draw_examples, mosaic, rank_class
 from jaxgen.views.histogram import draw_histogram
 from jaxgen.views.summary import describe_reliability, summarize
 
@@ -105,6 +105,21 @@ def test_hostile_class_names_are_shown_as_text(tmp_path):
     table = make_dataset("t$^$", np.eye(60), np.arange(60) % 3, source="x", class_names=np.array(names))
     write_figure(draw_examples(table, make_scores(table)), tmp_path / "y.png")
     write_figure(draw_histogram(table, make_scores(table)), tmp_path / "z.png")
+
+
+def test_large_pictures_are_thinned():
+    dataset = make_images(side=900, count=6)
+    assert max(as_picture(dataset, 0).shape) <= MAX_SIDE
+    assert max(mosaic(dataset, [(0.0, [np.arange(3)])], 3, 1.3).shape[:2]) <= 3 * MAX_SIDE
+
+
+def test_models_at_chance_are_said_to_be():
+    dataset = make_images()
+    words = "no more often than the largest class"
+    assert words not in summarize(dataset, make_scores(dataset))
+    accuracy = np.array([[0.6] * 10, [0.33] * 10])
+    said = summarize(dataset, make_scores(dataset, heldout_accuracy=accuracy))
+    assert f"at ratio 0.7 the models are right {words}" in said
 
 
 def test_the_histogram_says_its_n():

@@ -52,7 +52,7 @@ def make_dataset(
             )
         test_labels = check_labels(test_labels, len(test_images), f"{source}: test labels")
     labels, test_labels, names = map_labels(labels, test_labels, class_names, source)
-    images, test_images, scale = scale_values(images, test_images, scale)
+    images, test_images, scale = scale_values(images, test_images, scale, source)
     if ids is None:
         ids = np.arange(len(images))
     elif np.shape(ids) != (len(images),) or np.asarray(ids).dtype.kind not in "iuU":
@@ -99,7 +99,15 @@ def check_labels(labels: np.ndarray, count: int, what: str) -> np.ndarray:
         labels = labels.astype(np.int64)
     if labels.dtype.kind not in "biuSU":
         raise UserError(f"{what}: are of type {labels.dtype}; integers or text are needed")
-    return labels.astype(str) if labels.dtype.kind == "S" else labels
+    return as_text(labels, what) if labels.dtype.kind == "S" else labels
+
+
+def as_text(values: np.ndarray, what: str) -> np.ndarray:
+    """Bytes decoded; text and numbers as text."""
+    try:
+        return np.char.decode(values, "utf-8") if values.dtype.kind == "S" else values.astype(str)
+    except UnicodeDecodeError:
+        raise UserError(f"{what}: are bytes that are not UTF-8; save them as text") from None
 
 
 def map_labels(
@@ -118,7 +126,7 @@ def map_labels(
                 f"{source}: {len(class_names)} class_names need integer labels from 0 to "
                 f"{len(class_names) - 1}; found {known[0]} to {known[-1]}"
             )
-        values, names = np.arange(len(class_names)), tuple(class_names.astype(str).tolist())
+        values, names = np.arange(len(class_names)), tuple(as_text(class_names, f"{source}: class_names").tolist())
     else:
         values, names = known, tuple(str(value) for value in known.tolist())
     if test_labels is not None:
@@ -130,24 +138,56 @@ def map_labels(
 
 
 def scale_values(
-    images: np.ndarray, test_images: np.ndarray | None, scale: float | None
+    images: np.ndarray, test_images: np.ndarray | None, scale: float | None, source: str
 ) -> tuple[np.ndarray, np.ndarray | None, float]:
     """Values to be stored for training and test, and the scale that stays to be applied on the device."""
-    if images.ndim == 4 and images.dtype == np.uint8 and (test_images is None or test_images.dtype == np.uint8):
+    if images.ndim == 4 and test_images is not None:
+        check_alike(images, test_images, source)
+    if images.ndim == 4 and images.dtype == np.uint8:
         return images, test_images, 1 / 255 if scale is None else scale
-    if images.ndim == 2:
-        columns = images.astype(np.float64)
-        shift, spread = columns.mean(0), columns.std(0)
-        # A constant column says nothing; it becomes 0 and not a division by zero.
-        spread = np.where(spread > 0, spread, 1)
-    else:
-        low, high = float(images.min()), float(images.max())
-        in_range = low >= 0 and high <= 1
-        shift, spread = (0.0, 1.0) if in_range else (low, (high - low) or 1.0)
-    both = [
-        None if values is None else ((values - shift) / spread).astype(np.float32) for values in (images, test_images)
-    ]
-    return both[0], both[1], 1.0
+    with np.errstate(over="ignore", invalid="ignore"):
+        shift, spread = column_scale(images) if images.ndim == 2 else image_scale(images)
+        stored = [
+            None
+            if values is None
+            else ((values.astype(np.result_type(values, np.float32)) - shift) / spread).astype(np.float32)
+            for values in (images, test_images)
+        ]
+    for values in (shift, spread, *stored):
+        if values is not None and not np.isfinite(values).all():
+            raise UserError(f"{source}: holds numbers too large to be scaled; bring them to a common range")
+    return stored[0], stored[1], 1.0
+
+
+def check_alike(images: np.ndarray, test_images: np.ndarray, source: str) -> None:
+    """Refuses test images on another scale than the training images: both uint8, or both in [0, 1], or neither."""
+    if (images.dtype == np.uint8) != (test_images.dtype == np.uint8):
+        raise UserError(
+            f"{source}: training images are {images.dtype} and test images {test_images.dtype}; save both as one type"
+        )
+    if in_unit_range(images) and not in_unit_range(test_images):
+        raise UserError(
+            f"{source}: training images lie in [0, 1], test images in [{test_images.min():g}, {test_images.max():g}]; "
+            "bring them to one scale"
+        )
+
+
+def in_unit_range(images: np.ndarray) -> bool:
+    return images.dtype != np.uint8 and images.min() >= 0 and images.max() <= 1
+
+
+def column_scale(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of each column."""
+    columns = features.astype(np.float64)
+    shift, spread = columns.mean(0), columns.std(0)
+    # A constant column says nothing: it becomes 0. Its computed deviation need not be 0, so its range decides.
+    return shift, np.where(np.ptp(columns, axis=0) > 0, spread, 1)
+
+
+def image_scale(images: np.ndarray) -> tuple[float, float]:
+    """Smallest value and range, of images that are not in [0, 1] already."""
+    low, high = float(images.min()), float(images.max())
+    return (0.0, 1.0) if low >= 0 and high <= 1 else (low, (high - low) or 1.0)
 
 
 def first_examples(dataset: Dataset, count: int, source: str) -> Dataset:

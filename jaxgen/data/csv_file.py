@@ -21,7 +21,11 @@ def load_csv(path: str, spec: DataSpec) -> Dataset:
         raise UserError(f"--label_column={spec.label_column}: {path} has the columns {', '.join(header)}")
     table = np.asarray(rows, dtype=str)
     column = {name: table[:, i] for i, name in enumerate(header)}
-    labels = whole_numbers(column.pop(spec.label_column))
+    labels = column.pop(spec.label_column)
+    if (labels == "").any():
+        line = lines[int(np.argmax(labels == ""))]
+        raise UserError(f"{source}: line {line} has no {spec.label_column}; fill it or drop the line")
+    labels = whole_numbers(labels)
     ids = column.pop(ID_COLUMN, None)
     if not column:
         raise UserError(f"{source}: has no column of numbers beside the label")
@@ -73,8 +77,9 @@ def to_number(text: str) -> float:
 
 
 def whole_numbers(values: np.ndarray) -> np.ndarray:
-    """Texts as integers if all are, so that class 10 comes after class 9."""
+    """Texts as integers if all are written as such, so that class 10 comes after class 9; 007 stays text."""
     try:
-        return values.astype(np.int64)
+        whole = values.astype(np.int64)
     except (ValueError, OverflowError):
         return values
+    return whole if (whole.astype(str) == values).all() else values

@@ -21,12 +21,12 @@ def load_image_folder(folder: str, spec: DataSpec) -> Dataset:
     root = pathlib.Path(folder)
     if not root.is_dir():
         raise UserError(f"--dataset=images:{folder}: there is no such folder")
-    subfolders = {path.name for path in root.iterdir() if path.is_dir()}
+    subfolders = {path.name for path in list_folders(root)}
     split = subfolders in SPLITS
     files = list_files(root / "train" if split else root, folder)
     test_files = list_files(root / (subfolders - {"train"}).pop(), folder) if split else []
     pictures = [open_picture(path, spec.image_size) for path in files + test_files]
-    mode = "L" if all(picture.mode in ("1", "L", "I;16") for picture in pictures) else "RGB"
+    mode = "L" if all(picture.mode in ("1", "L", "LA") for picture in pictures) else "RGB"
     pixels = stack([np.asarray(picture.convert(mode)) for picture in pictures], files + test_files)
     labels = np.asarray([path.parent.name for path in files + test_files])
     test = {"test_images": pixels[len(files) :], "test_labels": labels[len(files) :]} if split else {}
@@ -42,25 +42,31 @@ def load_image_folder(folder: str, spec: DataSpec) -> Dataset:
 
 def list_files(root: pathlib.Path, folder: str) -> list[pathlib.Path]:
     """All picture files one level below the class folders, classes and files in order of name."""
-    files = [
-        path
-        for kind in sorted(root.iterdir())
-        if kind.is_dir()
-        for path in sorted(kind.iterdir())
-        if path.suffix.lower() in SUFFIXES
-    ]
+    files = [path for kind in list_folders(root) for path in sorted(kind.iterdir()) if path.suffix.lower() in SUFFIXES]
     if not files:
         raise UserError(f"--dataset=images:{folder}: {root} has no .png or .jpg files in folders named by class")
     return files
 
 
+def list_folders(root: pathlib.Path) -> list[pathlib.Path]:
+    """Folders in order of name, without those that programs leave behind (``.ipynb_checkpoints``, ``__MACOSX``)."""
+    return sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith((".", "__")))
+
+
 def open_picture(path: pathlib.Path, side: int):
+    """The picture, with eight bits a channel, resized if `side` is not 0."""
     from PIL import Image
 
     try:
         with Image.open(path) as picture:
             picture.load()
-            return picture.resize((side, side), Image.Resampling.LANCZOS) if side else picture.copy()
+            if picture.mode.startswith("I"):
+                # Sixteen bits a pixel, which Pillow's own conversion would cut off at 255.
+                sixteen = np.asarray(picture).astype(np.int64).clip(0, 65535)
+                eight = Image.fromarray(((sixteen + 128) // 257).astype(np.uint8))
+            else:
+                eight = picture.copy()
+            return eight.resize((side, side), Image.Resampling.LANCZOS) if side else eight
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise UserError(f"{path}: is not a picture that can be read ({error}); mend or remove it") from None
 

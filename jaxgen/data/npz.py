@@ -1,12 +1,11 @@
 """The user's own arrays in an ``.npz`` file."""
 
 import pathlib
-import zipfile
 
 import numpy as np
 
 from jaxgen.data.checks import make_dataset
-from jaxgen.errors import UserError
+from jaxgen.errors import UNREADABLE, UserError
 from jaxgen.spec import DataSpec
 from jaxgen.types import Dataset
 
@@ -38,7 +37,7 @@ def load_npz(path: str, spec: DataSpec) -> Dataset:
                         f"--dataset={source}: has no array {' or '.join(names)}; it has "
                         f"{', '.join(file.files) or 'none'}"
                     )
-    except (OSError, ValueError, EOFError, AttributeError, TypeError, zipfile.BadZipFile) as error:
+    except UNREADABLE as error:
         raise UserError(f"--dataset={source}: is not an .npz file that can be read ({error})") from None
     return make_dataset(pathlib.Path(path).stem, source=source, **arrays)
 

@@ -4,11 +4,10 @@ import dataclasses
 import json
 import os
 import pathlib
-import zipfile
 
 import numpy as np
 
-from jaxgen.errors import UserError
+from jaxgen.errors import UNREADABLE, UserError
 from jaxgen.types import Scores
 
 
@@ -32,6 +31,6 @@ def load_scores(path: str | os.PathLike) -> Scores:
         with np.load(path, allow_pickle=False) as file:
             arrays = {field.name: file[field.name] for field in dataclasses.fields(Scores)}
         arrays |= {"num_runs": int(arrays["num_runs"]), "metadata": json.loads(str(arrays["metadata"]))}
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except UNREADABLE as error:
         raise UserError(f"{path}: not a cscores.npz ({error})") from None
     return Scores(**arrays)

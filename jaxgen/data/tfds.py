@@ -1,8 +1,9 @@
 """tensorflow-datasets by name, without TensorFlow wherever that can be.
 
 MNIST, Fashion-MNIST, CIFAR-10 and CIFAR-100 are downloaded and verified by tensorflow-datasets' own download manager,
-parsed here, and put into its order, so that position p means the same example as in published score files. Any other
-name is read from an array_record folder; preparing one needs TensorFlow once.
+parsed here, and put into its order, which is that of the published MNIST scores (`mnist-cscores.npy`). The published
+CIFAR scores are in the order of the original files instead: `ids` holds that, so ``scores[np.argsort(ids)]`` lines up
+with them. Any other name is read from an array_record folder; preparing one needs TensorFlow once.
 """
 
 import hashlib
@@ -10,6 +11,7 @@ import importlib.util
 import pathlib
 import socket
 import tarfile
+import threading
 import urllib.parse
 import urllib.request
 import zlib
@@ -107,13 +109,30 @@ def probe_network(urls: list[str], spec: DataSpec) -> None:
         proxy = urllib.request.getproxies().get(parts.scheme)
         target = urllib.parse.urlsplit(proxy) if proxy else parts
         port = target.port or {"http": 80, "https": 443}.get(target.scheme, 443)
-        try:
-            socket.create_connection((target.hostname, port), timeout=PROBE_SECONDS).close()
-        except OSError as error:
+        if failure := connection_failure(target.hostname, port):
             raise UserError(
-                f"--dataset={spec.dataset}: is not in the download cache, and {parts.hostname} does not answer "
-                f"({error}); go online once, give the --data_dir that holds it, or name files of your own (idx:, npz:)"
-            ) from None
+                f"--dataset={spec.dataset}: is not in the download cache, and {parts.hostname} does not "
+                f"answer ({failure}); go online once, give the --data_dir that holds it, or name files of your own "
+                "(idx:, npz:)"
+            )
+
+
+def connection_failure(host: str, port: int) -> str:
+    """Why a connection cannot be made within `PROBE_SECONDS`; empty if it can."""
+    failure = [f"no answer within {PROBE_SECONDS} seconds"]
+
+    def attempt() -> None:
+        try:
+            socket.create_connection((host, port), timeout=PROBE_SECONDS).close()
+            failure[0] = ""
+        except OSError as error:
+            failure[0] = str(error)
+
+    # In a thread that nobody waits for: a name server that is silent heeds no timeout.
+    thread = threading.Thread(target=attempt, daemon=True)
+    thread.start()
+    thread.join(PROBE_SECONDS)
+    return failure[0]
 
 
 def read_cifar(archive: pathlib.Path, label_bytes: int, label_at: int) -> dict[str, np.ndarray]:

@@ -106,6 +106,17 @@ class Ensemble:
                 self.compiled.update({(name, width): program for name, program in zip(missing, programs, strict=True)})
         return [self.compiled[name, width] for name in names]
 
+    def needed_bytes(self, width: int) -> int:
+        """What the programs compiled for a width take on each device beside the data, as the compiler counts it."""
+        data = sum(leaf.nbytes for leaf in jax.tree.leaves((self.train_data, self.test_data)))
+        needed = [0]
+        for (_, compiled_width), program in self.compiled.items():
+            counted = program.memory_analysis() if compiled_width == width else None
+            if counted:
+                held = counted.argument_size_in_bytes + counted.output_size_in_bytes - counted.alias_size_in_bytes
+                needed.append(held + counted.temp_size_in_bytes - data)
+        return max(needed)
+
     def shapes(self, rows: Any, width: int) -> tuple[Member, Progress]:
         """What `start` returns for rows like these, as shapes on this mesh."""
         sharding = NamedSharding(self.mesh, P("members"))

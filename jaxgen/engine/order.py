@@ -25,7 +25,7 @@ def permute(key: jax.Array, positions: jax.Array, size: jax.Array) -> jax.Array:
     Returns:
       int32 ``[p]``, distinct wherever `positions` are distinct and below `size`.
     """
-    rounds = jax.random.bits(key, (NUM_ROUNDS,))
+    rounds = jax.random.bits(key, (NUM_ROUNDS,), jnp.uint32)
     size = size.astype(jnp.uint32)
     base = jnp.ceil(jnp.sqrt(size.astype(jnp.float32))).astype(jnp.uint32)
     base = jnp.where(base * base < size, base + 1, base)

@@ -70,7 +70,7 @@ def choose_width(
     """Climbs from `start` to neighbouring widths while that pays.
 
     Args:
-      time_step: seconds per member and step at a width; compiles it if need be.
+      time_step: seconds per member and step at a width, infinite where memory does not do; compiles it if need be.
       widths: candidates, ascending.
       start: where to begin; the nearest candidate below is taken.
       steps: member steps that one device is going to take.
@@ -88,7 +88,8 @@ def choose_width(
             if cost() > WORTHWHILE * timed[widths[best]] * steps:
                 return Choice(widths[best], timed[widths[best]], timed, "timing more would not pay in so short a job")
             timed[widths[there]] = time_step(widths[there])
-            if timed[widths[there]] > (1 - margin) * timed[widths[best]]:
+            # Not above but at least: two widths that do not fit in memory are both infinite.
+            if timed[widths[there]] >= (1 - margin) * timed[widths[best]]:
                 break
             best, there = there, there + direction
         if best != first:

@@ -37,8 +37,8 @@ class SequentialTrainer:
         self.model = make_model(spec.model, dataset.num_classes)
         self.functions = self.compile_functions()
 
-    def compile_functions(self) -> tuple[Callable, Callable, optax.GradientTransformation]:
-        """(update, predict, optimizer), not yet compiled."""
+    def compile_functions(self) -> tuple[Callable, Callable, Callable, optax.GradientTransformation]:
+        """(init, update, predict, optimizer), not yet compiled."""
         train = self.spec.train
         optimizer = make_optimizer(links_in_use(train))(jax.random.key(0), constant_knobs(train))
 
@@ -54,15 +54,17 @@ class SequentialTrainer:
         def predict(params, images):
             return jnp.argmax(self.model.apply(params, images), axis=-1)
 
-        return update, predict, optimizer
+        # A program of its own for the initial weights pays only if it serves many models.
+        init = self.model.init if self.fresh_jit else jax.jit(self.model.init)
+        return init, update, predict, optimizer
 
     def train(self, ratio: float, seed: int) -> float:
         """Trains and examines one model; returns its held-out accuracy."""
-        update, predict, optimizer = self.compile_functions() if self.fresh_jit else self.functions
+        init, update, predict, optimizer = self.compile_functions() if self.fresh_jit else self.functions
         rng = np.random.default_rng(seed)
         count, train = len(self.labels), self.spec.train
         own = rng.choice(count, int(count * ratio), replace=False)
-        params = self.model.init(jax.random.key(seed), self.images[:1])
+        params = init(jax.random.key(seed), self.images[:1])
         state = optimizer.init(params)
         for _ in range(train.epochs):
             order = rng.permutation(own)
@@ -76,8 +78,8 @@ class SequentialTrainer:
 
     def flops(self, ratio: float) -> float:
         """Floating-point operations of one model's training and examination, as the compiler counts them."""
-        update, predict, optimizer = self.functions
-        params = self.model.init(jax.random.key(0), self.images[:1])
+        init, update, predict, optimizer = self.functions
+        params = init(jax.random.key(0), self.images[:1])
         batch = self.spec.train.batch_size
         state = optimizer.init(params)
         step = update.lower(params, state, self.images[:batch], self.labels[:batch]).compile().cost_analysis()["flops"]

@@ -41,11 +41,13 @@ def serve(way: str, spec: BenchSpec, connection: multiprocessing.connection.Conn
 
 
 def sequential_turns(way: str, spec: BenchSpec) -> Iterator[Any]:
-    """One model after another; a first model, uncounted, warms up what is compiled once."""
+    """One model after another; a first model at every ratio, uncounted, warms up what is compiled once."""
     from jaxgen.experiments.baselines import SequentialTrainer, matmul_rate
 
     trainer = SequentialTrainer(load_dataset(spec.job.data), spec.job, fresh_jit=way == "demo")
-    trainer.train(spec.job.subsets.subset_ratios[0], seed=0)
+    for warm in spec.job.subsets.subset_ratios:
+        # Each ratio has a short last batch of its own shape, and so a program of its own.
+        trainer.train(warm, seed=0)
     count = spec.demo_models if way == "demo" else spec.plain_models
     seed, answer = 1, None
     while True:
@@ -77,7 +79,14 @@ def engine_turns(job: CscoreSpec) -> Iterator[Any]:
 
 
 def measure_speed(spec: BenchSpec) -> str:
-    """The table of seconds per model three ways, with both ratios and their spread over rounds."""
+    """The table of seconds per model three ways, with both ratios and their spread over rounds.
+
+    Raises:
+      UserError: for data or flags that cannot be used, before any worker starts.
+    """
+    from jaxgen.experiments.cscore import check_job
+
+    check_job(load_dataset(spec.job.data), spec.job)
     context = multiprocessing.get_context("spawn")
     workers = {}
     for way in WAYS:

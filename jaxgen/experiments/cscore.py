@@ -91,8 +91,14 @@ def score_dataset(dataset: Dataset, spec: CscoreSpec, *, resume: str, say: Calla
       resume: how to go on, for one who stops it.
       say: takes lines about what is going on; with None there is no progress bar either.
     """
+    # Whatever the session is set to: every shape, draw and memory figure here is of 32 bits.
+    with jax.enable_x64(False):
+        return _score_dataset(dataset, spec, resume=resume, say=say)
+
+
+def _score_dataset(dataset: Dataset, spec: CscoreSpec, *, resume: str, say: Callable[[str], None] | None) -> Scores:
     check_job(dataset, spec)
-    store = open_store(pathlib.Path(spec.out) / "store", make_plan(dataset, spec), needed_bytes(dataset, spec))
+    store = open_store(pathlib.Path(spec.out) / "store", make_plan(dataset, spec), run_bytes(dataset, spec))
     width = store.settled_width(spec.compute.width)
     trainer = make_trainer(dataset, spec, say or (lambda line: None))
     trainer.say(describe_job(dataset, spec))
@@ -103,6 +109,8 @@ def score_dataset(dataset: Dataset, spec: CscoreSpec, *, resume: str, say: Calla
         devices=f"{devices.size} {devices[0].device_kind} device(s)",
         models_now=trained.models,
         seconds_now=trained.seconds,
+        width=store.settled_width(None),
+        jax=jax.__version__,
     )
     return scores
 
@@ -177,11 +185,10 @@ def make_cells(dataset: Dataset, spec: CscoreSpec) -> dict[str, Cell]:
     }
 
 
-def needed_bytes(dataset: Dataset, spec: CscoreSpec) -> int:
-    """What all runs take on disk, and a little more."""
+def run_bytes(dataset: Dataset, spec: CscoreSpec) -> int:
+    """What a run takes on disk, and a little more."""
     tests = 0 if dataset.test_labels is None else len(dataset.test_labels)
-    each = 2 * len(dataset.labels) // 8 + tests // 8 + 4 * spec.train.epochs + 200
-    return 10**7 + each * spec.subsets.num_runs * len(spec.subsets.subset_ratios)
+    return 2 * len(dataset.labels) // 8 + tests // 8 + 4 * spec.train.epochs + 200
 
 
 def collect(dataset: Dataset, spec: CscoreSpec, store: Store) -> Scores:
@@ -207,8 +214,8 @@ def collect(dataset: Dataset, spec: CscoreSpec, store: Store) -> Scores:
     for ratio, accuracy in zip(subsets.subset_ratios, found.heldout_accuracy, strict=True):
         if not np.isfinite(accuracy).any():
             raise UserError(
-                f"--subset_ratios={ratio:g}: all {subsets.num_runs} models diverged; lower --learning_rate or give "
-                "--clip_norm"
+                f"--subset_ratios={ratio:g}: all {subsets.num_runs} models diverged; leave this ratio out, or lower "
+                "--learning_rate or give --clip_norm with another --out"
             )
     return Scores(
         labels=dataset.labels.astype(np.int64),

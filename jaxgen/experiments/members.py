@@ -1,5 +1,6 @@
 """Training a plan's missing runs: what every experiment shares between its table of members and its store."""
 
+import math
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -16,12 +17,14 @@ from jaxgen.optim import STRENGTHS, Knobs
 from jaxgen.runs.devices import memory_budget
 from jaxgen.runs.launch import train_chunks
 from jaxgen.runs.plan import Chunk, cut_chunks
-from jaxgen.runs.store import Arrays, Store
+from jaxgen.runs.store import FINITE, WIDTH, Arrays, Store
 from jaxgen.spec import TrainSpec
 from jaxgen.types import Outcome
 
 # The host gets its turn about so often: for the progress bar, and for Ctrl-C.
 SECONDS_PER_CALL = 0.5
+# After so many models, all diverged, the others are not worth the wait.
+HOPELESS = 10
 # Examining an example costs a forward pass, training on it a backward pass too: about a third of the arithmetic.
 EXAMINATION = 1 / 3
 
@@ -57,7 +60,7 @@ class Trainer:
     def __init__(self, ensemble: Ensemble, cells: Mapping[str, Cell], say: Callable[[str], None]):
         self.ensemble, self.cells, self.say = ensemble, cells, say
         self.width = self.steps_per_call = 0
-        self.seen_finite = False
+        self.num_seen = self.num_finite = 0
 
     @property
     def chunk_size(self) -> int:
@@ -70,13 +73,20 @@ class Trainer:
         Args:
           runs: by cell, how many runs are still to be trained.
           wanted: the width, if it is settled.
+
+        Raises:
+          UserError: if the programs do not fit in memory.
         """
+        budget = memory_budget(list(self.ensemble.mesh.devices.flat))
         middle = sorted(self.cells.values(), key=lambda cell: cell.max_size)[len(self.cells) // 2]
         rows, timings, spent = middle.rows(np.arange(1)), {}, [0.0]
 
         def timed(width: int) -> float:
             began = time.perf_counter()
-            timings[width] = time_step(self.ensemble, rows, width, middle.max_size, clock=time.perf_counter)
+            self.ensemble.prepare(rows, width, ["advance"])
+            timings[width] = math.inf
+            if self.ensemble.needed_bytes(width) <= budget:
+                timings[width] = time_step(self.ensemble, rows, width, middle.max_size, clock=time.perf_counter)
             spent.append(time.perf_counter() - began)
             return timings[width]
 
@@ -84,24 +94,31 @@ class Trainer:
             self.width, why = wanted, "as settled"
             timed(wanted)
         else:
-            widths, start = self._widths(rows, max(runs.values()))
+            widths, start = self._widths(rows, max(runs.values()), budget)
             choice = choose_width(timed, widths, start, steps=self._steps(runs), cost=lambda: spent[-1])
             self.width, why = choice.width, choice.why
-        self.steps_per_call = max(1, int(SECONDS_PER_CALL / (timings[self.width] * self.width)))
         self.ensemble.prepare(rows, self.width)
-        listed = ", ".join(f"{1e6 * timings[width]:.3g} us at width {width}" for width in sorted(timings))
-        self.say(
-            f"width {self.width} on {self.ensemble.mesh.size} {jax.devices()[0].platform} device(s), {why}; a step "
-            f"of one model on one device takes {listed}"
+        refuse_if_larger(self.ensemble.needed_bytes(self.width), budget, self.width)
+        self.steps_per_call = max(1, int(SECONDS_PER_CALL / (timings[self.width] * self.width)))
+        self.say(self._describe(why, timings))
+
+    def _describe(self, why: str, timings: Mapping[int, float]) -> str:
+        """One line: the width, why it was taken, and what was timed."""
+        fitting = (width for width in sorted(timings) if timings[width] < math.inf)
+        listed = ", ".join(f"{1e6 * timings[width]:.3g} us at width {width}" for width in fitting)
+        devices = self.ensemble.mesh.devices
+        return (
+            f"width {self.width} on {devices.size} {devices.flat[0].platform} device(s), {why}; a step of one model on "
+            f"one device takes {listed}"
         )
 
-    def _widths(self, rows: Any, most_runs: int) -> tuple[list[int], int]:
+    def _widths(self, rows: Any, most_runs: int, budget: int) -> tuple[list[int], int]:
         """The candidates, and where among them to begin."""
         recipe, platform = self.ensemble.recipe, jax.devices()[0].platform
         knobs = jax.eval_shape(lambda row: recipe.enrol(row)[2], jax.tree.map(lambda field: field[0], rows))
         # State, gradients and temporaries; subset, order and answers of every example.
         member_bytes = 4 * state_bytes(recipe.learner, knobs) + 24 * self.ensemble.num_examined
-        widths = candidates(platform, member_bytes, memory_budget(jax.devices()), most_runs, self.ensemble.mesh.size)
+        widths = candidates(platform, member_bytes, budget, most_runs, self.ensemble.mesh.size)
         return widths, first_guess(4 * num_parameters(recipe.learner, knobs), platform)
 
     def _steps(self, runs: Mapping[str, int]) -> float:
@@ -109,6 +126,11 @@ class Trainer:
         recipe = self.ensemble.recipe
         epochs = sum(count * -(-self.cells[cell].max_size // recipe.batch_size) for cell, count in runs.items())
         return epochs * recipe.epochs / self.ensemble.mesh.size
+
+    def count(self, finite: np.ndarray) -> None:
+        """Takes note of which models diverged and which did not."""
+        self.num_seen += len(finite)
+        self.num_finite += int(finite.sum())
 
     def work(self, cell: str) -> float:
         """The work of one run, in examples trained on."""
@@ -118,8 +140,13 @@ class Trainer:
         """Trains a chunk, telling `report` of its work as it goes.
 
         Raises:
-          UserError: if all models so far have diverged.
+          UserError: if there were many models before, and all have diverged.
         """
+        if self.num_seen >= HOPELESS and not self.num_finite:
+            raise UserError(
+                f"all of the first {self.num_seen} models diverged (loss not finite, or over ten times a blind "
+                "guess's); lower --learning_rate or give --clip_norm"
+            )
         cell, runs = self.cells[chunk.cell], np.arange(chunk.start, chunk.stop)
         began = time.perf_counter()
         training = len(runs) * self.ensemble.recipe.epochs * cell.max_size
@@ -127,12 +154,7 @@ class Trainer:
             cell.rows(runs), self.width, cell.max_size, self.steps_per_call, lambda share: report(share * training)
         )
         report(len(runs) * EXAMINATION * self.ensemble.num_examined)
-        self.seen_finite |= bool(outcome.finite.any())
-        if not self.seen_finite:
-            raise UserError(
-                f"all of the first {len(runs)} models diverged (loss not finite, or over ten times a blind "
-                "guess's); lower --learning_rate or give --clip_norm"
-            )
+        self.count(outcome.finite)
         seconds = np.full(len(runs), (time.perf_counter() - began) / len(runs))
         return {"run": runs, "seconds": seconds, **outcome._asdict(), **accuracies(outcome, self.ensemble)}
 
@@ -155,12 +177,26 @@ def train_missing_runs(trainer: Trainer, store: Store, width: int | None, *, res
     missing = {cell: sum(span.stop - span.start for span in spans) for cell, spans in store.missing().items()}
     if not any(missing.values()):
         return Trained(0, 0.0)
+    for cell in store.plan.cells:
+        for arrays in store.runs(cell):
+            trainer.count(arrays[FINITE])
     trainer.settle(missing, width)
-    if not store.read_settings():
-        store.write_settings({"width": trainer.width})
+    settled = store.settle({WIDTH: trainer.width})[WIDTH]
+    if settled != trainer.width:
+        # Another driver of the same job was faster.
+        trainer.settle(missing, settled)
     chunks = cut_chunks(store.missing(), trainer.chunk_size)
     seconds = train_chunks(store, chunks, trainer.train, trainer.work, resume=resume, shown=shown)
     return Trained(sum(missing.values()), seconds)
+
+
+def refuse_if_larger(needed: int, budget: int, width: int) -> None:
+    """Holds the bytes that programs need on each device against those that they may take."""
+    if needed > budget:
+        raise UserError(
+            f"--width={width}: its programs need {needed / 1e6:.0f} MB on each device, and {budget / 1e6:.0f} MB may "
+            "be taken; lower --width, --num_devices or --batch_size"
+        )
 
 
 def accuracies(outcome: Outcome, ensemble: Ensemble) -> dict[str, np.ndarray]:

@@ -6,6 +6,7 @@
 A chunk appears by rename after its bytes are on the disk, so a reader or a resumed job sees all of it or nothing.
 """
 
+import contextlib
 import hashlib
 import io
 import json
@@ -13,17 +14,25 @@ import os
 import pathlib
 import re
 import shutil
-import zipfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
-from jaxgen.errors import UserError
+from jaxgen.errors import UNREADABLE, UserError
 from jaxgen.runs.plan import Chunk, Plan, Span, gaps
 
 Arrays = Mapping[str, np.ndarray]
 CHUNK_NAME = re.compile(r"(\d+)-(\d+)\.npz")
+PLAN_NAME = "plan.json"
 CHECKSUM = "checksum"
+WIDTH = "width"
+# The array of a chunk that says which runs stayed finite.
+FINITE = "finite"
+# Bytes for all that is no run: figures, scores.
+ROOM = 10**7
+# A part of a file that is older than this, in seconds, was left by a writer that was killed.
+STALE = 3600
 
 
 class DamagedChunk(Exception):
@@ -43,7 +52,7 @@ class Store:
         Raises:
           UserError: if they are two different ones: kernels of another width round differently.
         """
-        settled = self.read_settings().get("width")
+        settled = self.read_settings().get(WIDTH)
         if settled and wanted not in (None, settled):
             raise UserError(
                 f"--width={wanted}: the runs kept here were trained at width {settled}; leave --width out, "
@@ -55,22 +64,24 @@ class Store:
         """What the first driver settled for all later ones (the width); empty in a new store.
 
         Raises:
-          UserError: if the file that says so is damaged: its runs' width is then unknown.
+          UserError: if the file that says so is damaged or gone: its runs' width is then unknown.
         """
-        path = self.folder / "plan.json"
+        path = self.folder / PLAN_NAME
+        if not path.exists() and next(self.folder.glob("*/*.npz"), None) is None:
+            return {}
         try:
             return dict(json.loads(path.read_text())["settings"])
-        except FileNotFoundError:
-            return {}
         except (OSError, ValueError, KeyError, TypeError):
             raise UserError(
                 f"{path}: cannot be read, so how the runs beside it were trained is unknown; remove {self.folder} to "
                 "train them again, or choose another --out"
             ) from None
 
-    def write_settings(self, settings: dict[str, int]) -> None:
+    def settle(self, settings: dict[str, int]) -> dict[str, int]:
+        """Writes the settings if none are written yet; returns those that hold: the first writer's."""
         text = json.dumps({"identity": self.plan.identity, "settings": settings}, indent=1, sort_keys=True)
-        write_durably(self.folder / "plan.json", text.encode())
+        write_durably(self.folder / PLAN_NAME, text.encode(), replace=False)
+        return self.read_settings()
 
     def spans(self, cell: str) -> list[Span]:
         """Finished runs of a cell as ascending spans that do not overlap."""
@@ -95,23 +106,32 @@ class Store:
         path = self.path(chunk)
         path.parent.mkdir(parents=True, exist_ok=True)
         buffer = io.BytesIO()
-        np.savez(buffer, **arrays, **{CHECKSUM: np.asarray(checksum(self.plan.digest, arrays))})
+        np.savez(buffer, **arrays, **{CHECKSUM: np.asarray(self.checksum(chunk, arrays))})
         write_durably(path, buffer.getvalue())
 
     def read(self, chunk: Chunk) -> dict[str, np.ndarray]:
         """The arrays of a finished chunk.
 
         Raises:
-          DamagedChunk: if the file is not as it was written, or was written for another plan.
+          DamagedChunk: if the file is not as it was written, or was written for other runs.
         """
         try:
             with np.load(self.path(chunk), allow_pickle=False) as file:
                 arrays = {name: file[name] for name in file.files}
-        except (OSError, ValueError, EOFError, KeyError, MemoryError, zipfile.BadZipFile) as error:
+        except UNREADABLE as error:
             raise DamagedChunk(str(error)) from None
-        if str(arrays.pop(CHECKSUM, "")) != checksum(self.plan.digest, arrays):
+        if str(arrays.pop(CHECKSUM, "")) != self.checksum(chunk, arrays):
             raise DamagedChunk("its checksum does not fit")
         return arrays
+
+    def checksum(self, chunk: Chunk, arrays: Arrays) -> str:
+        """SHA-256 of named arrays, of the plan they belong to and of the runs they are."""
+        sha = hashlib.sha256(f"{self.plan.digest}/{chunk.cell}/{chunk.start}-{chunk.stop}".encode())
+        for name in sorted(arrays):
+            array = np.ascontiguousarray(arrays[name])
+            sha.update(f"{name}{array.dtype.str}{array.shape}".encode())
+            sha.update(array.tobytes())
+        return sha.hexdigest()
 
     def set_aside(self, chunk: Chunk) -> pathlib.Path:
         """Renames a damaged chunk so that its runs count as not done; returns the new name."""
@@ -122,6 +142,10 @@ class Store:
 
     def verify(self, report: Callable[[str], None]) -> None:
         """Reads every finished chunk and sets damaged ones aside, telling `report` which."""
+        for part in self.folder.rglob(".*.part"):
+            with contextlib.suppress(OSError):
+                if time.time() - part.stat().st_mtime > STALE:
+                    part.unlink()
         for cell in self.plan.cells:
             for span in self.spans(cell):
                 chunk = Chunk(cell, *span)
@@ -146,11 +170,16 @@ class Store:
                 yield {name: array[: wanted - span.start] for name, array in arrays.items()}
 
 
-def open_store(folder: pathlib.Path, plan: Plan, needed_bytes: int) -> Store:
+def open_store(folder: pathlib.Path, plan: Plan, run_bytes: int) -> Store:
     """The store of `plan` below `folder`, made if there is none.
 
+    Args:
+      folder: may not exist yet.
+      plan: what is wanted.
+      run_bytes: what a finished run takes on disk.
+
     Raises:
-      UserError: if the folder holds runs made by other flags, cannot be written, or its disk lacks `needed_bytes`.
+      UserError: if the folder holds runs made by other flags, cannot be written, or its disk lacks room.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -159,20 +188,34 @@ def open_store(folder: pathlib.Path, plan: Plan, needed_bytes: int) -> Store:
         probe.unlink()
     except OSError as error:
         raise UserError(f"--out={folder.parent}: cannot be written ({error.strerror}); choose another folder") from None
-    for other in sorted(folder.glob("*/plan.json")):
-        if other.parent.name != plan.digest:
+    for other in sorted(folder.glob(f"*/{PLAN_NAME}")):
+        if other.parent.name != plan.digest and holds_usable_runs(other.parent):
             raise UserError(
                 f"--out={folder.parent}: holds runs of another job ({difference(other, plan)}); "
                 "choose another --out, or the flags of that job"
             )
-    free = shutil.disk_usage(folder).free
-    if free < needed_bytes:
+    store = Store(folder / plan.digest, plan)
+    missing = sum(span.stop - span.start for spans in store.missing().values() for span in spans)
+    free, needed = shutil.disk_usage(folder).free, ROOM + run_bytes * missing
+    if missing and free < needed:
         raise UserError(
-            f"--out={folder.parent}: the runs need {needed_bytes / 1e6:.0f} MB and the disk has "
+            f"--out={folder.parent}: the runs need {needed / 1e6:.0f} MB and the disk has "
             f"{free / 1e6:.0f} MB free; make room or choose another folder"
         )
-    (folder / plan.digest).mkdir(exist_ok=True)
-    return Store(folder / plan.digest, plan)
+    store.folder.mkdir(exist_ok=True)
+    return store
+
+
+def holds_usable_runs(folder: pathlib.Path) -> bool:
+    """Whether a plan's folder has any run that did not diverge; a file that cannot be read may have one."""
+    for path in folder.glob("*/*.npz"):
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                if file[FINITE].any():
+                    return True
+        except UNREADABLE:
+            return True
+    return False
 
 
 def difference(other: pathlib.Path, plan: Plan) -> str:
@@ -188,24 +231,25 @@ def difference(other: pathlib.Path, plan: Plan) -> str:
     return "of another version"
 
 
-def checksum(digest: str, arrays: Arrays) -> str:
-    """SHA-256 of named arrays and of the plan they belong to."""
-    sha = hashlib.sha256(digest.encode())
-    for name in sorted(arrays):
-        array = np.ascontiguousarray(arrays[name])
-        sha.update(f"{name}{array.dtype.str}{array.shape}".encode())
-        sha.update(array.tobytes())
-    return sha.hexdigest()
-
-
-def write_durably(path: pathlib.Path, content: bytes) -> None:
-    """Puts a file in place whole, on the disk before it has its name."""
+def write_durably(path: pathlib.Path, content: bytes, *, replace: bool = True) -> None:
+    """Puts a file in place whole, on the disk before it has its name; without `replace` a file that is there stays."""
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     with open(part, "wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-    os.replace(part, path)
+    if replace:
+        os.replace(part, path)
+    else:
+        try:
+            os.link(part, path)
+        except FileExistsError:
+            pass
+        except OSError:
+            # A file system without links.
+            if not path.exists():
+                os.replace(part, path)
+        part.unlink(missing_ok=True)
     descriptor = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -4,8 +4,8 @@ Three designs, each a pure function of (root key, row):
 
 * ``independent``: every run draws its own subset, the first ``size`` of a fresh random order (Jiang et al. 2021,
   Feldman and Zhang 2020).
-* ``nested``: as in the published MNIST demo, run j has the same random order, initial weights and batch order at
-  every ratio, so its subsets are nested.
+* ``nested``: as in the published MNIST demo, run j has the same seed at every ratio: the same random order, so that its
+  subsets are nested, and the same initial weights.
 * ``balanced``: runs come in blocks of G, where the held-out share is Z/G. A block cuts one fresh random order into G
   parts and draws a random set D of Z residues; its run r holds out the parts ``(r + d) mod G`` for d in D. A run's
   subset alone is a uniform draw of its size, and within a block every example is held out exactly Z times. A ratio
@@ -16,7 +16,6 @@ What balance buys is measured by `tests/test_designs.py` on a population whose a
 squared error of the scores that exist is 0.87 (ratio 0.9) to 0.93 (ratio 0.5) times that of independent draws.
 """
 
-import math
 from typing import NamedTuple
 
 import jax
@@ -111,7 +110,7 @@ def draw_subset(root: jax.Array, row: SubsetRow, num_examples: int) -> jax.Array
 
 def random_ranks(key_data: jax.Array, num_examples: int) -> jax.Array:
     """The rank of each of n uniform draws: int32 ``[n]``, a uniform permutation."""
-    draws = jax.random.bits(jax.random.wrap_key_data(key_data), (num_examples,))
+    draws = jax.random.bits(jax.random.wrap_key_data(key_data), (num_examples,), jnp.uint32)
     return jnp.zeros(num_examples, jnp.int32).at[jnp.argsort(draws)].set(jnp.arange(num_examples, dtype=jnp.int32))
 
 
@@ -120,8 +119,3 @@ def random_residues(key: jax.Array, parts: jax.Array, held_parts: jax.Array) -> 
     draws = jax.random.uniform(key, (MAX_PARTS,))
     draws = jnp.where(jnp.arange(MAX_PARTS) < parts, draws, 2.0)
     return jnp.argsort(jnp.argsort(draws)) < held_parts
-
-
-def blocks_of(design: str, ratio: float, num_runs: int) -> int:
-    """How many independent blocks `num_runs` runs make; the last may be incomplete."""
-    return math.ceil(num_runs / block_size(design, ratio))

@@ -103,7 +103,7 @@ def estimate(
         half_masks(key if shared_blocks else jax.random.fold_in(key, i), num_runs, size)
         for i, size in enumerate(block_sizes)
     ]
-    half_counts, half_hits = np.zeros((2, len(halves[0]), num_ratios, num_examples), np.float32)
+    half_counts, half_hits = np.zeros((2, NUM_SPLITS, 2, num_ratios, num_examples), np.float32)
     accuracy = np.full((num_ratios, num_runs), np.nan)
     for i in range(num_ratios):
         position = 0
@@ -114,13 +114,13 @@ def estimate(
             counts[i] += seen.heldout.sum(0)
             hits[i] += seen.hits.sum(0)
             accuracy[i, here] = divide(seen.hits.sum(1), seen.heldout.sum(1))
-            chosen = halves[i][:, here].astype(np.float32)
-            half_counts[:, i] += chosen @ seen.heldout.astype(np.float32)
-            half_hits[:, i] += chosen @ seen.hits.astype(np.float32)
+            chosen = halves[i][..., here].astype(np.float32)
+            half_counts[:, :, i] += chosen @ seen.heldout.astype(np.float32)
+            half_hits[:, :, i] += chosen @ seen.hits.astype(np.float32)
     by_ratio = divide(hits, counts)
     stderr = np.sqrt(score_variance(runs, by_ratio, counts, block_sizes, shared_blocks=shared_blocks))
-    first, second = divide(half_hits, half_counts), divide(hits - half_hits, counts - half_counts)
-    reliability = np.asarray([stepped_up_correlation(a.mean(0), b.mean(0)) for a, b in zip(first, second, strict=True)])
+    half_scores = divide(half_hits, half_counts).mean(2)
+    reliability = np.asarray([stepped_up_correlation(first, second) for first, second in half_scores])
     return Estimate(by_ratio.mean(0), stderr, counts, by_ratio, accuracy, reliability[np.isfinite(reliability)])
 
 
@@ -149,11 +149,15 @@ def score_variance(
 
 
 def half_masks(key: jax.Array, num_runs: int, block: int) -> np.ndarray:
-    """`NUM_SPLITS` random halves of the runs that never part a block: bool ``[NUM_SPLITS, num_runs]``."""
+    """`NUM_SPLITS` random pairs of halves of the runs that never part a block: bool ``[NUM_SPLITS, 2, num_runs]``.
+
+    Of an odd number of blocks one is in neither half: Spearman's and Brown's formula is for halves of one size.
+    """
     num_blocks = -(-num_runs // block)
     draws = jax.random.uniform(key, (NUM_SPLITS, num_blocks))
-    in_first = np.asarray(draws).argsort(1).argsort(1) < num_blocks // 2
-    return np.repeat(in_first, block, axis=1)[:, :num_runs]
+    rank, half = np.asarray(draws).argsort(1).argsort(1), num_blocks // 2
+    chosen = np.stack([rank < half, (rank >= half) & (rank < 2 * half)], axis=1)
+    return np.repeat(chosen, block, axis=2)[..., :num_runs]
 
 
 def stepped_up_correlation(first: np.ndarray, second: np.ndarray) -> float:

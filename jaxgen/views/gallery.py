@@ -14,6 +14,8 @@ MAX_CLASSES = 10
 GAP, CAPTION = 0.75, 0.3
 # Pixels a side to which small images are magnified, so that the spaces are whole pixels.
 SIDE = 40
+# Larger images are drawn at so many pixels a side: a tile is no larger in print.
+MAX_SIDE = 160
 
 
 @styled
@@ -62,7 +64,7 @@ def draw_examples(dataset: Dataset, scores: Scores) -> Figure:
 
 def mosaic(dataset: Dataset, blocks: list[tuple[float, list[np.ndarray]]], width: float, height: float) -> np.ndarray:
     """All tiles in one white picture of `width` x `height` tiles: one picture is drawn far faster than two hundred."""
-    tall, wide = dataset.images.shape[1:3]
+    tall, wide = as_picture(dataset, 0).shape[:2]
     times = max(1, math.ceil(SIDE / max(tall, wide)))
     side = times * max(tall, wide)
     canvas = np.ones((round(height * side), round(width * side), 3), np.float32)
@@ -77,8 +79,9 @@ def mosaic(dataset: Dataset, blocks: list[tuple[float, list[np.ndarray]]], width
 
 
 def as_picture(dataset: Dataset, i: int) -> np.ndarray:
-    """Example i as red, green and blue in [0, 1]: ``[h, w, 3]``; transparency is left out."""
-    picture = np.clip(dataset.images[i].astype(np.float32) * dataset.scale, 0, 1)
+    """Example i as red, green and blue in [0, 1]: ``[h, w, 3]``, thinned to `MAX_SIDE`; transparency is left out."""
+    every = math.ceil(max(dataset.images.shape[1:3]) / MAX_SIDE)
+    picture = np.clip(dataset.images[i, ::every, ::every].astype(np.float32) * dataset.scale, 0, 1)
     return np.repeat(picture, 3, axis=-1) if picture.shape[-1] == 1 else picture[..., :3]
 
 

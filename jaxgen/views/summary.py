@@ -8,16 +8,26 @@ from jaxgen.types import Dataset, Scores
 def summarize(dataset: Dataset, scores: Scores) -> str:
     """Models trained and how fast, held-out accuracy per ratio, the least regular examples, reliability."""
     metadata = scores.metadata
-    trained = metadata["models_now"]
-    speed = f" in {metadata['seconds_now']:.1f} s ({trained / metadata['seconds_now']:.3g} models/s)" if trained else ""
-    lines = [f"{trained:,} models trained{speed} on {metadata['devices']}; {metadata['num_models']:,} in all"]
+    trained, total = metadata["models_now"], f"{metadata['num_models']:,} in all"
+    if trained:
+        speed = f"{metadata['seconds_now']:.1f} s ({trained / metadata['seconds_now']:.3g} models/s)"
+        lines = [f"{trained:,} models trained in {speed} on {metadata['devices']}; {total}"]
+    else:
+        lines = [f"0 models trained, because all were there; {total}"]
     if metadata["diverged"]:
         lines.append(f"{metadata['diverged']:,} models diverged and are left out of every number below")
     lines += ["", "ratio   held-out accuracy, mean ± sd over runs (n)"]
-    for ratio, accuracy in zip(scores.subset_ratios, scores.heldout_accuracy, strict=True):
+    by_ratio = scores.subset_ratios, scores.heldout_accuracy
+    chance = np.bincount(scores.labels).max() / len(scores.labels)
+    for ratio, accuracy in zip(*by_ratio, strict=True):
         seen = accuracy[np.isfinite(accuracy)]
         spread = f"± {seen.std(ddof=1):.4f}" if len(seen) > 1 else "        "
         lines.append(f"{ratio:<7g} {seen.mean():.4f} {spread} ({len(seen)})")
+    if blind := [f"{ratio:g}" for ratio, accuracy in zip(*by_ratio, strict=True) if np.nanmean(accuracy) <= chance]:
+        lines.append(
+            f"at ratio {', '.join(blind)} the models are right no more often than the largest class is "
+            f"({chance:.4f}): these scores say nothing; lower --learning_rate or raise --epochs"
+        )
     lines += ["", "least regular: id, label, C-score ± standard error (held-out observations)"]
     for i in scores.least_regular(5):
         error = f"± {scores.stderr[i]:.3f}" if np.isfinite(scores.stderr[i]) else "± unknown"
