@@ -26,6 +26,13 @@ def test_the_fastest_width_is_found_from_anywhere(best):
         assert choose(curve(best), start)[0].width == best
 
 
+def test_the_start_is_the_nearest_candidate():
+    """200 runs on two devices turn width 8 into 10, which leaves no place idle: still where to begin."""
+    widths = candidates("cpu", 1, 10**9, 200, 2)
+    assert 8 not in widths
+    assert choose(dict.fromkeys(widths, 1.0), 8, widths=widths)[1][0] == 10
+
+
 def test_not_all_widths_are_timed():
     assert choose(curve(8), 8)[1] == [8, 16, 4]
 

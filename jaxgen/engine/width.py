@@ -4,6 +4,7 @@ On a CPU wide programs help tiny networks (fewer, larger operations) and hurt bi
 on a GPU the reverse. So a few widths are timed on the job's own training steps and the fastest a member is taken.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -72,14 +73,14 @@ def choose_width(
     Args:
       time_step: seconds per member and step at a width, infinite where memory does not do; compiles it if need be.
       widths: candidates, ascending.
-      start: where to begin; the nearest candidate below is taken.
+      start: where to begin; the nearest candidate, by ratio, is taken.
       steps: member steps that one device is going to take.
       cost: seconds that timing one more width costs, as seen so far.
 
     Returns:
       The fastest width tried. No other is tried where the job is too short to repay it.
     """
-    first = max((i for i, width in enumerate(widths) if width <= start), default=0)
+    first = min(range(len(widths)), key=lambda i: abs(math.log(widths[i] / start)))
     timed = {widths[first]: time_step(widths[first])}
     best = first
     for direction, margin in ((1, WIDER), (-1, NARROWER)):
