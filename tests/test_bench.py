@@ -21,8 +21,8 @@ def tiny(*arguments):
 
 def test_three_ways_side_by_side():
     table = benchmark.measure_speed(tiny("--subset_ratios=0.5,0.8"))
-    rows = [line for line in table.splitlines() if re.match(r"\| 0\.\d \|", line)]
-    assert len(rows) == 2
+    rows = [line for line in table.splitlines() if re.match(r"\| (0\.\d|all) \|", line)]
+    assert len(rows) == 3
     for row in rows:
         assert len(row.strip("|").split("|")) == 8
         assert re.search(r"\d+(\.\d+)? \(\d+(\.\d+)?.* to \d", row), "ratios come with their spread"

@@ -128,7 +128,7 @@ def receive(connection: multiprocessing.connection.Connection) -> Any:
 
 
 def speed_table(spec: BenchSpec, seconds: dict, accuracy: dict, peak: float, flops: dict[float, float]) -> str:
-    """Markdown: one row a ratio; medians over rounds, ratios as median (smallest to largest)."""
+    """Markdown: a row for each ratio and one for their mean; medians over rounds, ratios as median (min to max)."""
     lines = [
         f"{spec.job.data.dataset}, {spec.job.model.model}, {spec.job.train.epochs} epochs, batch "
         f"{spec.job.train.batch_size}; {spec.rounds} rounds; {describe_machine()}; best matrix product "
@@ -138,13 +138,14 @@ def speed_table(spec: BenchSpec, seconds: dict, accuracy: dict, peak: float, flo
         "share of matrix rate | held-out accuracy (demo, once, jaxgen) |",
         "| --- " * 8 + "|",
     ]
-    for ratio in spec.job.subsets.subset_ratios:
-        times = {way: np.asarray(seconds[way, ratio]) for way in WAYS}
+    ratios = spec.job.subsets.subset_ratios
+    for name, group in [(f"{ratio:g}", (ratio,)) for ratio in ratios] + [("all", ratios)] * (len(ratios) > 1):
+        times = {way: np.mean([seconds[way, ratio] for ratio in group], axis=0) for way in WAYS}
         faster = [describe_ratio(times[way] / times["jaxgen"]) for way in WAYS[:2]]
-        share = flops[ratio] / np.median(times["jaxgen"]) / peak
-        accuracies = ", ".join(f"{np.mean(accuracy[way, ratio]):.4f}" for way in WAYS)
+        share = np.mean([flops[ratio] for ratio in group]) / np.median(times["jaxgen"]) / peak
+        accuracies = ", ".join(f"{np.mean([np.mean(accuracy[way, ratio]) for ratio in group]):.4f}" for way in WAYS)
         lines.append(
-            f"| {ratio:g} | {' | '.join(f'{np.median(times[way]):.3g}' for way in WAYS)} | "
+            f"| {name} | {' | '.join(f'{np.median(times[way]):.3g}' for way in WAYS)} | "
             f"{' | '.join(faster)} | {share:.0%} | {accuracies} |"
         )
     return "\n".join(lines)
