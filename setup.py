@@ -38,7 +38,14 @@ setup(
         "tpu": ["jax[tpu]>=0.10"],
         # For clusters; nothing imports it yet: the launcher that does is still to come.
         "ray": ["ray>=2.49"],
-        "test": ["ipykernel>=6.29", "nbclient>=0.10", "nbformat>=5.10", "pytest>=8.2", "ruff>=0.9"],
+        "test": [
+            "ipykernel>=6.29",
+            "nbclient>=0.10",
+            "nbformat>=5.10",
+            "pytest>=8.2",
+            "pytest-xdist>=3.6",
+            "ruff>=0.9",
+        ],
     },
     entry_points={"console_scripts": ["jaxgen-cscore = jaxgen.cscore:main", "jaxgen-bench = jaxgen.bench:main"]},
     classifiers=[
