@@ -148,6 +148,17 @@ def test_standard_error_is_the_spread_between_repeated_ensembles(design, ratios,
     np.testing.assert_allclose(claimed / spread, 1, atol=0.25)
 
 
+def test_the_nested_error_is_right_with_few_runs_too():
+    """At ratio 0.8 an example is held out four times in twenty: the correction for few blocks must be that ratio's."""
+    found = [
+        estimate(ensembles(seed, [0.5, 0.8], 20, design="nested", spread=0.2)[0], shared=True) for seed in range(1200)
+    ]
+    errors = np.asarray([f.stderr for f in found])
+    values = np.where(np.isfinite(errors), [f.scores for f in found], np.nan)
+    ratio = np.nanmean(errors**2) / np.nanmean(np.nanvar(values, axis=0, ddof=1))
+    assert 0.95 < ratio < 1.05
+
+
 def test_nested_runs_as_if_independent_would_claim_too_small_an_error():
     """The check above can fail: shared draws over ratios do correlate."""
     nested = [ensembles(seed, [0.4, 0.5], 60, design="nested", spread=0.2)[0] for seed in range(150)]

@@ -16,7 +16,7 @@ from jaxgen import estimate_scores, load_scores
 
 pytestmark = pytest.mark.slow
 ROOT = pathlib.Path(__file__).parents[1]
-DIGITS_HEAD = (ROOT / "configs" / "cscore_digits.cfg").read_text()
+DIGITS_HEAD = (ROOT / "configs" / "cscore_digits.cfg").read_text().replace("\n# ", " ")
 
 
 @pytest.mark.parametrize("design", ["balanced", "independent", "nested"])
@@ -36,8 +36,10 @@ def test_the_standard_error_is_the_spread_between_ensembles_really_trained(desig
         )
         for seed in range(24)
     ]
-    spread = np.var([scores.scores for scores in ensembles], axis=0, ddof=1)
-    claimed = np.mean([scores.stderr**2 for scores in ensembles], axis=0)
+    errors = np.asarray([scores.stderr for scores in ensembles])
+    # Independent draws leave some examples of some ensembles without a score or an error.
+    values = np.where(np.isfinite(errors), [scores.scores for scores in ensembles], np.nan)
+    spread, claimed = np.nanvar(values, axis=0, ddof=1), np.nanmean(errors**2, axis=0)
     # Over 600 examples and 24 ensembles the ratio's own standard deviation is about 0.03.
     assert 0.85 < claimed.mean() / spread.mean() < 1.15
 

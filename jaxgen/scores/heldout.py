@@ -12,7 +12,9 @@ held-out observations in block b, K = sum k_b and p = sum s_b / K, the variance 
     B / (B - 1) * sum_b ((s_b - p k_b) / K)^2,     B blocks with k_b > 0,
 
 the cluster-robust variance of a ratio (Cochran, Sampling Techniques, 1977, section 6). With blocks of one run it is
-p (1 - p) / (K - 1). In a nested design run j is one block over all ratios.
+p (1 - p) / (K - 1). In a nested design run j is one block over all ratios, and the variance of the mean over ratios has
+covariances too. Where a run holds out an example at the larger ratio it does so at the smaller, and the covariance of
+the two ratios' p is estimated by the products of their terms above, with B of the larger ratio, whose blocks are fewer.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -129,23 +131,26 @@ def score_variance(
 ) -> np.ndarray:
     """Estimated variance ``[n]`` of the mean over ratios of ``by_ratio [k, n]``; NaN where it cannot be told."""
     num_ratios, num_examples = by_ratio.shape
-    families = [range(num_ratios)] if shared_blocks else [[i] for i in range(num_ratios)]
+    # Of a nested family the smallest held-out sets first: each lies within those that follow it.
+    families = [np.argsort(counts.sum(1), kind="stable")] if shared_blocks else [[i] for i in range(num_ratios)]
     total = np.where(counts.min(0) >= 2, 0.0, np.nan)
     for family in families:
         block = block_sizes[family[0]]
         rows = block * max(1, ROWS_AT_ONCE // block)
         streams = [regroup((observe(outcome, num_examples) for outcome in runs(i)), rows) for i in family]
-        squares, blocks = np.zeros(num_examples), np.zeros(num_examples, np.int64)
+        products, blocks = np.zeros((len(family), num_examples)), np.zeros((len(family), num_examples), np.int64)
         for group in zip(*streams, strict=True):
-            residual, seen = np.zeros((2, rows, num_examples))
-            for i, part in zip(family, group, strict=True):
-                residual += (part.hits - np.nan_to_num(by_ratio[i]) * part.heldout) / np.maximum(counts[i], 1)
-                seen += part.heldout
-            residual = residual.reshape(-1, block, num_examples).sum(1)
-            squares += (residual**2).sum(0)
-            blocks += seen.reshape(-1, block, num_examples).any(1).sum(0)
-        total += divide(squares * blocks, blocks - 1)
-    return total / num_ratios**2
+            followers = np.zeros((rows // block, num_examples))
+            for place in reversed(range(len(family))):
+                i, part = family[place], group[place]
+                residual = (part.hits - np.nan_to_num(by_ratio[i]) * part.heldout) / np.maximum(counts[i], 1)
+                residual = residual.reshape(-1, block, num_examples).sum(1)
+                products[place] += (residual * (residual + 2 * followers)).sum(0)
+                followers += residual
+                blocks[place] += part.heldout.reshape(-1, block, num_examples).any(1).sum(0)
+        total += divide(products * blocks, blocks - 1).sum(0)
+    # An estimated covariance may be negative, and larger than the variances beside it.
+    return np.maximum(total, 0) / num_ratios**2
 
 
 def half_masks(key: jax.Array, num_runs: int, block: int) -> np.ndarray:
