@@ -91,19 +91,15 @@ def score_dataset(dataset: Dataset, spec: CscoreSpec, *, resume: str, say: Calla
       resume: how to go on, for one who stops it.
       say: takes lines about what is going on; with None there is no progress bar either.
     """
-    # Whatever the session is set to: every shape, draw and memory figure here is of 32 bits.
-    with jax.enable_x64(False):
-        return _score_dataset(dataset, spec, resume=resume, say=say)
-
-
-def _score_dataset(dataset: Dataset, spec: CscoreSpec, *, resume: str, say: Callable[[str], None] | None) -> Scores:
     check_job(dataset, spec)
     store = open_store(pathlib.Path(spec.out) / "store", make_plan(dataset, spec), run_bytes(dataset, spec))
     width = store.settled_width(spec.compute.width)
-    trainer = make_trainer(dataset, spec, say or (lambda line: None))
-    trainer.say(describe_job(dataset, spec))
-    trained = train_missing_runs(trainer, store, width, resume=resume, shown=say is not None)
-    scores = collect(dataset, spec, store)
+    # Whatever the session is set to: shapes, draws and memory figures here are those of 32 bits.
+    with jax.enable_x64(False):
+        trainer = make_trainer(dataset, spec, say or (lambda line: None))
+        trainer.say(describe_job(dataset, spec))
+        trained = train_missing_runs(trainer, store, width, resume=resume, shown=say is not None)
+        scores = collect(dataset, spec, store)
     devices = trainer.ensemble.mesh.devices
     scores.metadata.update(
         devices=f"{devices.size} {devices[0].device_kind} device(s)",
