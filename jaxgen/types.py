@@ -82,7 +82,7 @@ class Scores:
       labels: int64 ``[n]``.
       ids: ``[n]``: the example's id in its source.
       stderr: float64 ``[n]``: standard error of `scores` for the design used; NaN where it cannot be estimated
-        (an example observed in fewer than two independent blocks at some ratio).
+        (an example held out fewer than twice at some ratio).
       counts: int64 ``[k, n]``: held-out observations behind each entry of `scores_by_ratio`.
       scores_by_ratio: float64 ``[k, n]``; NaN where the count is 0.
       subset_ratios: float64 ``[k]``.

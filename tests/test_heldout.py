@@ -118,6 +118,25 @@ def test_permuting_examples_permutes_scores():
     np.testing.assert_allclose(before.stderr[order], after.stderr)
 
 
+def test_an_error_does_not_vanish_where_blocks_happen_to_agree():
+    """Two blocks of ten runs with three right answers of seven in each: the runs disagree, and that is what counts."""
+    trained_on = np.tile(np.array([0] * 7 + [1] * 3), 2)
+    right = np.tile(np.array([1] * 3 + [0] * 7), 2)
+    found = estimate([outcome(np.tile(trained_on[:, None], 8), np.tile(right[:, None], 8))], [10])
+    np.testing.assert_allclose(found.scores, 3 / 7)
+    np.testing.assert_allclose(found.stderr, np.sqrt(4 / 5 * (3 / 7) * (4 / 7) / 13))
+
+
+@pytest.mark.parametrize(("ratio", "runs", "block"), [(0.5, 4, 2), (0.9, 20, 10), (0.7, 20, 10), (0.8, 20, 5)])
+def test_errors_from_few_blocks_are_a_little_too_large_at_most(ratio, runs, block):
+    found = [
+        estimate(ensembles(seed, [ratio], runs, design="balanced", spread=0.06)[0], [block]) for seed in range(300)
+    ]
+    claimed, spread = np.mean([f.stderr**2 for f in found]), np.mean(np.var([f.scores for f in found], axis=0, ddof=1))
+    assert 0.95 < claimed / spread < 1.25
+    assert all((f.stderr[(f.scores > 0) & (f.scores < 1)] > 0.01).all() for f in found)
+
+
 def test_standard_error_is_brute_force_cluster_variance():
     outcomes, _ = ensembles(3, [0.7], 25, design="balanced")
     trained_on = np.unpackbits(outcomes[0].trained_on, axis=1).astype(bool)
@@ -129,7 +148,10 @@ def test_standard_error_is_brute_force_cluster_variance():
         blocks = [slice(0, 10), slice(10, 20), slice(20, 25)]
         observed = [b for b in blocks if held[b].any()]
         squares = sum(((hit[b].sum() - share * held[b].sum()) / held.sum()) ** 2 for b in observed)
-        expected = np.sqrt(squares * len(observed) / (len(observed) - 1))
+        # Two degrees of freedom from the blocks, four of the variance of independent observations.
+        cluster, single = squares * len(observed) / (len(observed) - 1), share * (1 - share) / (held.sum() - 1)
+        own = len(observed) - 1
+        expected = np.sqrt((own * cluster + 4 * single) / (own + 4))
         np.testing.assert_allclose(found.stderr[i], expected, atol=1e-12)
 
 

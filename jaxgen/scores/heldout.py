@@ -12,9 +12,14 @@ held-out observations in block b, K = sum k_b and p = sum s_b / K, the variance 
     B / (B - 1) * sum_b ((s_b - p k_b) / K)^2,     B blocks with k_b > 0,
 
 the cluster-robust variance of a ratio (Cochran, Sampling Techniques, 1977, section 6). With blocks of one run it is
-p (1 - p) / (K - 1). In a nested design run j is one block over all ratios, and the variance of the mean over ratios has
-covariances too. Where a run holds out an example at the larger ratio it does so at the smaller, and the covariance of
-the two ratios' p is estimated by the products of their terms above, with B of the larger ratio, whose blocks are fewer.
+p (1 - p) / (K - 1), the variance of independent observations. With few larger blocks it is noisy, and 0 where two
+blocks happen to agree. It is therefore moderated, as variances from few samples are in genomics (Smyth 2004, Linear
+models and empirical Bayes methods): the mean of this estimate, weight B - 1, and of p (1 - p) / (K - 1), weight
+`PRIOR_BLOCKS`, which is a little too large, because balanced draws do better than independent ones (`designs`).
+
+In a nested design run j is one block over all ratios, and the variance of the mean over ratios has covariances too.
+Where a run holds out an example at the larger ratio it does so at the smaller, and the covariance of two ratios' p is
+estimated by the products of their terms above, with B of the larger ratio, which has fewer blocks.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -27,6 +32,8 @@ from jaxgen.types import Outcome
 
 ROWS_AT_ONCE = 64
 NUM_SPLITS = 10
+# The weight, in blocks, of what is expected of a balanced design's error beside what its blocks show.
+PRIOR_BLOCKS = 4
 
 
 class Estimate(NamedTuple):
@@ -148,7 +155,12 @@ def score_variance(
                 products[place] += (residual * (residual + 2 * followers)).sum(0)
                 followers += residual
                 blocks[place] += part.heldout.reshape(-1, block, num_examples).any(1).sum(0)
-        total += divide(products * blocks, blocks - 1).sum(0)
+        if block == 1:
+            total += divide(products * blocks, blocks - 1).sum(0)
+        else:
+            [i] = family
+            single = divide(by_ratio[i] * (1 - by_ratio[i]), counts[i] - 1)
+            total += (products[0] * blocks[0] + PRIOR_BLOCKS * single) / (blocks[0] - 1 + PRIOR_BLOCKS)
     # An estimated covariance may be negative, and larger than the variances beside it.
     return np.maximum(total, 0) / num_ratios**2
 
