@@ -4,6 +4,7 @@ Each call works on a `FlagValues` of its own, so that entries can be imported, r
 nothing is registered in `absl.flags.FLAGS`.
 """
 
+import contextlib
 import dataclasses
 import shlex
 import sys
@@ -69,7 +70,8 @@ def parse(spec_class: type, argv: Sequence[str]) -> Any:
     except absl_flags.Error as error:
         raise UserError(" ".join(str(error).split()).removeprefix("flag ")) from None
     if rest:
-        raise UserError(f"{rest[0]!r}: not a flag; flags look like --num_runs=20, in flag files too")
+        word = rest[0] if len(rest[0]) <= 60 else f"{rest[0][:60]}..."
+        raise UserError(f"{word!r}: not a flag; flags look like --num_runs=20, in flag files too")
     return spec.from_values(spec_class, {name: values[name].value for name in values})
 
 
@@ -91,6 +93,8 @@ def usage(program: str, spec_class: type) -> str:
         choices = f" (one of {', '.join(get_args(field.type))})" if get_origin(field.type) is Literal else ""
         page.append(f"  --{field.name}={spec.format_value(field.default)}{choices}")
         page += textwrap.wrap(field.metadata["help"], 100, initial_indent=" " * 6, subsequent_indent=" " * 6)
+    page += ["", "Everywhere", "  --flagfile=FILE", "      read flags from FILE, one a line; later flags win"]
+    page += ["  --help, --version"]
     return "\n".join(page)
 
 
@@ -103,7 +107,9 @@ def run_entry(program: str, spec_class: type, job: Callable[[Any], None], argv: 
     """Runs `job` on the spec that `argv` asks for, and returns the exit code: 0, or 2 after a one-line refusal."""
     argv = sys.argv[1:] if argv is None else list(argv)
     if {"--help", "-h", "-help", "--helpfull"} & set(argv):
-        print(usage(program, spec_class))
+        # The reader may be `head`, which closes the pipe.
+        with contextlib.suppress(BrokenPipeError):
+            print(usage(program, spec_class), flush=True)
         return 0
     if "--version" in argv:
         print(f"jaxgen {jaxgen.__version__}")

@@ -125,6 +125,8 @@ def has_type(value: Any, kind: Any) -> bool:
 
 
 def describe_type(kind: Any) -> str:
+    if typing.get_origin(kind) is tuple:
+        return f"tuple of {describe_type(typing.get_args(kind)[0])}s"
     return {int: "whole number", float: "number", str: "text"}.get(kind, str(kind))
 
 

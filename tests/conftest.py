@@ -7,6 +7,7 @@ import tempfile
 CACHE = tempfile.TemporaryDirectory(prefix="jaxgen-test-cache-")
 os.environ["JAX_COMPILATION_CACHE_DIR"] = CACHE.name
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.2"
+os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_multi_thread_eigen=false".strip()
 os.environ["JAX_PLATFORMS"] = os.environ.get("JAX_PLATFORMS", "cpu")
 
 import jax  # noqa: E402
@@ -14,11 +15,12 @@ import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 
 from jaxgen.data.checks import make_dataset  # noqa: E402
-from jaxgen.runs.devices import start_devices  # noqa: E402
 from jaxgen.types import Dataset  # noqa: E402
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
-start_devices(2)
+# Two, also where there is one core: what JAX has been started with is taken as it is.
+jax.config.update("jax_num_cpu_devices", 2)
+jax.devices()
 
 
 def blobs(count: int = 60, classes: int = 3, side: int = 4, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

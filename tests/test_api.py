@@ -88,6 +88,15 @@ def test_the_package_offers_what_it_says():
         jaxgen.frobnicate  # noqa: B018
 
 
+def test_lists_do_for_tuples_and_numbers_do_not():
+    images, labels = blobs(40)
+    listed = estimate_scores(images, labels, **{**FLAGS, "subset_ratios": [0.5], "hidden": [8]})
+    plain = estimate_scores(images, labels, **{**FLAGS, "subset_ratios": (0.5,), "hidden": (8,)})
+    np.testing.assert_array_equal(listed.scores, plain.scores)
+    with pytest.raises(UserError, match=r"subset_ratios=0\.5: is not of type tuple of numbers"):
+        estimate_scores(images, labels, subset_ratios=0.5)
+
+
 def test_a_session_of_64_bits_gets_the_same_scores():
     """`jax_enable_x64` changes what types draws and sums have; in a notebook it may be on."""
     images, labels = blobs(40)

@@ -7,6 +7,7 @@ import dataclasses
 import os
 import pathlib
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -194,6 +195,11 @@ def test_the_installed_command_and_help_answer_quickly():
     result = subprocess.run([*command(), "--help"], capture_output=True, text=True, timeout=60, check=True)
     assert "--subset_ratios=" in result.stdout
     assert time.perf_counter() - began < 20
+    assert "--flagfile=FILE" in result.stdout
+    cut = subprocess.run(
+        f"{shlex.join([*command(), '--help'])} | head -2", shell=True, capture_output=True, text=True, timeout=60
+    )
+    assert cut.stderr == ""
     script = pathlib.Path(sys.executable).parent / "jaxgen-cscore"
     if script.exists():
         version = subprocess.run([script, "--version"], capture_output=True, text=True, timeout=60, check=True)
@@ -204,6 +210,8 @@ def prepare_bad_input(folder):
     """Files that are wrong, each in its own way."""
     images, labels = blobs(60)
     np.savez(folder / "no_labels.npz", images=images)
+    np.savez(folder / "twins.npz", images=images, labels=labels, ids=[7, 7, *range(10, 68)])
+    (folder / "text.npz").write_text("a,b\n1,2\n")
     np.savez(folder / "objects.npz", images=images, labels=np.array([object()] * 60))
     np.savez(folder / "nan.npz", images=np.where(images > 200, np.nan, images), labels=labels)
     np.savez(folder / "lengths.npz", images=images, labels=labels[:-1])
@@ -261,6 +269,13 @@ BAD_INPUT = [
     (["--width=0"], "--width=0"),
     (["--width=many"], "--width=many"),
     (["--num_devices=-1"], "--num_devices=-1"),
+    (["--num_devices=999"], "--num_devices=999: this process has"),
+    (["--dataset=npz:mine.npz", "--label_column=kind"], "--label_column=kind: goes with csv:PATH"),
+    (["--image_size=8"], "--image_size=8: goes with images:PATH, not with --dataset=digits"),
+    (["--dataset=mnist", "--image_size=8"], "--image_size=8: mnist has one size"),
+    (["--dataset=npz:mine.npz", "--data_dir=x"], "--data_dir=x: goes with tensorflow-datasets names"),
+    (["--dataset=npz:twins.npz"], "2 examples have the id 7; ids must differ"),
+    (["--dataset=npz:text.npz"], "is not an .npz file; write one with numpy.savez"),
     (["--out=a_file"], "--out=a_file: cannot be written"),
     (["--out=/proc/nowhere"], "cannot be written"),
     (["--unheard_of=1"], "unheard_of"),

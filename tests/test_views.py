@@ -54,7 +54,8 @@ def test_the_gallery_shows_both_ends_of_every_class(channels, tmp_path):
         ranked = rank_class(scores, label)
         for i in (ranked[0], ranked[-1]):
             assert f"{scores.scores[i]:.2f}" in shown
-    assert {"0", "1", "2", "highest C-scores", "lowest C-scores"} <= set(shown)
+    titles = f"highest C-scores (1 at {scores.scores.max():.2f})", f"lowest C-scores (1 at {scores.scores.min():.2f})"
+    assert {"0", "1", "2", *titles} <= set(shown)
     for suffix in ("png", "pdf"):
         write_figure(figure, tmp_path / f"x.{suffix}")
         assert (tmp_path / f"x.{suffix}").stat().st_size > 1000
@@ -107,6 +108,21 @@ def test_hostile_class_names_are_shown_as_text(tmp_path):
     write_figure(draw_histogram(table, make_scores(table)), tmp_path / "z.png")
 
 
+def test_ties_are_counted_and_the_first_are_shown():
+    dataset = make_images()
+    scores = make_scores(dataset, scores=np.where(np.arange(60) < 45, 1.0, np.linspace(0, 0.9, 60)))
+    assert rank_class(scores, 0, highest=True)[:3].tolist() == [0, 3, 6]
+    texts = [text.get_text() for text in draw_examples(dataset, scores).axes[0].texts]
+    assert "highest C-scores (45 at 1.00)" in texts
+
+
+def test_bars_end_where_accuracies_do():
+    dataset = make_images()
+    figure = draw_histogram(dataset, make_scores(dataset, heldout_accuracy=np.array([[1.0, 0.9] * 5] * 2)))
+    [bars] = figure.axes[1].containers
+    assert max(end for segment in bars.lines[2][0].get_segments() for end in segment[:, 1]) <= 1
+
+
 def test_large_pictures_are_thinned():
     dataset = make_images(side=900, count=6)
     assert max(as_picture(dataset, 0).shape) <= MAX_SIDE
@@ -153,7 +169,7 @@ def test_the_summary_carries_n_with_every_number():
     scores = make_scores(dataset)
     text = summarize(dataset, scores)
     lowest = scores.least_regular(1)[0]
-    assert f"{scores.ids[lowest]}   {dataset.class_names[scores.labels[lowest]]}" in text
+    assert f"{scores.ids[lowest]}  {dataset.class_names[scores.labels[lowest]]}  " in text
     assert text.count("(10)") == 2 + 5, "runs at each ratio, observations of each example"
     assert "over 10 random halvings" in text
 

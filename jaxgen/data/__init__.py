@@ -3,6 +3,7 @@
 A new kind of source is a module here and a line in `READERS` or `EMBEDDED`.
 """
 
+import dataclasses
 import re
 from collections.abc import Callable
 
@@ -23,6 +24,8 @@ READERS: dict[str, Callable[[str, DataSpec], Dataset]] = {
     "images": load_image_folder,
     "npz": load_npz,
 }
+# Flags that some sources have no use for, and the kinds that they are for; --image_size is for prepared sets too.
+LIMITED_FLAGS = {"label_column": ("csv",), "image_size": ("images",), "data_dir": ()}
 # name, name/config, name:1.2.3
 TFDS_NAME = r"\w+(/[\w.-]+)?(:[\d.*]+)?"
 EMBEDDED: dict[str, Callable[[DataSpec], Dataset]] = {"digits": load_digits}
@@ -35,6 +38,7 @@ def load_dataset(spec: DataSpec) -> Dataset:
       UserError: if there is no such data, or it cannot be used.
     """
     kind, _, path = spec.dataset.partition(":")
+    refuse_idle_flags(kind, spec)
     if kind in READERS:
         dataset = READERS[kind](path, spec)
     elif spec.dataset in EMBEDDED:
@@ -49,3 +53,14 @@ def load_dataset(spec: DataSpec) -> Dataset:
 
         dataset = load_tfds(spec)
     return first_examples(dataset, spec.num_examples, spec.dataset)
+
+
+def refuse_idle_flags(kind: str, spec: DataSpec) -> None:
+    """Raises UserError for a flag that was given and would do nothing."""
+    for field in dataclasses.fields(DataSpec):
+        kinds = LIMITED_FLAGS.get(field.name)
+        idle = kinds is not None and kind not in kinds and (kind in READERS or spec.dataset in EMBEDDED)
+        if idle and getattr(spec, field.name) != field.default:
+            given = f"--{field.name}={getattr(spec, field.name)}"
+            places = " or ".join([f"{kind}:PATH" for kind in kinds] or ["tensorflow-datasets names"])
+            raise UserError(f"{given}: goes with {places}, not with --dataset={spec.dataset}; leave it out")

@@ -57,6 +57,9 @@ def make_dataset(
         ids = np.arange(len(images))
     elif np.shape(ids) != (len(images),) or np.asarray(ids).dtype.kind not in "iuU":
         raise UserError(f"{source}: ids must be {len(images)} integers or texts, one an example")
+    known, counts = np.unique(ids, return_counts=True)
+    if len(known) < len(ids):
+        raise UserError(f"{source}: {counts.max()} examples have the id {known[counts.argmax()]}; ids must differ")
     return Dataset(
         name=name,
         images=images,

@@ -1,6 +1,7 @@
 """The user's own arrays in an ``.npz`` file."""
 
 import pathlib
+import zipfile
 
 import numpy as np
 
@@ -25,6 +26,8 @@ def load_npz(path: str, spec: DataSpec) -> Dataset:
     source = f"npz:{path}"
     if not pathlib.Path(path).is_file():
         raise UserError(f"--dataset={source}: there is no such file")
+    if not zipfile.is_zipfile(path):
+        raise UserError(f"--dataset={source}: is not an .npz file; write one with numpy.savez")
     arrays = {}
     try:
         with np.load(path, allow_pickle=False) as file:

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import pathlib
+import zipfile
 
 import numpy as np
 
@@ -27,6 +28,8 @@ def load_scores(path: str | os.PathLike) -> Scores:
     Raises:
       UserError: if there is no such file, or it is another kind of file.
     """
+    if os.path.exists(path) and not zipfile.is_zipfile(path):
+        raise UserError(f"{path}: not a cscores.npz (no .npz file at all)")
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {field.name: file[field.name] for field in dataclasses.fields(Scores)}

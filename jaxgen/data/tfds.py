@@ -34,6 +34,8 @@ PROBE_SECONDS = 4
 
 def load_tfds(spec: DataSpec) -> Dataset:
     """Reads the training split, and the test (or else validation) split, of the set `spec.dataset` names."""
+    if spec.image_size and spec.dataset in (*IDX_SETS, *CIFAR_SETS):
+        raise UserError(f"--image_size={spec.image_size}: {spec.dataset} has one size; leave it out")
     builder = find_builder(spec)
     if spec.dataset in IDX_SETS:
         paths = {pathlib.PurePosixPath(url).name: path for url, path in download(builder, spec).items()}

@@ -135,7 +135,7 @@ def speed_table(spec: BenchSpec, seconds: dict, accuracy: dict, peak: float, flo
         f"{peak / 1e9:.0f} GFLOP/s",
         "",
         "| subset ratio | demo, s a model | compiled once | jaxgen | demo / jaxgen | compiled once / jaxgen | "
-        "share of matrix rate | held-out accuracy (demo, once, jaxgen) |",
+        "share of matrix rate | held-out accuracy: demo, once, jaxgen (n models) |",
         "| --- " * 8 + "|",
     ]
     ratios = spec.job.subsets.subset_ratios
@@ -143,7 +143,9 @@ def speed_table(spec: BenchSpec, seconds: dict, accuracy: dict, peak: float, flo
         times = {way: np.mean([seconds[way, ratio] for ratio in group], axis=0) for way in WAYS}
         faster = [describe_ratio(times[way] / times["jaxgen"]) for way in WAYS[:2]]
         share = np.mean([flops[ratio] for ratio in group]) / np.median(times["jaxgen"]) / peak
-        accuracies = ", ".join(f"{np.mean([np.mean(accuracy[way, ratio]) for ratio in group]):.4f}" for way in WAYS)
+        models = {way: sum(len(accuracy[way, ratio]) for ratio in group) for way in WAYS}
+        means = {way: np.mean([np.mean(accuracy[way, ratio]) for ratio in group]) for way in WAYS}
+        accuracies = ", ".join(f"{means[way]:.4f} ({models[way]})" for way in WAYS)
         lines.append(
             f"| {name} | {' | '.join(f'{np.median(times[way]):.3g}' for way in WAYS)} | "
             f"{' | '.join(faster)} | {share:.0%} | {accuracies} |"

@@ -77,8 +77,9 @@ def estimate_scores(
         class_names=class_names,
         ids=ids,
     )
+    chosen = {name: tuple(value) if isinstance(value, list) else value for name, value in flags.items()}
     with tempfile.TemporaryDirectory(prefix="jaxgen-") as folder:
-        spec = words.from_values(CscoreSpec, {**flags, "out": out or folder})
+        spec = words.from_values(CscoreSpec, {**chosen, "out": out or folder})
         return score_dataset(dataset, spec, resume="call it again", say=tell if progress else None)
 
 
@@ -249,7 +250,7 @@ def describe_job(dataset: Dataset, spec: CscoreSpec) -> str:
     line = (
         f"{dataset.name}: {len(dataset.labels):,} {'images of' if dataset.has_images else 'rows of'} {shape} in "
         f"{dataset.num_classes} classes; {spec.model.model} with {parameters:,} parameters; "
-        f"{len(subsets.subset_ratios)} ratios x {subsets.num_runs} runs"
+        f"subset ratios: {len(subsets.subset_ratios)}, runs at each: {subsets.num_runs}"
     )
     if subsets.design == "balanced":
         blocks = {f"{ratio:g}": designs.block_shape("balanced", ratio)[0] for ratio in subsets.subset_ratios}

@@ -105,7 +105,7 @@ class Trainer:
     def _describe(self, why: str, timings: Mapping[int, float]) -> str:
         """One line: the width, why it was taken, and what was timed."""
         fitting = (width for width in sorted(timings) if timings[width] < math.inf)
-        listed = ", ".join(f"{1e6 * timings[width]:.3g} us at width {width}" for width in fitting)
+        listed = ", ".join(f"{1e6 * timings[width]:,.0f} us at width {width}" for width in fitting)
         devices = self.ensemble.mesh.devices
         return (
             f"width {self.width} on {devices.size} {devices.flat[0].platform} device(s), {why}; a step of one model on "

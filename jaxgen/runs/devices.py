@@ -53,9 +53,10 @@ def start_devices(num_devices: int, copied_bytes: int = 0) -> list[jax.Device]:
     most = max(1, free // 2 // copied_bytes) if copied_bytes else available_cores()
     if "xla_cpu_multi_thread_eigen" not in os.environ.get("XLA_FLAGS", ""):
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_multi_thread_eigen=false".strip()
+    wanted = num_devices or min(available_cores(), most)
     # Refused where JAX has started already: its devices are what they are.
     with contextlib.suppress(RuntimeError):
-        jax.config.update("jax_num_cpu_devices", num_devices or min(available_cores(), most))
+        jax.config.update("jax_num_cpu_devices", min(wanted, available_cores()))
     devices = jax.devices()
     if num_devices > len(devices):
         raise UserError(f"--num_devices={num_devices}: this process has {len(devices)} {devices[0].platform} device(s)")

@@ -3,6 +3,7 @@
 import sys
 import time
 
+import numpy as np
 from tqdm import tqdm
 
 BAR = "{percentage:3.0f}%|{bar}| {desc} [{elapsed} < {remaining}]"
@@ -43,7 +44,7 @@ class ProgressBar:
 
     def _describe(self) -> None:
         rate = self.now / max(time.perf_counter() - self.began, 1e-9)
-        speed = f", {rate:.3g} models/s" if self.now else ""
+        speed = f", {np.format_float_positional(rate, 3, fractional=False, trim='-')} models/s" if self.now else ""
         self.bar.set_description_str(f"{self.done:,}/{self.num_models:,} models{speed}", refresh=False)
 
     def close(self) -> None:

@@ -1,6 +1,7 @@
 """The most and the least regular examples of each class, as Jiang et al. (2021, figure 4) show them."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -27,8 +28,10 @@ def draw_examples(dataset: Dataset, scores: Scores) -> Figure:
     classes = np.linspace(0, dataset.num_classes - 1, min(MAX_CLASSES, dataset.num_classes)).round().astype(int)
     if not dataset.has_images:
         return draw_class_histograms(dataset, scores, classes)
-    ranked = [rank_class(scores, label) for label in classes]
-    blocks = [(0.0, [order[::-1][:TILES] for order in ranked]), (TILES + GAP, [order[:TILES] for order in ranked])]
+    blocks = [
+        (left, [rank_class(scores, label, highest=highest)[:TILES] for label in classes])
+        for left, highest in ((0.0, True), (TILES + GAP, False))
+    ]
     width, height = 2 * TILES + GAP, len(classes) * (1 + CAPTION)
     figure = new_figure(0.55 * (width + 2.2), 0.55 * (height + 1.8), layout="none")
     axes = figure.add_axes((1.9 / (width + 2.2), 0.2 / (height + 1.8), width / (width + 2.2), height / (height + 1.8)))
@@ -56,7 +59,8 @@ def draw_examples(dataset: Dataset, scores: Scores) -> Figure:
             fontsize=10,
             color=INK,
         )
-    for (left, _), title in zip(blocks, ("highest C-scores", "lowest C-scores"), strict=True):
+    for (left, _), end, extreme in zip(blocks, ("highest", "lowest"), (np.max, np.min), strict=True):
+        title = f"{end} C-scores{describe_ties(scores, extreme)}"
         axes.text(left + TILES / 2, -0.2, title, ha="center", fontsize=11, color=INK)
     axes.text(width / 2, -1, describe(dataset, scores, len(classes)), ha="center", fontsize=11, color=INK)
     return figure
@@ -85,10 +89,11 @@ def as_picture(dataset: Dataset, i: int) -> np.ndarray:
     return np.repeat(picture, 3, axis=-1) if picture.shape[-1] == 1 else picture[..., :3]
 
 
-def rank_class(scores: Scores, label: int) -> np.ndarray:
-    """Positions of the scored examples of a class, lowest score first."""
+def rank_class(scores: Scores, label: int, *, highest: bool = False) -> np.ndarray:
+    """Positions of the scored examples of a class, lowest (or highest) score first; of equal ones the earlier first."""
     members = np.flatnonzero((scores.labels == label) & np.isfinite(scores.scores))
-    return members[np.argsort(scores.scores[members], kind="stable")]
+    values = scores.scores[members]
+    return members[np.argsort(-values if highest else values, kind="stable")]
 
 
 def draw_class_histograms(dataset: Dataset, scores: Scores, shown: np.ndarray) -> Figure:
@@ -113,8 +118,14 @@ def describe(dataset: Dataset, scores: Scores, num_shown: int) -> str:
     classes = f", {num_shown} of {dataset.num_classes} classes" if num_shown < dataset.num_classes else ""
     return (
         f"{dataset.name}: n = {np.isfinite(scores.scores).sum():,} scored examples{classes}; "
-        f"{len(scores.subset_ratios)} ratios x {scores.num_runs} runs"
+        f"subset ratios: {len(scores.subset_ratios)}, runs at each: {scores.num_runs}"
     )
+
+
+def describe_ties(scores: Scores, extreme: Callable[[np.ndarray], float]) -> str:
+    """How many examples share the extreme score: of more than are shown, it is no merit to be shown."""
+    scored = scores.scores[np.isfinite(scores.scores)]
+    return f" ({(scored == extreme(scored)).sum():,} at {extreme(scored):.2f})" if len(scored) else ""
 
 
 def shorten(name: str, limit: int = 11) -> str:

@@ -29,7 +29,9 @@ def draw_histogram(dataset: Dataset, scores: Scores) -> Figure:
     mean, spread = np.nanmean(accuracy, 1), np.nanstd(accuracy, 1, ddof=1 if runs.min() > 1 else 0)
     ratios = scores.subset_ratios
     right.scatter(np.repeat(ratios, accuracy.shape[1]), accuracy.ravel(), s=6, color=SOFT, linewidth=0)
-    right.errorbar(ratios, mean, yerr=spread, color=ACCENT, marker="o", markersize=4, capsize=3, linewidth=1.2)
+    # An accuracy is 1 at most, and so is the end of its bar.
+    bars = np.stack([np.minimum(spread, mean), np.minimum(spread, 1 - mean)])
+    right.errorbar(ratios, mean, yerr=bars, color=ACCENT, marker="o", markersize=4, capsize=3, linewidth=1.2)
     right.set_xlabel("subset ratio")
     right.set_ylabel("held-out accuracy")
     counted = f"{runs.min()}" if runs.min() == runs.max() else f"{runs.min()} to {runs.max()}"

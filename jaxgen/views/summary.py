@@ -10,7 +10,8 @@ def summarize(dataset: Dataset, scores: Scores) -> str:
     metadata = scores.metadata
     trained, total = metadata["models_now"], f"{metadata['num_models']:,} in all"
     if trained:
-        speed = f"{metadata['seconds_now']:.1f} s ({trained / metadata['seconds_now']:.3g} models/s)"
+        rate = np.format_float_positional(trained / metadata["seconds_now"], 3, fractional=False, trim="-")
+        speed = f"{metadata['seconds_now']:.1f} s ({rate} models/s)"
         lines = [f"{trained:,} models trained in {speed} on {metadata['devices']}; {total}"]
     else:
         lines = [f"0 models trained, because all were there; {total}"]
@@ -26,20 +27,23 @@ def summarize(dataset: Dataset, scores: Scores) -> str:
     if blind := [f"{ratio:g}" for ratio, accuracy in zip(*by_ratio, strict=True) if np.nanmean(accuracy) <= chance]:
         lines.append(
             f"at ratio {', '.join(blind)} the models are right no more often than the largest class is "
-            f"({chance:.4f}): these scores say nothing; lower --learning_rate or raise --epochs"
+            f"({chance:.4f}): these scores say nothing. Either the inputs do not tell the classes apart, or training "
+            "fails: try a lower --learning_rate or more --epochs, with another --out"
         )
     lines += ["", "least regular: id, label, C-score ± standard error (held-out observations)"]
-    for i in scores.least_regular(5):
+    least = scores.least_regular(5)
+    names = [(str(scores.ids[i]), dataset.class_names[scores.labels[i]]) for i in least]
+    columns = [max((len(name) for name in column), default=0) for column in zip(*names, strict=True)]
+    for i, (name, label) in zip(least, names, strict=True):
         error = f"± {scores.stderr[i]:.3f}" if np.isfinite(scores.stderr[i]) else "± unknown"
         lines.append(
-            f"{scores.ids[i]}   {dataset.class_names[scores.labels[i]]}   {scores.scores[i]:.3f} {error} "
-            f"({scores.counts[:, i].sum()})"
+            f"{name:<{columns[0]}}  {label:<{columns[1]}}  {scores.scores[i]:.3f} {error} ({scores.counts[:, i].sum()})"
         )
     unscored = int((~np.isfinite(scores.scores)).sum())
     if unscored:
         lines.append(
             f"{unscored:,} of {len(scores.scores):,} examples were never held out at some ratio: no score. "
-            "More --num_runs, or --design=balanced, gives them one"
+            "More --num_runs gives them one"
         )
     return "\n".join([*lines, "", describe_reliability(scores)])
 
