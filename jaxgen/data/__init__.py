@@ -3,7 +3,6 @@
 A new kind of source is a module here and a line in `READERS` or `EMBEDDED`.
 """
 
-import dataclasses
 import re
 from collections.abc import Callable
 
@@ -57,10 +56,10 @@ def load_dataset(spec: DataSpec) -> Dataset:
 
 def refuse_idle_flags(kind: str, spec: DataSpec) -> None:
     """Raises UserError for a flag that was given and would do nothing."""
-    for field in dataclasses.fields(DataSpec):
-        kinds = LIMITED_FLAGS.get(field.name)
-        idle = kinds is not None and kind not in kinds and (kind in READERS or spec.dataset in EMBEDDED)
-        if idle and getattr(spec, field.name) != field.default:
-            given = f"--{field.name}={getattr(spec, field.name)}"
-            places = " or ".join([f"{kind}:PATH" for kind in kinds] or ["tensorflow-datasets names"])
-            raise UserError(f"{given}: goes with {places}, not with --dataset={spec.dataset}; leave it out")
+    if kind not in READERS and spec.dataset not in EMBEDDED:
+        return
+    for name, kinds in LIMITED_FLAGS.items():
+        value = getattr(spec, name)
+        if kind not in kinds and value != getattr(DataSpec, name):
+            places = " or ".join(f"{place}:PATH" for place in kinds) or "tensorflow-datasets names"
+            raise UserError(f"--{name}={value}: goes with {places}, not with --dataset={spec.dataset}; leave it out")

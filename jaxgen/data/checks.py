@@ -189,8 +189,10 @@ def column_scale(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def image_scale(images: np.ndarray) -> tuple[float, float]:
     """Smallest value and range, of images that are not in [0, 1] already."""
+    if in_unit_range(images):
+        return 0.0, 1.0
     low, high = float(images.min()), float(images.max())
-    return (0.0, 1.0) if low >= 0 and high <= 1 else (low, (high - low) or 1.0)
+    return low, (high - low) or 1.0
 
 
 def first_examples(dataset: Dataset, count: int, source: str) -> Dataset:
