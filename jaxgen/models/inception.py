@@ -1,0 +1,44 @@
+"""The small Inception of Zhang, Bengio, Hardt, Recht and Vinyals."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from jaxgen.models.blocks import Unit, overlapping_pool
+from jaxgen.models.layers import How, Kernels
+
+# Channels by 1x1 and by 3x3 kernels of each module; a single number is a module that halves the image.
+MODULES = ((32, 32), (32, 48), 80, (112, 48), (96, 64), (80, 80), (48, 96), 96, (176, 160), (176, 160))
+
+
+class SmallInception(nn.Module):
+    """Convolutions 1x1 and 3x3 side by side, in ten modules, and the mean over the image.
+
+    Zhang et al., Understanding deep learning requires rethinking generalization, ICLR 2017,
+    https://arxiv.org/abs/1611.03530, figure 3; the CIFAR network of C-scores too (Jiang et al. 2021). With biases and
+    norms that learn no scale and shift it has the paper's 1,649,402 parameters (3 channels, 10 classes), with batch
+    norm and without.
+
+    Attributes:
+      norm: ``batch``, ``group`` or ``none``.
+      kernels: by which arithmetic.
+    """
+
+    norm: str
+    kernels: Kernels
+
+    @nn.compact
+    def __call__(self, inputs: jax.Array, how: How) -> jax.Array:
+        """``[b, h, w, d]`` images to ``[b, 336]`` features."""
+
+        def unit(features: int, maps: jax.Array, size: int, stride: int = 1) -> jax.Array:
+            return Unit(features, self.norm, self.kernels, size=size, stride=stride, affine=False)(maps, how)
+
+        maps = unit(96, inputs, size=3)
+        for module in MODULES:
+            if isinstance(module, int):
+                parts = unit(module, maps, size=3, stride=2), overlapping_pool(maps)
+            else:
+                parts = unit(module[0], maps, size=1), unit(module[1], maps, size=3)
+            maps = jnp.concatenate(parts, axis=-1)
+        return jnp.mean(maps, axis=(1, 2))
