@@ -6,6 +6,7 @@ nothing is registered in `absl.flags.FLAGS`.
 
 import contextlib
 import dataclasses
+import decimal
 import shlex
 import sys
 import textwrap
@@ -15,8 +16,104 @@ from typing import Any, Literal, get_args, get_origin
 from absl import flags as absl_flags
 
 import jaxgen
-from jaxgen import spec
+from jaxgen import spec, sweep
 from jaxgen.errors import UserError
+
+
+def read_text(field: dataclasses.Field, text: str) -> Any:
+    """The value that a flag's text stands for; `sweep.format_value` writes it.
+
+    Raises:
+      ValueError: with what is wrong, in words for the user.
+    """
+    if field.metadata["sweep"]:
+        items = read_numbers(text, field.type) if field.type in (int, float) else read_words(text)
+        return items[0] if len(items) == 1 else items
+    if field.type == tuple[float, ...]:
+        return read_numbers(text, float, field.metadata["step"]) if text.strip() else ()
+    if field.type in (int, float):
+        return read_number(text, field.type)
+    readers = {bool: read_boolean, tuple[int, ...]: read_integers, int | None: read_width}
+    return readers.get(field.type, str)(text)
+
+
+def read_numbers(text: str, kind: type, step: float | None = None) -> tuple[Any, ...]:
+    """Reads ``a,b,c`` or a range ``start:stop:step``, both ends included.
+
+    Args:
+      text: what the user wrote.
+      kind: int or float.
+      step: the step of ``start:stop``; None if the user must say it.
+
+    Raises:
+      ValueError: with what is wrong, in words for the user.
+    """
+    form = "start:stop:step" if step is None else "start:stop[:step]"
+    parts = text.split(":")
+    try:
+        if len(parts) == 1:
+            return tuple(kind(part) for part in text.split(","))
+        # Decimals hold what was written: 0.1 + 2 * 0.1 is 0.3, and a range ends where it says.
+        numbers = [decimal.Decimal(repr(kind(part))) for part in parts]
+    except ValueError:
+        raise ValueError(f"give a {sweep.describe_type(kind)}, a list a,b,c or a range {form}") from None
+    if len(numbers) == 2 and step is not None:
+        numbers.append(decimal.Decimal(repr(step)))
+    if len(numbers) != 3:
+        raise ValueError(f"give a range as {form}, such as {'2:10:2' if kind is int else '0.1:0.9:0.2'}")
+    return tuple(kind(number) for number in count_up(*numbers))
+
+
+def count_up(start: decimal.Decimal, stop: decimal.Decimal, step: decimal.Decimal) -> list[decimal.Decimal]:
+    """The numbers from `start` in steps of `step` up to `stop`, which is one of them if a step ends there."""
+    if not (start.is_finite() and stop.is_finite() and step.is_finite() and step > 0 and stop >= start):
+        raise ValueError("the range is empty; give start:stop:step with start <= stop and a step above 0")
+    steps = (stop - start) / step
+    if steps >= sweep.MOST_VALUES:
+        raise ValueError(f"these are more than {sweep.MOST_VALUES:,} values; give a larger step")
+    return [start + i * step for i in range(int(steps) + 1)]
+
+
+def read_words(text: str) -> tuple[str, ...]:
+    """Reads ``a,b,c``."""
+    words = tuple(word.strip() for word in text.split(","))
+    if not all(words):
+        raise ValueError("give a name, or a list a,b,c")
+    return words
+
+
+def read_number(text: str, kind: type) -> Any:
+    """Reads one number."""
+    try:
+        return kind(text)
+    except ValueError:
+        raise ValueError(f"give a {sweep.describe_type(kind)}") from None
+
+
+def read_boolean(text: str) -> bool:
+    """Reads ``true`` or ``false``, as absl does."""
+    try:
+        return absl_flags.BooleanParser().parse(text)
+    except ValueError:
+        raise ValueError("give true or false") from None
+
+
+def read_integers(text: str) -> tuple[int, ...]:
+    """Reads ``a,b,c``; the empty text is the empty tuple."""
+    try:
+        return tuple(int(part) for part in text.split(",")) if text.strip() else ()
+    except ValueError:
+        raise ValueError("give whole numbers with commas between, such as 128,64") from None
+
+
+def read_width(text: str) -> int | None:
+    """Reads a number of members, or ``auto``, which is None."""
+    if text == spec.AUTO:
+        return None
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError(f"give a whole number or {spec.AUTO}") from None
 
 
 class FieldParser(absl_flags.ArgumentParser):
@@ -26,31 +123,24 @@ class FieldParser(absl_flags.ArgumentParser):
         self.field = field
 
     def parse(self, argument: Any) -> Any:
-        value = self._read(argument) if isinstance(argument, str) else argument
-        try:
-            spec.check(self.field, value)
-        except UserError as error:
-            raise ValueError(str(error).split(": ", 1)[1]) from None
+        value = read_text(self.field, argument) if isinstance(argument, str) else argument
+        if said := sweep.complaint(self.field, value):
+            raise ValueError(said)
         return value
-
-    def _read(self, text: str) -> Any:
-        read = self.field.metadata.get("parse") or {int: int, float: float}.get(self.field.type, str)
-        try:
-            return read(text)
-        except ValueError as error:
-            if read in (int, float):
-                raise ValueError(f"give a {spec.describe_type(read)}") from None
-            raise error
 
 
 def define(spec_class: type) -> absl_flags.FlagValues:
     """The flags of a spec class, in a fresh `FlagValues`."""
     values = absl_flags.FlagValues()
     for _, field in spec.leaves(spec_class):
-        flag = absl_flags.Flag(
-            FieldParser(field), absl_flags.ArgumentSerializer(), field.name, field.default, field.metadata["help"]
+        values[field.name] = absl_flags.Flag(
+            FieldParser(field),
+            absl_flags.ArgumentSerializer(),
+            field.name,
+            field.default,
+            field.metadata["help"],
+            boolean=field.type is bool,
         )
-        values[field.name] = flag
     return values
 
 
@@ -69,9 +159,11 @@ def parse(spec_class: type, argv: Sequence[str]) -> Any:
         raise UserError(f"--flagfile: {str(error).split('] ')[-1]}") from None
     except absl_flags.Error as error:
         raise UserError(" ".join(str(error).split()).removeprefix("flag ")) from None
+    except ValueError as error:
+        # absl's own words for --noflag=value.
+        raise UserError(str(error)) from None
     if rest:
-        word = rest[0] if len(rest[0]) <= 60 else f"{rest[0][:60]}..."
-        raise UserError(f"{word!r}: not a flag; flags look like --num_runs=20, in flag files too")
+        raise UserError(f"{sweep.shorten(rest[0])!r}: not a flag; flags look like --num_runs=20, in flag files too")
     return spec.from_values(spec_class, {name: values[name].value for name in values})
 
 
@@ -91,10 +183,16 @@ def usage(program: str, spec_class: type) -> str:
             topic = owner
             page += ["", "Run" if owner is spec_class else owner.__doc__]
         choices = f" (one of {', '.join(get_args(field.type))})" if get_origin(field.type) is Literal else ""
-        page.append(f"  --{field.name}={spec.format_value(field.default)}{choices}")
+        mark = " [list]" if field.metadata["sweep"] else ""
+        page.append(f"  --{field.name}={spec.format_value(field.default)}{choices}{mark}")
         page += textwrap.wrap(field.metadata["help"], 100, initial_indent=" " * 6, subsequent_indent=" " * 6)
     page += ["", "Everywhere", "  --flagfile=FILE", "      read flags from FILE, one a line; later flags win"]
-    page += ["  --help, --version"]
+    page += [
+        "  --help, --version",
+        "",
+        "Flags marked [list] also take a,b,c, and numbers start:stop:step with both ends:",
+    ]
+    page += ["every combination of the lists is trained. Switches: --save_models, --nosave_models, --save_models=true."]
     return "\n".join(page)
 
 

@@ -1,31 +1,23 @@
 """What can be asked for: one frozen dataclass a topic, the only place where a default lives.
 
-A field carries its help text and its rule, so that the command line, the Python interface and the
-flag files refuse the same values with the same words. `jaxgen.flags` turns the leaves into flags.
+A field carries its help text and its rule, so that the command line, the Python interface and the flag files refuse
+the same values with the same words. `jaxgen.flags` turns the leaves into flags; `jaxgen.sweep` says how a field is
+declared, and turns a spec that holds lists into its settings.
 """
 
 import dataclasses
+import itertools
 import math
-import types
-import typing
-from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
 from jaxgen.errors import UserError
 
-AUTO = "auto"
-
-
-def option(
-    default: Any,
-    help: str,
-    *,
-    rule: Callable[[Any], bool] | None = None,
-    says: str = "",
-    parse: Callable[[str], Any] | None = None,
-) -> Any:
-    """A dataclass field with its help, the rule its value must keep and, if unusual, how its text is read."""
-    return dataclasses.field(default=default, metadata={"help": help, "rule": rule, "says": says, "parse": parse})
+# `x as x`: what readers of a spec use of its fields' module they find here too.
+from jaxgen.sweep import AUTO as AUTO
+from jaxgen.sweep import MANY, alternatives, check, format_value, is_swept, knob, option, strength
+from jaxgen.sweep import from_values as from_values
+from jaxgen.sweep import leaves as leaves
+from jaxgen.sweep import values as values
 
 
 def at_least(low: float) -> dict[str, Any]:
@@ -36,54 +28,16 @@ def between(low: float, high: float) -> dict[str, Any]:
     return {"rule": lambda value: low <= value < high, "says": f"must be at least {low} and below {high}"}
 
 
+def within(low: float, high: float) -> dict[str, Any]:
+    return {"rule": lambda value: low <= value <= high, "says": f"must be at least {low} and at most {high}"}
+
+
 def above(low: float) -> dict[str, Any]:
     return {"rule": lambda value: value > low, "says": f"must be above {low}"}
 
 
-def parse_ratios(text: str) -> tuple[float, ...]:
-    """Reads ``start:stop[:step]`` (both ends included, step 0.1) or ``a,b,c``.
-
-    Raises:
-      ValueError: with what is wrong, in words for the user.
-    """
-    parts = text.split(":")
-    try:
-        if len(parts) == 1:
-            return tuple(float(part) for part in text.split(","))
-        start, stop, step = (float(part) for part in (*parts, "0.1")[:3])
-    except ValueError:
-        raise ValueError("give start:stop[:step] or a,b,c, such as 0.1:0.9 or 0.3,0.5") from None
-    if len(parts) > 3:
-        raise ValueError("give start:stop[:step], such as 0.1:0.9:0.2")
-    if not (math.isfinite(start) and math.isfinite(stop) and step > 0 and stop >= start):
-        raise ValueError("the range is empty; give start:stop[:step] with start <= stop and a step above 0")
-    count = (stop - start) / step + 1 + 1e-9
-    if count > 10_000:
-        raise ValueError(f"that is {count:.0f} ratios; give a larger step")
-    # Rounding undoes 0.1 + 2 * 0.1 = 0.30000000000000004; ratios are told apart to the millionth.
-    return tuple(round(start + i * step, 6) for i in range(int(count)))
-
-
-def parse_integers(text: str) -> tuple[int, ...]:
-    """Reads ``a,b,c``; the empty text is the empty tuple."""
-    try:
-        return tuple(int(part) for part in text.split(",")) if text.strip() else ()
-    except ValueError:
-        raise ValueError("give whole numbers with commas between, such as 128,64") from None
-
-
-def parse_width(text: str) -> int | None:
-    """Reads a number of members, or ``auto``, which is None."""
-    if text == AUTO:
-        return None
-    try:
-        return int(text)
-    except ValueError:
-        raise ValueError(f"give a whole number or {AUTO}") from None
-
-
 class Spec:
-    """Base of the specs: checks every field against its rule when made.
+    """Base of the specs: checks every field against its rule when made; a list of one value becomes that value.
 
     Raises:
       UserError: naming the flag, the value and the rule.
@@ -91,77 +45,10 @@ class Spec:
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
-            check(field, getattr(self, field.name))
-
-
-def check(field: dataclasses.Field, value: Any) -> None:
-    """Holds `value` against the field's type and rule; raises UserError with one line."""
-    if dataclasses.is_dataclass(field.type):
-        return
-    flag = f"--{field.name}={format_value(value)}"
-    if typing.get_origin(field.type) is Literal and value not in typing.get_args(field.type):
-        raise UserError(f"{flag}: must be one of {', '.join(typing.get_args(field.type))}")
-    if not has_type(value, field.type):
-        raise UserError(f"{flag}: is not of type {describe_type(field.type)}")
-    if isinstance(value, float) and not math.isfinite(value):
-        raise UserError(f"{flag}: must be a finite number")
-    rule = field.metadata.get("rule")
-    if rule and value is not None and not rule(value):
-        raise UserError(f"{flag}: {field.metadata['says']}")
-
-
-def has_type(value: Any, kind: Any) -> bool:
-    """Whether `value` is of the annotated type; an int passes for a float, a bool for neither."""
-    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if origin is Literal:
-        return value in arguments
-    if origin is types.UnionType:
-        return any(has_type(value, argument) for argument in arguments)
-    if origin is tuple:
-        return isinstance(value, tuple) and all(has_type(item, arguments[0]) for item in value)
-    if kind is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
-    return isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
-
-
-def describe_type(kind: Any) -> str:
-    if typing.get_origin(kind) is tuple:
-        return f"tuple of {describe_type(typing.get_args(kind)[0])}s"
-    return {int: "whole number", float: "number", str: "text"}.get(kind, str(kind))
-
-
-def format_value(value: Any) -> str:
-    """A value as a flag's text; `parse` of the same field reads it back."""
-    if value is None:
-        return AUTO
-    if isinstance(value, tuple):
-        return ",".join(format_value(item) for item in value)
-    return f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else str(value)
-
-
-def leaves(spec: Any) -> Iterator[tuple[Any, dataclasses.Field]]:
-    """Every (owner, field) of a spec class or instance that is not itself a spec, in order."""
-    for field in dataclasses.fields(spec):
-        if dataclasses.is_dataclass(field.type):
-            yield from leaves(field.type if isinstance(spec, type) else getattr(spec, field.name))
-        else:
-            yield spec, field
-
-
-def values(spec: Spec) -> dict[str, Any]:
-    """All leaves of a spec by name."""
-    return {field.name: getattr(owner, field.name) for owner, field in leaves(spec)}
-
-
-def from_values(spec_class: type, chosen: dict[str, Any]) -> Any:
-    """A spec of `spec_class` with the leaves named in `chosen`; the others keep their defaults."""
-    arguments = {}
-    for field in dataclasses.fields(spec_class):
-        if dataclasses.is_dataclass(field.type):
-            arguments[field.name] = from_values(field.type, chosen)
-        elif field.name in chosen:
-            arguments[field.name] = chosen[field.name]
-    return spec_class(**arguments)
+            value = getattr(self, field.name)
+            check(field, value)
+            if is_swept(field, value) and len(value) == 1:
+                object.__setattr__(self, field.name, value[0])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -187,13 +74,20 @@ class DataSpec(Spec):
 class ModelSpec(Spec):
     """Model"""
 
-    model: str = option("mlp", "the network: mlp")
+    model: str = option(
+        "mlp",
+        "the network: linear, mlp, mlp1x512, mlp3x512, convnet, alexnet_small, inception_small, resnet20, resnet32, "
+        "resnet9, resnet18 or resnet50",
+        sweep=True,
+    )
     hidden: tuple[int, ...] = option(
         (128, 64),
         "mlp: units of each hidden layer",
-        parse=parse_integers,
         rule=lambda sizes: all(size >= 1 for size in sizes),
         says="every hidden layer needs 1 unit or more",
+    )
+    norm: Literal["auto", "batch", "group", "none"] = option(
+        "auto", "normalization (auto: what the network was published with)", sweep=True
     )
 
 
@@ -201,14 +95,74 @@ class ModelSpec(Spec):
 class TrainSpec(Spec):
     """Training"""
 
-    epochs: int = option(20, "passes over a member's own examples", **at_least(1))
-    batch_size: int = option(16, "examples in one step; the last batch of an epoch may be shorter", **at_least(1))
-    learning_rate: float = option(0.03, "SGD step size, constant", **above(0))
-    momentum: float = option(0.9, "SGD momentum", **between(0, 1))
-    weight_decay: float = option(0.0, "L2: this much of each parameter is added to its gradient", **at_least(0))
-    l1: float = option(0.0, "L1: this much of each parameter's sign is added to its gradient", **at_least(0))
-    clip_norm: float = option(0.0, "largest global norm of a gradient (0: not clipped)", **at_least(0))
-    gradient_noise: float = option(0.0, "standard deviation of Gaussian noise added to each gradient", **at_least(0))
+    epochs: int = option(20, "passes over a member's own examples", sweep=True, **at_least(1))
+    batch_size: int = option(
+        16, "examples in one step; the last batch of an epoch may be shorter", sweep=True, **at_least(1)
+    )
+    optimizer: Literal["sgd", "nesterov", "adam", "adamw", "rmsprop"] = option(
+        "sgd", "how a gradient becomes a step", sweep=True
+    )
+    learning_rate: float = knob(0.03, "step size; the largest one, if a schedule changes it", **above(0))
+    momentum: float = knob(0.9, "momentum; Adam's b1", **between(0, 1))
+    second_moment: float = knob(0.999, "Adam's b2; RMSprop's decay of squared gradients", **between(0, 1))
+    schedule: Literal["constant", "step", "exponential", "cosine", "linear", "triangle"] = option(
+        "constant", "how the step size goes on", sweep=True
+    )
+    warmup_epochs: float = knob(0.0, "epochs over which the step size first grows from 0", **at_least(0))
+    milestones: tuple[float, ...] = option(
+        (),
+        "step: epochs after which the step size is multiplied by --decay_rate",
+        rule=lambda epochs: all(low < high for low, high in itertools.pairwise((0, *epochs, math.inf))),
+        says="epochs must be above 0 and each above the one before",
+    )
+    decay_rate: float = knob(
+        0.1,
+        "step: factor at each milestone; exponential: factor per epoch",
+        rule=lambda rate: 0 < rate <= 1,
+        says="must be above 0 and at most 1",
+    )
+    final_rate: float = knob(0.0, "cosine, linear: share of --learning_rate at the end", **within(0, 1))
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if "step" in alternatives(self.schedule) and not self.milestones:
+            raise UserError(
+                f"--schedule={format_value(self.schedule)}: step needs --milestones, such as --milestones=10,15"
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class RegularizationSpec(Spec):
+    """Regularization (0 is off)"""
+
+    weight_decay: float = strength(0.0, "L2: this much of each parameter is added to its gradient", **at_least(0))
+    decoupled_weight_decay: float = strength(
+        0.0, "each step takes this much, times the step size, off each parameter", **at_least(0)
+    )
+    l1: float = strength(0.0, "L1: this much of each parameter's sign is added to its gradient", **at_least(0))
+    clip_norm: float = strength(0.0, "largest global norm of a gradient (0: not clipped)", **at_least(0))
+    max_norm: float = strength(0.0, "largest norm of the weights into a unit (0: not limited)", **at_least(0))
+    gradient_noise: float = strength(0.0, "standard deviation of Gaussian noise added to each gradient", **at_least(0))
+    label_smoothing: float = strength(0.0, "share of the target spread evenly over all classes", **between(0, 1))
+    dropout: float = strength(0.0, "share of units left out in a training step", **between(0, 1))
+    ema_decay: float = strength(
+        0.0, "the model examined averages the parameters, keeping this share at each step", **between(0, 1)
+    )
+    sam_radius: float = strength(0.0, "SAM: the gradient is taken so far uphill", **at_least(0))
+
+
+@dataclasses.dataclass(frozen=True)
+class AugmentationSpec(Spec):
+    """Augmentation (images; 0 is off)"""
+
+    flip: float = strength(0.0, "probability of a left-right flip", **within(0, 1))
+    crop: int = strength(0, "pixels of zero padding around the image of which a random crop is taken", **at_least(0))
+    translate: float = strength(0.0, "largest shift, as a share of the side", **between(0, 1))
+    cutout: int = strength(0, "side, in pixels, of a square that is blanked", **at_least(0))
+    color_jitter: float = strength(0.0, "largest relative change of brightness, contrast, saturation", **between(0, 1))
+    input_noise: float = strength(0.0, "standard deviation of Gaussian noise added to the input", **at_least(0))
+    mixup: float = strength(0.0, "alpha of Beta(alpha, alpha), the shares in which two images are mixed", **at_least(0))
+    cutmix: float = strength(0.0, "alpha of Beta(alpha, alpha), the area kept beside a patch of another", **at_least(0))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -216,15 +170,15 @@ class SubsetSpec(Spec):
     """Subsets"""
 
     subset_ratios: tuple[float, ...] = option(
-        parse_ratios("0.1:0.9"),
+        (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9),
         "shares of the examples to train on: start:stop[:step] or a,b,c",
-        parse=parse_ratios,
+        step=0.1,
         rule=lambda ratios: (
             bool(ratios)
             and all(0 < ratio < 1 for ratio in ratios)
             and len({round(ratio, 6) for ratio in ratios}) == len(ratios)
         ),
-        says="each ratio must lie strictly between 0 and 1, and none may come twice",
+        says="give one or more; each ratio must lie strictly between 0 and 1, and none may come twice",
     )
     num_runs: int = option(200, "models per ratio", **at_least(1))
     design: Literal["balanced", "independent", "nested"] = option(
@@ -240,13 +194,36 @@ class SubsetSpec(Spec):
 
 
 @dataclasses.dataclass(frozen=True)
+class StoppingSpec(Spec):
+    """Early stopping"""
+
+    validation_share: float = option(0.0, "share of a member's own subset kept for validation", **between(0, 1))
+    patience: int = option(
+        0, "stop after so many epochs without a better validation loss (0: never stop early)", **at_least(0)
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.patience and not self.validation_share:
+            raise UserError(f"--patience={self.patience}: needs a --validation_share above 0, such as 0.1")
+
+
+@dataclasses.dataclass(frozen=True)
 class ComputeSpec(Spec):
     """Machine"""
 
-    width: int | None = option(
-        None, "models in one batched program (auto: a few widths are timed)", parse=parse_width, **at_least(1)
-    )
+    width: int | None = option(None, "models in one batched program (auto: a few widths are timed)", **at_least(1))
     num_devices: int = option(0, "devices to use (0: all; on a CPU one a core)", **at_least(0))
+    precision: Literal["float32", "tf32", "bf16"] = option("float32", "arithmetic of products and convolutions")
+    convolution: Literal["auto", "grouped", "plain", "batched", "chunked"] = option(
+        "auto", "how convolutions of several members are computed (auto: timed)"
+    )
+    checkpoint_minutes: float = option(
+        10.0, "minutes between checkpoints of unfinished models (0: none)", **at_least(0)
+    )
+    save_models: bool = option(False, "keep the trained parameters")
+    dry_run: bool = option(False, "say what would be trained, and train nothing")
+    yes: bool = option(False, f"go on although the sweep has more than {MANY:,} members")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -256,6 +233,9 @@ class CscoreSpec(Spec):
     data: DataSpec = dataclasses.field(default_factory=DataSpec)
     model: ModelSpec = dataclasses.field(default_factory=ModelSpec)
     train: TrainSpec = dataclasses.field(default_factory=TrainSpec)
+    regularization: RegularizationSpec = dataclasses.field(default_factory=RegularizationSpec)
+    augmentation: AugmentationSpec = dataclasses.field(default_factory=AugmentationSpec)
+    stopping: StoppingSpec = dataclasses.field(default_factory=StoppingSpec)
     subsets: SubsetSpec = dataclasses.field(default_factory=SubsetSpec)
     compute: ComputeSpec = dataclasses.field(default_factory=ComputeSpec)
     seed: int = option(0, "seed of every random draw", **between(0, 2**32))
@@ -267,9 +247,19 @@ class BenchSpec(Spec):
     """Time the same trainings three ways: as public demos do, compiled once, and jaxgen; or how jaxgen's jobs scale."""
 
     job: CscoreSpec = dataclasses.field(default_factory=CscoreSpec)
-    measure: Literal["speed", "scaling"] = option(
-        "speed", "speed: three ways side by side at each of --subset_ratios; scaling: whole jobs of growing --num_runs"
+    measure: Literal["speed", "scaling", "images", "members", "precision"] = option(
+        "speed",
+        "speed: three ways side by side at each of --subset_ratios; scaling: whole jobs of growing --num_runs; images: "
+        "training steps of a network on random images, beside PyTorch and plain JAX; members: seconds a model as "
+        "members grow, up to --num_runs; precision: speed and accuracy by --precision",
     )
-    rounds: int = option(5, "speed: how often the three ways take turns", **at_least(1))
+    rounds: int = option(5, "how often ways take turns", **at_least(1))
     demo_models: int = option(1, "speed: models a round as the demo trains them", **at_least(1))
     plain_models: int = option(3, "speed: models a round compiled once", **at_least(1))
+    image_shape: tuple[int, ...] = option(
+        (32, 32, 3),
+        "images: height, width and channels",
+        rule=lambda shape: len(shape) == 3 and all(size >= 1 for size in shape),
+        says="give height,width,channels, such as 32,32,3",
+    )
+    bench_images: int = option(2048, "images: about so many a turn", **at_least(1))

@@ -10,8 +10,8 @@ import jaxgen
 PACKAGE = pathlib.Path(jaxgen.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
 ENTRIES = {"cscore", "bench"}
-WORDS = {"spec", "types", "errors"}
-PURE = {"models", "transforms", "scores", "optim", "losses", "metrics"}
+WORDS = {"spec", "sweep", "types", "errors"}
+PURE = {"models", "transforms", "scores", "optim", "schedules", "losses", "metrics"}
 
 # What each layer may import of jaxgen, beside itself.
 ALLOWED = {
