@@ -58,10 +58,11 @@ class Outcome(NamedTuple):
     """What m trained members got right, on the host; booleans are packed eight to a byte along the last axis.
 
     Attributes:
-      trained_on: uint8 ``[m, ceil(n/8)]`` packed: which examples the member trained on.
+      trained_on: uint8 ``[m, ceil(n/8)]`` packed: which examples the member trained on, or was stopped by.
       correct: uint8 ``[m, ceil(n/8)]`` packed: which training examples it classifies as labelled, after training.
       test_correct: uint8 ``[m, ceil(t/8)]`` packed, t = 0 without a test set.
-      loss_curve: float32 ``[m, e]``: mean training loss over each epoch's steps.
+      loss_curve: float32 ``[m, e]``: mean training loss over each epoch's steps; NaN after an early stop.
+      epochs: int32 ``[m]``: after so many epochs the weights were taken: the last, or the best on validation examples.
       finite: bool ``[m]``: False where training diverged.
     """
 
@@ -69,6 +70,7 @@ class Outcome(NamedTuple):
     correct: np.ndarray
     test_correct: np.ndarray
     loss_curve: np.ndarray
+    epochs: np.ndarray
     finite: np.ndarray
 
 

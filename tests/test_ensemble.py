@@ -1,7 +1,6 @@
 """The machine: a run is a function of its row, whoever shares its program, device and call."""
 
 import dataclasses
-import functools
 
 import jax
 import jax.numpy as jnp
@@ -10,11 +9,12 @@ import optax
 import pytest
 
 from jaxgen import spec as words
-from jaxgen.engine.ensemble import Ensemble, cut_blocks
+from jaxgen.engine.ensemble import Ensemble, next_block
+from jaxgen.engine.members import Block
 from jaxgen.engine.order import permute
-from jaxgen.engine.training import Block, Recipe
 from jaxgen.engine.width import time_step
-from jaxgen.experiments.cscore import enrol, make_cells, make_job_learner
+from jaxgen.experiments.cscore_job import make_cells
+from jaxgen.experiments.programs import make_kernels, make_programs, make_recipe
 from jaxgen.losses import cross_entropy
 from jaxgen.models import make_model
 from jaxgen.scores import designs
@@ -27,24 +27,24 @@ def job(**flags):
     return words.from_values(words.CscoreSpec, {**FLAGS, **flags})
 
 
+def program_of(spec):
+    [program] = make_programs(spec)
+    return program
+
+
+def cells_of(dataset, spec):
+    return make_cells(dataset, program_of(spec))
+
+
 def make(dataset, spec, num_devices=2):
-    count = len(dataset.labels)
-    recipe = Recipe(
-        make_job_learner(dataset, spec),
-        functools.partial(enrol, spec, count),
-        spec.train.epochs,
-        spec.train.batch_size,
-        count,
-        dataset.num_classes,
-        dataset.scale,
-    )
-    return Ensemble(recipe, dataset, jax.devices()[:num_devices])
+    program = program_of(spec)
+    return Ensemble(make_recipe(dataset, program, make_kernels(program)), dataset, jax.devices()[:num_devices])
 
 
 def train(dataset, spec, indices, *, ratio=0.9, width=4, num_devices=2, steps_per_call=1000, ensemble=None):
     """Trains runs `indices` in batches, and returns their outcome as one."""
     ensemble = ensemble or make(dataset, spec, num_devices)
-    cell = make_cells(dataset, spec)[f"ratio_{ratio:g}"]
+    cell = cells_of(dataset, spec)[f"ratio_{ratio:g}"]
     size = width * ensemble.mesh.size
     parts = [
         ensemble.train(cell.rows(np.asarray(indices[at : at + size])), width, cell.max_size, steps_per_call)
@@ -103,12 +103,13 @@ def test_the_calls_in_which_it_is_trained_change_nothing(dataset, steps_per_call
 
 @pytest.mark.parametrize("steps_per_call", range(1, 20))
 def test_blocks_cover_a_training_once_and_in_order(steps_per_call):
-    visited = [
-        (epoch, step)
-        for block in cut_blocks(3, 5, steps_per_call)
-        for epoch in range(block.first_epoch, block.last_epoch)
-        for step in range(block.first_step, block.last_step)
-    ]
+    visited, epoch, step = [], 0, 0
+    while epoch < 3:
+        block = next_block(step, 5, steps_per_call, 3 - epoch)
+        for _ in range(block.num_epochs):
+            visited += [(epoch, step) for step in range(block.first_step, block.last_step)]
+            epoch += block.ends_epoch
+        step = 0 if block.ends_epoch else block.last_step
     assert visited == [(epoch, step) for epoch in range(3) for step in range(5)]
 
 
@@ -124,7 +125,7 @@ def test_timing_a_width_compiles_the_training_program_only(dataset):
     spec = job()
     ensemble = make(dataset, spec)
     ticks = iter(np.arange(0.0, 1000.0, 0.2))
-    rows = make_cells(dataset, spec)["ratio_0.9"].rows(np.arange(1))
+    rows = cells_of(dataset, spec)["ratio_0.9"].rows(np.arange(1))
     assert time_step(ensemble, rows, 2, 54, clock=lambda: next(ticks)) > 0
     assert list(ensemble.compiled) == [("advance", 2)]
 
@@ -132,13 +133,14 @@ def test_timing_a_width_compiles_the_training_program_only(dataset):
 def reference(dataset, spec, index, ratio):
     """Run `index` by a plain loop: Flax and optax as a user would write them, with the engine's draws."""
     root, train_spec = jax.random.key(spec.seed), spec.train
-    row = jax.tree.map(lambda field: field[0], make_cells(dataset, spec)[f"ratio_{ratio:g}"].rows(np.array([index])))
-    own = np.flatnonzero(designs.draw_subset(root, row, len(dataset.labels)))
-    key = designs.run_key(root, row)
-    model = make_model(spec.model, dataset.num_classes)
+    row = jax.tree.map(lambda field: field[0], cells_of(dataset, spec)[f"ratio_{ratio:g}"].rows(np.array([index])))
+    own = np.flatnonzero(designs.draw_subset(root, row.subset, len(dataset.labels)))
+    key = designs.run_key(root, row.subset)
+    model = make_model(spec.model, dataset.num_classes, dataset.images.shape[1:])
     params = model.init(jax.random.fold_in(key, 1), jnp.zeros((1, *dataset.images.shape[1:])))
     optimizer = optax.chain(
-        optax.add_decayed_weights(train_spec.weight_decay), optax.sgd(train_spec.learning_rate, train_spec.momentum)
+        optax.add_decayed_weights(spec.regularization.weight_decay),
+        optax.sgd(train_spec.learning_rate, train_spec.momentum),
     )
     state, losses = optimizer.init(params), []
     inputs = dataset.images.astype(np.float32) * np.float32(dataset.scale)
@@ -202,10 +204,10 @@ def test_a_test_set_is_examined_and_none_is_no_trouble(dataset):
     np.testing.assert_array_equal(with_test.correct, alone.correct)
 
 
-def test_a_data_set_larger_than_one_examination_is_examined_whole(dataset, monkeypatch):
+def test_a_data_set_larger_than_one_examination_is_examined_whole(dataset):
     whole = train(dataset, job(), [0, 1])
-    monkeypatch.setattr("jaxgen.engine.training.EVALUATE_AT_ONCE", 7)
-    pieces = train(dataset, job(), [0, 1])
+    ensemble = make(dataset, job())
+    pieces = train(dataset, job(), [0, 1], ensemble=ensemble.rebuilt(ensemble.recipe._replace(examined_at_once=7)))
     np.testing.assert_array_equal(whole.correct, pieces.correct)
     np.testing.assert_array_equal(whole.test_correct, pieces.test_correct)
 
@@ -213,32 +215,39 @@ def test_a_data_set_larger_than_one_examination_is_examined_whole(dataset, monke
 def test_state_is_donated(dataset):
     spec = job()
     ensemble = make(dataset, spec)
-    rows = make_cells(dataset, spec)["ratio_0.9"].rows(np.arange(4))
+    rows = cells_of(dataset, spec)["ratio_0.9"].rows(np.arange(4))
     start, advance, _ = ensemble.prepare(rows, 2)
-    members, progress = start(ensemble._fill(rows, 2))
-    after = advance(members, progress, ensemble.train_data, ensemble.traced(Block(0, 1, 0, 2)))
-    assert all(leaf.is_deleted() for leaf in jax.tree.leaves(progress.state.params))
+    members, progress = start(ensemble._placed(rows, np.arange(4)))
+    after = advance(members, progress, ensemble.train_data, ensemble.traced(Block(1, 0, 2, 0)))
+    assert all(leaf.is_deleted() for leaf in jax.tree.leaves(progress.state.weights))
     assert not any(leaf.is_deleted() for leaf in jax.tree.leaves(after))
 
 
-def test_knobs_of_strength_zero_change_nothing(dataset):
+def test_a_setting_of_zeros_among_others_is_the_plain_one(dataset):
     """A link that is compiled in but has strength 0 for a member leaves it as it was; two programs may round apart."""
-    plain = job()
-    linked = make(dataset, job(**ALL_LINKS))
-    silent = linked.recipe._replace(enrol=functools.partial(enrol, plain, len(dataset.labels)))
-    with_links = Ensemble(silent, dataset, jax.devices()[:2])
-    first = train(dataset, plain, list(range(4)))
-    second = train(dataset, plain, list(range(4)), ensemble=with_links)
+    swept = job(**{name: (0.0, value) for name, value in ALL_LINKS.items()})
+    num_settings = len(program_of(swept).settings)
+    assert num_settings == 16
+    first = train(dataset, job(), list(range(4)))
+    second = train(dataset, swept, [run * num_settings for run in range(4)])
     assert_same(first, second, exactly=False)
+
+
+def test_a_setting_among_others_is_the_setting_alone(dataset):
+    swept = job(learning_rate=(0.05, 0.1), momentum=(0.5, 0.9))
+    together = train(dataset, swept, list(range(8)), width=4)
+    for number, (rate, momentum) in enumerate([(0.05, 0.5), (0.05, 0.9), (0.1, 0.5), (0.1, 0.9)]):
+        alone = train(dataset, job(learning_rate=rate, momentum=momentum), [0, 1])
+        assert_same(jax.tree.map(lambda field, at=number: field[at::4], together), alone, exactly=False)
 
 
 def test_the_compiler_counts_what_a_width_takes(dataset):
     ensemble = make(dataset, job())
-    rows = make_cells(dataset, job())["ratio_0.9"].rows(np.arange(1))
+    rows = cells_of(dataset, job())["ratio_0.9"].rows(np.arange(1))
     needed = []
     for width in (1, 8):
         ensemble.prepare(rows, width)
         needed.append(ensemble.needed_bytes(width))
-    parameters = 4 * sum(leaf.size for leaf in jax.tree.leaves(ensemble.shapes(rows, 8)[1].state.params)) / 2
+    parameters = 4 * sum(leaf.size for leaf in jax.tree.leaves(ensemble.shapes(rows, 8)[1].state.weights.params)) / 2
     assert needed[1] > 4 * needed[0] > 0
     assert needed[1] > 2 * parameters, "weights and momentum at the least"

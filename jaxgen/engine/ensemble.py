@@ -1,62 +1,87 @@
 """Many members trained at once: `vmap` inside a device, devices side by side, the host looping over blocks of steps.
 
-An ensemble is three programs, each compiled once for a width and used for every row: `start` (who is a member, initial
-weights), `advance` (a block of epochs, or of steps of one epoch; trip counts are traced) and `finish` (what each member
-gets right). No member's result depends on which others share its program.
+An ensemble is four programs, each compiled once for a width and used for every row: `start` (who is a member, initial
+weights), `advance` (a block of epochs, or of steps of one epoch; trip counts are traced), `finish` (what each member
+gets right) and, where members may stop early, `refill` (new members in the places of those that have stopped). No
+member's result depends on which others share its program.
 """
 
 import concurrent.futures
+import copy
 import functools
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
 import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from jaxgen.engine.training import (
-    Block,
-    Examples,
-    Member,
-    Progress,
-    Recipe,
-    advance_members,
-    finish_members,
-    start_members,
-)
+from jaxgen.engine.examination import finish_members
+from jaxgen.engine.learner import Weights
+from jaxgen.engine.members import Block, Examples, Member, Progress, Recipe, chosen_weights
+from jaxgen.engine.seats import Seats
+from jaxgen.engine.training import advance_members, refill_members, start_members
 from jaxgen.types import Dataset, Outcome
 
 
-def cut_blocks(epochs: int, steps: int, steps_per_call: int) -> Iterator[Block]:
-    """All of a training in calls of about `steps_per_call` steps: whole epochs together, or pieces of one."""
-    if steps_per_call >= steps:
-        together = steps_per_call // steps
-        for epoch in range(0, epochs, together):
-            yield Block(epoch, min(epoch + together, epochs), 0, steps)
-    else:
-        for epoch in range(epochs):
-            for step in range(0, steps, steps_per_call):
-                yield Block(epoch, epoch + 1, step, min(step + steps_per_call, steps))
+def next_block(step: int, steps: int, steps_per_call: int, epochs: int) -> Block:
+    """What to train next, about `steps_per_call` steps: whole epochs together, or a piece of one.
+
+    Args:
+      step: steps of the epoch that are done.
+      steps: steps of an epoch.
+      steps_per_call: the length wished for.
+      epochs: at most so many whole ones.
+    """
+    if step == 0 and steps_per_call >= steps:
+        return Block(max(1, min(steps_per_call // steps, epochs)), 0, steps, 1)
+    last = min(step + max(1, steps_per_call), steps)
+    return Block(1, step, last, int(last == steps))
+
+
+class Checkpoint(Protocol):
+    """Keeps a training in its middle."""
+
+    def restore(self, like: Any) -> Any | None:
+        """What was kept, if anything, in the structure of `like` (shapes with shardings)."""
+
+    def offer(self, state: Callable[[], Any]) -> None:
+        """Called after every block: keeps `state()` if it is time."""
 
 
 class Ensemble:
     """Trains rows of members on one data set, which is copied to every device once."""
 
     def __init__(self, recipe: Recipe, dataset: Dataset, devices: Sequence[jax.Device]):
-        self.recipe = recipe
         self.mesh = Mesh(np.array(devices), ("members",))
         self.train_data = self._put(dataset.images, dataset.labels)
         has_test = dataset.test_images is not None
         self.test_data = self._put(dataset.test_images, dataset.test_labels) if has_test else None
         self.num_examined = len(dataset.labels) + (len(dataset.test_labels) if has_test else 0)
+        self._set_recipe(recipe)
+
+    def rebuilt(self, recipe: Recipe) -> "Ensemble":
+        """An ensemble by another recipe on the same data, which stay where they are."""
+        other = copy.copy(self)
+        other._set_recipe(recipe)
+        return other
+
+    def _set_recipe(self, recipe: Recipe) -> None:
+        self.recipe = recipe
         each, same = P("members"), P()
         self.jitted = {
             "start": self._sharded(functools.partial(start_members, recipe), (each,)),
             "advance": self._sharded(functools.partial(advance_members, recipe), (each, each, same, same), donate=(1,)),
             "finish": self._sharded(functools.partial(finish_members, recipe), (each, each, same, same)),
+            "refill": self._sharded(functools.partial(refill_members, recipe), (each,) * 4, donate=(2, 3)),
         }
         self.compiled: dict[tuple[str, int], jax.stages.Compiled] = {}
+
+    @property
+    def programs(self) -> tuple[str, ...]:
+        """Names of the programs that a training needs."""
+        return ("start", "advance", "finish", *(["refill"] if self.recipe.patience else []))
 
     def train(
         self,
@@ -64,41 +89,85 @@ class Ensemble:
         width: int,
         max_size: int,
         steps_per_call: int,
-        on_block: Callable[[float], None] = lambda share: None,
+        on_work: Callable[[float], None] = lambda trainings: None,
+        checkpoint: Checkpoint | None = None,
+        on_weights: Callable[[int, Weights], None] | None = None,
     ) -> Outcome:
-        """Trains at most ``width * devices`` rows to the end.
+        """Trains rows to the end, ``width * devices`` at a time.
 
         Args:
-          rows: pytree of arrays ``[m]``.
-          width: members in one batched program on each device; short batches are filled up with copies of a row.
+          rows: pytree of arrays ``[m]``; where members do not stop early, at most as many as are trained at a time.
+          width: members in one batched program on each device.
           max_size: the size of the largest subset among the rows, or more.
           steps_per_call: after about so many steps the host gets its turn.
-          on_block: called at each such turn with the share of the training that the block was.
+          on_work: called at each such turn with the work since the last one, in whole trainings of a member.
+          checkpoint: keeps the training in its middle, and takes it up from there.
+          on_weights: takes the position of a row among the rows, and the weights that came of it, on the host.
         """
-        start, advance, finish = self.prepare(rows, width)
-        members, progress = start(self._fill(rows, width))
+        self.prepare(rows, width)
+        seats = Seats(len(jax.tree.leaves(rows)[0]), width * self.mesh.size)
+        members, progress = self._begin(rows, width, seats, checkpoint)
         steps = -(-max_size // self.recipe.batch_size)
-        for block in cut_blocks(self.recipe.epochs, steps, steps_per_call):
-            progress = jax.block_until_ready(advance(members, progress, self.train_data, self.traced(block)))
-            on_block(
-                (block.last_epoch - block.first_epoch)
-                * (block.last_step - block.first_step)
-                / (self.recipe.epochs * steps)
-            )
-        outcome = jax.device_get(finish(members, progress, self.train_data, self.test_data))
-        count = len(jax.tree.leaves(rows)[0])
-        return Outcome(*(np.asarray(field)[:count] for field in outcome))
+        while seats.taken.any():
+            epochs, done = self._look(progress)
+            seats.tell_work(epochs, done, seats.step / steps, self.recipe.epochs, on_work)
+            if seats.worth_emptying(done):
+                ended = seats.taken & done
+                outcome = jax.device_get(self._run("finish", width, members, progress, self.train_data, self.test_data))
+                if on_weights:
+                    self._hand_out(progress, seats.rows, ended, on_weights)
+                seats.empty(ended, outcome, self.recipe.epochs, on_work)
+                if (fresh := seats.seat(ended)).any():
+                    arguments = self._placed(rows, seats.rows), self._put_each(fresh), members, progress
+                    members, progress = self._run("refill", width, *arguments)
+                continue
+            block = next_block(seats.step, steps, steps_per_call, self.recipe.epochs - int(epochs[seats.taken].min()))
+            progress = self._run("advance", width, members, progress, self.train_data, self.traced(block))
+            seats.step = 0 if block.ends_epoch else block.last_step
+            if checkpoint:
+                jax.block_until_ready(progress)
+                checkpoint.offer(lambda progress=progress: (seats.state(), progress))
+        return seats.outcome()
 
-    def prepare(self, rows: Any, width: int, names: Sequence[str] = ("start", "advance", "finish")) -> list[Callable]:
-        """The named programs for a width; what is not compiled yet is compiled, side by side."""
+    def _begin(self, rows: Any, width: int, seats: Seats, checkpoint: Checkpoint | None) -> tuple[Member, Progress]:
+        """The first members, or those of the checkpoint."""
+        kept = checkpoint.restore(self.shapes(rows, width)[1]) if checkpoint else None
+        if kept:
+            seats.restore(kept[0])
+        else:
+            seats.seat(np.ones(width * self.mesh.size, bool))
+        members, progress = self._run("start", width, self._placed(rows, seats.rows))
+        if kept:
+            return members, kept[1]
+        # A copy of a row that fills an empty seat rests.
+        return members, progress._replace(done=self._put_each(~seats.taken))
+
+    def _hand_out(
+        self, progress: Progress, rows: np.ndarray, ended: np.ndarray, on_weights: Callable[[int, Weights], None]
+    ) -> None:
+        """Fetches the weights in the `ended` seats, one member after another."""
+        weights = chosen_weights(progress)
+        for seat in np.flatnonzero(ended):
+            on_weights(int(rows[seat]), jax.device_get(jax.tree.map(lambda leaf, seat=seat: leaf[seat], weights)))
+
+    def _look(self, progress: Progress) -> tuple[np.ndarray, np.ndarray]:
+        return jax.device_get((progress.epoch, progress.done))
+
+    def _run(self, name: str, width: int, *arguments: Any) -> Any:
+        return self.compiled[name, width](*arguments)
+
+    def prepare(self, rows: Any, width: int, names: Sequence[str] = ()) -> list[Callable]:
+        """The named programs (or all) for a width; what is not compiled yet is compiled, side by side."""
+        names = names or self.programs
         missing = [name for name in names if (name, width) not in self.compiled]
         if missing:
-            rows = self._fill(rows, width)
+            rows = self._placed(rows, np.zeros(width * self.mesh.size, int))
             members, progress = self.shapes(rows, width)
             arguments = {
                 "start": (rows,),
                 "advance": (members, progress, self.train_data, self.traced(Block(0, 0, 0, 0))),
                 "finish": (members, progress, self.train_data, self.test_data),
+                "refill": (rows, progress.done, members, progress),
             }
             lowered = [self.jitted[name].lower(*arguments[name]) for name in missing]
             with concurrent.futures.ThreadPoolExecutor(len(missing)) as pool:
@@ -122,17 +191,19 @@ class Ensemble:
         sharding = NamedSharding(self.mesh, P("members"))
         return jax.tree.map(
             lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding),
-            jax.eval_shape(self.jitted["start"], self._fill(rows, width)),
+            jax.eval_shape(self.jitted["start"], self._placed(rows, np.zeros(width * self.mesh.size, int))),
         )
 
     def _sharded(self, function: Callable, in_specs: tuple, donate: tuple[int, ...] = ()) -> Callable:
         mapped = jax.shard_map(function, mesh=self.mesh, in_specs=in_specs, out_specs=P("members"), check_vma=False)
         return jax.jit(mapped, donate_argnums=donate)
 
-    def _fill(self, rows: Any, width: int) -> Any:
-        size = width * self.mesh.size
-        filled = jax.tree.map(lambda field: np.pad(field, (0, size - len(field)), mode="edge"), rows)
-        return jax.device_put(filled, NamedSharding(self.mesh, P("members")))
+    def _placed(self, rows: Any, seated: np.ndarray) -> Any:
+        """The rows in their seats, on the devices; an empty seat gets a copy of row 0."""
+        return self._put_each(jax.tree.map(lambda field: np.asarray(field)[np.maximum(seated, 0)], rows))
+
+    def _put_each(self, tree: Any) -> Any:
+        return jax.device_put(tree, NamedSharding(self.mesh, P("members")))
 
     def traced(self, block: Block) -> Block:
         """A block as arrays, so that its bounds are no part of the program."""

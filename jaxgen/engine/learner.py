@@ -1,6 +1,6 @@
 """One model and how it learns: pure functions without a member axis. `ensemble` maps them over members."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -8,26 +8,57 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxgen.losses import cross_entropy, weighted_mean
-from jaxgen.optim import Knobs
+from jaxgen.losses import cross_entropy, mixed_cross_entropy
+from jaxgen.models.layers import EXAMINE, How
+from jaxgen.optim import Knobs, ascend, average, limit_norms
+from jaxgen.transforms.augment import Mixed
 
 # One constant a purpose, folded into a member's key (contract 1); `scores.designs` holds those of the subsets.
-INIT, ORDER, NOISE = 1, 2, 3
+INIT, ORDER, NOISE, AUGMENT, DROPOUT, VALIDATION = 1, 2, 3, 4, 5, 6
 
 
 class Batch(NamedTuple):
-    """b examples: ``inputs [b, ...]`` as the network sees them, ``labels [b]``, ``weights [b]`` (0 leaves one out)."""
+    """b examples: ``inputs [b, ...]`` as the network sees them, ``labels [b]``, ``weights [b]``.
+
+    A weight of 0 leaves an example out; those of weight 1 come first.
+    """
 
     inputs: jax.Array
     labels: jax.Array
     weights: jax.Array
 
 
-class LearnerState(NamedTuple):
-    """What training changes."""
+class Moment(NamedTuple):
+    """When a step is taken: step `step` of the `num_steps` steps of epoch `epoch`; both count from 0."""
+
+    epoch: jax.Array
+    step: jax.Array
+    num_steps: jax.Array
+
+    @property
+    def count(self) -> jax.Array:
+        """Steps taken before."""
+        return self.epoch * self.num_steps + self.step
+
+    @property
+    def progress(self) -> jax.Array:
+        """Epochs finished when the step is done, float32."""
+        return self.epoch + (self.step + 1) / self.num_steps
+
+
+class Weights(NamedTuple):
+    """What a network predicts with: parameters, and running batch statistics (empty without batch norm)."""
 
     params: Any
+    stats: Any
+
+
+class LearnerState(NamedTuple):
+    """What training changes; `averaged` is None unless weights are averaged."""
+
+    weights: Weights
     opt_state: Any
+    averaged: Weights | None
 
 
 class Learner(NamedTuple):
@@ -35,50 +66,157 @@ class Learner(NamedTuple):
 
     Attributes:
       init: ``(key, knobs) -> state``.
-      step: ``(key, knobs, state, batch) -> (state, loss)``: one gradient step, and the batch's mean loss before it.
-      predict: ``(state, inputs [b, ...]) -> logits [b, c]``.
+      step: ``(key, knobs, state, batch, moment) -> (state, loss)``: one gradient step, and the batch's mean loss before
+        it.
+      predict: ``(weights, inputs [b, ...]) -> logits [b, c]``.
     """
 
     init: Callable[[jax.Array, Knobs], LearnerState]
-    step: Callable[[jax.Array, Knobs, LearnerState, Batch], tuple[LearnerState, jax.Array]]
-    predict: Callable[[LearnerState, jax.Array], jax.Array]
+    step: Callable[[jax.Array, Knobs, LearnerState, Batch, Moment], tuple[LearnerState, jax.Array]]
+    predict: Callable[[Weights, jax.Array], jax.Array]
 
 
-def make_learner(
-    model: nn.Module,
-    build_optimizer: Callable[[jax.Array, Knobs], optax.GradientTransformation],
-    input_shape: tuple[int, ...],
-) -> Learner:
+class Methods(NamedTuple):
+    """What a learner does besides gradient steps; fixed when its program is compiled.
+
+    Attributes:
+      optimize: from `jaxgen.optim.make_optimizer`.
+      augment: from `jaxgen.transforms.augment.make_augmentation`, or None.
+      in_use: names of the knobs that some member has above 0.
+      at_once: examples whose gradient is computed together, a divisor of the batch size, or None: the whole batch.
+        Activations of a few examples stay in a CPU's cache. Networks with batch norm need the whole batch.
+      precision: of float32 products, as `jax.default_matmul_precision` has it.
+    """
+
+    optimize: Callable[[jax.Array, Knobs], optax.GradientTransformationExtraArgs]
+    augment: Callable[[jax.Array, jax.Array, Knobs, jax.Array], Mixed] | None = None
+    in_use: frozenset[str] = frozenset()
+    at_once: int | None = None
+    precision: str = "float32"
+
+
+def make_learner(model: nn.Module, methods: Methods, input_shape: tuple[int, ...]) -> Learner:
     """A learner that minimizes the weighted mean cross-entropy.
 
     Args:
-      model: maps ``[b, *input_shape]`` to logits.
-      build_optimizer: from `jaxgen.optim.make_optimizer`.
+      model: maps ``[b, *input_shape]`` and a `How` to logits.
+      methods: how it learns.
       input_shape: the shape of one example.
     """
 
     def init(key: jax.Array, knobs: Knobs) -> LearnerState:
-        params = model.init(jax.random.fold_in(key, INIT), jnp.zeros((1, *input_shape)))
-        return LearnerState(params, build_optimizer(jax.random.fold_in(key, NOISE), knobs).init(params))
+        variables = model.init(jax.random.fold_in(key, INIT), jnp.zeros((1, *input_shape)))
+        weights = Weights(variables["params"], variables.get("batch_stats", {}))
+        opt_state = methods.optimize(jax.random.fold_in(key, NOISE), knobs).init(weights.params)
+        return LearnerState(weights, opt_state, weights if "ema_decay" in methods.in_use else None)
 
-    def step(key: jax.Array, knobs: Knobs, state: LearnerState, batch: Batch) -> tuple[LearnerState, jax.Array]:
-        def mean_loss(params: Any) -> jax.Array:
-            return weighted_mean(cross_entropy(model.apply(params, batch.inputs), batch.labels), batch.weights)
+    def step(
+        key: jax.Array, knobs: Knobs, state: LearnerState, batch: Batch, moment: Moment
+    ) -> tuple[LearnerState, jax.Array]:
+        with jax.default_matmul_precision(methods.precision):
+            batch, targets = prepare(methods, key, knobs, batch, moment)
+            params, stats = state.weights
+            loss, grads, seen = mean_gradient(model, methods, knobs, params, stats, batch, targets)
+            if "sam_radius" in methods.in_use:
+                there = ascend(params, grads, knobs["sam_radius"])
+                _, grads, _ = mean_gradient(model, methods, knobs, there, stats, batch, targets)
+            optimizer = methods.optimize(jax.random.fold_in(key, NOISE), knobs)
+            updates, opt_state = optimizer.update(grads, state.opt_state, params, progress=moment.progress)
+            params = optax.apply_updates(params, updates)
+        if "max_norm" in methods.in_use:
+            params = limit_norms(params, knobs["max_norm"])
+        weights, averaged = Weights(params, seen), state.averaged
+        if averaged is not None:
+            averaged = average(averaged, weights, knobs["ema_decay"], moment.count)
+        return LearnerState(weights, opt_state, averaged), loss
 
-        loss, grads = jax.value_and_grad(mean_loss)(state.params)
-        optimizer = build_optimizer(jax.random.fold_in(key, NOISE), knobs)
-        updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
-        return LearnerState(optax.apply_updates(state.params, updates), opt_state), loss
-
-    def predict(state: LearnerState, inputs: jax.Array) -> jax.Array:
-        return model.apply(state.params, inputs)
+    def predict(weights: Weights, inputs: jax.Array) -> jax.Array:
+        with jax.default_matmul_precision(methods.precision):
+            return model.apply(as_variables(weights), inputs, EXAMINE)
 
     return Learner(init, step, predict)
 
 
+class Targets(NamedTuple):
+    """What a batch's loss needs besides inputs: per example its label, its partner's, and what it drops by.
+
+    ``labels``, ``partners`` int ``[b]``; ``shares`` float ``[b]``: the label's part in a mixture; ``weights [b]``;
+    ``keys``: ``[b]`` keys of dropout, or None.
+    """
+
+    labels: jax.Array
+    partners: jax.Array
+    shares: jax.Array
+    weights: jax.Array
+    keys: jax.Array | None
+
+
+def prepare(methods: Methods, key: jax.Array, knobs: Knobs, batch: Batch, moment: Moment) -> tuple[jax.Array, Targets]:
+    """Augmented inputs and targets of a batch; every draw is that of the member's key, the step and the example."""
+    size = len(batch.labels)
+    inputs, partner, share = batch.inputs, jnp.arange(size), jnp.ones(())
+    if methods.augment:
+        step_key = jax.random.fold_in(jax.random.fold_in(key, AUGMENT), moment.count)
+        count = jnp.sum(batch.weights > 0)
+        inputs, partner, share = methods.augment(step_key, inputs, knobs, count)
+    keys = None
+    if "dropout" in methods.in_use:
+        step_key = jax.random.fold_in(jax.random.fold_in(key, DROPOUT), moment.count)
+        keys = jax.vmap(jax.random.fold_in, (None, 0))(step_key, jnp.arange(size))
+    shares = jnp.broadcast_to(share, (size,))
+    return inputs, Targets(batch.labels, batch.labels[partner], shares, batch.weights, keys)
+
+
+def mean_gradient(
+    model: nn.Module, methods: Methods, knobs: Knobs, params: Any, stats: Any, inputs: jax.Array, targets: Targets
+) -> tuple[jax.Array, Any, Any]:
+    """The weighted mean loss of a batch, its gradient, and the batch statistics after it.
+
+    It is summed up over pieces of `at_once` examples; nothing but rounding depends on their size.
+    """
+    total = jnp.maximum(jnp.sum(targets.weights), 1)
+    smoothing = knobs["label_smoothing"] if "label_smoothing" in methods.in_use else 0.0
+    mixes = {"mixup", "cutmix"} & methods.in_use
+
+    def share_of_loss(params: Any, inputs: jax.Array, targets: Targets) -> tuple[jax.Array, Any]:
+        how = How(True, targets.weights > 0, targets.keys, knobs["dropout"] if targets.keys is not None else 0.0)
+        logits, updated = model.apply(
+            as_variables(Weights(params, stats)), inputs, how, mutable=["batch_stats"] if stats else []
+        )
+        if mixes:
+            losses = mixed_cross_entropy(logits, targets.labels, targets.partners, targets.shares, smoothing)
+        else:
+            losses = cross_entropy(logits, targets.labels, smoothing)
+        return jnp.sum(losses * targets.weights) / total, updated.get("batch_stats", stats)
+
+    differentiate = jax.value_and_grad(share_of_loss, has_aux=True)
+    at_once = methods.at_once or len(inputs)
+    if stats or at_once == len(inputs):
+        (loss, seen), grads = differentiate(params, inputs, targets)
+        return loss, grads, seen
+    pieces = jax.tree.map(lambda field: field.reshape(-1, at_once, *field.shape[1:]), (inputs, targets))
+
+    def add(sums: Any, piece: Any) -> tuple[Any, None]:
+        (loss, _), grads = differentiate(params, *piece)
+        return jax.tree.map(jnp.add, sums, (loss, grads)), None
+
+    (loss, grads), _ = jax.lax.scan(add, jax.tree.map(jnp.zeros_like, (jnp.zeros(()), params)), pieces)
+    return loss, grads, stats
+
+
+def as_variables(weights: Weights) -> Mapping[str, Any]:
+    """Weights as Flax collections."""
+    return {"params": weights.params} | ({"batch_stats": weights.stats} if weights.stats else {})
+
+
+def final_weights(state: LearnerState) -> Weights:
+    """The weights to predict with: averaged ones where they are kept."""
+    return state.weights if state.averaged is None else state.averaged
+
+
 def num_parameters(learner: Learner, knobs: Knobs) -> int:
     """Trainable numbers in the model; nothing is trained or allocated."""
-    return sum(leaf.size for leaf in jax.tree.leaves(state_shapes(learner, knobs).params))
+    return sum(leaf.size for leaf in jax.tree.leaves(state_shapes(learner, knobs).weights.params))
 
 
 def state_bytes(learner: Learner, knobs: Knobs) -> int:

@@ -12,7 +12,7 @@ import jax
 import numpy as np
 
 from jaxgen.engine.ensemble import Ensemble
-from jaxgen.engine.training import Block
+from jaxgen.engine.members import Block
 
 CPU_WIDTHS = (1, 2, 4, 8, 16, 32, 64)
 GPU_WIDTHS = (16, 64, 256, 1024, 4096)
@@ -115,11 +115,13 @@ def time_step(
     members, progress = jax.tree.map(stand_in, ensemble.shapes(rows, width))
     sizes = np.full(members.size.shape, size, np.int32)
     members = members._replace(size=jax.device_put(sizes, members.size.sharding))
+    resting = np.zeros(members.size.shape, bool)
+    progress = progress._replace(done=jax.device_put(resting, members.size.sharding))
     steps_each = -(-size // ensemble.recipe.batch_size)
     best, steps, timings = float("inf"), 1, 0
     while timings < TIMINGS:
         epochs = -(-steps // steps_each)
-        block = Block(0, epochs, 0, min(steps, steps_each))
+        block = Block(epochs, 0, min(steps, steps_each), 0)
         began = clock()
         progress = jax.block_until_ready(advance(members, progress, ensemble.train_data, ensemble.traced(block)))
         taken = clock() - began

@@ -1,0 +1,187 @@
+"""Early stopping: the best epoch is kept, seats are refilled, and nobody's company changes a thing."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+from test_ensemble import assert_same, cells_of, job, make, train
+
+from jaxgen.engine.seats import Seats
+from jaxgen.scores import designs
+from jaxgen.types import Outcome
+
+STOPPING = {"epochs": 8, "validation_share": 0.3, "patience": 2, "learning_rate": 0.5, "momentum": 0.5}
+
+
+def seated(seats):
+    return seats.rows.tolist()
+
+
+def outcome_of(rows):
+    """An outcome that tells rows apart."""
+    values = np.maximum(np.asarray(rows), 0)
+    return Outcome(*(values.reshape(-1, 1) for _ in range(4)), values, np.ones(len(values), bool))
+
+
+def test_seats_by_hand():
+    seats = Seats(5, 2)
+    assert seats.seat(np.ones(2, bool)).tolist() == [True, True]
+    assert seated(seats) == [0, 1]
+    told = []
+    seats.tell_work(np.array([1, 1]), np.array([False, True]), 0.5, 4, told.append)
+    assert told == [0.625]
+    assert seats.worth_emptying(np.array([False, True]))
+    seats.empty(np.array([False, True]), outcome_of(seats.rows), 4, told.append)
+    assert told[-1] == 0.75, "the epochs it did not need"
+    assert seats.seat(np.array([False, True])).tolist() == [False, True]
+    assert seated(seats) == [0, 2]
+    for expected in ([3, 4], [-1, -1]):
+        seats.empty(seats.taken, outcome_of(seats.rows), 4, told.append)
+        seats.seat(np.ones(2, bool))
+        assert seated(seats) == expected
+    assert not seats.taken.any()
+    assert seats.outcome().epochs.tolist() == [0, 1, 2, 3, 4]
+    assert sum(told) == 5, "five whole trainings in all"
+
+
+def test_a_few_done_members_wait_for_more_company():
+    seats = Seats(100, 16)
+    seats.seat(np.ones(16, bool))
+    done = np.arange(16) < 3
+    assert not seats.worth_emptying(done)
+    assert seats.worth_emptying(np.arange(16) < 4)
+    seats.step = 3
+    assert not seats.worth_emptying(np.ones(16, bool)), "not in the middle of an epoch"
+
+
+def test_the_last_members_are_examined_together():
+    seats = Seats(4, 4)
+    seats.seat(np.ones(4, bool))
+    assert not seats.worth_emptying(np.array([True, True, True, False]))
+    assert seats.worth_emptying(np.ones(4, bool))
+
+
+def test_what_is_kept_of_seats_comes_back():
+    seats = Seats(5, 2)
+    seats.seat(np.ones(2, bool))
+    seats.empty(np.array([True, False]), outcome_of(seats.rows), 4, lambda work: None)
+    seats.seat(np.array([True, False]))
+    seats.step = 7
+    again = Seats(5, 2)
+    again.restore(seats.state())
+    assert seated(again) == [2, 1]
+    assert (again.step, again.waiting) == (7, 3)
+    assert again.found[0].epochs == 0
+
+
+def test_members_stop_at_different_epochs_and_company_changes_nothing(dataset):
+    spec = job(**STOPPING)
+    rows = list(range(12))
+    ensemble = make(dataset, spec)
+    cell = cells_of(dataset, spec)["ratio_0.9"]
+    refilled = ensemble.train(cell.rows(np.arange(12)), 2, cell.max_size, 1000)
+    straight = train(dataset, spec, rows, width=6)
+    assert len(set(straight.epochs.tolist())) > 1, "the test needs members of different length"
+    assert_same(refilled, straight, exactly=False)
+    np.testing.assert_array_equal(refilled.epochs, straight.epochs)
+    alone = train(dataset, spec, rows, width=1, num_devices=1)
+    np.testing.assert_array_equal(alone.epochs, straight.epochs)
+
+
+def test_the_best_epochs_weights_are_kept(dataset):
+    """A member that stopped with its best weights after epoch k is the member trained for k epochs only."""
+    spec = job(**STOPPING)
+    stopped = train(dataset, spec, [0, 1, 2, 3])
+    for i, epochs in enumerate(stopped.epochs.tolist()):
+        shorter = job(**{**STOPPING, "epochs": epochs, "patience": 100})
+        once = train(dataset, shorter, [i])
+        if once.epochs[0] == epochs:
+            np.testing.assert_array_equal(once.correct[0], stopped.correct[i])
+            np.testing.assert_array_equal(once.test_correct[0], stopped.test_correct[i])
+        ran = int(np.isfinite(stopped.loss_curve[i]).sum())
+        assert ran == min(8, epochs + 2), "patience is two epochs"
+
+
+def test_validation_examples_are_the_members_own_and_are_not_trained_on(dataset):
+    spec = job(validation_share=0.3)
+    ensemble = make(dataset, spec, 1)
+    rows = cells_of(dataset, spec)["ratio_0.9"].rows(np.arange(4))
+    [start] = ensemble.prepare(rows, 4, ["start"])
+    members, _ = start(ensemble._placed(rows, np.arange(4)))
+    for i in range(4):
+        size, held = int(members.size[i]), int(members.num_validation[i])
+        own = set(np.flatnonzero(members.trained_on[i]))
+        parts = set(members.own[i, :size].tolist()), set(members.own[i, size : size + held].tolist())
+        assert held == int(len(own) * np.float32(0.3))
+        assert parts[0] | parts[1] == own
+        assert not parts[0] & parts[1]
+    assert len({tuple(sorted(row)) for row in np.asarray(members.own)[:, :30].tolist()}) == 4
+
+
+def test_a_validation_share_takes_no_part_in_the_subset(dataset):
+    plain, split = train(dataset, job(), [0, 1]), train(dataset, job(validation_share=0.3), [0, 1])
+    np.testing.assert_array_equal(plain.trained_on, split.trained_on)
+    assert not np.array_equal(plain.loss_curve, split.loss_curve)
+
+
+@pytest.mark.parametrize("steps_per_call", [1, 4, 1000])
+def test_the_calls_in_which_it_is_trained_change_nothing(dataset, steps_per_call):
+    spec = job(**STOPPING)
+    ensemble = make(dataset, spec)
+    cell = cells_of(dataset, spec)["ratio_0.9"]
+    results = [ensemble.train(cell.rows(np.arange(6)), 2, cell.max_size, calls) for calls in (3, steps_per_call)]
+    assert_same(*results, exactly=True)
+
+
+def test_all_work_is_told_of(dataset):
+    spec = job(**STOPPING)
+    cell = cells_of(dataset, spec)["ratio_0.9"]
+    told = []
+    make(dataset, spec).train(cell.rows(np.arange(6)), 2, cell.max_size, 3, told.append)
+    np.testing.assert_allclose(sum(told), 6, rtol=1e-6)
+    assert min(told) >= 0
+
+
+class Memory:
+    """A checkpoint in memory, taken after the first `wait` offers; raises when it has one."""
+
+    def __init__(self, wait):
+        self.wait, self.kept = wait, None
+
+    def offer(self, state):
+        self.wait -= 1
+        if not self.wait:
+            self.kept = jax.tree.map(np.asarray, state())
+            raise KeyboardInterrupt
+
+    def restore(self, like):
+        if self.kept is None:
+            return None
+        seats, progress = self.kept
+        return seats, jax.tree.map(lambda leaf, shape: jax.device_put(leaf, shape.sharding), progress, like)
+
+
+@pytest.mark.parametrize("stopping", [{}, STOPPING], ids=["to the end", "stopping early"])
+@pytest.mark.parametrize("wait", [1, 3, 6])
+def test_a_training_taken_up_in_its_middle_ends_as_if_undisturbed(dataset, stopping, wait):
+    spec = job(**stopping, ema_decay=0.5, weight_decay=1e-3)
+    ensemble, cell = make(dataset, spec), cells_of(dataset, spec)["ratio_0.9"]
+    rows = cell.rows(np.arange(6 if stopping else 4))
+    straight = ensemble.train(rows, 2, cell.max_size, 3)
+    memory = Memory(wait)
+    with pytest.raises(KeyboardInterrupt):
+        ensemble.train(rows, 2, cell.max_size, 3, checkpoint=memory)
+    # Calls of another length than before: what is kept does not depend on them.
+    resumed = ensemble.train(rows, 2, cell.max_size, 5, checkpoint=memory)
+    assert_same(straight, resumed, exactly=True)
+
+
+def test_a_subset_of_no_validation_examples_trains_on(dataset):
+    """Balanced subsets differ in size; a share of a small one may be none, and then nothing stops the member."""
+    cut = dataclasses.replace(dataset, images=dataset.images[:55], labels=dataset.labels[:55])
+    spec = job(**{**STOPPING, "validation_share": 0.01})
+    assert designs.subset_sizes("balanced", 0.9, 55)[1] * 0.01 < 1
+    outcome = train(cut, spec, [0, 1])
+    assert outcome.epochs.tolist() == [8, 8]
+    assert np.isfinite(outcome.loss_curve).all()
