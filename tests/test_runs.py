@@ -196,7 +196,7 @@ def test_runs_without_their_settings_are_not_mixed_with_others(tmp_path):
     kept = store(tmp_path)
     kept.write(Chunk("a", 0, 2), rows(Chunk("a", 0, 2)))
     with pytest.raises(UserError, match=r"plan.json: cannot be read, .*remove"):
-        kept.settled_width(8)
+        kept.read_settings()
 
 
 def test_what_killed_writers_left_is_swept_once_it_is_old(tmp_path):
@@ -211,14 +211,21 @@ def test_what_killed_writers_left_is_swept_once_it_is_old(tmp_path):
     assert not old.exists()
 
 
-def test_the_settled_width_stays(tmp_path):
+def test_each_program_of_a_job_has_settings_of_its_own(tmp_path):
     kept = store(tmp_path)
-    assert kept.settled_width(None) is None
-    assert kept.settled_width(8) == 8
+    assert kept.read_settings("optimizer=adam") == {}
+    kept.settle({"width": 4}, "optimizer=adam")
+    kept.settle({"width": 8}, "optimizer=sgd")
+    assert kept.read_settings("optimizer=adam") == {"width": 4}
+    assert kept.read_settings("optimizer=sgd") == {"width": 8}
+    assert json.loads((kept.folder / "plan.json").read_text())["identity"] == IDENTITY
+
+
+def test_settings_change_only_where_that_is_meant(tmp_path):
+    kept = store(tmp_path)
     kept.settle({"width": 4})
-    assert kept.settled_width(None) == kept.settled_width(4) == 4
-    with pytest.raises(UserError, match=r"--width=8: .* width 4"):
-        kept.settled_width(8)
+    assert kept.settle({"width": 2}) == {"width": 4}
+    assert kept.settle({"width": 2}, replace=True) == kept.read_settings() == {"width": 2}
 
 
 def test_a_plan_file_that_cannot_be_read_is_named(tmp_path):
@@ -234,7 +241,7 @@ def test_damaged_settings_of_the_same_job_are_named(tmp_path, content):
     kept = store(tmp_path)
     (kept.folder / "plan.json").write_text(content)
     with pytest.raises(UserError, match=r"plan.json: cannot be read, .*remove"):
-        kept.settled_width(None)
+        kept.read_settings()
 
 
 def test_a_disk_too_small_is_refused(tmp_path):

@@ -16,23 +16,29 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
 from jaxgen.errors import UNREADABLE, UserError
+from jaxgen.runs.checkpoints import DiskCheckpoint
 from jaxgen.runs.plan import Chunk, Plan, Span, gaps
 
 Arrays = Mapping[str, np.ndarray]
 CHUNK_NAME = re.compile(r"(\d+)-(\d+)\.npz")
 PLAN_NAME = "plan.json"
 CHECKSUM = "checksum"
-WIDTH = "width"
 # The array of a chunk that says which runs stayed finite.
 FINITE = "finite"
 # Bytes for all that is no run: figures, scores.
 ROOM = 10**7
 # A part of a file that is older than this, in seconds, was left by a writer that was killed.
 STALE = 3600
+
+
+def settings_name(group: str) -> str:
+    """The file of the settings of one of a job's programs; the only program's are in the plan's own file."""
+    return f"plan-{group}.json" if group else PLAN_NAME
 
 
 class DamagedChunk(Exception):
@@ -46,28 +52,17 @@ class Store:
         self.folder = folder
         self.plan = plan
 
-    def settled_width(self, wanted: int | None) -> int | None:
-        """The width of the runs kept here, or else the one wanted.
+    def read_settings(self, group: str = "") -> dict[str, Any]:
+        """What the first driver settled for all later ones (width, kernels); empty where nothing is settled yet.
+
+        Args:
+          group: which of the job's programs, if it has several.
 
         Raises:
-          UserError: if they are two different ones: kernels of another width round differently.
+          UserError: if the file that says so is damaged or gone: how its runs were trained is then unknown.
         """
-        settled = self.read_settings().get(WIDTH)
-        if settled and wanted not in (None, settled):
-            raise UserError(
-                f"--width={wanted}: the runs kept here were trained at width {settled}; leave --width out, "
-                "or choose another --out"
-            )
-        return settled or wanted
-
-    def read_settings(self) -> dict[str, int]:
-        """What the first driver settled for all later ones (the width); empty in a new store.
-
-        Raises:
-          UserError: if the file that says so is damaged or gone: its runs' width is then unknown.
-        """
-        path = self.folder / PLAN_NAME
-        if not path.exists() and next(self.folder.glob("*/*.npz"), None) is None:
+        path = self.folder / settings_name(group)
+        if not path.exists() and (group or next(self.folder.glob("*/*.npz"), None) is None):
             return {}
         try:
             return dict(json.loads(path.read_text())["settings"])
@@ -77,11 +72,13 @@ class Store:
                 "train them again, or choose another --out"
             ) from None
 
-    def settle(self, settings: dict[str, int]) -> dict[str, int]:
-        """Writes the settings if none are written yet; returns those that hold: the first writer's."""
-        text = json.dumps({"identity": self.plan.identity, "settings": settings}, indent=1, sort_keys=True)
-        write_durably(self.folder / PLAN_NAME, text.encode(), replace=False)
-        return self.read_settings()
+    def settle(self, settings: dict[str, Any], group: str = "", *, replace: bool = False) -> dict[str, Any]:
+        """Writes the settings if none are written yet, or with `replace`; returns those that hold."""
+        # Whose settings they are is known by the plan's own file, also where they are kept beside it.
+        for name, kept in {PLAN_NAME: {}, settings_name(group): settings}.items():
+            text = json.dumps({"identity": self.plan.identity, "settings": kept}, indent=1, sort_keys=True)
+            write_durably(self.folder / name, text.encode(), replace=replace and name == settings_name(group))
+        return self.read_settings(group)
 
     def spans(self, cell: str) -> list[Span]:
         """Finished runs of a cell as ascending spans that do not overlap."""
@@ -101,13 +98,19 @@ class Store:
     def path(self, chunk: Chunk) -> pathlib.Path:
         return self.folder / chunk.cell / f"{chunk.start:06d}-{chunk.stop - 1:06d}.npz"
 
+    def checkpoint(self, chunk: Chunk, minutes: float) -> DiskCheckpoint:
+        """Where the chunk's training is kept in its middle."""
+        return DiskCheckpoint(self.path(chunk).with_suffix(".checkpoint"), minutes)
+
+    def forget_checkpoints(self) -> None:
+        """Removes what is kept of unfinished chunks."""
+        for folder in self.folder.glob("*/*.checkpoint"):
+            shutil.rmtree(folder, ignore_errors=True)
+
     def write(self, chunk: Chunk, arrays: Arrays) -> None:
         """Adds a finished chunk: all arrays have one row a run."""
-        path = self.path(chunk)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        buffer = io.BytesIO()
-        np.savez(buffer, **arrays, **{CHECKSUM: np.asarray(self.checksum(chunk, arrays))})
-        write_durably(path, buffer.getvalue())
+        write_npz(self.path(chunk), {**arrays, CHECKSUM: np.asarray(self.checksum(chunk, arrays))})
+        self.checkpoint(chunk, 0).remove()
 
     def read(self, chunk: Chunk) -> dict[str, np.ndarray]:
         """The arrays of a finished chunk.
@@ -229,6 +232,14 @@ def difference(other: pathlib.Path, plan: Plan) -> str:
         if there != here:
             return f"{name} is {there} there and {here} here"
     return "of another version"
+
+
+def write_npz(path: pathlib.Path, arrays: Arrays) -> None:
+    """Puts arrays in place as one file, whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    write_durably(path, buffer.getvalue())
 
 
 def write_durably(path: pathlib.Path, content: bytes, *, replace: bool = True) -> None:

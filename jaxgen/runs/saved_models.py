@@ -1,0 +1,79 @@
+"""Every trained model in a file of its own: its weights, and all that is needed to predict with it again."""
+
+import json
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import flax.linen as nn
+import flax.traverse_util
+import jax
+import numpy as np
+
+from jaxgen import spec as words
+from jaxgen.errors import UNREADABLE, UserError
+from jaxgen.models import make_model
+from jaxgen.models.layers import EXAMINE
+from jaxgen.runs.store import write_npz
+
+DESCRIPTION = "description"
+
+
+class ModelFolder:
+    """Where the models of one program are kept: ``FOLDER/<cell>/<run>.npz``.
+
+    Args:
+      folder: need not exist.
+      description: of the models: `make_model`'s arguments and the data's classes and scale, as JSON values.
+    """
+
+    def __init__(self, folder: pathlib.Path, description: Mapping[str, Any]):
+        self.folder, self.description = folder, dict(description)
+
+    def write(self, cell: str, run: int, weights: Any) -> None:
+        """Keeps a model's weights: nested dictionaries of arrays, ``params`` and ``stats``."""
+        arrays = flax.traverse_util.flatten_dict(weights._asdict(), sep="/")
+        text = json.dumps({**self.description, "cell": cell, "run": run})
+        write_npz(self.folder / cell / f"{run:06d}.npz", {**arrays, DESCRIPTION: np.asarray(text)})
+
+
+class LoadedModel:
+    """A trained model.
+
+    Attributes:
+      network: the Flax module.
+      variables: its weights, as ``network.apply`` takes them.
+      description: cell, run, model flags, class names, scale.
+    """
+
+    def __init__(self, network: nn.Module, variables: Mapping[str, Any], description: Mapping[str, Any]):
+        self.network, self.variables, self.description = network, variables, description
+        self._apply = jax.jit(lambda variables, inputs: network.apply(variables, inputs, EXAMINE))
+
+    def predict(self, images: np.ndarray) -> np.ndarray:
+        """Logits ``[b, c]`` of examples ``[b, ...]``, given as `jaxgen.data.load_dataset` gives them (uint8 images, or
+        floats in [0, 1], or standardized features)."""
+        inputs = np.asarray(images, np.float32) * np.float32(self.description["scale"])
+        return np.asarray(self._apply(self.variables, inputs.reshape(len(inputs), *self.description["shape"])))
+
+
+def load_model(path: str | pathlib.Path) -> LoadedModel:
+    """A model that ``--save_models`` has kept.
+
+    Args:
+      path: such as ``runs/cscore_digits/models/ratio_0.5/000003.npz``.
+
+    Raises:
+      UserError: if it is no such file.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        description = json.loads(str(arrays.pop(DESCRIPTION)))
+        spec = words.from_values(words.ModelSpec, {**description["model"], "hidden": tuple(description["hidden"])})
+        network = make_model(spec, len(description["class_names"]), tuple(description["shape"]))
+        weights = flax.traverse_util.unflatten_dict(arrays, sep="/")
+    except UNREADABLE as error:
+        raise UserError(f"{path}: is no model kept by --save_models ({error})") from None
+    variables = {"params": weights["params"]} | ({"batch_stats": weights["stats"]} if "stats" in weights else {})
+    return LoadedModel(network, variables, description)
