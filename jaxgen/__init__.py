@@ -6,13 +6,23 @@
 from typing import Any
 
 __version__ = "0.1.0"
-__all__ = ["Scores", "UserError", "__version__", "estimate_scores", "load_scores"]
+__all__ = [
+    "Scores",
+    "UserError",
+    "__version__",
+    "estimate_scores",
+    "estimate_settings",
+    "load_model",
+    "load_scores",
+]
 
 # Loaded when first asked for: the command line answers --help and refuses wrong flags before JAX is imported.
 _HOMES = {
     "Scores": "jaxgen.types",
     "UserError": "jaxgen.errors",
     "estimate_scores": "jaxgen.experiments.cscore",
+    "estimate_settings": "jaxgen.experiments.cscore",
+    "load_model": "jaxgen.runs.saved_models",
     "load_scores": "jaxgen.data.score_files",
 }
 

@@ -14,9 +14,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(spec: BenchSpec) -> None:
     # Imported here: --help and refused flags need no JAX.
-    from jaxgen.experiments.benchmark import measure_scaling, measure_speed
+    from jaxgen.experiments.benchmark import measure_precision, measure_scaling, measure_speed
+    from jaxgen.experiments.benchmark_images import measure_images
+    from jaxgen.experiments.benchmark_members import measure_members
 
-    print(measure_speed(spec) if spec.measure == "speed" else measure_scaling(spec))
+    measures = {
+        "speed": measure_speed,
+        "scaling": measure_scaling,
+        "images": measure_images,
+        "members": measure_members,
+        "precision": measure_precision,
+    }
+    print(measures[spec.measure](spec))
 
 
 if __name__ == "__main__":

@@ -20,16 +20,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run(spec: CscoreSpec, command: str) -> None:
     # Imported here: --help and refused flags need no JAX.
     from jaxgen.data import load_dataset
-    from jaxgen.experiments.cscore import score_dataset
+    from jaxgen.experiments.cscore import describe_plan, score_settings
     from jaxgen.experiments.members import tell
-    from jaxgen.experiments.results import write_results
-    from jaxgen.views.summary import summarize
+    from jaxgen.experiments.results import write_all
 
     dataset = load_dataset(spec.data)
     spec = dataclasses.replace(spec, out=spec.out or str(pathlib.Path("runs") / f"cscore_{dataset.name}"))
-    scores = score_dataset(dataset, spec, resume=command, say=tell)
-    files = write_results(dataset, scores, spec, command)
-    print(summarize(dataset, scores))
+    if spec.compute.dry_run:
+        print(describe_plan(dataset, spec, say=tell))
+        return
+    found = score_settings(dataset, spec, resume=command, say=tell)
+    text, files = write_all(dataset, found, spec, command)
+    print(text)
     print("\n".join(["", *(str(file) for file in files)]))
 
 

@@ -8,7 +8,7 @@ from conftest import blobs
 import jaxgen
 from jaxgen import UserError, estimate_scores
 from jaxgen.data.score_files import write_scores
-from jaxgen.experiments import members
+from jaxgen.experiments import arrangement
 
 FLAGS = {"subset_ratios": (0.5, 0.9), "num_runs": 10, "hidden": (8,), "epochs": 3, "batch_size": 8, "width": 2}
 
@@ -108,6 +108,6 @@ def test_a_session_of_64_bits_gets_the_same_scores():
 
 
 def test_programs_too_large_for_the_machine_are_refused(monkeypatch):
-    monkeypatch.setattr(members, "memory_budget", lambda devices: 10_000)
+    monkeypatch.setattr(arrangement, "memory_budget", lambda devices: 10_000)
     with pytest.raises(UserError, match="lower --width, --num_devices or --batch_size"):
         estimate_scores(*blobs(40), num_runs=2, subset_ratios=(0.5,), epochs=1)

@@ -258,7 +258,7 @@ BAD_INPUT = [
     (["--num_examples=9999"], "has 1797 training examples"),
     (["--hidden=0"], "--hidden=0"),
     (["--hidden=8,-1"], "--hidden=8,-1"),
-    (["--model=transformer"], "--model=transformer: unknown; known: mlp"),
+    (["--model=transformer"], "--model=transformer: unknown; known: alexnet_small, convnet"),
     (["--design=random"], "balanced, independent, nested"),
     (["--epochs=0"], "--epochs=0"),
     (["--batch_size=0"], "--batch_size=0"),

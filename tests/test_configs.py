@@ -23,7 +23,7 @@ def test_there_are_configs():
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
 def test_every_config_parses_and_names_a_model(path):
-    make_model(parse(path).model, 10)
+    make_model(parse(path).model, 10, (32, 32, 3))
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
@@ -44,6 +44,7 @@ def test_the_mnist_config_is_the_published_protocol():
     assert chosen.model.hidden == (512, 256)
     train = chosen.train
     assert (train.epochs, train.batch_size, train.learning_rate, train.momentum) == (10, 128, 0.1, 0.9)
-    assert (train.weight_decay, train.l1, train.clip_norm, train.gradient_noise) == (0, 0, 0, 0)
+    assert (train.optimizer, train.schedule) == ("sgd", "constant")
+    assert (chosen.regularization, chosen.augmentation) == (spec.RegularizationSpec(), spec.AugmentationSpec())
     assert chosen.subsets.subset_ratios == tuple(i / 10 for i in range(1, 10))
     assert chosen.subsets.num_runs == 200

@@ -14,18 +14,21 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
-from jaxgen.experiments.members import constant_knobs, links_in_use
-from jaxgen.losses import cross_entropy
-from jaxgen.models import make_model
-from jaxgen.optim import make_optimizer
+from jaxgen.engine.learner import Batch, Moment, final_weights
+from jaxgen.experiments.programs import knob_table, make_kernels, make_programs, make_recipe
 from jaxgen.spec import CscoreSpec
 from jaxgen.types import Dataset
 
+# Enough to keep a device busy; all 60,000 images at once do not fit where networks have convolutions.
+EXAMINED_AT_ONCE = 2000
+
 
 class SequentialTrainer:
-    """Trains one model after another; with ``fresh_jit`` each compiles its own program."""
+    """Trains one model after another; with ``fresh_jit`` each compiles its own program.
+
+    Network, loss and optimizer are the engine's, one model at a time, its convolutions XLA's own.
+    """
 
     def __init__(self, dataset: Dataset, spec: CscoreSpec, *, fresh_jit: bool):
         self.spec, self.fresh_jit = spec, fresh_jit
@@ -34,56 +37,64 @@ class SequentialTrainer:
         self.tests = (
             None if dataset.test_images is None else dataset.test_images.astype(np.float32) * np.float32(dataset.scale)
         )
-        self.model = make_model(spec.model, dataset.num_classes)
+        [program] = make_programs(spec)
+        self.learner = make_recipe(dataset, program, make_kernels(program, otherwise="grouped")).learner
+        self.knobs = {name: values[0] for name, values in knob_table(program).items()}
         self.functions = self.compile_functions()
 
-    def compile_functions(self) -> tuple[Callable, Callable, Callable, optax.GradientTransformation]:
-        """(init, update, predict, optimizer), not yet compiled."""
-        train = self.spec.train
-        optimizer = make_optimizer(links_in_use(train))(jax.random.key(0), constant_knobs(train))
+    def compile_functions(self) -> tuple[Callable, Callable, Callable]:
+        """(init, update, predict), not yet compiled."""
+        learner, knobs = self.learner, self.knobs
 
-        def loss(params, images, labels):
-            return jnp.mean(cross_entropy(self.model.apply(params, images), labels))
-
-        @jax.jit
-        def update(params, state, images, labels):
-            updates, state = optimizer.update(jax.grad(loss)(params, images, labels), state, params)
-            return optax.apply_updates(params, updates), state
+        def init(key):
+            return learner.init(key, knobs)
 
         @jax.jit
-        def predict(params, images):
-            return jnp.argmax(self.model.apply(params, images), axis=-1)
+        def update(key, state, images, labels, moment):
+            batch = Batch(images, labels, jnp.ones(len(labels)))
+            return learner.step(key, knobs, state, batch, moment)[0]
+
+        @jax.jit
+        def predict(state, images):
+            return jnp.argmax(learner.predict(final_weights(state), images), axis=-1)
 
         # A program of its own for the initial weights pays only if it serves many models.
-        init = self.model.init if self.fresh_jit else jax.jit(self.model.init)
-        return init, update, predict, optimizer
+        return (init if self.fresh_jit else jax.jit(init)), update, predict
 
     def train(self, ratio: float, seed: int) -> float:
         """Trains and examines one model; returns its held-out accuracy."""
-        init, update, predict, optimizer = self.compile_functions() if self.fresh_jit else self.functions
+        init, update, predict = self.compile_functions() if self.fresh_jit else self.functions
         rng = np.random.default_rng(seed)
         count, train = len(self.labels), self.spec.train
         own = rng.choice(count, int(count * ratio), replace=False)
-        params = init(jax.random.key(seed), self.images[:1])
-        state = optimizer.init(params)
-        for _ in range(train.epochs):
+        key = jax.random.key(seed)
+        state = init(key)
+        num_steps = -(-len(own) // train.batch_size)
+        for epoch in range(train.epochs):
             order = rng.permutation(own)
-            for start in range(0, len(order), train.batch_size):
-                batch = order[start : start + train.batch_size]
-                params, state = update(params, state, self.images[batch], self.labels[batch])
-        correct = np.asarray(predict(params, self.images)) == self.labels
+            for step in range(num_steps):
+                batch = order[step * train.batch_size : (step + 1) * train.batch_size]
+                moment = Moment(np.int32(epoch), np.int32(step), np.int32(num_steps))
+                state = update(key, state, self.images[batch], self.labels[batch], moment)
+        correct = self.examine(predict, state, self.images) == self.labels
         if self.tests is not None:
-            np.asarray(predict(params, self.tests))
+            self.examine(predict, state, self.tests)
         return float(np.delete(correct, own).mean())
+
+    def examine(self, predict: Callable, state: object, images: np.ndarray) -> np.ndarray:
+        """The most likely class of each image, some at a time."""
+        starts = range(0, len(images), EXAMINED_AT_ONCE)
+        return np.concatenate([np.asarray(predict(state, images[at : at + EXAMINED_AT_ONCE])) for at in starts])
 
     def flops(self, ratio: float) -> float:
         """Floating-point operations of one model's training and examination, as the compiler counts them."""
-        init, update, predict, optimizer = self.functions
-        params = init(jax.random.key(0), self.images[:1])
-        batch = self.spec.train.batch_size
-        state = optimizer.init(params)
-        step = update.lower(params, state, self.images[:batch], self.labels[:batch]).compile().cost_analysis()["flops"]
-        look = predict.lower(params, self.images[:1000]).compile().cost_analysis()["flops"] / len(self.images[:1000])
+        init, update, predict = self.functions
+        key = jax.random.key(0)
+        state, batch = init(key), self.spec.train.batch_size
+        moment = Moment(np.int32(0), np.int32(0), np.int32(1))
+        lowered = update.lower(key, state, self.images[:batch], self.labels[:batch], moment)
+        step = lowered.compile().cost_analysis()["flops"]
+        look = predict.lower(state, self.images[:1000]).compile().cost_analysis()["flops"] / len(self.images[:1000])
         examined = len(self.labels) + (0 if self.tests is None else len(self.tests))
         steps = self.spec.train.epochs * int(len(self.labels) * ratio) / batch
         return step * steps + look * examined

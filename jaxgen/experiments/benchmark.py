@@ -1,14 +1,10 @@
 """How fast, compared with what a user would otherwise do: measured, alternating, one way at a time.
 
-Each way of training lives in a process of its own, because they want different devices, and works only when it is its
-turn. A round lets each train a few models; ratios are taken within a round, so that a machine whose speed drifts does
-not favour one side. Seconds per model include drawing the subset, training, examining all examples and fetching the
-answers; compiling is in them only where a user would pay it for every model (the demo).
+A round lets each way train a few models; ratios are taken within a round (`turns`). Seconds per model include drawing
+the subset, training, examining all examples and fetching the answers; compiling is in them only where a user would pay
+it for every model (the demo).
 """
 
-import contextlib
-import multiprocessing
-import multiprocessing.connection
 import os
 import subprocess
 import sys
@@ -22,33 +18,33 @@ import numpy as np
 from jaxgen import spec as words
 from jaxgen.data import load_dataset
 from jaxgen.errors import UserError
-from jaxgen.runs.devices import available_cores
+from jaxgen.experiments.turns import Turns, describe_machine, describe_ratio
 from jaxgen.runs.plan import Chunk
 from jaxgen.spec import BenchSpec, CscoreSpec
 
-WAYS = ("demo", "plain", "jaxgen")
 # Per ratio, for the scaling table.
 SCALING_RUNS = (12, 34, 112, 334)
 MEMORY_RUNS, MEMORY_RATIO = (200, 2000), 0.1
 
 
-def serve(way: str, spec: BenchSpec, connection: multiprocessing.connection.Connection) -> None:
-    """A worker: for each ratio received, trains one turn's models and sends (seconds, models, held-out accuracies)."""
-    turn = engine_turns(spec.job) if way == "jaxgen" else sequential_turns(way, spec)
-    connection.send(next(turn))
-    while (request := connection.recv()) is not None:
-        connection.send(turn.send(request))
+def demo_turns(spec: BenchSpec) -> Iterator[Any]:
+    """One model after another, each compiling its own program."""
+    return sequential_turns(spec, fresh_jit=True, count=spec.demo_models)
 
 
-def sequential_turns(way: str, spec: BenchSpec) -> Iterator[Any]:
-    """One model after another; a first model at every ratio, uncounted, warms up what is compiled once."""
+def plain_turns(spec: BenchSpec) -> Iterator[Any]:
+    """One model after another, by programs compiled once."""
+    return sequential_turns(spec, fresh_jit=False, count=spec.plain_models)
+
+
+def sequential_turns(spec: BenchSpec, *, fresh_jit: bool, count: int) -> Iterator[Any]:
+    """Models trained one after another; a first one at every ratio, uncounted, warms up what is compiled once."""
     from jaxgen.experiments.baselines import SequentialTrainer, matmul_rate
 
-    trainer = SequentialTrainer(load_dataset(spec.job.data), spec.job, fresh_jit=way == "demo")
+    trainer = SequentialTrainer(load_dataset(spec.job.data), spec.job, fresh_jit=fresh_jit)
     for warm in spec.job.subsets.subset_ratios:
         # Each ratio has a short last batch of its own shape, and so a program of its own.
         trainer.train(warm, seed=0)
-    count = spec.demo_models if way == "demo" else spec.plain_models
     seed, answer = 1, None
     while True:
         ratio = yield answer
@@ -60,22 +56,29 @@ def sequential_turns(way: str, spec: BenchSpec) -> Iterator[Any]:
         answer, seed = (time.perf_counter() - began, count, accuracies), seed + count
 
 
-def engine_turns(job: CscoreSpec) -> Iterator[Any]:
+def engine_turns(spec: BenchSpec) -> Iterator[Any]:
     """One full batch of members at each turn, as `jaxgen.cscore` trains them."""
-    from jaxgen.experiments.cscore import cell_name, make_trainer
+    from jaxgen.experiments.cscore import make_trainer
+    from jaxgen.experiments.cscore_job import cell_name
     from jaxgen.experiments.members import tell
+    from jaxgen.experiments.programs import make_programs
 
-    trainer = make_trainer(load_dataset(job.data), job, tell)
-    ratios = [cell_name(ratio) for ratio in job.subsets.subset_ratios]
-    trainer.settle(dict.fromkeys(ratios, job.subsets.num_runs), job.compute.width)
+    job = spec.job
+    [program] = make_programs(job)
+    trainer = make_trainer(load_dataset(job.data), program, tell)
+    ratios = [cell_name(program, ratio) for ratio in job.subsets.subset_ratios]
+    trainer.settle(dict.fromkeys(ratios, job.subsets.num_runs))
     start, answer = 0, None
     while True:
         ratio = yield answer
         began = time.perf_counter()
-        chunk = Chunk(cell_name(ratio), start, start + trainer.chunk_size)
+        chunk = Chunk(cell_name(program, ratio), start, start + trainer.chunk_size)
         arrays = trainer.train(chunk, lambda amount: None)
         answer = time.perf_counter() - began, trainer.chunk_size, arrays["heldout_accuracy"].tolist()
         start += trainer.chunk_size
+
+
+WAYS = {"demo": demo_turns, "plain": plain_turns, "jaxgen": engine_turns}
 
 
 def measure_speed(spec: BenchSpec) -> str:
@@ -84,47 +87,63 @@ def measure_speed(spec: BenchSpec) -> str:
     Raises:
       UserError: for data or flags that cannot be used, before any worker starts.
     """
-    from jaxgen.experiments.cscore import check_job
+    from jaxgen.experiments.cscore_job import check_job
 
     check_job(load_dataset(spec.job.data), spec.job)
-    context = multiprocessing.get_context("spawn")
-    workers = {}
-    for way in WAYS:
-        ours, theirs = context.Pipe()
-        process = context.Process(target=serve, args=(way, spec, theirs), daemon=True)
-        process.start()
-        theirs.close()
-        workers[way] = ours
-        # One after another: a worker that times its widths must have the machine to itself.
-        receive(ours)
     seconds = {(way, ratio): [] for way in WAYS for ratio in spec.job.subsets.subset_ratios}
     accuracy = {key: [] for key in seconds}
-    try:
-        peak, flops = ask(workers["plain"], "rates")
+    with Turns(WAYS, spec) as turns:
+        peak, flops = turns.ask("plain", "rates")
         for _ in range(spec.rounds):
-            for ratio in spec.job.subsets.subset_ratios:
-                for way in WAYS:
-                    taken, models, accuracies = ask(workers[way], ratio)
-                    seconds[way, ratio].append(taken / models)
-                    accuracy[way, ratio] += accuracies
-    finally:
-        for connection in workers.values():
-            with contextlib.suppress(OSError):
-                connection.send(None)
+            for way, ratio in [(way, ratio) for ratio in spec.job.subsets.subset_ratios for way in WAYS]:
+                taken, models, accuracies = turns.ask(way, ratio)
+                seconds[way, ratio].append(taken / models)
+                accuracy[way, ratio] += accuracies
     return speed_table(spec, seconds, accuracy, peak, flops)
 
 
-def ask(connection: multiprocessing.connection.Connection, request: Any) -> Any:
-    with contextlib.suppress(OSError):
-        connection.send(request)
-    return receive(connection)
+def measure_precision(spec: BenchSpec) -> str:
+    """The table of seconds a model and held-out accuracy at each precision that the devices have.
+
+    Raises:
+      UserError: for data or flags that cannot be used, before any worker starts.
+    """
+    from jaxgen.experiments.cscore_job import check_job
+
+    check_job(load_dataset(spec.job.data), spec.job)
+    precisions = ["float32", "bf16"] + ["tf32"] * (platform() == "gpu")
+    found: dict[tuple[str, float], tuple[list[float], list[float]]] = {}
+    turns = {name: Turns({name: engine_turns}, at_precision(spec, name)) for name in precisions}
+    for _ in range(spec.rounds):
+        for ratio, name in [(ratio, name) for ratio in spec.job.subsets.subset_ratios for name in precisions]:
+            taken, models, accuracies = turns[name].ask(name, ratio)
+            seconds, seen = found.setdefault((name, ratio), ([], []))
+            seconds.append(taken / models)
+            seen += accuracies
+    lines = [
+        f"{spec.job.data.dataset}, {spec.job.model.model}; {spec.rounds} rounds; {describe_machine()}",
+        "",
+        "| subset ratio | precision | s a model | float32 / this | held-out accuracy, mean ± sd (n models) |",
+        "| --- " * 5 + "|",
+    ]
+    for (name, ratio), (seconds, seen) in sorted(found.items(), key=lambda item: item[0][1]):
+        faster = describe_ratio(np.array(found["float32", ratio][0]) / np.array(seconds))
+        spread = f" ± {np.std(seen, ddof=1):.4f}" if len(seen) > 1 else ""
+        lines.append(
+            f"| {ratio:g} | {name} | {np.median(seconds):.3g} | {faster} | {np.mean(seen):.4f}{spread} ({len(seen)}) |"
+        )
+    return "\n".join(lines)
 
 
-def receive(connection: multiprocessing.connection.Connection) -> Any:
-    try:
-        return connection.recv()
-    except (EOFError, OSError):
-        raise UserError("a worker of the benchmark stopped; its message is above") from None
+def at_precision(spec: BenchSpec, name: str) -> BenchSpec:
+    """The same measurement at another precision."""
+    return words.from_values(BenchSpec, words.values(spec) | {"precision": name})
+
+
+def platform() -> str:
+    """The kind of this machine's devices, asked of a process of its own: workers want theirs fresh."""
+    command = [sys.executable, "-c", "import jax; print(jax.devices()[0].platform)"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def speed_table(spec: BenchSpec, seconds: dict, accuracy: dict, peak: float, flops: dict[float, float]) -> str:
@@ -141,7 +160,7 @@ def speed_table(spec: BenchSpec, seconds: dict, accuracy: dict, peak: float, flo
     ratios = spec.job.subsets.subset_ratios
     for name, group in [(f"{ratio:g}", (ratio,)) for ratio in ratios] + [("all", ratios)] * (len(ratios) > 1):
         times = {way: np.mean([seconds[way, ratio] for ratio in group], axis=0) for way in WAYS}
-        faster = [describe_ratio(times[way] / times["jaxgen"]) for way in WAYS[:2]]
+        faster = [describe_ratio(times[way] / times["jaxgen"]) for way in ("demo", "plain")]
         share = np.mean([flops[ratio] for ratio in group]) / np.median(times["jaxgen"]) / peak
         models = {way: sum(len(accuracy[way, ratio]) for ratio in group) for way in WAYS}
         means = {way: np.mean([np.mean(accuracy[way, ratio]) for ratio in group]) for way in WAYS}
@@ -151,21 +170,6 @@ def speed_table(spec: BenchSpec, seconds: dict, accuracy: dict, peak: float, flo
             f"{' | '.join(faster)} | {share:.0%} | {accuracies} |"
         )
     return "\n".join(lines)
-
-
-def describe_ratio(ratios: np.ndarray) -> str:
-    return f"{np.median(ratios):.3g} ({ratios.min():.3g} to {ratios.max():.3g})"
-
-
-def describe_machine() -> str:
-    """The processor and what else a figure depends on."""
-    import jax
-
-    name = ""
-    if os.path.exists("/proc/cpuinfo"):
-        with open("/proc/cpuinfo") as file:
-            name = next((line.split(":")[1].strip() for line in file if line.startswith("model name")), "")
-    return f"{available_cores()} cores {name}, jax {jax.__version__}".replace("  ", " ")
 
 
 def measure_scaling(spec: BenchSpec) -> str:

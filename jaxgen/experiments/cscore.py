@@ -1,8 +1,6 @@
 """C-scores: train models on random subsets at several ratios, and score each example by how often it is got right when
 held out (Jiang, Zhang, Talwar, Mozer, ICML 2021, https://arxiv.org/abs/2002.03206)."""
 
-import functools
-import pathlib
 import tempfile
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -12,28 +10,53 @@ import numpy as np
 
 import jaxgen
 from jaxgen import spec as words
+from jaxgen import sweep
 from jaxgen.data.checks import make_dataset
-from jaxgen.engine.ensemble import Ensemble
-from jaxgen.engine.learner import Learner, make_learner, num_parameters
-from jaxgen.engine.training import Recipe
+from jaxgen.engine.learner import num_parameters
 from jaxgen.errors import UserError
-from jaxgen.experiments.members import Cell, Trainer, constant_knobs, links_in_use, tell, train_missing_runs
-from jaxgen.models import make_model
-from jaxgen.optim import Knobs, make_optimizer
+from jaxgen.experiments.arrangement import Layout
+from jaxgen.experiments.cscore_job import (
+    cell_name,
+    check_job,
+    describe_job,
+    make_cells,
+    model_folder,
+    open_job_store,
+)
+from jaxgen.experiments.members import Trainer, count_missing, read_arrangement, tell, train_missing_runs
+from jaxgen.experiments.programs import Program
 from jaxgen.runs.devices import start_devices
-from jaxgen.runs.plan import Plan
-from jaxgen.runs.store import Store, open_store
+from jaxgen.runs.store import Store
 from jaxgen.scores import designs, heldout
 from jaxgen.spec import CscoreSpec
 from jaxgen.types import Dataset, Outcome, Scores
 
-# Raised whenever the same flags would give other numbers than before.
-NUMERICS = 1
 # Folded into the root key for the random halves of the reliability.
 RELIABILITY = 102
 
 
-def estimate_scores(
+def estimate_scores(images: np.ndarray, labels: np.ndarray, **arguments: Any) -> Scores:
+    """C-scores of the user's own arrays: `python -m jaxgen.cscore` as a function.
+
+    Args:
+      images: ``[n, h, w]`` or ``[n, h, w, d]`` images (uint8, or floats), or ``[n, f]`` features.
+      labels: ``[n]`` integers or text.
+      **arguments: those of `estimate_settings`; every flag has one value.
+
+    Returns:
+      The scores, one an example.
+
+    Raises:
+      UserError: for arguments or data that cannot be used.
+    """
+    found = estimate_settings(images, labels, **arguments)
+    if len(found) > 1:
+        raise UserError(f"{len(found)} settings: these flags hold lists; jaxgen.estimate_settings takes them")
+    [scores] = found.values()
+    return scores
+
+
+def estimate_settings(
     images: np.ndarray,
     labels: np.ndarray,
     *,
@@ -44,8 +67,8 @@ def estimate_scores(
     out: str | None = None,
     progress: bool = False,
     **flags: Any,
-) -> Scores:
-    """C-scores of the user's own arrays: `python -m jaxgen.cscore` as a function.
+) -> dict[str, Scores]:
+    """C-scores of the user's own arrays at every setting that lists in the flags span.
 
     Args:
       images: ``[n, h, w]`` or ``[n, h, w, d]`` images (uint8, or floats), or ``[n, f]`` features.
@@ -56,10 +79,10 @@ def estimate_scores(
       out: folder for finished runs, so that the same call resumes or extends them; without it nothing is kept.
       progress: whether to show what is going on, on standard error.
       **flags: flags of the command line by name, those of the data left out, with Python values: ``num_runs=20``,
-        ``subset_ratios=(0.3, 0.7)``, ``hidden=(128, 64)``, ``epochs=10``, ``design="nested"``, ``seed=1``.
+        ``subset_ratios=(0.3, 0.7)``, ``hidden=(128, 64)``, ``weight_decay=(0.0, 1e-4)``, ``design="nested"``.
 
     Returns:
-      The scores, one an example.
+      The scores of each setting by its name, such as ``weight_decay=0.0001``; ``""`` if there is but one.
 
     Raises:
       UserError: for arguments or data that cannot be used.
@@ -80,11 +103,14 @@ def estimate_scores(
     chosen = {name: tuple(value) if isinstance(value, list) else value for name, value in flags.items()}
     with tempfile.TemporaryDirectory(prefix="jaxgen-") as folder:
         spec = words.from_values(CscoreSpec, {**chosen, "out": out or folder})
-        return score_dataset(dataset, spec, resume="call it again", say=tell if progress else None)
+        found = score_settings(dataset, spec, resume="call it again", say=tell if progress else None)
+    return {setting.name: scores for setting, scores in found}
 
 
-def score_dataset(dataset: Dataset, spec: CscoreSpec, *, resume: str, say: Callable[[str], None] | None) -> Scores:
-    """Trains what is missing in the store below ``spec.out`` and estimates the scores from it.
+def score_settings(
+    dataset: Dataset, spec: CscoreSpec, *, resume: str, say: Callable[[str], None] | None
+) -> list[tuple[sweep.Setting, Scores]]:
+    """Trains what is missing in the store below ``spec.out``, and estimates each setting's scores from it.
 
     Args:
       dataset: the examples.
@@ -92,113 +118,64 @@ def score_dataset(dataset: Dataset, spec: CscoreSpec, *, resume: str, say: Calla
       resume: how to go on, for one who stops it.
       say: takes lines about what is going on; with None there is no progress bar either.
     """
-    check_job(dataset, spec)
-    store = open_store(pathlib.Path(spec.out) / "store", make_plan(dataset, spec), run_bytes(dataset, spec))
-    width = store.settled_width(spec.compute.width)
+    programs = check_job(dataset, spec)
+    store = open_job_store(dataset, spec, programs)
+    found, tell_user = {}, say or (lambda line: None)
+    store.verify(tell_user)
     # Whatever the session is set to: shapes, draws and memory figures here are those of 32 bits.
     with jax.enable_x64(False):
-        trainer = make_trainer(dataset, spec, say or (lambda line: None))
-        trainer.say(describe_job(dataset, spec))
-        trained = train_missing_runs(trainer, store, width, resume=resume, shown=say is not None)
-        scores = collect(dataset, spec, store)
-    devices = trainer.ensemble.mesh.devices
-    scores.metadata.update(
-        devices=f"{devices.size} {devices[0].device_kind} device(s)",
-        models_now=trained.models,
-        seconds_now=trained.seconds,
-        width=store.settled_width(None),
-        jax=jax.__version__,
-    )
-    return scores
+        for program in programs:
+            trainer = make_trainer(dataset, program, tell_user)
+            # Other settings than those kept are refused before anything is said or compiled.
+            read_arrangement(trainer, store, program.name)
+            trainer.say(describe_job(dataset, spec, program))
+            models = model_folder(dataset, program) if spec.compute.save_models else None
+            trained = train_missing_runs(
+                trainer, store, group=program.name, resume=resume, shown=say is not None, models=models
+            )
+            devices = trainer.ensemble.mesh.devices
+            for i, setting in enumerate(program.settings):
+                scores = collect(dataset, program, i, store)
+                scores.metadata.update(
+                    devices=f"{devices.size} {devices[0].device_kind} device(s)",
+                    models_now=trained.models,
+                    seconds_now=trained.seconds,
+                    width=store.read_settings(program.name)["width"],
+                    jax=jax.__version__,
+                )
+                found[setting.name] = (setting, scores)
+    return [found[setting.name] for setting in sweep.expand(spec)]
 
 
-def make_trainer(dataset: Dataset, spec: CscoreSpec, say: Callable[[str], None]) -> Trainer:
+def make_trainer(dataset: Dataset, program: Program, say: Callable[[str], None]) -> Trainer:
     """Starts the devices and puts the data on them."""
     copied = sum(array.nbytes for array in (dataset.images, dataset.test_images) if array is not None)
-    devices = start_devices(spec.compute.num_devices, copied)
-    recipe = Recipe(
-        make_job_learner(dataset, spec),
-        functools.partial(enrol, spec, len(dataset.labels)),
-        spec.train.epochs,
-        spec.train.batch_size,
-        len(dataset.labels),
-        dataset.num_classes,
-        dataset.scale,
-    )
-    return Trainer(Ensemble(recipe, dataset, devices), make_cells(dataset, spec), say)
+    devices = start_devices(program.spec.compute.num_devices, copied)
+    refuse_precision(program.spec.compute.precision, devices[0].platform)
+    return Trainer(Layout(dataset, program, devices, say), make_cells(dataset, program), say)
 
 
-def enrol(spec: CscoreSpec, num_examples: int, row: designs.SubsetRow) -> tuple[jax.Array, jax.Array, Knobs]:
-    """Who a row is: the key of its draws, the examples it trains on, its strengths."""
-    root = jax.random.key(spec.seed)
-    return designs.run_key(root, row), designs.draw_subset(root, row, num_examples), constant_knobs(spec.train)
-
-
-def make_job_learner(dataset: Dataset, spec: CscoreSpec) -> Learner:
-    """The network and the optimizer that the flags name."""
-    model = make_model(spec.model, dataset.num_classes)
-    return make_learner(model, make_optimizer(links_in_use(spec.train)), dataset.images.shape[1:])
-
-
-def check_job(dataset: Dataset, spec: CscoreSpec) -> None:
-    """Refuses what the data set is too small for, and unknown models."""
-    make_model(spec.model, dataset.num_classes)
-    count = len(dataset.labels)
-    needed = max(2, dataset.num_classes)
-    for ratio in spec.subsets.subset_ratios:
-        smallest, largest = designs.subset_sizes(spec.subsets.design, ratio, count)
-        if smallest < needed:
-            raise UserError(
-                f"--subset_ratios={ratio:g}: is {smallest} of {count} examples; a subset needs {needed} or more, one a "
-                f"class; leave out ratios below {needed / count:.2g}"
-            )
-        if largest >= count:
-            raise UserError(f"--subset_ratios={ratio:g}: holds out none of {count} examples; leave it out")
-
-
-def make_plan(dataset: Dataset, spec: CscoreSpec) -> Plan:
-    """The job's identity and its cells: one a ratio."""
-    decisive = {**words.values(spec.model), **words.values(spec.train)}
-    decisive |= {"design": spec.subsets.design, "seed": spec.seed}
-    identity = {f"--{name}": words.format_value(value) for name, value in decisive.items()}
-    identity |= {"the data": f"{dataset.name} {dataset.fingerprint[:12]}", "the numerics version": str(NUMERICS)}
-    return Plan(identity, {cell_name(ratio): spec.subsets.num_runs for ratio in spec.subsets.subset_ratios})
-
-
-def cell_name(ratio: float) -> str:
-    """The name of a ratio's runs in plans and stores."""
-    return f"ratio_{ratio:g}"
-
-
-def make_cells(dataset: Dataset, spec: CscoreSpec) -> dict[str, Cell]:
-    """From each ratio's name to the rows of its runs."""
-    design, count = spec.subsets.design, len(dataset.labels)
-    return {
-        cell_name(ratio): Cell(
-            rows=functools.partial(designs.subset_rows, design, ratio, count),
-            max_size=designs.subset_sizes(design, ratio, count)[1],
+def refuse_precision(precision: str, platform: str) -> None:
+    """Refuses a precision that the devices do not have."""
+    if precision == "tf32" and platform != "gpu":
+        raise UserError(
+            f"--precision=tf32: is a format of GPUs, and the devices here are of kind {platform}; leave it out"
         )
-        for ratio in spec.subsets.subset_ratios
-    }
 
 
-def run_bytes(dataset: Dataset, spec: CscoreSpec) -> int:
-    """What a run takes on disk, and a little more."""
-    tests = 0 if dataset.test_labels is None else len(dataset.test_labels)
-    return 2 * len(dataset.labels) // 8 + tests // 8 + 4 * spec.train.epochs + 200
-
-
-def collect(dataset: Dataset, spec: CscoreSpec, store: Store) -> Scores:
-    """The scores from all runs of the store.
+def collect(dataset: Dataset, program: Program, number: int, store: Store) -> Scores:
+    """The scores of one of the program's settings from all its runs in the store.
 
     Raises:
       UserError: if all models of a ratio diverged.
     """
+    spec = program.settings[number].spec
     subsets = spec.subsets
 
     def runs(i: int) -> Iterator[Outcome]:
-        for arrays in store.runs(cell_name(subsets.subset_ratios[i])):
-            yield Outcome(*(arrays[name] for name in Outcome._fields))
+        for arrays in store.runs(cell_name(program, subsets.subset_ratios[i])):
+            own = arrays["run"] % len(program.settings) == number
+            yield Outcome(*(arrays[name][own] for name in Outcome._fields))
 
     found = heldout.estimate(
         runs,
@@ -226,36 +203,45 @@ def collect(dataset: Dataset, spec: CscoreSpec, store: Store) -> Scores:
             "dataset": dataset.name,
             "fingerprint": dataset.fingerprint,
             "num_models": store.plan.num_runs,
-            **totals(store),
+            "setting": program.settings[number].name,
+            **totals(store, program, number),
         },
         **found._asdict(),
     )
 
 
-def totals(store: Store) -> dict[str, float]:
-    """Over all runs: the seconds they took, and how many diverged."""
+def totals(store: Store, program: Program, number: int) -> dict[str, float]:
+    """Over all runs of a setting: the seconds they took, and how many diverged."""
     seconds, diverged = 0.0, 0
-    for cell in store.plan.cells:
-        for arrays in store.runs(cell):
-            seconds += float(arrays["seconds"].sum())
-            diverged += int((~arrays["finite"]).sum())
+    for ratio in program.spec.subsets.subset_ratios:
+        for arrays in store.runs(cell_name(program, ratio)):
+            own = arrays["run"] % len(program.settings) == number
+            seconds += float(arrays["seconds"][own].sum())
+            diverged += int((~arrays["finite"][own]).sum())
     return {"seconds": seconds, "diverged": diverged}
 
 
-def describe_job(dataset: Dataset, spec: CscoreSpec) -> str:
-    """One line: the data, the network, the runs, and where subsets cannot be balanced."""
-    subsets = spec.subsets
-    shape = "x".join(str(size) for size in dataset.images.shape[1:])
-    parameters = num_parameters(make_job_learner(dataset, spec), constant_knobs(spec.train))
-    line = (
-        f"{dataset.name}: {len(dataset.labels):,} {'images of' if dataset.has_images else 'rows of'} {shape} in "
-        f"{dataset.num_classes} classes; {spec.model.model} with {parameters:,} parameters; "
-        f"subset ratios: {len(subsets.subset_ratios)}, runs at each: {subsets.num_runs}"
-    )
-    if subsets.design == "balanced":
-        blocks = {f"{ratio:g}": designs.block_shape("balanced", ratio)[0] for ratio in subsets.subset_ratios}
-        if odd := [ratio for ratio, block in blocks.items() if not block]:
-            line += f"; independent subsets at ratio {', '.join(odd)}, which no block can balance"
-        if part := [f"{ratio} ({block})" for ratio, block in blocks.items() if block and subsets.num_runs % block]:
-            line += f"; --num_runs is no multiple of the runs to a block at ratio {', '.join(part)}"
-    return line
+def describe_plan(dataset: Dataset, spec: CscoreSpec, *, say: Callable[[str], None]) -> str:
+    """What a job would train, how, and how long that would take: a few steps are timed, nothing is kept."""
+    programs = check_job(dataset, spec)
+    store = open_job_store(dataset, spec, programs)
+    lines = [
+        "| program | settings | members | done | parameters | width | MB a device | hours, at most |",
+        "|" + " --- |" * 8,
+    ]
+    total = 0.0
+    with jax.enable_x64(False):
+        for program in programs:
+            trainer = make_trainer(dataset, program, say)
+            missing = count_missing(trainer, store)
+            at_least_one = {cell: max(count, 1) for cell, count in missing.items()}
+            trainer.settle(at_least_one, read_arrangement(trainer, store, program.name))
+            seconds = trainer.seconds(missing)
+            total += seconds
+            members = sum(store.plan.cells[cell] for cell in trainer.cells)
+            lines.append(
+                f"| {program.name or program.spec.model.model} | {len(program.settings)} | {members:,} | "
+                f"{members - sum(missing.values()):,} | {num_parameters(*trainer.layout.example()):,} | "
+                f"{trainer.width} | {trainer.ensemble.needed_bytes(trainer.width) / 1e6:,.0f} | {seconds / 3600:.2g} |"
+            )
+    return "\n".join([*lines, "", f"{total / 3600:.2g} hours in all, at most; --dry_run: nothing was trained"])

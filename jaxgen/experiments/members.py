@@ -1,6 +1,5 @@
 """Training a plan's missing runs: what every experiment shares between its table of members and its store."""
 
-import math
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -10,15 +9,12 @@ import jax
 import numpy as np
 
 from jaxgen.engine.ensemble import Ensemble
-from jaxgen.engine.learner import num_parameters, state_bytes
-from jaxgen.engine.width import candidates, choose_width, first_guess, time_step
 from jaxgen.errors import UserError
-from jaxgen.optim import STRENGTHS, Knobs
-from jaxgen.runs.devices import memory_budget
+from jaxgen.experiments.arrangement import Arrangement, Layout, out_of_memory
 from jaxgen.runs.launch import train_chunks
 from jaxgen.runs.plan import Chunk, cut_chunks
-from jaxgen.runs.store import FINITE, WIDTH, Arrays, Store
-from jaxgen.spec import TrainSpec
+from jaxgen.runs.saved_models import ModelFolder
+from jaxgen.runs.store import FINITE, Arrays, Store
 from jaxgen.types import Outcome
 
 # The host gets its turn about so often: for the progress bar, and for Ctrl-C.
@@ -27,10 +23,12 @@ SECONDS_PER_CALL = 0.5
 HOPELESS = 10
 # Examining an example costs a forward pass, training on it a backward pass too: about a third of the arithmetic.
 EXAMINATION = 1 / 3
+# Where members may stop early, a chunk has so many for each seat, so that seats are refilled.
+REFILLS = 4
 
 
 class Cell(NamedTuple):
-    """One setting of a table of members.
+    """Members of one program and one subset size.
 
     Attributes:
       rows: from run numbers to the rows of the runs.
@@ -48,84 +46,76 @@ class Trained(NamedTuple):
     seconds: float
 
 
+class OutOfMemory(Exception):
+    """A chunk did not fit into the devices' memory."""
+
+
 class Trainer:
-    """Trains chunks of a table of members, at a width that `settle` finds.
+    """Trains chunks of a table of members, in an arrangement that `settle` finds.
 
     Args:
-      ensemble: trains rows.
-      cells: every setting by name.
+      layout: builds the program's ensembles.
+      cells: every cell of the program by name.
       say: takes lines about what is going on.
     """
 
-    def __init__(self, ensemble: Ensemble, cells: Mapping[str, Cell], say: Callable[[str], None]):
-        self.ensemble, self.cells, self.say = ensemble, cells, say
-        self.width = self.steps_per_call = 0
+    def __init__(self, layout: Layout, cells: Mapping[str, Cell], say: Callable[[str], None]):
+        self.layout, self.cells, self.say = layout, cells, say
+        self.arrangement: Arrangement | None = None
+        self.step_seconds = 0.0
         self.num_seen = self.num_finite = 0
 
     @property
-    def chunk_size(self) -> int:
+    def ensemble(self) -> Ensemble:
+        """The program in its present arrangement."""
+        return self.layout.ensemble
+
+    @property
+    def width(self) -> int:
+        """Members in one batched program on each device."""
+        return self.arrangement.width
+
+    @property
+    def seats(self) -> int:
         """Members that are trained side by side."""
         return self.width * self.ensemble.mesh.size
 
-    def settle(self, runs: Mapping[str, int], wanted: int | None) -> None:
-        """Finds the width, by timing if `wanted` is None, and compiles all programs.
+    @property
+    def chunk_size(self) -> int:
+        """Members that are kept in one file."""
+        return self.seats * (REFILLS if self.ensemble.recipe.patience else 1)
+
+    def settle(self, runs: Mapping[str, int], arrangement: Arrangement | None = None) -> None:
+        """Finds the arrangement by timing, unless it is given, and compiles all programs.
 
         Args:
           runs: by cell, how many runs are still to be trained.
-          wanted: the width, if it is settled.
+          arrangement: how the program is laid out, if that is settled.
 
         Raises:
           UserError: if the programs do not fit in memory.
         """
-        budget = memory_budget(list(self.ensemble.mesh.devices.flat))
         middle = sorted(self.cells.values(), key=lambda cell: cell.max_size)[len(self.cells) // 2]
-        rows, timings, spent = middle.rows(np.arange(1)), {}, [0.0]
-
-        def timed(width: int) -> float:
-            began = time.perf_counter()
-            self.ensemble.prepare(rows, width, ["advance"])
-            timings[width] = math.inf
-            if self.ensemble.needed_bytes(width) <= budget:
-                timings[width] = time_step(self.ensemble, rows, width, middle.max_size, clock=time.perf_counter)
-            spent.append(time.perf_counter() - began)
-            return timings[width]
-
-        if wanted:
-            self.width, why = wanted, "as settled"
-            timed(wanted)
+        rows = middle.rows(np.arange(1))
+        if arrangement:
+            self.layout.arrange(arrangement)
+            self.arrangement, timings = arrangement, self.layout.time(arrangement.width, rows, middle.max_size)
         else:
-            widths, start = self._widths(rows, max(runs.values()), budget)
-            choice = choose_width(timed, widths, start, steps=self._steps(runs), cost=lambda: spent[-1])
-            self.width, why = choice.width, choice.why
+            self.arrangement, timings = self.layout.find(rows, middle.max_size, max(runs.values()), self._steps(runs))
         self.ensemble.prepare(rows, self.width)
-        refuse_if_larger(self.ensemble.needed_bytes(self.width), budget, self.width)
-        self.steps_per_call = max(1, int(SECONDS_PER_CALL / (timings[self.width] * self.width)))
-        self.say(self._describe(why, timings))
-
-    def _describe(self, why: str, timings: Mapping[int, float]) -> str:
-        """One line: the width, why it was taken, and what was timed."""
-        fitting = (width for width in sorted(timings) if timings[width] < math.inf)
-        listed = ", ".join(f"{1e6 * timings[width]:,.0f} us at width {width}" for width in fitting)
-        devices = self.ensemble.mesh.devices
-        return (
-            f"width {self.width} on {devices.size} {devices.flat[0].platform} device(s), {why}; a step of one model on "
-            f"one device takes {listed}"
-        )
-
-    def _widths(self, rows: Any, most_runs: int, budget: int) -> tuple[list[int], int]:
-        """The candidates, and where among them to begin."""
-        recipe, platform = self.ensemble.recipe, jax.devices()[0].platform
-        knobs = jax.eval_shape(lambda row: recipe.enrol(row)[2], jax.tree.map(lambda field: field[0], rows))
-        # State, gradients and temporaries; subset, order and answers of every example.
-        member_bytes = 4 * state_bytes(recipe.learner, knobs) + 24 * self.ensemble.num_examined
-        widths = candidates(platform, member_bytes, budget, most_runs, self.ensemble.mesh.size)
-        return widths, first_guess(4 * num_parameters(recipe.learner, knobs), platform)
+        self.step_seconds = timings[self.width]
 
     def _steps(self, runs: Mapping[str, int]) -> float:
         """Member steps that each device is going to take."""
         recipe = self.ensemble.recipe
         epochs = sum(count * -(-self.cells[cell].max_size // recipe.batch_size) for cell, count in runs.items())
         return epochs * recipe.epochs / self.ensemble.mesh.size
+
+    def seconds(self, runs: Mapping[str, int]) -> float:
+        """How long so many runs of each cell are going to take, at most, by the steps timed."""
+        training = sum(count * self.cells[cell].max_size * self.ensemble.recipe.epochs for cell, count in runs.items())
+        work = sum(count * self.work(cell) for cell, count in runs.items())
+        return self._steps(runs) * self.step_seconds * work / max(training, 1)
 
     def count(self, finite: np.ndarray) -> None:
         """Takes note of which models diverged and which did not."""
@@ -136,11 +126,24 @@ class Trainer:
         """The work of one run, in examples trained on."""
         return self.ensemble.recipe.epochs * self.cells[cell].max_size + EXAMINATION * self.ensemble.num_examined
 
-    def train(self, chunk: Chunk, report: Callable[[float], None]) -> Arrays:
-        """Trains a chunk, telling `report` of its work as it goes.
+    def train(
+        self,
+        chunk: Chunk,
+        report: Callable[[float], None],
+        checkpoint: Any = None,
+        on_weights: Callable[[int, Any], None] | None = None,
+    ) -> Arrays:
+        """Trains a chunk.
+
+        Args:
+          chunk: which.
+          report: told of the work as it goes.
+          checkpoint: keeps the training in its middle.
+          on_weights: takes each run's number and final weights.
 
         Raises:
           UserError: if there were many models before, and all have diverged.
+          OutOfMemory: if the devices' memory did not do.
         """
         if self.num_seen >= HOPELESS and not self.num_finite:
             raise UserError(
@@ -148,55 +151,112 @@ class Trainer:
                 "guess's); lower --learning_rate or give --clip_norm"
             )
         cell, runs = self.cells[chunk.cell], np.arange(chunk.start, chunk.stop)
-        began = time.perf_counter()
-        training = len(runs) * self.ensemble.recipe.epochs * cell.max_size
-        outcome = self.ensemble.train(
-            cell.rows(runs), self.width, cell.max_size, self.steps_per_call, lambda share: report(share * training)
-        )
+        began, training = time.perf_counter(), self.ensemble.recipe.epochs * cell.max_size
+        steps_per_call = max(1, int(SECONDS_PER_CALL / (self.step_seconds * self.width)))
+        try:
+            outcome = self.ensemble.train(
+                cell.rows(runs),
+                self.width,
+                cell.max_size,
+                steps_per_call,
+                lambda amount: report(amount * training),
+                checkpoint,
+                on_weights and (lambda i, weights: on_weights(chunk.start + i, weights)),
+            )
+        except jax.errors.JaxRuntimeError as error:
+            if not out_of_memory(error):
+                raise
+            raise OutOfMemory from None
         report(len(runs) * EXAMINATION * self.ensemble.num_examined)
         self.count(outcome.finite)
         seconds = np.full(len(runs), (time.perf_counter() - began) / len(runs))
         return {"run": runs, "seconds": seconds, **outcome._asdict(), **accuracies(outcome, self.ensemble)}
 
 
-def train_missing_runs(trainer: Trainer, store: Store, width: int | None, *, resume: str, shown: bool) -> Trained:
-    """Trains and keeps all runs of the store's plan that are missing.
+def train_missing_runs(
+    trainer: Trainer, store: Store, *, group: str, resume: str, shown: bool, models: ModelFolder | None = None
+) -> Trained:
+    """Trains and keeps all runs of the trainer's cells that are missing in the store.
 
     Args:
-      trainer: knows the plan's cells.
+      trainer: knows the cells of one program.
       store: what is done, and where new chunks go.
-      width: the width, if it is settled.
+      group: the program's name in the store.
       resume: how to go on, for one who stops it.
       shown: whether to show a progress bar.
+      models: where every model's weights are kept too, if wanted.
 
     Raises:
       UserError: if everything diverges.
       Interrupted: if stopped; finished chunks are kept.
     """
-    store.verify(trainer.say)
-    missing = {cell: sum(span.stop - span.start for span in spans) for cell, spans in store.missing().items()}
+    settled = read_arrangement(trainer, store, group)
+    missing = count_missing(trainer, store)
     if not any(missing.values()):
         return Trained(0, 0.0)
-    for cell in store.plan.cells:
+    for cell in trainer.cells:
         for arrays in store.runs(cell):
             trainer.count(arrays[FINITE])
-    trainer.settle(missing, width)
-    settled = store.settle({WIDTH: trainer.width})[WIDTH]
-    if settled != trainer.width:
+    trainer.settle(missing, settled)
+    holding = store.settle(trainer.arrangement.settings(), group)
+    if holding != trainer.arrangement.settings():
         # Another driver of the same job was faster.
-        trainer.settle(missing, settled)
-    chunks = cut_chunks(store.missing(), trainer.chunk_size)
-    seconds = train_chunks(store, chunks, trainer.train, trainer.work, resume=resume, shown=shown)
-    return Trained(sum(missing.values()), seconds)
+        trainer.settle(missing, trainer.layout.read(holding))
+    began = time.perf_counter()
+    while any(count_missing(trainer, store).values()):
+        try:
+            train_now(trainer, store, resume=resume, shown=shown, models=models)
+        except OutOfMemory:
+            halve_width(trainer, store, group)
+    return Trained(sum(missing.values()), time.perf_counter() - began)
 
 
-def refuse_if_larger(needed: int, budget: int, width: int) -> None:
-    """Holds the bytes that programs need on each device against those that they may take."""
-    if needed > budget:
+def read_arrangement(trainer: Trainer, store: Store, group: str) -> Arrangement | None:
+    """The arrangement that the store's runs were trained in, if any were.
+
+    Raises:
+      UserError: if flags ask for another one.
+    """
+    settings = store.read_settings(group)
+    return trainer.layout.read(settings) if settings else None
+
+
+def count_missing(trainer: Trainer, store: Store) -> dict[str, int]:
+    """By cell of the trainer, how many runs the store lacks."""
+    return {cell: sum(span.stop - span.start for span in store.missing()[cell]) for cell in trainer.cells}
+
+
+def train_now(trainer: Trainer, store: Store, *, resume: str, shown: bool, models: ModelFolder | None) -> None:
+    """Trains the missing chunks at the present width."""
+    missing = store.missing()
+    chunks = cut_chunks({cell: missing[cell] for cell in trainer.cells}, trainer.chunk_size)
+    minutes = trainer.layout.program.spec.compute.checkpoint_minutes
+
+    def train(chunk: Chunk, report: Callable[[float], None]) -> Arrays:
+        checkpoint = store.checkpoint(chunk, minutes)
+        on_weights = models and (lambda run, weights: models.write(chunk.cell, run, weights))
+        return trainer.train(chunk, report, checkpoint, on_weights)
+
+    train_chunks(store, chunks, train, trainer.work, resume=resume, shown=shown)
+
+
+def halve_width(trainer: Trainer, store: Store, group: str) -> None:
+    """Goes on at half the width, now and in every later call.
+
+    Raises:
+      UserError: if it is 1 already.
+    """
+    width = trainer.width // 2
+    if not width:
         raise UserError(
-            f"--width={width}: its programs need {needed / 1e6:.0f} MB on each device, and {budget / 1e6:.0f} MB may "
-            "be taken; lower --width, --num_devices or --batch_size"
+            "--width=1: one model alone does not fit into memory; lower --batch_size or take a smaller --model"
         )
+    trainer.say(f"out of memory at width {trainer.width}; going on at width {width}")
+    # What is kept of unfinished chunks is of the old width.
+    store.forget_checkpoints()
+    arrangement = trainer.arrangement._replace(width=width)
+    store.settle(arrangement.settings(), group, replace=True)
+    trainer.settle(count_missing(trainer, store), arrangement)
 
 
 def accuracies(outcome: Outcome, ensemble: Ensemble) -> dict[str, np.ndarray]:
@@ -211,19 +271,13 @@ def accuracies(outcome: Outcome, ensemble: Ensemble) -> dict[str, np.ndarray]:
         "train_accuracy": share(correct & trained_on, trained_on.sum(1)),
         "heldout_accuracy": share(correct & ~trained_on, (~trained_on).sum(1)),
         "test_accuracy": share(right, np.full(len(right), right.shape[1])),
-        "final_loss": outcome.loss_curve[:, -1],
+        "final_loss": final_losses(outcome),
     }
 
 
-def constant_knobs(train: TrainSpec) -> Knobs:
-    """One member's knobs where all members have the flags' values."""
-    names = ("learning_rate", "momentum", *STRENGTHS)
-    return {name: np.float32(getattr(train, name)) for name in names}
-
-
-def links_in_use(train: TrainSpec) -> frozenset[str]:
-    """The optimizer's links that the flags call for."""
-    return frozenset(name for name in STRENGTHS if getattr(train, name) > 0)
+def final_losses(outcome: Outcome) -> np.ndarray:
+    """Mean training loss ``[m]`` of the epoch whose weights were taken."""
+    return np.take_along_axis(outcome.loss_curve, np.maximum(outcome.epochs - 1, 0)[:, None], axis=1)[:, 0]
 
 
 def tell(line: str) -> None:

@@ -2,41 +2,93 @@
 
 import dataclasses
 import pathlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import jaxgen
+from jaxgen import sweep
 from jaxgen.data.score_files import write_scores
 from jaxgen.errors import UserError
+from jaxgen.experiments import tables
+from jaxgen.experiments.cscore_job import cell_name, open_job_store
+from jaxgen.experiments.programs import make_programs
 from jaxgen.flags import to_flagfile
 from jaxgen.spec import CscoreSpec
 from jaxgen.types import Dataset, Scores
 from jaxgen.views.figures import write_figure
 from jaxgen.views.gallery import draw_examples
 from jaxgen.views.histogram import draw_histogram
+from jaxgen.views.settings import draw_settings
+from jaxgen.views.summary import summarize
+
+Found = list[tuple[sweep.Setting, Scores]]
 
 
-def write_results(dataset: Dataset, scores: Scores, spec: CscoreSpec, command: str) -> list[pathlib.Path]:
-    """Writes scores, figures and flags into ``spec.out``; returns the files.
-
-    The flags hold the width that was settled, because models of another width may round otherwise.
+def write_all(dataset: Dataset, found: Found, spec: CscoreSpec, command: str) -> tuple[str, list[pathlib.Path]]:
+    """Writes all results into ``spec.out``; returns what to tell the user, and the files.
 
     Raises:
       UserError: if a file cannot be written.
     """
+    if not sweep.swept(spec):
+        [(_, scores)] = found
+        return summarize(dataset, scores), write_results(dataset, scores, spec, command)
+    return write_settings(dataset, found, spec, command)
+
+
+def write_results(dataset: Dataset, scores: Scores, spec: CscoreSpec, command: str) -> list[pathlib.Path]:
+    """Writes scores, figures and flags of one setting into ``spec.out``; returns the files.
+
+    The flags hold the width that was settled, because models of another width may round otherwise.
+    """
     out = pathlib.Path(spec.out)
     names = ("cscores.npz", "examples.png", "examples.pdf", "histogram.png", "flags.cfg")
     scores_file, png, pdf, histogram, flagfile = files = [out / name for name in names]
-    header = f"jaxgen {jaxgen.__version__}\n{command}\npython -m jaxgen.cscore --flagfile={flagfile}"
     settled = dataclasses.replace(spec, compute=dataclasses.replace(spec.compute, width=scores.metadata["width"]))
-    try:
+    with written_or_told(spec):
         write_scores(scores, scores_file)
         examples = draw_examples(dataset, scores)
         write_figure(examples, png)
         write_figure(examples, pdf)
         write_figure(draw_histogram(dataset, scores), histogram)
-        flagfile.write_text(to_flagfile(settled, header))
+        flagfile.write_text(to_flagfile(settled, header(command, flagfile)))
+    return files
+
+
+def write_settings(dataset: Dataset, found: Found, spec: CscoreSpec, command: str) -> tuple[str, list[pathlib.Path]]:
+    """Writes what a sweep found: tables of members and settings, their picture, and every setting's scores."""
+    out, programs = pathlib.Path(spec.out), make_programs(spec)
+    names = ("results.csv", "settings.csv", "settings.md", "settings.png", "flags.cfg")
+    members_file, settings_file, table_file, picture, flagfile = files = [out / name for name in names]
+    members = list(tables.member_rows(open_job_store(dataset, spec, programs), programs, cell_name))
+    rows = tables.setting_rows(members, found)
+    table = tables.to_markdown(rows, spec)
+    with written_or_told(spec):
+        members_file.write_text(tables.to_csv(members))
+        settings_file.write_text(tables.to_csv(rows))
+        table_file.write_text(table + "\n")
+        write_figure(draw_settings(rows, sweep.swept(spec), dataset.name), picture)
+        flagfile.write_text(to_flagfile(spec, header(command, flagfile)))
+        for setting, scores in found:
+            folder = out / "settings" / setting.name
+            folder.mkdir(parents=True, exist_ok=True)
+            write_scores(scores, folder / "cscores.npz")
+    files.append(out / "settings" / "*" / "cscores.npz")
+    return f"{len(found)} settings; accuracies are mean ± sd over models\n\n{table}", files
+
+
+def header(command: str, flagfile: pathlib.Path) -> str:
+    """The head of a flag file: version, the command that was given, the one that does it again."""
+    return f"jaxgen {jaxgen.__version__}\n{command}\npython -m jaxgen.cscore --flagfile={flagfile}"
+
+
+@contextmanager
+def written_or_told(spec: CscoreSpec) -> Iterator[None]:
+    """Turns a failure to write into one line."""
+    try:
+        yield
     except OSError as error:
         raise UserError(
             f"--out={spec.out}: results cannot be written ({error}); all models are kept: make room or move what is in "
             "the way, and give the same command again"
         ) from None
-    return files

@@ -1,0 +1,136 @@
+"""A C-score job: what is refused, the plan of all its runs, and what it is in a line."""
+
+import functools
+import pathlib
+from typing import Any
+
+from jaxgen import spec as words
+from jaxgen import sweep
+from jaxgen.engine.learner import num_parameters
+from jaxgen.errors import UserError
+from jaxgen.experiments.members import Cell
+from jaxgen.experiments.programs import (
+    Program,
+    check_program,
+    knob_table,
+    make_kernels,
+    make_programs,
+    make_recipe,
+    subset_rows,
+)
+from jaxgen.runs.plan import Plan
+from jaxgen.runs.saved_models import ModelFolder
+from jaxgen.runs.store import Store, open_store
+from jaxgen.scores import designs
+from jaxgen.spec import CscoreSpec
+from jaxgen.types import Dataset
+
+# Raised whenever the same flags would give other numbers than before.
+NUMERICS = 2
+# Flags of a run's environment, which no model depends on.
+CIRCUMSTANCES = {"width", "num_devices", "checkpoint_minutes", "save_models", "dry_run", "yes", "convolution"}
+
+
+def check_job(dataset: Dataset, spec: CscoreSpec) -> list[Program]:
+    """The job's programs; refuses what the data set is too small for, networks it does not suit, and huge sweeps."""
+    if sweep.swept(spec):
+        num_members = sweep.num_settings(spec) * spec.subsets.num_runs * len(spec.subsets.subset_ratios)
+        sweep.refuse_many(num_members, spec.compute.yes)
+    programs = make_programs(spec)
+    for program in programs:
+        check_program(dataset, program)
+    count = len(dataset.labels)
+    needed = max(2, dataset.num_classes)
+    for ratio in spec.subsets.subset_ratios:
+        smallest, largest = designs.subset_sizes(spec.subsets.design, ratio, count)
+        if smallest < needed:
+            raise UserError(
+                f"--subset_ratios={ratio:g}: is {smallest} of {count} examples; a subset needs {needed} or more, one a "
+                f"class; leave out ratios below {needed / count:.2g}"
+            )
+        if largest >= count:
+            raise UserError(f"--subset_ratios={ratio:g}: holds out none of {count} examples; leave it out")
+        if spec.stopping.patience and int(smallest * spec.stopping.validation_share) < 1:
+            raise UserError(
+                f"--validation_share={spec.stopping.validation_share:g}: is none of the {smallest} examples of a "
+                f"subset at ratio {ratio:g}; raise it"
+            )
+    return programs
+
+
+def make_plan(dataset: Dataset, spec: CscoreSpec, programs: list[Program]) -> Plan:
+    """The job's identity and its cells: one for each program and ratio."""
+    decisive: dict[str, Any] = {"design": spec.subsets.design, "seed": spec.seed}
+    for part in (spec.model, spec.train, spec.regularization, spec.augmentation, spec.stopping, spec.compute):
+        decisive |= {name: value for name, value in words.values(part).items() if name not in CIRCUMSTANCES}
+    identity = {f"--{name}": words.format_value(value) for name, value in decisive.items()}
+    identity |= {"the data": f"{dataset.name} {dataset.fingerprint[:12]}", "the numerics version": str(NUMERICS)}
+    cells = {
+        cell_name(program, ratio): spec.subsets.num_runs * len(program.settings)
+        for program in programs
+        for ratio in spec.subsets.subset_ratios
+    }
+    return Plan(identity, cells)
+
+
+def cell_name(program: Program, ratio: float) -> str:
+    """The name of a program's runs at a ratio, in plans and stores."""
+    return f"ratio_{ratio:g}{',' if program.name else ''}{program.name}"
+
+
+def make_cells(dataset: Dataset, program: Program) -> dict[str, Cell]:
+    """From the name of each ratio to the rows of its runs."""
+    subsets, count = program.spec.subsets, len(dataset.labels)
+    return {
+        cell_name(program, ratio): Cell(
+            rows=functools.partial(subset_rows, program, ratio, count),
+            max_size=designs.subset_sizes(subsets.design, ratio, count)[1],
+        )
+        for ratio in subsets.subset_ratios
+    }
+
+
+def model_folder(dataset: Dataset, program: Program) -> ModelFolder:
+    """Where the program's models are kept, and what is needed to use them again."""
+    model = {name: value for name, value in words.values(program.spec.model).items() if name != "hidden"}
+    description = {
+        "model": model,
+        "hidden": program.spec.model.hidden,
+        "shape": dataset.images.shape[1:],
+        "class_names": list(dataset.class_names),
+        "scale": dataset.scale,
+        "settings": [setting.name for setting in program.settings],
+    }
+    return ModelFolder(pathlib.Path(program.spec.out) / "models", description)
+
+
+def run_bytes(dataset: Dataset, spec: CscoreSpec) -> int:
+    """What a run takes on disk, and a little more."""
+    tests = 0 if dataset.test_labels is None else len(dataset.test_labels)
+    return 2 * len(dataset.labels) // 8 + tests // 8 + 4 * spec.train.epochs + 200
+
+
+def open_job_store(dataset: Dataset, spec: CscoreSpec, programs: list[Program]) -> Store:
+    """The store of the job below ``spec.out``."""
+    return open_store(pathlib.Path(spec.out) / "store", make_plan(dataset, spec, programs), run_bytes(dataset, spec))
+
+
+def describe_job(dataset: Dataset, spec: CscoreSpec, program: Program) -> str:
+    """One line: the data, the network, the runs, and where subsets cannot be balanced."""
+    subsets = spec.subsets
+    shape = "x".join(str(size) for size in dataset.images.shape[1:])
+    knobs = {name: values[0] for name, values in knob_table(program).items()}
+    parameters = num_parameters(make_recipe(dataset, program, make_kernels(program)).learner, knobs)
+    settings = f"settings: {len(program.settings)}, " if sweep.swept(spec) else ""
+    line = (
+        f"{dataset.name}: {len(dataset.labels):,} {'images of' if dataset.has_images else 'rows of'} {shape} in "
+        f"{dataset.num_classes} classes; {program.spec.model.model} with {parameters:,} parameters; "
+        f"{settings}subset ratios: {len(subsets.subset_ratios)}, runs at each: {subsets.num_runs}"
+    )
+    if subsets.design == "balanced":
+        blocks = {f"{ratio:g}": designs.block_shape("balanced", ratio)[0] for ratio in subsets.subset_ratios}
+        if odd := [ratio for ratio, block in blocks.items() if not block]:
+            line += f"; independent subsets at ratio {', '.join(odd)}, which no block can balance"
+        if part := [f"{ratio} ({block})" for ratio, block in blocks.items() if block and subsets.num_runs % block]:
+            line += f"; --num_runs is no multiple of the runs to a block at ratio {', '.join(part)}"
+    return line

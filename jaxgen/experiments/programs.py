@@ -1,0 +1,152 @@
+"""Which settings share a compiled program, and what such a program is: network, optimizer, augmentation, rows."""
+
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxgen import spec as words
+from jaxgen import sweep
+from jaxgen.engine.kernels import MOST_EXAMINED
+from jaxgen.engine.learner import Methods, make_learner
+from jaxgen.engine.members import Recipe
+from jaxgen.errors import UserError
+from jaxgen.models import make_model
+from jaxgen.models.layers import Kernels
+from jaxgen.optim import STRENGTHS, Knobs, make_optimizer
+from jaxgen.schedules import make_schedule
+from jaxgen.scores import designs
+from jaxgen.transforms.augment import AUGMENTATIONS, make_augmentation
+from jaxgen.types import Dataset
+
+# Knobs that every program has, whatever their values.
+ALWAYS = ("learning_rate", "momentum", "second_moment", "warmup_epochs", "decay_rate", "final_rate")
+
+
+class Row(NamedTuple):
+    """A member: its subset, and which of the program's settings it has; arrays ``[m]``."""
+
+    subset: designs.SubsetRow
+    setting: np.ndarray
+
+
+class Program(NamedTuple):
+    """Settings that one compiled program serves, because they differ in numbers only.
+
+    Attributes:
+      name: what tells it from the job's other programs, such as ``optimizer=adam``; empty if it is the only one.
+      settings: one or more, of one name each.
+    """
+
+    name: str
+    settings: tuple[sweep.Setting, ...]
+
+    @property
+    def spec(self) -> Any:
+        """The spec of the first setting, for all that the settings have in common."""
+        return self.settings[0].spec
+
+    @property
+    def in_use(self) -> frozenset[str]:
+        """The regularizers and augmentations that some setting has above 0."""
+        return sweep.knobs_in_use([setting.spec for setting in self.settings])
+
+
+def make_programs(spec: Any) -> list[Program]:
+    """All programs that the lists in `spec` ask for."""
+    settings = sweep.expand(spec)
+    knobs = {field.name for _, field in words.leaves(spec) if field.metadata.get("knob")}
+    decisive = [name for name in sweep.swept(spec) if name not in knobs]
+    programs = []
+    for indices in sweep.group(settings):
+        chosen = words.values(settings[indices[0]].spec)
+        name = sweep.name_setting({flag: chosen[flag] for flag in decisive})
+        programs.append(Program(name, tuple(settings[i] for i in indices)))
+    return programs
+
+
+def subset_rows(program: Program, ratio: float, num_examples: int, numbers: np.ndarray) -> Row:
+    """The rows ``[m]`` of runs of one ratio: run number i has setting i mod s, and the subset of run i div s.
+
+    So runs of one number, whatever their setting, share subset, initial weights and order: they can be compared in
+    pairs.
+    """
+    numbers = np.asarray(numbers)
+    subset = designs.subset_rows(program.spec.subsets.design, ratio, num_examples, numbers // len(program.settings))
+    return Row(subset, (numbers % len(program.settings)).astype(np.int32))
+
+
+def enrol(program: Program, num_examples: int, row: Row) -> tuple[jax.Array, jax.Array, Knobs]:
+    """Who a row is: the key of its draws, the examples it trains on, its strengths."""
+    root = jax.random.key(program.spec.seed)
+    knobs = {name: jnp.asarray(values)[row.setting] for name, values in knob_table(program).items()}
+    return designs.run_key(root, row.subset), designs.draw_subset(root, row.subset, num_examples), knobs
+
+
+def knob_table(program: Program) -> dict[str, np.ndarray]:
+    """By knob, the value of each setting: float32 ``[s]``."""
+    chosen = [words.values(setting.spec) for setting in program.settings]
+    names = (*ALWAYS, *sorted(program.in_use))
+    return {name: np.array([one[name] for one in chosen], np.float32) for name in names}
+
+
+def make_methods(program: Program, at_once: int | None = None) -> Methods:
+    """How the program's members learn."""
+    train, in_use = program.spec.train, program.in_use
+    schedule = make_schedule(train.schedule, epochs=train.epochs, milestones=train.milestones)
+    augmentations = in_use & set(AUGMENTATIONS)
+    return Methods(
+        make_optimizer(train.optimizer, in_use & set(STRENGTHS), schedule=schedule),
+        make_augmentation(augmentations) if augmentations else None,
+        in_use,
+        at_once,
+        {"tf32": "tensorfloat32"}.get(program.spec.compute.precision, "float32"),
+    )
+
+
+def make_kernels(program: Program, backends: tuple = (), otherwise: str = "plain") -> Kernels:
+    """By which arithmetic the program's network is computed."""
+    dtype = jnp.bfloat16 if program.spec.compute.precision == "bf16" else jnp.float32
+    return Kernels(backends, otherwise, dtype)
+
+
+def make_recipe(
+    dataset: Dataset,
+    program: Program,
+    kernels: Kernels,
+    at_once: int | None = None,
+    examined_at_once: int = MOST_EXAMINED,
+) -> Recipe:
+    """All that the program's members share."""
+    spec, shape = program.spec, dataset.images.shape[1:]
+    network = make_model(spec.model, dataset.num_classes, shape, kernels)
+    return Recipe(
+        make_learner(network, make_methods(program, at_once), shape),
+        functools.partial(enrol, program, len(dataset.labels)),
+        spec.train.epochs,
+        spec.train.batch_size,
+        len(dataset.labels),
+        dataset.num_classes,
+        dataset.scale,
+        examined_at_once,
+        spec.stopping.validation_share,
+        spec.stopping.patience,
+    )
+
+
+def check_program(dataset: Dataset, program: Program) -> None:
+    """Refuses networks that cannot take the data, and augmentation of what is no image.
+
+    Raises:
+      UserError: in one line.
+    """
+    make_model(program.spec.model, dataset.num_classes, dataset.images.shape[1:])
+    augmented = sorted(program.in_use & set(AUGMENTATIONS) - {"mixup", "input_noise"})
+    if augmented and not dataset.has_images:
+        chosen = {words.format_value(words.values(setting.spec)[augmented[0]]) for setting in program.settings} - {"0"}
+        raise UserError(
+            f"--{augmented[0]}={','.join(sorted(chosen))}: is for images, and {dataset.name} has rows of features; "
+            "leave it out (--mixup and --input_noise do for rows)"
+        )

@@ -1,0 +1,87 @@
+"""Ways of doing the same work, each in a process of its own, taking turns: so a drifting machine favours none.
+
+A way is a generator: it gets ready, yields None, and then answers each request it is sent. Processes of their own,
+because ways want different devices; one at a time, because each wants the whole machine.
+"""
+
+import contextlib
+import multiprocessing
+import multiprocessing.connection
+import os
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from jaxgen.errors import UserError
+from jaxgen.runs.devices import available_cores
+
+Way = Callable[[Any], Iterator[Any]]
+
+
+class Turns:
+    """The ways' processes, ready to be asked.
+
+    Args:
+      ways: by name, functions at a module's top level.
+      spec: what each is called with.
+    """
+
+    def __init__(self, ways: Mapping[str, Way], spec: Any):
+        self.connections: dict[str, multiprocessing.connection.Connection] = {}
+        context = multiprocessing.get_context("spawn")
+        for name, way in ways.items():
+            ours, theirs = context.Pipe()
+            context.Process(target=serve, args=(way, spec, theirs), daemon=True).start()
+            theirs.close()
+            self.connections[name] = ours
+            # One after another: a worker that times its widths must have the machine to itself.
+            self._receive(name)
+
+    def ask(self, name: str, request: Any) -> Any:
+        """One way's answer.
+
+        Raises:
+          UserError: if its process has died.
+        """
+        with contextlib.suppress(OSError):
+            self.connections[name].send(request)
+        return self._receive(name)
+
+    def _receive(self, name: str) -> Any:
+        try:
+            return self.connections[name].recv()
+        except (EOFError, OSError):
+            raise UserError(f"a worker of the benchmark ({name}) stopped; its message is above") from None
+
+    def __enter__(self) -> "Turns":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for connection in self.connections.values():
+            with contextlib.suppress(OSError):
+                connection.send(None)
+
+
+def serve(way: Way, spec: Any, connection: multiprocessing.connection.Connection) -> None:
+    """A worker: answers until it is sent None."""
+    turn = way(spec)
+    connection.send(next(turn))
+    while (request := connection.recv()) is not None:
+        connection.send(turn.send(request))
+
+
+def describe_ratio(ratios: np.ndarray) -> str:
+    """Median (smallest to largest)."""
+    return f"{np.median(ratios):.3g} ({ratios.min():.3g} to {ratios.max():.3g})"
+
+
+def describe_machine() -> str:
+    """The processor and what else a figure depends on."""
+    import jax
+
+    name = ""
+    if os.path.exists("/proc/cpuinfo"):
+        with open("/proc/cpuinfo") as file:
+            name = next((line.split(":")[1].strip() for line in file if line.startswith("model name")), "")
+    return f"{available_cores()} cores {name}, jax {jax.__version__}".replace("  ", " ")
