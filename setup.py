@@ -26,8 +26,10 @@ setup(
         "matplotlib>=3.9",
         "numpy>=2.0",
         "optax>=0.2.6",
+        "orbax-checkpoint>=0.11",
         "pillow>=10.3",
         "scikit-learn>=1.5",
+        "scipy>=1.13",
         "tensorflow-datasets>=4.9.9",
         "tqdm>=4.66",
     ],
@@ -38,6 +40,8 @@ setup(
         "tpu": ["jax[tpu]>=0.10"],
         # For clusters; nothing imports it yet: the launcher that does is still to come.
         "ray": ["ray>=2.49"],
+        # `python -m jaxgen.bench --measure=images` beside PyTorch's plain loop.
+        "bench": ["torch>=2.6"],
         "test": [
             "ipykernel>=6.29",
             "nbclient>=0.10",

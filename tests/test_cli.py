@@ -228,6 +228,7 @@ def prepare_bad_input(folder):
     (folder / "a_file").write_text("")
     (folder / "stray.cfg").write_text("--num_runs=3\nnum_runs=4\n")
     make_data(folder)
+    np.savez(folder / "rows.npz", x=np.random.default_rng(0).normal(size=(60, 5)), y=np.arange(60) % 3)
 
 
 # (arguments, what the one line must say)
@@ -284,6 +285,26 @@ BAD_INPUT = [
     (["--flagfile=stray.cfg"], "'num_runs=4': not a flag"),
     (["--flagfile=nowhere.cfg"], "nowhere.cfg"),
     (["--dataset=mnist", "--data_dir=empty"], "--data_dir"),
+    (["--optimizer=lion"], "--optimizer=lion: must be one of sgd, nesterov, adam, adamw, rmsprop"),
+    (["--schedule=zigzag"], "--schedule=zigzag: must be one of constant, step"),
+    (["--schedule=step"], "step needs --milestones"),
+    (["--norm=layer"], "--norm=layer: must be one of auto, batch, group, none"),
+    (["--norm=batch"], "--norm=batch"),
+    (["--dropout=1"], "--dropout=1: must be at least 0 and below 1"),
+    (["--dropout=0,1"], "--dropout=0,1: 1 must be at least 0 and below 1"),
+    (["--dropout=0:0.5"], "give a range as start:stop:step"),
+    (["--weight_decay="], "--weight_decay="),
+    (["--weight_decay=0,-1e-4"], "must be 0 or more"),
+    (["--learning_rate=0.1,0.1"], "comes more than once"),
+    (["--learning_rate=0.001:0.1:0.001", "--momentum=0:0.9:0.1"], "1,800,000 members, more than 10,000; give fewer"),
+    (["--sharpness=1"], "sharpness"),
+    (["--patience=2"], "--patience=2: needs a --validation_share above 0"),
+    (["--patience=2", "--validation_share=0.001"], "is none of the"),
+    (["--precision=tf32"], "--precision=tf32: is a format of GPUs"),
+    (["--dataset=npz:mine.npz", "--model=resnet9"], "--model=resnet9"),
+    (["--dataset=npz:rows.npz", "--model=convnet"], "--model=convnet"),
+    (["--dataset=npz:rows.npz", "--flip=0.5"], "--flip=0.5: is for images"),
+    (["--dataset=npz:rows.npz", "--crop=0,2"], "--crop=2: is for images"),
 ]
 
 

@@ -21,6 +21,7 @@ def outcome(trained_on, correct, finite=None):
         np.packbits(correct, axis=1),
         np.zeros((runs, 0), np.uint8),
         np.zeros((runs, 1), np.float32),
+        np.ones(runs, np.int32),
         finite,
     )
 

@@ -75,21 +75,28 @@ class Seats:
     def state(self) -> dict[str, Any]:
         """All of it, as arrays."""
         done = sorted(self.found)
+        found: dict[str, Any] = {}
+        if done:
+            fields = stack([self.found[row] for row in done])._asdict()
+            # Nothing empty, such as answers on no test set: what keeps the arrays may have no place for that.
+            fields = {name: field for name, field in fields.items() if field.size}
+            found = {"done": np.asarray(done), "found": fields}
         return {
             "rows": self.rows.copy(),
             "waiting": np.asarray(self.waiting),
             "step": np.asarray(self.step),
             "position": self.position.copy(),
-            "done": np.asarray(done, int),
-            "found": stack([self.found[row] for row in done])._asdict() if done else {},
+            **found,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Takes up what `state` gave."""
         self.rows, self.position = np.array(state["rows"]), np.array(state["position"])
         self.waiting, self.step = int(state["waiting"]), int(state["step"])
-        for i, row in enumerate(state["done"]):
-            self.found[int(row)] = Outcome(*(np.asarray(state["found"][name][i]) for name in Outcome._fields))
+        for i, row in enumerate(state.get("done", ())):
+            nothing = np.zeros((i + 1, 0), np.uint8)
+            fields = (state["found"].get(name, nothing)[i] for name in Outcome._fields)
+            self.found[int(row)] = Outcome(*map(np.asarray, fields))
 
     def outcome(self) -> Outcome:
         """What came of all rows, in their order."""

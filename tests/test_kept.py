@@ -1,0 +1,141 @@
+"""What is kept of trainings: checkpoints of unfinished ones, models of finished ones."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from conftest import blobs
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+import jaxgen
+from jaxgen import UserError
+from jaxgen.data.checks import make_dataset
+from jaxgen.experiments import cscore
+from jaxgen.runs.checkpoints import DiskCheckpoint
+from jaxgen.spec import CscoreSpec, from_values
+
+FLAGS = {"subset_ratios": (0.5,), "num_runs": 4, "hidden": (8,), "epochs": 3, "batch_size": 8, "width": 2}
+
+
+@pytest.fixture
+def sharding():
+    return NamedSharding(Mesh(np.array(jax.devices()), ("members",)), PartitionSpec("members"))
+
+
+def state(sharding, number=0.0):
+    host = {"rows": np.arange(3), "found": {"correct": np.ones((2, 5), np.uint8)}, "none": {}}
+    device = (jnp.full(4, number), {"keys": jax.random.split(jax.random.key(1), 4)}, None)
+    return host, jax.device_put(device, sharding)
+
+
+def like(kept):
+    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding), kept)
+
+
+def test_what_is_kept_comes_back_where_it_was(tmp_path, sharding):
+    kept = state(sharding, 7.0)
+    ticks = iter(range(0, 10_000, 61))
+    checkpoint = DiskCheckpoint(tmp_path / "chunk", 1, clock=lambda: next(ticks))
+    assert checkpoint.restore(like(kept[1])) is None
+    checkpoint.offer(lambda: state(sharding))
+    checkpoint.offer(lambda: kept)
+    assert len(list((tmp_path / "chunk").iterdir())) == 1, "the newer takes the place of the older"
+    host, device = DiskCheckpoint(tmp_path / "chunk", 1).restore(like(kept[1]))
+    np.testing.assert_array_equal(host["found"]["correct"], kept[0]["found"]["correct"])
+    np.testing.assert_array_equal(device[0], kept[1][0])
+    np.testing.assert_array_equal(jax.random.key_data(device[1]["keys"]), jax.random.key_data(kept[1][1]["keys"]))
+    assert device[0].sharding == sharding
+    checkpoint.remove()
+    assert not (tmp_path / "chunk").exists()
+
+
+def test_it_is_kept_no_more_often_than_asked(tmp_path, sharding):
+    now = [0.0]
+    checkpoint = DiskCheckpoint(tmp_path / "chunk", 10, clock=lambda: now[0])
+    now[0] = 599
+    checkpoint.offer(pytest.fail)
+    now[0] = 600
+    checkpoint.offer(lambda: state(sharding))
+    now[0] = 1199
+    checkpoint.offer(pytest.fail)
+    DiskCheckpoint(tmp_path / "never", 0, clock=lambda: 1e9).offer(pytest.fail)
+
+
+@pytest.mark.parametrize("change", ["shape", "version", "damage"])
+def test_a_checkpoint_that_does_not_fit_is_one_line(tmp_path, sharding, monkeypatch, change):
+    kept = state(sharding)
+    ticks = iter([0, 61, 62, 63])
+    DiskCheckpoint(tmp_path / "chunk", 1, clock=lambda: next(ticks)).offer(lambda: kept)
+    wanted = like(kept[1])
+    if change == "shape":
+        wanted = (jax.ShapeDtypeStruct((5,), jnp.float32, sharding=sharding), *wanted[1:])
+    if change == "version":
+        monkeypatch.setattr("jaxgen.runs.checkpoints.VERSION", 2)
+    if change == "damage":
+        for path in (tmp_path / "chunk").rglob("*"):
+            if path.is_file():
+                path.write_bytes(b"")
+    with pytest.raises(UserError, match=r"chunk.*: the checkpoint .*; remove .*chunk"):
+        DiskCheckpoint(tmp_path / "chunk", 1).restore(wanted)
+
+
+class Stopped(Exception):
+    pass
+
+
+def test_a_job_killed_within_a_chunk_goes_on_in_its_middle(tmp_path, monkeypatch):
+    images, labels = blobs(60)
+    job = {**FLAGS, "epochs": 6, "num_runs": 4, "checkpoint_minutes": 1e-9}
+    expected = jaxgen.estimate_scores(images, labels, **job)
+    monkeypatch.setattr("jaxgen.experiments.members.SECONDS_PER_CALL", 0.0)
+    offer, offers = DiskCheckpoint.offer, []
+
+    def offer_and_die(self, state):
+        offer(self, state)
+        offers.append(1)
+        if len(offers) == 5:
+            raise Stopped
+
+    monkeypatch.setattr(DiskCheckpoint, "offer", offer_and_die)
+    with pytest.raises(Stopped):
+        jaxgen.estimate_scores(images, labels, out=str(tmp_path), **job)
+    assert len(list(tmp_path.glob("store/*/*/*.checkpoint/*"))) == 1
+    resumed = jaxgen.estimate_scores(images, labels, out=str(tmp_path), **job)
+    np.testing.assert_array_equal(resumed.scores, expected.scores)
+    np.testing.assert_array_equal(resumed.heldout_accuracy, expected.heldout_accuracy)
+    # Six epochs of four steps, one a call: none was taken twice.
+    assert len(offers) == 24
+    assert not list(tmp_path.glob("store/*/*/*.checkpoint"))
+
+
+def saved(tmp_path, **flags):
+    images, labels = blobs(60, side=8)
+    dataset = make_dataset("mine", images, labels, source="mine", class_names=["a", "b", "c"])
+    spec = from_values(CscoreSpec, {**FLAGS, "save_models": True, "out": str(tmp_path), **flags})
+    [(_, scores)] = cscore.score_settings(dataset, spec, resume="", say=None)
+    return dataset, scores
+
+
+@pytest.mark.parametrize("flags", [{}, {"model": "resnet20", "num_runs": 2, "epochs": 1}], ids=["mlp", "batch norm"])
+def test_a_saved_model_predicts_what_it_was_examined_with(tmp_path, flags):
+    dataset, scores = saved(tmp_path, **flags)
+    paths = sorted((tmp_path / "models" / "ratio_0.5").iterdir())
+    assert [path.name for path in paths] == [f"{run:06d}.npz" for run in range(scores.num_runs)]
+    store = next(tmp_path.glob("store/*/ratio_0.5/*.npz"))
+    with np.load(store) as file:
+        correct = np.unpackbits(file["correct"], axis=1, count=60)
+        runs = file["run"]
+    for row, run in enumerate(runs):
+        model = jaxgen.load_model(paths[run])
+        logits = model.predict(dataset.images)
+        assert logits.shape == (60, 3)
+        assert ((logits.argmax(1) == dataset.labels) != correct[row]).sum() <= 1
+        assert model.description["class_names"] == ["a", "b", "c"]
+
+
+def test_what_is_no_model_is_one_line(tmp_path):
+    (tmp_path / "x.npz").write_bytes(b"nothing")
+    np.savez(tmp_path / "y.npz", a=1)
+    for name in ("x.npz", "y.npz", "z.npz"):
+        with pytest.raises(UserError, match=f"{name}: is no model kept by --save_models"):
+            jaxgen.load_model(tmp_path / name)
