@@ -14,7 +14,7 @@ def swept_values(spec_class):
     """For every flag, values that its rule allows and that are not its default; lists where lists may stand."""
     chosen = {}
     for _, field in spec.leaves(spec_class):
-        kinds = {bool: True, int: 7, float: 0.25, str: "npz:a b.npz", int | None: 4, tuple[int, ...]: (8, 4)}
+        kinds = {bool: True, int: 7, float: 0.25, str: "npz:a b.npz", int | None: 4, tuple[int, ...]: (8, 4, 3)}
         lists = {int: (3, 1, 20), float: (0.25, 1e-4, 0.1 + 0.2), str: ("convnet", "linear")}
         kinds |= {tuple[float, ...]: (0.25, 0.75)}
         if typing.get_origin(field.type) is typing.Literal:
