@@ -24,7 +24,7 @@ EVERYTHING = {
     "max_norm": 3.0,
     "weight_decay": 1e-3,
 }
-QUICK = ("convnet", "resnet20")
+QUICK = ("convnet",)
 SLOW = sorted(set(MODELS) - set(QUICK) - {"resnet50"})
 
 

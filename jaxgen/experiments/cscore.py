@@ -1,8 +1,10 @@
 """C-scores: train models on random subsets at several ratios, and score each example by how often it is got right when
 held out (Jiang, Zhang, Talwar, Mozer, ICML 2021, https://arxiv.org/abs/2002.03206)."""
 
+import functools
+import itertools
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import jax
@@ -26,7 +28,7 @@ from jaxgen.experiments.cscore_job import (
 from jaxgen.experiments.members import Trainer, count_missing, read_arrangement, tell, train_missing_runs
 from jaxgen.experiments.programs import Program
 from jaxgen.runs.devices import start_devices
-from jaxgen.runs.store import Store
+from jaxgen.runs.store import Arrays, Store
 from jaxgen.scores import designs, heldout
 from jaxgen.spec import CscoreSpec
 from jaxgen.types import Dataset, Outcome, Scores
@@ -134,8 +136,9 @@ def score_settings(
                 trainer, store, group=program.name, resume=resume, shown=say is not None, models=models
             )
             devices = trainer.ensemble.mesh.devices
+            chunks = make_reader(program, store)
             for i, setting in enumerate(program.settings):
-                scores = collect(dataset, program, i, store)
+                scores = collect(dataset, program, i, store, chunks)
                 scores.metadata.update(
                     devices=f"{devices.size} {devices[0].device_kind} device(s)",
                     models_now=trained.models,
@@ -163,8 +166,27 @@ def refuse_precision(precision: str, platform: str) -> None:
         )
 
 
-def collect(dataset: Dataset, program: Program, number: int, store: Store) -> Scores:
-    """The scores of one of the program's settings from all its runs in the store.
+def make_reader(program: Program, store: Store) -> Callable[[float], Iterable[Arrays]]:
+    """A function from a ratio to its runs: streamed for a single setting, which may have many.
+
+    Those of several settings lie side by side in every chunk. They are read once and held: two bits an example and
+    model.
+    """
+    if len(program.settings) == 1:
+        return lambda ratio: store.runs(cell_name(program, ratio))
+
+    @functools.cache
+    def read(ratio: float) -> list[Arrays]:
+        chunks = list(store.runs(cell_name(program, ratio)))
+        return [{name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}]
+
+    return read
+
+
+def collect(
+    dataset: Dataset, program: Program, number: int, store: Store, chunks: Callable[[float], Iterable[Arrays]]
+) -> Scores:
+    """The scores of one of the program's settings from all its runs, as `chunks` gives them by ratio.
 
     Raises:
       UserError: if all models of a ratio diverged.
@@ -172,10 +194,14 @@ def collect(dataset: Dataset, program: Program, number: int, store: Store) -> Sc
     spec = program.settings[number].spec
     subsets = spec.subsets
 
-    def runs(i: int) -> Iterator[Outcome]:
-        for arrays in store.runs(cell_name(program, subsets.subset_ratios[i])):
+    def own_runs(ratio: float) -> Iterator[Arrays]:
+        for arrays in chunks(ratio):
             own = arrays["run"] % len(program.settings) == number
-            yield Outcome(*(arrays[name][own] for name in Outcome._fields))
+            yield {name: array[own] for name, array in arrays.items()}
+
+    def runs(i: int) -> Iterator[Outcome]:
+        for arrays in own_runs(subsets.subset_ratios[i]):
+            yield Outcome(*(arrays[name] for name in Outcome._fields))
 
     found = heldout.estimate(
         runs,
@@ -204,20 +230,18 @@ def collect(dataset: Dataset, program: Program, number: int, store: Store) -> Sc
             "fingerprint": dataset.fingerprint,
             "num_models": store.plan.num_runs,
             "setting": program.settings[number].name,
-            **totals(store, program, number),
+            **totals(itertools.chain.from_iterable(map(own_runs, subsets.subset_ratios))),
         },
         **found._asdict(),
     )
 
 
-def totals(store: Store, program: Program, number: int) -> dict[str, float]:
-    """Over all runs of a setting: the seconds they took, and how many diverged."""
+def totals(chunks: Iterable[Arrays]) -> dict[str, float]:
+    """Over all runs: the seconds they took, and how many diverged."""
     seconds, diverged = 0.0, 0
-    for ratio in program.spec.subsets.subset_ratios:
-        for arrays in store.runs(cell_name(program, ratio)):
-            own = arrays["run"] % len(program.settings) == number
-            seconds += float(arrays["seconds"][own].sum())
-            diverged += int((~arrays["finite"][own]).sum())
+    for arrays in chunks:
+        seconds += float(arrays["seconds"].sum())
+        diverged += int((~arrays["finite"]).sum())
     return {"seconds": seconds, "diverged": diverged}
 
 

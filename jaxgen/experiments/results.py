@@ -60,21 +60,21 @@ def write_settings(dataset: Dataset, found: Found, spec: CscoreSpec, command: st
     out, programs = pathlib.Path(spec.out), make_programs(spec)
     names = ("results.csv", "settings.csv", "settings.md", "settings.png", "flags.cfg")
     members_file, settings_file, table_file, picture, flagfile = files = [out / name for name in names]
-    members = list(tables.member_rows(open_job_store(dataset, spec, programs), programs, cell_name))
-    rows = tables.setting_rows(members, found)
-    table = tables.to_markdown(rows, spec)
+    flags = sweep.swept(spec)
+    members = list(tables.member_rows(open_job_store(dataset, spec, programs), programs, flags, cell_name))
+    rows = tables.setting_rows(members, found, flags)
     with written_or_told(spec):
         members_file.write_text(tables.to_csv(members))
         settings_file.write_text(tables.to_csv(rows))
-        table_file.write_text(table + "\n")
-        write_figure(draw_settings(rows, sweep.swept(spec), dataset.name), picture)
+        table_file.write_text(tables.to_markdown(rows, flags) + "\n")
+        write_figure(draw_settings(rows, flags, dataset.name), picture)
         flagfile.write_text(to_flagfile(spec, header(command, flagfile)))
         for setting, scores in found:
             folder = out / "settings" / setting.name
             folder.mkdir(parents=True, exist_ok=True)
             write_scores(scores, folder / "cscores.npz")
     files.append(out / "settings" / "*" / "cscores.npz")
-    return f"{len(found)} settings; accuracies are mean ± sd over models\n\n{table}", files
+    return f"{len(found)} settings; accuracies are mean ± sd over models\n\n{tables.digest(rows, flags)}", files
 
 
 def header(command: str, flagfile: pathlib.Path) -> str:

@@ -1,12 +1,12 @@
 """What a sweep tells: a row a model, a row a setting, and the table to read."""
 
+import collections
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-import scipy.stats
 
 from jaxgen import spec as words
 from jaxgen import sweep
@@ -18,35 +18,55 @@ from jaxgen.types import Scores
 MEASURES = ("train_accuracy", "heldout_accuracy", "test_accuracy", "final_loss", "epochs", "finite", "seconds")
 
 
-def member_rows(store: Store, programs: list[Program], cell_name: Any) -> Iterator[dict[str, Any]]:
-    """One dictionary a model: its settings, ratio and run, and what was measured."""
+# Of a longer table only the best rows are shown.
+MOST_SHOWN = 40
+BEST_SHOWN = 10
+
+
+def chosen_values(setting: sweep.Setting, flags: Sequence[str]) -> dict[str, str]:
+    """The setting's value of each swept flag, as it is typed."""
+    chosen = words.values(setting.spec)
+    return {flag: words.format_value(chosen[flag]) for flag in flags}
+
+
+def member_rows(
+    store: Store, programs: list[Program], flags: Sequence[str], cell_name: Any
+) -> Iterator[dict[str, Any]]:
+    """One dictionary a model: its setting, the swept flags, ratio and run, and what was measured."""
     for program in programs:
+        settings = [{"setting": each.name, **chosen_values(each, flags)} for each in program.settings]
         for ratio in program.spec.subsets.subset_ratios:
             for arrays in store.runs(cell_name(program, ratio)):
                 for i, number in enumerate(arrays["run"]):
                     run, setting = divmod(int(number), len(program.settings))
                     yield {
-                        "setting": program.settings[setting].name,
+                        **settings[setting],
                         "subset_ratio": ratio,
                         "run": run,
                         **{name: arrays[name][i].item() for name in MEASURES},
                     }
 
 
-def setting_rows(members: list[dict[str, Any]], found: list[tuple[sweep.Setting, Scores]]) -> list[dict[str, Any]]:
+def setting_rows(
+    members: list[dict[str, Any]], found: list[tuple[sweep.Setting, Scores]], flags: Sequence[str]
+) -> list[dict[str, Any]]:
     """One dictionary for each setting and ratio: means and standard deviations over its models that did not diverge.
 
     ``gap`` is training minus held-out accuracy. ``rank_correlation`` is Spearman's, of the setting's C-scores with
     those of the first setting.
     """
+    by_place = collections.defaultdict(list)
+    for row in members:
+        by_place[row["setting"], row["subset_ratio"]].append(row)
     rows = []
     for setting, scores in found:
-        for ratio in scores.subset_ratios:
-            own = [row for row in members if row["setting"] == setting.name and row["subset_ratio"] == ratio]
+        for ratio in scores.subset_ratios.tolist():
+            own = by_place[setting.name, ratio]
             seen = [row for row in own if row["finite"]]
             row = {
                 "setting": setting.name,
-                "subset_ratio": float(ratio),
+                **chosen_values(setting, flags),
+                "subset_ratio": ratio,
                 "n": len(seen),
                 "diverged": len(own) - len(seen),
             }
@@ -73,7 +93,10 @@ def correlate_ranks(first: np.ndarray, second: np.ndarray) -> float:
     both = np.isfinite(first) & np.isfinite(second)
     if both.sum() < 3 or np.ptp(first[both]) == 0 or np.ptp(second[both]) == 0:
         return float("nan")
-    return float(scipy.stats.spearmanr(first[both], second[both]).statistic)
+    # Imported here: it takes a second, and only sweeps ask.
+    from scipy.stats import spearmanr
+
+    return float(spearmanr(first[both], second[both]).statistic)
 
 
 def to_csv(rows: list[dict[str, Any]]) -> str:
@@ -85,9 +108,8 @@ def to_csv(rows: list[dict[str, Any]]) -> str:
     return text.getvalue()
 
 
-def to_markdown(rows: list[dict[str, Any]], spec: Any) -> str:
-    """The table of settings: a column for each swept flag, then accuracies as mean ± sd (n)."""
-    flags = sweep.swept(spec)
+def to_markdown(rows: list[dict[str, Any]], flags: Sequence[str]) -> str:
+    """The table of settings: a column for each swept flag, then accuracies as mean ± sd over the models."""
     has_test = any(np.isfinite(row["test_accuracy"]) for row in rows)
     measures = ["train_accuracy", "heldout_accuracy", *(["test_accuracy"] if has_test else []), "gap"]
     titles = {"train_accuracy": "train", "heldout_accuracy": "held-out", "test_accuracy": "test", "gap": "gap"}
@@ -99,9 +121,8 @@ def to_markdown(rows: list[dict[str, Any]], spec: Any) -> str:
         "rank correlation with the first setting",
     ]
     lines = [f"| {' | '.join(header)} |", f"|{' --- |' * len(header)}"]
-    chosen = {setting.name: words.values(setting.spec) for setting in sweep.expand(spec)}
     for row in rows:
-        values = [words.format_value(chosen[row["setting"]][flag]) for flag in flags]
+        values = [row[flag] for flag in flags]
         numbers = [describe_mean(row[name], row[f"{name}_sd"]) for name in measures]
         models = f"{row['n']}" + (f" ({row['diverged']} diverged)" if row["diverged"] else "")
         lines.append(
@@ -109,6 +130,17 @@ def to_markdown(rows: list[dict[str, Any]], spec: Any) -> str:
             f"{row['rank_correlation']:.3f} |"
         )
     return "\n".join(lines)
+
+
+def digest(rows: list[dict[str, Any]], flags: Sequence[str]) -> str:
+    """The table for a screen: whole, or only its best rows."""
+    if len(rows) <= MOST_SHOWN:
+        return to_markdown(rows, flags)
+    ranked = sorted(rows, key=lambda row: -np.nan_to_num(row["heldout_accuracy"], nan=-1.0))
+    return (
+        f"{to_markdown(ranked[:BEST_SHOWN], flags)}\n\nThe {BEST_SHOWN} rows of highest held-out accuracy of "
+        f"{len(rows)}: the best of many is in part the luckiest. settings.md has all."
+    )
 
 
 def describe_mean(mean: float, deviation: float) -> str:
