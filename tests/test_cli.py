@@ -1,9 +1,7 @@
 """The command line as a user types it: what it writes, what it survives, and what it refuses."""
 
-import contextlib
 import copy
 import dataclasses
-import json
 import os
 import pathlib
 import re
@@ -15,6 +13,7 @@ import time
 
 import numpy as np
 import pytest
+from commands import Command, type_in
 from conftest import blobs
 from PIL import Image
 
@@ -29,12 +28,6 @@ LONG = [*SMALL, "--epochs=1500", "--learning_rate=0.001"]
 
 def command(*arguments):
     return [sys.executable, "-m", "jaxgen.cscore", *arguments]
-
-
-def type_in(folder, *arguments, **options):
-    return subprocess.run(
-        command(*arguments), cwd=folder, capture_output=True, text=True, timeout=120, check=False, **options
-    )
 
 
 def make_data(folder, **extra):
@@ -157,20 +150,19 @@ def undisturbed(tmp_path_factory):
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_a_stopped_job_resumes_and_ends_as_if_undisturbed(undisturbed, tmp_path, number):
     make_data(tmp_path)
-    process = subprocess.Popen(command(*LONG), cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = Command(tmp_path, *LONG)
     chunks = lambda: len(list(tmp_path.glob("out/store/*/*/*.npz")))  # noqa: E731
     deadline = time.time() + 100
-    while process.poll() is None and time.time() < deadline and chunks() < 2:
+    while process.running() and time.time() < deadline and chunks() < 2:
         time.sleep(0.01)
-    with contextlib.suppress(ProcessLookupError):
-        process.send_signal(number)
-    _, errors = process.communicate(timeout=60)
+    process.signal(number)
+    stopped = process.result()
     assert 2 <= chunks() < 9, "the job was not met half-way"
     if number == signal.SIGKILL:
-        assert process.returncode == -number
+        assert stopped.returncode == -number
     else:
-        assert process.returncode == 130
-        assert re.search(r"\d+ of 30 models are done and kept\. To go on: python -m jaxgen\.cscore", errors)
+        assert stopped.returncode == 130
+        assert re.search(r"\d+ of 30 models are done and kept\. To go on: python -m jaxgen\.cscore", stopped.stderr)
     resumed = type_in(tmp_path, *LONG)
     assert resumed.returncode == 0, resumed.stderr
     assert not resumed.stdout.startswith(("30 models", "0 models"))
@@ -308,62 +300,29 @@ BAD_INPUT = [
 ]
 
 
-# Starting Python and JAX anew takes a second a command: each runs in a fork of a process that has them loaded.
-TYPE_ALL_IN = """
-import json, os, sys, traceback
-import sklearn.datasets
-import jaxgen.cscore, jaxgen.experiments.cscore, jaxgen.experiments.results
-for number, arguments in enumerate(json.load(sys.stdin)):
-    if not os.fork():
-        for stream, name in ((1, "out"), (2, "err")):
-            os.dup2(os.open(f"said/{number}.{name}", os.O_WRONLY | os.O_CREAT), stream)
-        try:
-            code = jaxgen.cscore.main(arguments)
-        except BaseException:
-            traceback.print_exc()
-            code = 1
-        sys.stdout.flush()
-        os._exit(code)
-    print(os.waitstatus_to_exitcode(os.wait()[1]), flush=True)
-"""
-
-
 @pytest.fixture(scope="module")
 def refusals(tmp_path_factory):
     """What all wrong commands returned and said, and the files they left."""
     folder = tmp_path_factory.mktemp("bad")
     prepare_bad_input(folder)
-    (folder / "said").mkdir()
     before = set(folder.rglob("*"))
-    result = subprocess.run(
-        [sys.executable, "-c", TYPE_ALL_IN],
-        cwd=folder,
-        input=json.dumps([arguments for arguments, _ in BAD_INPUT]),
-        env={**os.environ, "JAX_LOG_COMPILES": "1"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=True,
-    )
-    said = [[(folder / "said" / f"{i}.{name}").read_text() for name in ("out", "err")] for i in range(len(BAD_INPUT))]
-    left = {path for path in set(folder.rglob("*")) - before if path.parent.name != "said"}
-    return list(map(int, result.stdout.split())), said, left
+    results = [type_in(folder, *arguments, log_compiles=True) for arguments, _ in BAD_INPUT]
+    return results, set(folder.rglob("*")) - before
 
 
 @pytest.mark.parametrize("case", range(len(BAD_INPUT)), ids=[" ".join(arguments) for arguments, _ in BAD_INPUT])
 def test_a_mistake_is_one_line_and_exit_code_2_before_any_compile(refusals, case):
-    codes, said, _ = refusals
-    output, errors = said[case]
-    assert codes[case] == 2, errors
-    lines = errors.strip().splitlines()
-    assert len(lines) == 1, "one line, no traceback, nothing compiled (JAX_LOG_COMPILES would say so)"
+    result = refusals[0][case]
+    assert result.returncode == 2, result.stderr
+    lines = result.stderr.strip().splitlines()
+    assert len(lines) == 1, "one line, no traceback, nothing compiled: that would be said too"
     assert lines[0].startswith("jaxgen.cscore: ")
     assert BAD_INPUT[case][1] in lines[0]
-    assert output == ""
+    assert result.stdout == ""
 
 
 def test_refused_commands_leave_nothing_behind(refusals):
-    assert not [path for path in refusals[2] if path.is_file()]
+    assert not [path for path in refusals[1] if path.is_file()]
 
 
 def test_a_store_made_by_other_flags_is_refused(finished):

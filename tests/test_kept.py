@@ -116,7 +116,7 @@ def saved(tmp_path, **flags):
     return dataset, scores
 
 
-@pytest.mark.parametrize("flags", [{}, {"model": "resnet20", "num_runs": 2, "epochs": 1}], ids=["mlp", "batch norm"])
+@pytest.mark.parametrize("flags", [{}, {"model": "convnet", "norm": "batch", "num_runs": 2}], ids=["mlp", "batch norm"])
 def test_a_saved_model_predicts_what_it_was_examined_with(tmp_path, flags):
     dataset, scores = saved(tmp_path, **flags)
     paths = sorted((tmp_path / "models" / "ratio_0.5").iterdir())

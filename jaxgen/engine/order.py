@@ -31,14 +31,12 @@ def permute(key: jax.Array, positions: jax.Array, size: jax.Array) -> jax.Array:
     base = jnp.where(base * base < size, base + 1, base)
     inside = positions.astype(jnp.uint32) < size
 
-    def outside(walked: jax.Array) -> jax.Array:
-        return inside & (walked >= size)
+    def walk(state: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        walked, moving = state
+        walked = jnp.where(moving, feistel(rounds, walked, base), walked)
+        return walked, inside & (walked >= size)
 
-    def walk(walked: jax.Array) -> jax.Array:
-        return jnp.where(outside(walked), feistel(rounds, walked, base), walked)
-
-    first = feistel(rounds, positions.astype(jnp.uint32), base)
-    walked = jax.lax.while_loop(lambda walked: jnp.any(outside(walked)), walk, first)
+    walked, _ = jax.lax.while_loop(lambda state: jnp.any(state[1]), walk, (positions.astype(jnp.uint32), inside))
     return jnp.where(inside, walked, 0).astype(jnp.int32)
 
 
