@@ -9,7 +9,6 @@ import os
 import pathlib
 import sys
 import tempfile
-import traceback
 from typing import NamedTuple
 
 SERVER = multiprocessing.get_context("forkserver")
@@ -32,14 +31,7 @@ def run(folder, said, arguments, log_compiles):
     import jaxgen.cscore
 
     jax.config.update("jax_log_compiles", log_compiles)
-    code = 1
-    try:
-        code = jaxgen.cscore.main(arguments)
-    except Exception:
-        traceback.print_exc()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
+    sys.exit(jaxgen.cscore.main(arguments))
 
 
 class Command:
