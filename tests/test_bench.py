@@ -8,7 +8,7 @@ import pytest
 from jaxgen import flags
 from jaxgen.data import load_dataset
 from jaxgen.errors import UserError
-from jaxgen.experiments import baselines, benchmark
+from jaxgen.experiments import baselines, benchmark, benchmark_images, benchmark_members
 from jaxgen.spec import BenchSpec, CscoreSpec, from_values
 
 TINY = ["--num_examples=120", "--epochs=2", "--hidden=8", "--num_runs=4", "--width=1", "--rounds=2"]
@@ -67,3 +67,45 @@ def test_operations_are_counted():
     expected = step * 20 * 160 / 16 + 2 * weights * 320
     np.testing.assert_allclose(trainer.flops(0.5), expected, rtol=0.1)
     assert baselines.matmul_rate(256, 2) > 1e8
+
+
+def cells_of(table):
+    """The rows of a Markdown table without its head, as lists of texts."""
+    rows = [line.strip("| ").split(" | ") for line in table.splitlines() if line.startswith("|")]
+    return rows[2:]
+
+
+def test_training_steps_of_every_way_are_counted_in_images():
+    flags_given = ["--model=mlp", "--subset_ratios=0.75", "--batch_size=8", "--image_shape=6,6,3", "--bench_images=64"]
+    table = benchmark_images.measure_images(tiny("--measure=images", *flags_given))
+    rows = cells_of(table)
+    assert [row[0].split(",")[0] for row in rows] == ["jaxgen", "JAX", "JAX"]
+    rates = [float(row[1].split()[0]) for row in rows]
+    assert min(rates) > 100
+    for row, rate in zip(rows[1:], rates[1:], strict=True):
+        low, high = map(float, re.search(r"\((\S+) to (\S+)\)", row[2]).groups())
+        assert 0.2 * low <= rates[0] / rate <= 5 * high
+    assert "mlp on 6x6x3, batch 8" in table
+
+
+def test_seconds_a_model_for_more_and_more_members(monkeypatch, tmp_path):
+    monkeypatch.setattr(benchmark_members, "MEMBERS", (1, 4, 16, 1024))
+    given = tiny("--measure=members", "--subset_ratios=0.5", "--num_runs=16", f"--out={tmp_path}")
+    rows = cells_of(benchmark_members.measure_members(given))
+    assert [row[:2] for row in rows] == [["1", "1"], ["4", "2"], ["16", "8"]]
+    assert all(float(row[2].split()[0]) > 0 for row in rows)
+    assert (tmp_path / "members.png").stat().st_size > 1000
+
+
+def test_precisions_side_by_side():
+    table = benchmark.measure_precision(tiny("--measure=precision", "--subset_ratios=0.8"))
+    rows = cells_of(table)
+    assert [row[1] for row in rows] == ["float32", "bf16"]
+    assert rows[0][3] == "1 (1 to 1)"
+    assert all(re.fullmatch(r"0\.\d{4} ± 0\.\d{4} \(\d+\)", row[4]) for row in rows)
+
+
+@pytest.mark.parametrize("measure", [benchmark_images.measure_images, benchmark_members.measure_members])
+def test_these_take_one_ratio(measure):
+    with pytest.raises(UserError, match="give one ratio"):
+        measure(tiny("--subset_ratios=0.5,0.8"))
