@@ -121,7 +121,8 @@ class Norm(nn.Module):
         if self.kind == "none":
             return inputs
         if self.kind == "group":
-            groups = math.gcd(32, inputs.shape[-1])
+            # 32 groups as in the paper, but of four channels at least: groups of one would norm each channel alone.
+            groups = math.gcd(32, max(inputs.shape[-1] // 4, 1))
             return nn.GroupNorm(num_groups=groups, dtype=inputs.dtype, scale_init=self.scale_init, **learnt)(inputs)
         mask = None
         if how.training and how.present is not None:
