@@ -3,21 +3,22 @@
 import os
 import tempfile
 
-# Programs compiled once are shared by all tests and by the commands that tests type.
-CACHE = tempfile.TemporaryDirectory(prefix="jaxgen-test-cache-")
-os.environ["JAX_COMPILATION_CACHE_DIR"] = CACHE.name
+# Programs compiled once are shared by all tests, in all of pytest's workers, and by the commands that tests type.
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    CACHE = tempfile.TemporaryDirectory(prefix="jaxgen-test-cache-")
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = CACHE.name
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.2"
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_multi_thread_eigen=false".strip()
 # Compiling takes most of the time here, and half of it goes into speed that tests have no use for.
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 os.environ["JAX_PLATFORMS"] = os.environ.get("JAX_PLATFORMS", "cpu")
 
-import jax  # noqa: E402
-import numpy as np  # noqa: E402
-import pytest  # noqa: E402
+import jax
+import numpy as np
+import pytest
 
-from jaxgen.data.checks import make_dataset  # noqa: E402
-from jaxgen.types import Dataset  # noqa: E402
+from jaxgen.data.checks import make_dataset
+from jaxgen.types import Dataset
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 # Two, also where there is one core: what JAX has been started with is taken as it is.

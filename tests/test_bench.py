@@ -20,7 +20,7 @@ def tiny(*arguments):
 
 
 def test_three_ways_side_by_side():
-    table = benchmark.measure_speed(tiny("--subset_ratios=0.5,0.8"))
+    table = benchmark.measure_speed(tiny("--subset_ratios=0.5,0.8", "--epochs=1"))
     rows = [line for line in table.splitlines() if re.match(r"\| (0\.\d|all) \|", line)]
     assert len(rows) == 3
     for row in rows:
@@ -30,6 +30,7 @@ def test_three_ways_side_by_side():
     assert "GFLOP/s" in table
 
 
+@pytest.mark.slow
 def test_whole_jobs_are_measured_with_their_memory(monkeypatch):
     monkeypatch.setattr(benchmark, "SCALING_RUNS", (2,))
     monkeypatch.setattr(benchmark, "MEMORY_RUNS", (3,))

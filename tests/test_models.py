@@ -205,6 +205,7 @@ def test_an_examination_is_of_each_example_alone(name):
     assert not np.allclose(examine(variables, inputs)[0], examine(variables, others)[0])
 
 
+@pytest.mark.slow
 def test_the_largest_network_runs():
     shape = least_shape("resnet50")
     model = make("resnet50", shape)
@@ -213,7 +214,7 @@ def test_the_largest_network_runs():
     assert np.isfinite(logits).all()
 
 
-@pytest.mark.parametrize("norm", ["batch", "group", "none"])
+@pytest.mark.parametrize("norm", ["batch", pytest.param("group", marks=pytest.mark.slow), "none"])
 def test_bottlenecks_and_projections_have_finite_gradients(norm):
     model = Network(ResNet((4,), (1,), norm, Kernels(), large=True, bottleneck=True), 3, Kernels())
     variables, inputs = draw(model, (9, 9, 1)), images(4, (9, 9, 1))

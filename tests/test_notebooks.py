@@ -15,7 +15,9 @@ def test_there_are_notebooks():
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
-def test_every_notebook_runs(path, tmp_path):
+def test_every_notebook_runs(path, tmp_path, monkeypatch):
+    # It trains for long enough to be worth compiling well.
+    monkeypatch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "0")
     shutil.copy(path, tmp_path / path.name)
     notebook = nbformat.read(tmp_path / path.name, as_version=4)
     NotebookClient(notebook, timeout=240, resources={"metadata": {"path": tmp_path}}).execute()

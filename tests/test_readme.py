@@ -3,6 +3,7 @@
 import pathlib
 import re
 
+import jax
 import numpy as np
 
 from jaxgen import spec
@@ -29,7 +30,12 @@ def test_its_python_example_runs():
     [code] = re.findall(r"```python\n(.+?)```", README, re.DOTALL)
     # The example as it stands, with fewer models: two blocks at ratio 0.9.
     names = {}
-    exec(code.replace("num_runs=50", "num_runs=20"), names)
+    # It trains for long enough to be worth compiling well.
+    jax.config.update("jax_disable_most_optimizations", False)
+    try:
+        exec(code.replace("num_runs=50", "num_runs=20"), names)
+    finally:
+        jax.config.update("jax_disable_most_optimizations", True)
     assert np.isfinite(names["scores"].stderr).any()
 
 
