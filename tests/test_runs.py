@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import threading
 
@@ -330,3 +331,17 @@ def test_the_bar_ends_at_its_total_and_not_beyond(capsys):
     assert "100%" in said
     assert "8/8 models" in said
     assert "-" not in said
+
+
+def test_earlier_work_does_not_count_for_the_time_left():
+    bar = ProgressBar(100, 1, 0, shown=True)
+    bar.bar.start_t -= 10
+    bar.work(80, earlier=True)
+    bar.work(10)
+    told = bar.bar.format_dict
+    assert told["n"] == 90
+    assert told["n"] - told["initial"] == 10
+    np.testing.assert_allclose(told["elapsed"], 10, atol=1)
+    # Ten units in ten seconds: the other ten take as long.
+    assert re.search(r"\[00:1\d < 00:1\d\]|\[00:1\d < 00:0\d\]", str(bar.bar))
+    bar.close()

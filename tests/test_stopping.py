@@ -174,8 +174,12 @@ def test_a_training_taken_up_in_its_middle_ends_as_if_undisturbed(dataset, stopp
     with pytest.raises(KeyboardInterrupt):
         ensemble.train(rows, 2, cell.max_size, 3, checkpoint=memory)
     # Calls of another length than before: what is kept does not depend on them.
-    resumed = ensemble.train(rows, 2, cell.max_size, 5, checkpoint=memory)
+    earlier, now = [], []
+    resumed = ensemble.train(rows, 2, cell.max_size, 5, now.append, checkpoint=memory, on_resume=earlier.append)
     assert_same(straight, resumed, exactly=True)
+    assert len(earlier) == 1
+    assert 0 < earlier[0] < len(straight.epochs)
+    np.testing.assert_allclose(earlier[0] + sum(now), len(straight.epochs), rtol=1e-6)
 
 
 def test_a_subset_of_no_validation_examples_trains_on(dataset):

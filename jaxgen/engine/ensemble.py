@@ -92,6 +92,7 @@ class Ensemble:
         on_work: Callable[[float], None] = lambda trainings: None,
         checkpoint: Checkpoint | None = None,
         on_weights: Callable[[int, Weights], None] | None = None,
+        on_resume: Callable[[float], None] = lambda trainings: None,
     ) -> Outcome:
         """Trains rows to the end, ``width * devices`` at a time.
 
@@ -103,11 +104,15 @@ class Ensemble:
           on_work: called at each such turn with the work since the last one, in whole trainings of a member.
           checkpoint: keeps the training in its middle, and takes it up from there.
           on_weights: takes the position of a row among the rows, and the weights that came of it, on the host.
+          on_resume: called with the work that the checkpoint spares, in whole trainings of a member.
         """
         self.prepare(rows, width)
         seats = Seats(len(jax.tree.leaves(rows)[0]), width * self.mesh.size)
         members, progress = self._begin(rows, width, seats, checkpoint)
         steps = -(-max_size // self.recipe.batch_size)
+        # Nothing, unless the seats are those of a checkpoint.
+        seats.tell_work(*self._look(progress), seats.step / steps, self.recipe.epochs, lambda trainings: None)
+        on_resume(seats.done_work(self.recipe.epochs))
         while seats.taken.any():
             epochs, done = self._look(progress)
             seats.tell_work(epochs, done, seats.step / steps, self.recipe.epochs, on_work)

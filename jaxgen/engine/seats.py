@@ -72,6 +72,10 @@ class Seats:
         on_work(float((position - self.position)[self.taken].sum() / epochs))
         self.position[self.taken] = position[self.taken]
 
+    def done_work(self, epochs: int) -> float:
+        """All that has been told of, in whole trainings of a member."""
+        return len(self.found) + float(self.position[self.taken].sum()) / epochs
+
     def state(self) -> dict[str, Any]:
         """All of it, as arrays."""
         done = sorted(self.found)

@@ -5,6 +5,7 @@ the subset, training, examining all examples and fetching the answers; compiling
 it for every model (the demo).
 """
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -73,7 +74,7 @@ def engine_turns(spec: BenchSpec) -> Iterator[Any]:
         ratio = yield answer
         began = time.perf_counter()
         chunk = Chunk(cell_name(program, ratio), start, start + trainer.chunk_size)
-        arrays = trainer.train(chunk, lambda amount: None)
+        arrays = trainer.train(chunk, lambda amount, earlier=False: None)
         answer = time.perf_counter() - began, trainer.chunk_size, arrays["heldout_accuracy"].tolist()
         start += trainer.chunk_size
 
@@ -113,13 +114,16 @@ def measure_precision(spec: BenchSpec) -> str:
     check_job(load_dataset(spec.job.data), spec.job)
     precisions = ["float32", "bf16"] + ["tf32"] * (platform() == "gpu")
     found: dict[tuple[str, float], tuple[list[float], list[float]]] = {}
-    turns = {name: Turns({name: engine_turns}, at_precision(spec, name)) for name in precisions}
-    for _ in range(spec.rounds):
-        for ratio, name in [(ratio, name) for ratio in spec.job.subsets.subset_ratios for name in precisions]:
-            taken, models, accuracies = turns[name].ask(name, ratio)
-            seconds, seen = found.setdefault((name, ratio), ([], []))
-            seconds.append(taken / models)
-            seen += accuracies
+    with contextlib.ExitStack() as stack:
+        turns = {
+            name: stack.enter_context(Turns({name: engine_turns}, at_precision(spec, name))) for name in precisions
+        }
+        for _ in range(spec.rounds):
+            for ratio, name in [(ratio, name) for ratio in spec.job.subsets.subset_ratios for name in precisions]:
+                taken, models, accuracies = turns[name].ask(name, ratio)
+                seconds, seen = found.setdefault((name, ratio), ([], []))
+                seconds.append(taken / models)
+                seen += accuracies
     lines = [
         f"{spec.job.data.dataset}, {spec.job.model.model}; {spec.rounds} rounds; {describe_machine()}",
         "",

@@ -13,6 +13,7 @@ from jaxgen.errors import UserError
 from jaxgen.experiments.arrangement import Arrangement, Layout, out_of_memory
 from jaxgen.runs.launch import train_chunks
 from jaxgen.runs.plan import Chunk, cut_chunks
+from jaxgen.runs.progress import Report
 from jaxgen.runs.saved_models import ModelFolder
 from jaxgen.runs.store import FINITE, Arrays, Store
 from jaxgen.types import Outcome
@@ -129,7 +130,7 @@ class Trainer:
     def train(
         self,
         chunk: Chunk,
-        report: Callable[[float], None],
+        report: Report,
         checkpoint: Any = None,
         on_weights: Callable[[int, Any], None] | None = None,
     ) -> Arrays:
@@ -137,7 +138,7 @@ class Trainer:
 
         Args:
           chunk: which.
-          report: told of the work as it goes.
+          report: told of the work as it goes, and first of what a checkpoint spares.
           checkpoint: keeps the training in its middle.
           on_weights: takes each run's number and final weights.
 
@@ -162,6 +163,7 @@ class Trainer:
                 lambda amount: report(amount * training),
                 checkpoint,
                 on_weights and (lambda i, weights: on_weights(chunk.start + i, weights)),
+                lambda amount: report(amount * training, earlier=True),
             )
         except jax.errors.JaxRuntimeError as error:
             if not out_of_memory(error):
@@ -232,7 +234,7 @@ def train_now(trainer: Trainer, store: Store, *, resume: str, shown: bool, model
     chunks = cut_chunks({cell: missing[cell] for cell in trainer.cells}, trainer.chunk_size)
     minutes = trainer.layout.program.spec.compute.checkpoint_minutes
 
-    def train(chunk: Chunk, report: Callable[[float], None]) -> Arrays:
+    def train(chunk: Chunk, report: Report) -> Arrays:
         checkpoint = store.checkpoint(chunk, minutes)
         on_weights = models and (lambda run, weights: models.write(chunk.cell, run, weights))
         return trainer.train(chunk, report, checkpoint, on_weights)

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 
 from jaxgen.errors import Interrupted
 from jaxgen.runs.plan import Chunk
-from jaxgen.runs.progress import ProgressBar
+from jaxgen.runs.progress import ProgressBar, Report
 from jaxgen.runs.store import Arrays, Store
 
 # (chunk, report of work done) -> the chunk's arrays.
-TrainChunk = Callable[[Chunk, Callable[[float], None]], Arrays]
+TrainChunk = Callable[[Chunk, Report], Arrays]
 
 
 def train_chunks(

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from typing import Protocol
 
 import numpy as np
 from tqdm import tqdm
@@ -9,6 +10,12 @@ from tqdm import tqdm
 BAR = "{percentage:3.0f}%|{bar}| {desc} [{elapsed} < {remaining}]"
 # Seconds between two drawings: on a terminal, and in a log file.
 ON_TERMINAL, IN_LOG = 0.2, 10.0
+
+
+class Report(Protocol):
+    """Is told of work done, in any unit: now, or by an earlier call of the same job."""
+
+    def __call__(self, amount: float, *, earlier: bool = False) -> None: ...
 
 
 class ProgressBar:
@@ -33,9 +40,17 @@ class ProgressBar:
         )
         self._describe()
 
-    def work(self, amount: float) -> None:
+    def work(self, amount: float, *, earlier: bool = False) -> None:
+        if self.bar.disable:
+            return
         # Rounding must not end above the total, for which tqdm has a negative time left.
-        self.bar.update(min(amount, self.bar.total - self.bar.n))
+        amount = min(amount, self.bar.total - self.bar.n)
+        if earlier:
+            # What tqdm takes its rate from: neither the whole nor the last stretch has this in it.
+            self.bar.n, self.bar.initial = self.bar.n + amount, self.bar.initial + amount
+            self.bar.last_print_n += amount
+        else:
+            self.bar.update(amount)
 
     def models(self, count: int) -> None:
         self.done += count

@@ -4,6 +4,7 @@ import pathlib
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from matplotlib.ticker import LogLocator
 
 from jaxgen.views.figures import ACCENT, SOFT, new_figure, styled, write_figure
 
@@ -20,6 +21,7 @@ def draw_members(seconds: Mapping[int, Sequence[float]], title: str, path: pathl
     axis.set_xscale("log", base=2)
     axis.set_yscale("log")
     axis.set_xticks(counts, [f"{count:,}" for count in counts])
+    axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5, 7)))
     axis.yaxis.set_major_formatter("{x:.3g}")
     axis.yaxis.set_minor_formatter("")
     axis.set_xlabel("members side by side")
