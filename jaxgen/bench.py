@@ -3,7 +3,8 @@
 import sys
 from collections.abc import Sequence
 
-from jaxgen import flags
+from jaxgen import flags, sweep
+from jaxgen.errors import UserError
 from jaxgen.spec import BenchSpec
 
 
@@ -25,6 +26,8 @@ def run(spec: BenchSpec) -> None:
         "members": measure_members,
         "precision": measure_precision,
     }
+    if lists := sweep.swept(spec.job):
+        raise UserError(f"--{lists[0]}: a benchmark takes one value of each flag; give one, without commas or colons")
     print(measures[spec.measure](spec))
 
 

@@ -64,6 +64,8 @@ class Outcome(NamedTuple):
       loss_curve: float32 ``[m, e]``: mean training loss over each epoch's steps; NaN after an early stop.
       epochs: int32 ``[m]``: after so many epochs the weights were taken: the last, or the best on validation examples.
       finite: bool ``[m]``: False where training diverged.
+      validation: uint8 ``[m, ceil(n/8)]`` packed: which of `trained_on` the member was only stopped by; ``[m, 0]``
+        without a validation share.
     """
 
     trained_on: np.ndarray
@@ -72,6 +74,7 @@ class Outcome(NamedTuple):
     loss_curve: np.ndarray
     epochs: np.ndarray
     finite: np.ndarray
+    validation: np.ndarray
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from jaxgen import flags
+from jaxgen import bench, flags
 from jaxgen.data import load_dataset
 from jaxgen.errors import UserError
 from jaxgen.experiments import baselines, benchmark, benchmark_images, benchmark_members
@@ -104,6 +104,25 @@ def test_precisions_side_by_side():
     assert [row[1] for row in rows] == ["float32", "bf16"]
     assert rows[0][3] == "1 (1 to 1)"
     assert all(re.fullmatch(r"0\.\d{4} ± 0\.\d{4} \(\d+\)", row[4]) for row in rows)
+
+
+def test_a_list_is_refused(capsys):
+    assert bench.main(["--measure=members", "--subset_ratios=0.5", "--dropout=0,0.5"]) == 2
+    assert "--dropout: a benchmark takes one value of each flag" in capsys.readouterr().err
+
+
+def test_a_workers_refusal_is_one_line():
+    with pytest.raises(UserError, match="--precision=tf32: is a format of GPUs"):
+        benchmark.measure_speed(tiny("--subset_ratios=0.5", "--precision=tf32"))
+
+
+def test_pytorch_stands_beside_the_same_work_only():
+    can = lambda *arguments: benchmark_images.torch_can(tiny("--model=convnet", *arguments).job)  # noqa: E731
+    assert can()
+    assert can("--learning_rate=0.01", "--momentum=0.5", "--batch_size=64")
+    for other in ("--norm=batch", "--optimizer=adam", "--weight_decay=0.1", "--flip=0.5", "--precision=bf16"):
+        assert not can(other)
+    assert not benchmark_images.torch_can(tiny("--model=mlp").job)
 
 
 @pytest.mark.parametrize("measure", [benchmark_images.measure_images, benchmark_members.measure_members])

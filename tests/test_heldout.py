@@ -23,6 +23,7 @@ def outcome(trained_on, correct, finite=None):
         np.zeros((runs, 1), np.float32),
         np.ones(runs, np.int32),
         finite,
+        np.zeros((runs, 0), np.uint8),
     )
 
 

@@ -1,5 +1,7 @@
 """What is kept of trainings: checkpoints of unfinished ones, models of finished ones."""
 
+import shutil
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -62,7 +64,7 @@ def test_it_is_kept_no_more_often_than_asked(tmp_path, sharding):
 
 
 @pytest.mark.parametrize("change", ["shape", "version", "damage"])
-def test_a_checkpoint_that_does_not_fit_is_one_line(tmp_path, sharding, monkeypatch, change):
+def test_a_checkpoint_that_does_not_fit_is_one_line(tmp_path, sharding, monkeypatch, caplog, change):
     kept = state(sharding)
     ticks = iter([0, 61, 62, 63])
     DiskCheckpoint(tmp_path / "chunk", 1, clock=lambda: next(ticks)).offer(lambda: kept)
@@ -70,13 +72,14 @@ def test_a_checkpoint_that_does_not_fit_is_one_line(tmp_path, sharding, monkeypa
     if change == "shape":
         wanted = (jax.ShapeDtypeStruct((5,), jnp.float32, sharding=sharding), *wanted[1:])
     if change == "version":
-        monkeypatch.setattr("jaxgen.runs.checkpoints.VERSION", 2)
+        monkeypatch.setattr("jaxgen.runs.checkpoints.VERSION", 99)
     if change == "damage":
         for path in (tmp_path / "chunk").rglob("*"):
             if path.is_file():
                 path.write_bytes(b"")
     with pytest.raises(UserError, match=r"chunk.*: the checkpoint .*; remove .*chunk"):
         DiskCheckpoint(tmp_path / "chunk", 1).restore(wanted)
+    assert not [record for record in caplog.records if record.name == "asyncio"]
 
 
 class Stopped(Exception):
@@ -131,6 +134,42 @@ def test_a_saved_model_predicts_what_it_was_examined_with(tmp_path, flags):
         assert logits.shape == (60, 3)
         assert ((logits.argmax(1) == dataset.labels) != correct[row]).sum() <= 1
         assert model.description["class_names"] == ["a", "b", "c"]
+
+
+def test_models_of_a_sweep_say_whose_they_are(tmp_path):
+    images, labels = blobs(60)
+    dataset = make_dataset("mine", images, labels, source="mine", class_names=["a", "b", "c"])
+    lists = {"weight_decay": (0.0, 0.1, 10.0), "num_runs": 2, "precision": "bf16"}
+    spec = from_values(CscoreSpec, {**FLAGS, "save_models": True, "out": str(tmp_path), **lists})
+    cscore.score_settings(dataset, spec, resume="", say=None)
+    norms = {}
+    for decay in ("0", "0.1", "10"):
+        for run in range(2):
+            path = tmp_path / "models" / "ratio_0.5" / f"weight_decay={decay}" / f"{run:06d}.npz"
+            model = jaxgen.load_model(path)
+            assert (model.description["setting"], model.description["run"]) == (f"weight_decay={decay}", run)
+            assert model.description["precision"] == "bf16"
+            assert model.predict(dataset.images).dtype == np.float32
+            norms.setdefault(run, []).append(sum(np.sum(leaf**2) for leaf in jax.tree.leaves(model.variables)))
+    assert all(none > some > much for none, some, much in norms.values())
+
+
+def test_models_of_a_finished_job_cannot_be_kept_later(tmp_path):
+    saved(tmp_path, save_models=False)
+    with pytest.raises(UserError, match=r"--save_models: 4 finished models .* were not kept"):
+        saved(tmp_path)
+
+
+def test_a_model_that_cannot_be_written_is_one_line(tmp_path):
+    (tmp_path / "models").write_text("in the way")
+    with pytest.raises(UserError, match=r"cannot be written .* 0 of 4 models are done and kept"):
+        saved(tmp_path)
+
+
+def test_room_for_models_is_looked_for_before_anything_is_trained(tmp_path, monkeypatch):
+    monkeypatch.setattr("shutil.disk_usage", lambda path: shutil._ntuple_diskusage(10**9, 0, 10**7 + 5000))
+    with pytest.raises(UserError, match="disk has"):
+        saved(tmp_path)
 
 
 def test_what_is_no_model_is_one_line(tmp_path):

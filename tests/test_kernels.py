@@ -52,7 +52,14 @@ def test_a_timing_is_a_time(backend):
     mesh = Mesh(np.array(jax.devices()), ("members",))
     ticks = iter(np.arange(0.0, 1000.0, 0.03))
     seconds = kernels.time_convolution(
-        mesh, SMALL, backend, width=2, num_images=4, dtype=jnp.float32, clock=lambda: next(ticks)
+        mesh,
+        SMALL,
+        backend,
+        width=2,
+        num_images=4,
+        dtype=jnp.float32,
+        precision="float32",
+        clock=lambda: next(ticks),
     )
     np.testing.assert_allclose(seconds, 0.03 / 8)
 

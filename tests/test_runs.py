@@ -296,6 +296,40 @@ def test_a_signal_stops_with_word_of_how_to_go_on(tmp_path, number):
     assert kept.spans("a") == [Span(0, 4)]
 
 
+def test_models_still_to_come_of_other_cells_do_not_count_as_done(tmp_path):
+    kept = store(tmp_path)
+    chunks = cut_chunks({"a": [Span(0, 10)]}, 4)
+
+    def stopped(chunk, report):
+        raise KeyboardInterrupt
+
+    with pytest.raises(Interrupted, match="0 of 20 models are done"):
+        launch(kept, stopped, chunks)
+
+
+def test_what_cannot_be_written_is_one_line_and_the_rest_is_kept(tmp_path):
+    kept, seen = store(tmp_path), []
+
+    def full_at_second(chunk, report):
+        if seen:
+            raise OSError(28, "No space left on device")
+        seen.append(chunk)
+        return rows(chunk)
+
+    with pytest.raises(UserError, match=r"No space left on device.*4 of 20 models are done and kept"):
+        launch(kept, full_at_second)
+
+
+def test_a_programs_settings_are_not_made_up_beside_its_runs(tmp_path):
+    kept = open_store(tmp_path / "store", Plan(IDENTITY, {"ratio_0.5,optimizer=[x]": 10, "ratio_0.5,y": 10}), 0)
+    kept.settle({"width": 4}, "optimizer=[x]")
+    kept.write(Chunk("ratio_0.5,optimizer=[x]", 0, 4), rows(Chunk("a", 0, 4)))
+    (kept.folder / "plan-optimizer=[x].json").unlink()
+    assert kept.read_settings("y") == {}
+    with pytest.raises(UserError, match="how the runs beside it were trained is unknown"):
+        kept.read_settings("optimizer=[x]")
+
+
 def test_a_thread_that_may_not_handle_signals_can_train(tmp_path):
     kept = store(tmp_path)
     thread = threading.Thread(target=launch, args=(kept, lambda chunk, report: rows(chunk)))

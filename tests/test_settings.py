@@ -211,3 +211,46 @@ def test_where_memory_does_not_do_the_width_is_halved_and_the_job_goes_on(data, 
     assert "out of memory at width 4; going on at width 2" in said
     assert np.isfinite(scores.heldout_accuracy).all()
     assert scores.metadata["width"] == 1
+    # The very same command goes on at the width that was found.
+    again = from_values(CscoreSpec, {**FLAGS, "width": 4, "num_runs": 6, "out": str(tmp_path)})
+    [(_, more)] = cscore.score_settings(data, again, resume="again", say=None)
+    assert (more.metadata["models_now"], more.metadata["width"]) == (4, 1)
+    with pytest.raises(UserError, match="--width=3: the runs kept here were trained at width 1"):
+        score(data, tmp_path, width=3)
+
+
+def test_settings_that_diverge_cost_the_others_nothing(data, tmp_path):
+    """Not even where the first ten are of that kind, and in a sweep of epochs, which make a program each."""
+    lists = {"learning_rate": (1e30, 0.1), "weight_decay": tuple(i / 100 for i in range(10)), "epochs": (2, 3)}
+    spec, found = score(data, tmp_path, **lists, num_runs=2, subset_ratios=(0.5,), width=5)
+    assert len(found) == 40
+    for setting, scores in found:
+        diverged = setting.spec.train.learning_rate > 1
+        assert np.isnan(scores.heldout_accuracy).all() == diverged
+        assert scores.metadata["diverged"] == 2 * diverged
+    write_all(data, found, spec, "python -m jaxgen.cscore")
+    rows = rows_of(tmp_path / "settings.csv")
+    assert {row["diverged"] for row in rows if row["learning_rate"] == "1e+30"} == {"2"}
+    assert {row["n"] for row in rows if row["learning_rate"] == "0.1"} == {"2"}
+    assert {(row["epochs"], row["epochs_trained"]) for row in rows if row["n"] == "2"} == {("2", "2.0"), ("3", "3.0")}
+
+
+def test_where_all_settings_diverge_there_is_nothing_to_write(data, tmp_path):
+    with pytest.raises(UserError, match="all 4 models diverged, in every setting"):
+        score(data, tmp_path, learning_rate=(1e30, 1e31), subset_ratios=(0.5,))
+
+
+def test_training_accuracy_is_of_what_was_learnt(tmp_path):
+    """Labels at random are learnt by heart, but not those of the validation examples, which are only looked at."""
+    rng = np.random.default_rng(0)
+    noise = make_dataset("noise", rng.normal(size=(60, 20)).astype(np.float32), rng.integers(0, 3, 60), source="noise")
+    flags = {"validation_share": 0.5, "hidden": (64,), "epochs": 60, "learning_rate": 0.2, "subset_ratios": (0.8,)}
+    score(noise, tmp_path, **flags)
+    for path in tmp_path.glob("store/*/ratio_0.8/*.npz"):
+        with np.load(path) as file:
+            assert (file["train_accuracy"] == 1).all()
+            assert (file["validation_accuracy"] < 0.75).all()
+            validation = np.unpackbits(file["validation"], axis=1, count=60)
+            trained_on = np.unpackbits(file["trained_on"], axis=1, count=60)
+            assert (validation.sum(1) == 24).all()
+            assert (validation <= trained_on).all()

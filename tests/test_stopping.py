@@ -21,7 +21,8 @@ def seated(seats):
 def outcome_of(rows):
     """An outcome that tells rows apart."""
     values = np.maximum(np.asarray(rows), 0)
-    return Outcome(*(values.reshape(-1, 1) for _ in range(4)), values, np.ones(len(values), bool))
+    nothing = np.zeros((len(values), 0), np.uint8)
+    return Outcome(*(values.reshape(-1, 1) for _ in range(4)), values, np.ones(len(values), bool), nothing)
 
 
 def test_seats_by_hand():

@@ -30,7 +30,16 @@ def finish_members(
     for leaf in jax.tree.leaves(weights):
         finite &= jnp.all(jnp.isfinite(leaf), axis=tuple(range(1, leaf.ndim)))
     pack = lambda flags: jnp.packbits(flags, axis=1)  # noqa: E731
-    return Outcome(pack(members.trained_on), pack(correct), pack(test_correct), loss_curve, kept, finite)
+    validation = jax.vmap(validation_mask)(members) if recipe.validation_share else correct[:, :0]
+    packed = pack(members.trained_on), pack(correct), pack(test_correct)
+    return Outcome(*packed, loss_curve, kept, finite, pack(validation))
+
+
+def validation_mask(member: Member) -> jax.Array:
+    """Which examples a member is stopped by: bool ``[n]``."""
+    place = jnp.arange(len(member.own))
+    stopped_by = (place >= member.size) & (place < member.size + member.num_validation)
+    return jnp.zeros(len(member.own), bool).at[member.own].set(stopped_by)
 
 
 def correct_predictions(recipe: Recipe, weights: Weights, data: Examples) -> jax.Array:

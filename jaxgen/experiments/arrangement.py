@@ -13,7 +13,7 @@ from jaxgen.engine.ensemble import Ensemble
 from jaxgen.engine.learner import Learner, num_parameters, state_bytes
 from jaxgen.engine.width import WORTHWHILE, candidates, choose_width, first_guess, time_step
 from jaxgen.errors import UserError
-from jaxgen.experiments.programs import Program, knob_table, make_kernels, make_recipe
+from jaxgen.experiments.programs import Program, knob_table, make_kernels, make_methods, make_recipe
 from jaxgen.models import convolutions, make_model
 from jaxgen.models.convolution import Geometry
 from jaxgen.runs.devices import memory_budget
@@ -34,16 +34,19 @@ class Arrangement(NamedTuple):
       width: members in one batched program on each device.
       at_once: examples whose gradient is computed together; None: the whole batch.
       backends: of each convolution.
+      asked_width: by a flag, if any: where memory did not do for it, `width` is less.
     """
 
     width: int
     at_once: int | None
     backends: Mapping[Geometry, str]
+    asked_width: int | None = None
 
     def settings(self) -> dict[str, Any]:
         """As JSON values, for the store's plan."""
         convolutions = {str(geometry): name for geometry, name in self.backends.items()}
-        return {"width": self.width, "at_once": self.at_once, "convolutions": convolutions}
+        asked = {"asked_width": self.asked_width} if self.asked_width not in (None, self.width) else {}
+        return {"width": self.width, "at_once": self.at_once, "convolutions": convolutions, **asked}
 
 
 class Layout:
@@ -96,12 +99,14 @@ class Layout:
         asked = {"width": compute.width, "convolution": compute.convolution}
         settled = {"width": settings["width"], "convolution": ",".join(sorted(set(backends.values()))) or AUTO}
         for name, value in asked.items():
-            if value not in (None, AUTO, settled[name]) and (name == "width" or self.convolutions):
+            # A width that memory did not do for was halved, and the same command goes on at what it was halved to.
+            known = (None, AUTO, settled[name], settings.get(f"asked_{name}"))
+            if value not in known and (name == "width" or self.convolutions):
                 raise UserError(
                     f"--{name}={value}: the runs kept here were trained at {name} {settled[name]}; leave --{name} out, "
                     "or choose another --out"
                 )
-        return Arrangement(settings["width"], settings["at_once"], backends)
+        return Arrangement(settings["width"], settings["at_once"], backends, settings.get("asked_width", compute.width))
 
     def find(self, rows: Any, size: int, most_runs: int, steps: float) -> tuple[Arrangement, dict[int, float]]:
         """Times what is not settled by flags.
@@ -127,7 +132,7 @@ class Layout:
             if again != backends:
                 backends = again
                 self.arrange(Arrangement(width, self.at_once, backends))
-        return Arrangement(width, self.at_once, backends), timings
+        return Arrangement(width, self.at_once, backends, wanted), timings
 
     def time(self, width: int, rows: Any, size: int) -> dict[int, float]:
         """Seconds per member and step on one device at a settled width."""
@@ -151,6 +156,7 @@ class Layout:
                 width=width,
                 num_images=self.at_once or batch,
                 dtype=make_kernels(self.program).dtype,
+                precision=make_methods(self.program).precision,
                 clock=time.perf_counter,
             )
 

@@ -1,7 +1,8 @@
 """Training steps of one convolutional network, in images a second, beside what a user would otherwise do.
 
 * ``jaxgen``: the engine, everything inside its loop.
-* ``torch``: PyTorch's plain loop on the same network (channels last, all cores), if PyTorch is installed; on CPUs.
+* ``torch``: PyTorch's plain loop on the same network (channels last, all cores), if PyTorch is installed; on CPUs, for
+  ``convnet`` by plain SGD.
 * ``step``: JAX, one jitted step of one model after another.
 * ``vmap``: the same step mapped over models by `jax.vmap`, which makes grouped convolutions.
 
@@ -18,7 +19,7 @@ from jaxgen.data.checks import make_dataset
 from jaxgen.errors import UserError
 from jaxgen.experiments.turns import Turns, describe_machine, describe_ratio
 from jaxgen.runs.devices import available_cores
-from jaxgen.spec import BenchSpec
+from jaxgen.spec import BenchSpec, CscoreSpec, from_values
 from jaxgen.types import Dataset
 
 NUM_CLASSES = 10
@@ -153,6 +154,24 @@ def torch_way(spec: BenchSpec) -> Iterator[Any]:
         answer = time.perf_counter() - began, steps * train.batch_size
 
 
+def torch_can(job: CscoreSpec) -> bool:
+    """Whether `torch_way` does the very same: the plain network, plain SGD, nothing that regularizes."""
+    plain = from_values(
+        CscoreSpec,
+        {
+            "model": "convnet",
+            "batch_size": job.train.batch_size,
+            "learning_rate": job.train.learning_rate,
+            "momentum": job.train.momentum,
+            "epochs": job.train.epochs,
+        },
+    )
+    parts = ("train", "regularization", "augmentation", "stopping")
+    same = all(getattr(job, part) == getattr(plain, part) for part in parts)
+    network = job.model.model == "convnet" and job.model.norm == plain.model.norm
+    return same and network and job.compute.precision == "float32"
+
+
 def measure_images(spec: BenchSpec) -> str:
     """The table of images a second, and how often ours is as fast.
 
@@ -165,7 +184,7 @@ def measure_images(spec: BenchSpec) -> str:
         raise UserError("--measure=images: give one ratio, such as --subset_ratios=0.9")
     check_job(make_images(spec), spec.job)
     ways = {"jaxgen": engine_way, "step": step_way, "vmap": vmap_way}
-    if spec.job.model.model == "convnet" and has_torch():
+    if has_torch() and torch_can(spec.job):
         ways["torch"] = torch_way
     rates: dict[str, list[float]] = {way: [] for way in ways}
     with Turns(ways, spec) as turns:

@@ -4,7 +4,7 @@ held out (Jiang, Zhang, Talwar, Mozer, ICML 2021, https://arxiv.org/abs/2002.032
 import functools
 import itertools
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -28,6 +28,7 @@ from jaxgen.experiments.cscore_job import (
 from jaxgen.experiments.members import Trainer, count_missing, read_arrangement, tell, train_missing_runs
 from jaxgen.experiments.programs import Program
 from jaxgen.runs.devices import start_devices
+from jaxgen.runs.saved_models import ModelFolder
 from jaxgen.runs.store import Arrays, Store
 from jaxgen.scores import designs, heldout
 from jaxgen.spec import CscoreSpec
@@ -132,6 +133,7 @@ def score_settings(
             read_arrangement(trainer, store, program.name)
             trainer.say(describe_job(dataset, spec, program))
             models = model_folder(dataset, program) if spec.compute.save_models else None
+            refuse_unkept(trainer, store, models)
             trained = train_missing_runs(
                 trainer, store, group=program.name, resume=resume, shown=say is not None, models=models
             )
@@ -147,7 +149,38 @@ def score_settings(
                     jax=jax.__version__,
                 )
                 found[setting.name] = (setting, scores)
-    return [found[setting.name] for setting in sweep.expand(spec)]
+    results = [found[setting.name] for setting in sweep.expand(spec)]
+    refuse_diverged([scores for _, scores in results])
+    return results
+
+
+def refuse_unkept(trainer: Trainer, store: Store, models: ModelFolder | None) -> None:
+    """Refuses to keep models of a job that has finished some without keeping them."""
+    if models is None:
+        return
+    done = {cell: itertools.chain.from_iterable(itertools.starmap(range, store.spans(cell))) for cell in trainer.cells}
+    if lost := sum(len(models.lacking(cell, numbers)) for cell, numbers in done.items()):
+        raise UserError(
+            f"--save_models: {lost:,} finished models of --out={trainer.layout.program.spec.out} were not kept when "
+            "they were trained; leave it out, or choose another --out"
+        )
+
+
+def refuse_diverged(found: Sequence[Scores]) -> None:
+    """Where nothing can be scored there is nothing to write; a sweep goes on with the settings that can be.
+
+    Raises:
+      UserError: if every setting has a ratio at which all models diverged.
+    """
+    for scores in found:
+        trained = np.isfinite(scores.heldout_accuracy).any(axis=1)
+        if trained.all():
+            return
+    raise UserError(
+        f"--subset_ratios={scores.subset_ratios[~trained][0]:g}: all {scores.num_runs} models diverged"
+        f"{', in every setting' if len(found) > 1 else ''}; leave this ratio out, or lower --learning_rate or give "
+        "--clip_norm with another --out"
+    )
 
 
 def make_trainer(dataset: Dataset, program: Program, say: Callable[[str], None]) -> Trainer:
@@ -186,11 +219,7 @@ def make_reader(program: Program, store: Store) -> Callable[[float], Iterable[Ar
 def collect(
     dataset: Dataset, program: Program, number: int, store: Store, chunks: Callable[[float], Iterable[Arrays]]
 ) -> Scores:
-    """The scores of one of the program's settings from all its runs, as `chunks` gives them by ratio.
-
-    Raises:
-      UserError: if all models of a ratio diverged.
-    """
+    """The scores of one of the program's settings from all its runs, as `chunks` gives them by ratio."""
     spec = program.settings[number].spec
     subsets = spec.subsets
 
@@ -211,12 +240,6 @@ def collect(
         shared_blocks=subsets.design == "nested",
         key=jax.random.fold_in(jax.random.key(spec.seed), RELIABILITY),
     )
-    for ratio, accuracy in zip(subsets.subset_ratios, found.heldout_accuracy, strict=True):
-        if not np.isfinite(accuracy).any():
-            raise UserError(
-                f"--subset_ratios={ratio:g}: all {subsets.num_runs} models diverged; leave this ratio out, or lower "
-                "--learning_rate or give --clip_norm with another --out"
-            )
     return Scores(
         labels=dataset.labels.astype(np.int64),
         ids=dataset.ids,

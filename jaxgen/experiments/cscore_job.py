@@ -4,6 +4,9 @@ import functools
 import pathlib
 from typing import Any
 
+import jax
+import numpy as np
+
 from jaxgen import spec as words
 from jaxgen import sweep
 from jaxgen.engine.learner import num_parameters
@@ -18,6 +21,7 @@ from jaxgen.experiments.programs import (
     make_recipe,
     subset_rows,
 )
+from jaxgen.models import make_model
 from jaxgen.runs.plan import Plan
 from jaxgen.runs.saved_models import ModelFolder
 from jaxgen.runs.store import Store, open_store
@@ -26,7 +30,7 @@ from jaxgen.spec import CscoreSpec
 from jaxgen.types import Dataset
 
 # Raised whenever the same flags would give other numbers than before.
-NUMERICS = 2
+NUMERICS = 3
 # Flags of a run's environment, which no model depends on.
 CIRCUMSTANCES = {"width", "num_devices", "checkpoint_minutes", "save_models", "dry_run", "yes", "convolution"}
 
@@ -99,20 +103,32 @@ def model_folder(dataset: Dataset, program: Program) -> ModelFolder:
         "shape": dataset.images.shape[1:],
         "class_names": list(dataset.class_names),
         "scale": dataset.scale,
-        "settings": [setting.name for setting in program.settings],
+        "precision": program.spec.compute.precision,
     }
-    return ModelFolder(pathlib.Path(program.spec.out) / "models", description)
+    names = [setting.name for setting in program.settings]
+    return ModelFolder(pathlib.Path(program.spec.out) / "models", description, names)
 
 
-def run_bytes(dataset: Dataset, spec: CscoreSpec) -> int:
+def run_bytes(dataset: Dataset, spec: CscoreSpec, programs: list[Program]) -> int:
     """What a run takes on disk, and a little more."""
     tests = 0 if dataset.test_labels is None else len(dataset.test_labels)
-    return 2 * len(dataset.labels) // 8 + tests // 8 + 4 * spec.train.epochs + 200
+    epochs = max(sweep.alternatives(spec.train.epochs))
+    models = max(model_bytes(dataset, program) for program in programs) if spec.compute.save_models else 0
+    return 3 * len(dataset.labels) // 8 + tests // 8 + 4 * epochs + 200 + models
+
+
+def model_bytes(dataset: Dataset, program: Program) -> int:
+    """What the weights and batch statistics of one model take."""
+    shape = dataset.images.shape[1:]
+    network = make_model(program.spec.model, dataset.num_classes, shape)
+    variables = jax.eval_shape(network.init, jax.random.key(0), np.zeros((1, *shape), np.float32))
+    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(variables))
 
 
 def open_job_store(dataset: Dataset, spec: CscoreSpec, programs: list[Program]) -> Store:
     """The store of the job below ``spec.out``."""
-    return open_store(pathlib.Path(spec.out) / "store", make_plan(dataset, spec, programs), run_bytes(dataset, spec))
+    plan = make_plan(dataset, spec, programs)
+    return open_store(pathlib.Path(spec.out) / "store", plan, run_bytes(dataset, spec, programs))
 
 
 def describe_job(dataset: Dataset, spec: CscoreSpec, program: Program) -> str:

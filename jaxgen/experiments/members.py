@@ -146,7 +146,10 @@ class Trainer:
           UserError: if there were many models before, and all have diverged.
           OutOfMemory: if the devices' memory did not do.
         """
-        if self.num_seen >= HOPELESS and not self.num_finite:
+        program = self.layout.program
+        # A sweep's other settings may do better, in this program or in the next.
+        alone = len(program.settings) == 1 and not program.name
+        if alone and self.num_seen >= HOPELESS and not self.num_finite:
             raise UserError(
                 f"all of the first {self.num_seen} models diverged (loss not finite, or over ten times a blind "
                 "guess's); lower --learning_rate or give --clip_norm"
@@ -262,15 +265,20 @@ def halve_width(trainer: Trainer, store: Store, group: str) -> None:
 
 
 def accuracies(outcome: Outcome, ensemble: Ensemble) -> dict[str, np.ndarray]:
-    """Shares of right answers ``[m]`` on examples trained on, held out, and of the test set; NaN of none."""
+    """Shares of right answers ``[m]`` on examples trained on, for validation, held out, and tested on; NaN of none."""
     count = ensemble.recipe.num_examples
     trained_on, correct = (
         np.unpackbits(bits, axis=1, count=count).astype(bool) for bits in (outcome.trained_on, outcome.correct)
     )
+    validation = np.zeros_like(trained_on)
+    if outcome.validation.size:
+        validation = np.unpackbits(outcome.validation, axis=1, count=count).astype(bool)
+    learnt = trained_on & ~validation
     right = np.unpackbits(outcome.test_correct, axis=1, count=ensemble.num_examined - count)
     share = lambda hits, of: np.divide(hits.sum(1), of, out=np.full(len(hits), np.nan), where=of > 0)  # noqa: E731
     return {
-        "train_accuracy": share(correct & trained_on, trained_on.sum(1)),
+        "train_accuracy": share(correct & learnt, learnt.sum(1)),
+        "validation_accuracy": share(correct & validation, validation.sum(1)),
         "heldout_accuracy": share(correct & ~trained_on, (~trained_on).sum(1)),
         "test_accuracy": share(right, np.full(len(right), right.shape[1])),
         "final_loss": final_losses(outcome),

@@ -14,7 +14,7 @@ from jaxgen.engine.learner import Methods, make_learner
 from jaxgen.engine.members import Recipe
 from jaxgen.errors import UserError
 from jaxgen.models import make_model
-from jaxgen.models.layers import Kernels
+from jaxgen.models.layers import Kernels, activation_dtype, product_precision
 from jaxgen.optim import STRENGTHS, Knobs, make_optimizer
 from jaxgen.schedules import make_schedule
 from jaxgen.scores import designs
@@ -102,14 +102,13 @@ def make_methods(program: Program, at_once: int | None = None) -> Methods:
         make_augmentation(augmentations) if augmentations else None,
         in_use,
         at_once,
-        {"tf32": "tensorfloat32"}.get(program.spec.compute.precision, "float32"),
+        product_precision(program.spec.compute.precision),
     )
 
 
 def make_kernels(program: Program, backends: tuple = (), otherwise: str = "plain") -> Kernels:
     """By which arithmetic the program's network is computed."""
-    dtype = jnp.bfloat16 if program.spec.compute.precision == "bf16" else jnp.float32
-    return Kernels(backends, otherwise, dtype)
+    return Kernels(backends, otherwise, activation_dtype(program.spec.compute.precision))
 
 
 def make_recipe(

@@ -2,7 +2,7 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import jaxgen
@@ -44,15 +44,21 @@ def write_results(dataset: Dataset, scores: Scores, spec: CscoreSpec, command: s
     out = pathlib.Path(spec.out)
     names = ("cscores.npz", "examples.png", "examples.pdf", "histogram.png", "flags.cfg")
     scores_file, png, pdf, histogram, flagfile = files = [out / name for name in names]
-    settled = dataclasses.replace(spec, compute=dataclasses.replace(spec.compute, width=scores.metadata["width"]))
     with written_or_told(spec):
         write_scores(scores, scores_file)
         examples = draw_examples(dataset, scores)
         write_figure(examples, png)
         write_figure(examples, pdf)
         write_figure(draw_histogram(dataset, scores), histogram)
-        flagfile.write_text(to_flagfile(settled, header(command, flagfile)))
+        flagfile.write_text(to_flagfile(settled([scores], spec), header(command, flagfile)))
     return files
+
+
+def settled(found: Sequence[Scores], spec: CscoreSpec) -> CscoreSpec:
+    """The flags with the width that was found, if it is one for all programs."""
+    widths = {scores.metadata["width"] for scores in found}
+    width = widths.pop() if len(widths) == 1 else spec.compute.width
+    return dataclasses.replace(spec, compute=dataclasses.replace(spec.compute, width=width))
 
 
 def write_settings(dataset: Dataset, found: Found, spec: CscoreSpec, command: str) -> tuple[str, list[pathlib.Path]]:
@@ -68,7 +74,7 @@ def write_settings(dataset: Dataset, found: Found, spec: CscoreSpec, command: st
         settings_file.write_text(tables.to_csv(rows))
         table_file.write_text(tables.to_markdown(rows, flags) + "\n")
         write_figure(draw_settings(rows, flags, dataset.name), picture)
-        flagfile.write_text(to_flagfile(spec, header(command, flagfile)))
+        flagfile.write_text(to_flagfile(settled([scores for _, scores in found], spec), header(command, flagfile)))
         for setting, scores in found:
             folder = out / "settings" / setting.name
             folder.mkdir(parents=True, exist_ok=True)

@@ -15,7 +15,10 @@ from jaxgen.runs.store import Store
 from jaxgen.types import Scores
 
 # What is told of every model, beside its settings.
-MEASURES = ("train_accuracy", "heldout_accuracy", "test_accuracy", "final_loss", "epochs", "finite", "seconds")
+ACCURACIES = ("train_accuracy", "validation_accuracy", "heldout_accuracy", "test_accuracy")
+MEASURES = (*ACCURACIES, "final_loss", "epochs", "finite", "seconds")
+# A flag may have the name already.
+COLUMNS = {"epochs": "epochs_trained"}
 
 
 # Of a longer table only the best rows are shown.
@@ -43,7 +46,7 @@ def member_rows(
                         **settings[setting],
                         "subset_ratio": ratio,
                         "run": run,
-                        **{name: arrays[name][i].item() for name in MEASURES},
+                        **{COLUMNS.get(name, name): arrays[name][i].item() for name in MEASURES},
                     }
 
 
@@ -70,7 +73,7 @@ def setting_rows(
                 "n": len(seen),
                 "diverged": len(own) - len(seen),
             }
-            for name in ("train_accuracy", "heldout_accuracy", "test_accuracy", "epochs"):
+            for name in (*ACCURACIES, "epochs_trained"):
                 row |= mean_and_sd(name, np.array([one[name] for one in seen], float))
             gaps = np.array([one["train_accuracy"] - one["heldout_accuracy"] for one in seen], float)
             row |= mean_and_sd("gap", gaps)

@@ -50,9 +50,12 @@ class Turns:
 
     def _receive(self, name: str) -> Any:
         try:
-            return self.connections[name].recv()
+            answer = self.connections[name].recv()
         except (EOFError, OSError):
             raise UserError(f"a worker of the benchmark ({name}) stopped; its message is above") from None
+        if isinstance(answer, UserError):
+            raise answer
+        return answer
 
     def __enter__(self) -> "Turns":
         return self
@@ -64,11 +67,14 @@ class Turns:
 
 
 def serve(way: Way, spec: Any, connection: multiprocessing.connection.Connection) -> None:
-    """A worker: answers until it is sent None."""
-    turn = way(spec)
-    connection.send(next(turn))
-    while (request := connection.recv()) is not None:
-        connection.send(turn.send(request))
+    """A worker: answers until it is sent None, or has a user's mistake to tell."""
+    try:
+        turn = way(spec)
+        connection.send(next(turn))
+        while (request := connection.recv()) is not None:
+            connection.send(turn.send(request))
+    except UserError as error:
+        connection.send(error)
 
 
 def describe_ratio(ratios: np.ndarray) -> str:

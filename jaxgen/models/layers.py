@@ -54,6 +54,16 @@ class Kernels:
         return dict(self.backends).get(geometry, self.otherwise)
 
 
+def activation_dtype(precision: str) -> Any:
+    """`Kernels.dtype` by the flag ``--precision``."""
+    return jnp.bfloat16 if precision == "bf16" else jnp.float32
+
+
+def product_precision(precision: str) -> str:
+    """By the flag ``--precision`` that of float32 products, as `jax.default_matmul_precision` has it."""
+    return "tensorfloat32" if precision == "tf32" else "float32"
+
+
 class Conv(nn.Module):
     """A convolution with a bias: ``[b, h, w, i]`` to ``[b, h', w', features]``.
 

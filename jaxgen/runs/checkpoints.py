@@ -1,9 +1,12 @@
 """A training kept in its middle, by Orbax, so that a killed hour-long chunk goes on from there."""
 
+import contextlib
+import gc
+import logging
 import pathlib
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -12,7 +15,7 @@ import numpy as np
 from jaxgen.errors import UNREADABLE, UserError
 
 # Raised whenever what is kept would be read wrongly.
-VERSION = 1
+VERSION = 2
 
 
 class DiskCheckpoint:
@@ -55,14 +58,15 @@ class DiskCheckpoint:
             return None
         path = max(found, key=lambda path: int(path.name))
         try:
-            with self._orbax() as orbax:
+            with self._orbax() as orbax, _quiet_asyncio():
                 kept = orbax.restore(path.resolve())
             leaves, structure = jax.tree.flatten(like)
             arrays = [kept["device"][f"{i:05d}"] for i in range(len(leaves))]
             fits = int(kept["version"]) == VERSION and len(arrays) == len(kept["device"])
             fits &= all(a.shape == b.shape and a.dtype == b.dtype for a, b in zip(arrays, leaves, strict=True))
         except UNREADABLE as error:
-            raise self._unusable(path, f"cannot be read ({str(error).splitlines()[0][:100]})") from None
+            what = " ".join(str(error).split())[:100]
+            raise self._unusable(path, f"cannot be read ({what})") from None
         if not fits:
             raise self._unusable(path, "is of another version or of other programs")
         placed = [jax.device_put(_on_host(a), b.sharding) for a, b in zip(arrays, leaves, strict=True)]
@@ -88,6 +92,19 @@ class DiskCheckpoint:
             f"{path}: the checkpoint {why}; remove {self.folder} to train its runs from their start, or go on with the "
             "version of jaxgen and JAX that wrote it"
         )
+
+
+@contextlib.contextmanager
+def _quiet_asyncio() -> Iterator[None]:
+    """Of a damaged checkpoint Orbax's tasks tell in pages what its exception tells in a line."""
+    logger = logging.getLogger("asyncio")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+        gc.collect()
+    finally:
+        logger.setLevel(level)
 
 
 def _on_host(array: jax.Array) -> Any:

@@ -5,7 +5,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 
-from jaxgen.errors import Interrupted
+from jaxgen.errors import Interrupted, UserError
 from jaxgen.runs.plan import Chunk
 from jaxgen.runs.progress import ProgressBar, Report
 from jaxgen.runs.store import Arrays, Store
@@ -32,10 +32,11 @@ def train_chunks(
 
     Raises:
       Interrupted: on Ctrl-C or SIGTERM; all finished chunks are kept.
+      UserError: if what is to be kept cannot be written.
     """
     total = sum(work(chunk.cell) * (chunk.stop - chunk.start) for chunk in chunks)
-    to_train = sum(chunk.stop - chunk.start for chunk in chunks)
-    bar = ProgressBar(total, store.plan.num_runs, store.plan.num_runs - to_train, shown=shown)
+    missing = sum(span.stop - span.start for spans in store.missing().values() for span in spans)
+    bar = ProgressBar(total, store.plan.num_runs, store.plan.num_runs - missing, shown=shown)
     began = time.perf_counter()
     try:
         with stoppable():
@@ -46,6 +47,13 @@ def train_chunks(
         bar.close()
         raise Interrupted(
             f"stopped; {bar.done:,} of {store.plan.num_runs:,} models are done and kept. To go on: {resume}"
+        ) from None
+    except OSError as error:
+        bar.close()
+        raise UserError(
+            f"--out={store.folder.parent.parent}: cannot be written ({error}); {bar.done:,} of "
+            f"{store.plan.num_runs:,} models are done and kept; make room or move what is in the way. To go on: "
+            f"{resume}"
         ) from None
     finally:
         bar.close()

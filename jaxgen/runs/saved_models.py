@@ -2,7 +2,7 @@
 
 import json
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import flax.linen as nn
@@ -13,28 +13,40 @@ import numpy as np
 from jaxgen import spec as words
 from jaxgen.errors import UNREADABLE, UserError
 from jaxgen.models import make_model
-from jaxgen.models.layers import EXAMINE
+from jaxgen.models.layers import EXAMINE, Kernels, activation_dtype, product_precision
 from jaxgen.runs.store import write_npz
 
 DESCRIPTION = "description"
 
 
 class ModelFolder:
-    """Where the models of one program are kept: ``FOLDER/<cell>/<run>.npz``.
+    """Where the models of one program are kept: ``FOLDER/<cell>/<run>.npz``, or ``FOLDER/<cell>/<setting>/<run>.npz``.
 
     Args:
       folder: need not exist.
       description: of the models: `make_model`'s arguments and the data's classes and scale, as JSON values.
+      settings: names of the program's s settings; the cell's number i is run i div s of setting i mod s.
     """
 
-    def __init__(self, folder: pathlib.Path, description: Mapping[str, Any]):
-        self.folder, self.description = folder, dict(description)
+    def __init__(self, folder: pathlib.Path, description: Mapping[str, Any], settings: Sequence[str] = ("",)):
+        self.folder, self.description, self.settings = folder, dict(description), settings
 
-    def write(self, cell: str, run: int, weights: Any) -> None:
+    def path(self, cell: str, number: int) -> pathlib.Path:
+        """The file of one model."""
+        run, setting = divmod(number, len(self.settings))
+        folder = self.folder / cell / self.settings[setting] if len(self.settings) > 1 else self.folder / cell
+        return folder / f"{run:06d}.npz"
+
+    def write(self, cell: str, number: int, weights: Any) -> None:
         """Keeps a model's weights: nested dictionaries of arrays, ``params`` and ``stats``."""
+        run, setting = divmod(number, len(self.settings))
         arrays = flax.traverse_util.flatten_dict(weights._asdict(), sep="/")
-        text = json.dumps({**self.description, "cell": cell, "run": run})
-        write_npz(self.folder / cell / f"{run:06d}.npz", {**arrays, DESCRIPTION: np.asarray(text)})
+        text = json.dumps({**self.description, "cell": cell, "setting": self.settings[setting], "run": run})
+        write_npz(self.path(cell, number), {**arrays, DESCRIPTION: np.asarray(text)})
+
+    def lacking(self, cell: str, numbers: Iterable[int]) -> list[int]:
+        """Which of the cell's models are not there."""
+        return [number for number in numbers if not self.path(cell, number).exists()]
 
 
 class LoadedModel:
@@ -43,18 +55,22 @@ class LoadedModel:
     Attributes:
       network: the Flax module.
       variables: its weights, as ``network.apply`` takes them.
-      description: cell, run, model flags, class names, scale.
+      description: cell, setting, run, model flags, class names, scale, precision.
     """
 
     def __init__(self, network: nn.Module, variables: Mapping[str, Any], description: Mapping[str, Any]):
         self.network, self.variables, self.description = network, variables, description
         self._apply = jax.jit(lambda variables, inputs: network.apply(variables, inputs, EXAMINE))
+        # As it was examined when it was trained.
+        self._precision = product_precision(description["precision"])
 
     def predict(self, images: np.ndarray) -> np.ndarray:
         """Logits ``[b, c]`` of examples ``[b, ...]``, given as `jaxgen.data.load_dataset` gives them (uint8 images, or
         floats in [0, 1], or standardized features)."""
         inputs = np.asarray(images, np.float32) * np.float32(self.description["scale"])
-        return np.asarray(self._apply(self.variables, inputs.reshape(len(inputs), *self.description["shape"])))
+        inputs = inputs.reshape(len(inputs), *self.description["shape"])
+        with jax.default_matmul_precision(self._precision):
+            return np.asarray(self._apply(self.variables, inputs), np.float32)
 
 
 def load_model(path: str | pathlib.Path) -> LoadedModel:
@@ -71,7 +87,8 @@ def load_model(path: str | pathlib.Path) -> LoadedModel:
             arrays = {name: file[name] for name in file.files}
         description = json.loads(str(arrays.pop(DESCRIPTION)))
         spec = words.from_values(words.ModelSpec, {**description["model"], "hidden": tuple(description["hidden"])})
-        network = make_model(spec, len(description["class_names"]), tuple(description["shape"]))
+        kernels = Kernels((), "plain", activation_dtype(description["precision"]))
+        network = make_model(spec, len(description["class_names"]), tuple(description["shape"]), kernels)
         weights = flax.traverse_util.unflatten_dict(arrays, sep="/")
     except UNREADABLE as error:
         raise UserError(f"{path}: is no model kept by --save_models ({error})") from None

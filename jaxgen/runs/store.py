@@ -7,6 +7,7 @@ A chunk appears by rename after its bytes are on the disk, so a reader or a resu
 """
 
 import contextlib
+import glob
 import hashlib
 import io
 import json
@@ -62,7 +63,8 @@ class Store:
           UserError: if the file that says so is damaged or gone: how its runs were trained is then unknown.
         """
         path = self.folder / settings_name(group)
-        if not path.exists() and (group or next(self.folder.glob("*/*.npz"), None) is None):
+        runs = f"*,{glob.escape(group)}/*.npz" if group else "*/*.npz"
+        if not path.exists() and next(self.folder.glob(runs), None) is None:
             return {}
         try:
             return dict(json.loads(path.read_text())["settings"])
