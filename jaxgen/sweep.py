@@ -164,6 +164,13 @@ def from_values(spec_class: type, chosen: dict[str, Any]) -> Any:
     return spec_class(**arguments)
 
 
+def as_value(field: dataclasses.Field, value: Any) -> Any:
+    """A Python value as the spec has it: a list as a tuple, and one number where the flag is a list of them."""
+    if isinstance(value, list):
+        return tuple(value)
+    return (value,) if typing.get_origin(field.type) is tuple and isinstance(value, int | float) else value
+
+
 class Setting(NamedTuple):
     """One combination of a spec's lists: a short name that files may have, and a spec with one value a field."""
 

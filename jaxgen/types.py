@@ -23,6 +23,7 @@ class Dataset:
       ids: ``[n]`` integers or text: each example's id in its source (original index, or file name).
       scale: a stored value times this is what a network sees.
       test_images, test_labels: the same for t test examples, or None.
+      shift, spread: what is stored is (a value as its source has it - shift) / spread; one number, or ``[f]``.
     """
 
     name: str
@@ -33,6 +34,8 @@ class Dataset:
     scale: float = 1.0
     test_images: np.ndarray | None = None
     test_labels: np.ndarray | None = None
+    shift: np.ndarray | float = 0.0
+    spread: np.ndarray | float = 1.0
 
     @property
     def num_classes(self) -> int:

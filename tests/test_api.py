@@ -88,13 +88,15 @@ def test_the_package_offers_what_it_says():
         jaxgen.frobnicate  # noqa: B018
 
 
-def test_lists_do_for_tuples_and_numbers_do_not():
+def test_lists_and_single_numbers_do_for_tuples():
     images, labels = blobs(40)
     listed = estimate_scores(images, labels, **{**FLAGS, "subset_ratios": [0.5], "hidden": [8]})
     plain = estimate_scores(images, labels, **{**FLAGS, "subset_ratios": (0.5,), "hidden": (8,)})
     np.testing.assert_array_equal(listed.scores, plain.scores)
-    with pytest.raises(UserError, match=r"subset_ratios=0\.5: is not of type tuple of numbers"):
-        estimate_scores(images, labels, subset_ratios=0.5)
+    single = estimate_scores(images, labels, **{**FLAGS, "subset_ratios": 0.5, "hidden": 8})
+    np.testing.assert_array_equal(single.scores, plain.scores)
+    with pytest.raises(UserError, match="subset_ratios=half: is not of type tuple of numbers"):
+        estimate_scores(images, labels, subset_ratios="half")
 
 
 def test_a_session_of_64_bits_gets_the_same_scores():

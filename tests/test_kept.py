@@ -136,6 +136,35 @@ def test_a_saved_model_predicts_what_it_was_examined_with(tmp_path, flags):
         assert model.description["class_names"] == ["a", "b", "c"]
 
 
+@pytest.mark.parametrize("kind", ["features", "wide floats"])
+def test_a_saved_model_takes_raw_values(tmp_path, kind):
+    """Standardized columns and stretched images are put right again: held-out answers are those of the store."""
+    images, labels = blobs(60)
+    raw = images.reshape(60, -1) * 7.0 + 100 if kind == "features" else images * 9.0 - 300
+    dataset = make_dataset("mine", raw, labels, source="mine")
+    spec = from_values(CscoreSpec, {**FLAGS, "save_models": True, "out": str(tmp_path), "num_runs": 2})
+    cscore.score_settings(dataset, spec, resume="", say=None)
+    [store] = tmp_path.glob("store/*/ratio_0.5/*.npz")
+    with np.load(store) as file:
+        correct = np.unpackbits(file["correct"], axis=1, count=60)
+    for run in range(2):
+        model = jaxgen.load_model(tmp_path / "models" / "ratio_0.5" / f"{run:06d}.npz")
+        assert ((model.predict(raw).argmax(1) == labels) != correct[run]).sum() <= 1
+
+
+def test_examples_of_another_kind_are_refused(tmp_path):
+    dataset, _ = saved(tmp_path, num_runs=2)
+    model = jaxgen.load_model(tmp_path / "models" / "ratio_0.5" / "000000.npz")
+    assert repr(model) == "mlp on 8x8x1, 3 classes, run 0"
+    plain = model.predict(dataset.images)
+    np.testing.assert_array_equal(model.predict(dataset.images[..., 0].astype(float)), plain)
+    for wrong in (dataset.images[0], dataset.images.transpose(0, 3, 1, 2), dataset.images.reshape(60, -1)):
+        with pytest.raises(UserError, match=r"needed: \[any number, 8, 8, 1\]"):
+            model.predict(wrong)
+    with pytest.raises(UserError, match="whole numbers from 0 to 255"):
+        model.predict(dataset.images / 255)
+
+
 def test_models_of_a_sweep_say_whose_they_are(tmp_path):
     images, labels = blobs(60)
     dataset = make_dataset("mine", images, labels, source="mine", class_names=["a", "b", "c"])

@@ -168,6 +168,8 @@ def test_the_python_interface_takes_lists():
     images, labels = blobs(60)
     found = jaxgen.estimate_settings(images, labels, **{**FLAGS, "num_runs": 2, "weight_decay": [0.0, 0.1]})
     assert list(found) == ["weight_decay=0", "weight_decay=0.1"]
+    [scores] = jaxgen.estimate_settings(images, labels, **{**FLAGS, "subset_ratios": 0.5, "hidden": 8}).values()
+    assert scores.subset_ratios.tolist() == [0.5]
     with pytest.raises(UserError, match="estimate_settings"):
         jaxgen.estimate_scores(images, labels, **{**FLAGS, "num_runs": 2, "weight_decay": [0.0, 0.1]})
 

@@ -1,6 +1,7 @@
 """From raw arrays of any source to a `Dataset`: shapes, values and labels checked, labels mapped, all by one rule."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 
@@ -52,7 +53,7 @@ def make_dataset(
             )
         test_labels = check_labels(test_labels, len(test_images), f"{source}: test labels")
     labels, test_labels, names = map_labels(labels, test_labels, class_names, source)
-    images, test_images, scale = scale_values(images, test_images, scale, source)
+    images, test_images, scale, shift, spread = scale_values(images, test_images, scale, source)
     if ids is None:
         ids = np.arange(len(images))
     elif np.shape(ids) != (len(images),) or np.asarray(ids).dtype.kind not in "iuU":
@@ -69,6 +70,8 @@ def make_dataset(
         scale=scale,
         test_images=test_images,
         test_labels=test_labels,
+        shift=shift,
+        spread=spread,
     )
 
 
@@ -142,12 +145,13 @@ def map_labels(
 
 def scale_values(
     images: np.ndarray, test_images: np.ndarray | None, scale: float | None, source: str
-) -> tuple[np.ndarray, np.ndarray | None, float]:
-    """Values to be stored for training and test, and the scale that stays to be applied on the device."""
+) -> tuple[np.ndarray, np.ndarray | None, float, Any, Any]:
+    """Values to be stored for training and test, the scale to be applied on the device, and the shift and spread that
+    were applied."""
     if images.ndim == 4 and test_images is not None:
         check_alike(images, test_images, source)
     if images.ndim == 4 and images.dtype == np.uint8:
-        return images, test_images, 1 / 255 if scale is None else scale
+        return images, test_images, 1 / 255 if scale is None else scale, 0.0, 1.0
     with np.errstate(over="ignore", invalid="ignore"):
         shift, spread = column_scale(images) if images.ndim == 2 else image_scale(images)
         stored = [
@@ -159,7 +163,7 @@ def scale_values(
     for values in (shift, spread, *stored):
         if values is not None and not np.isfinite(values).all():
             raise UserError(f"{source}: holds numbers too large to be scaled; bring them to a common range")
-    return stored[0], stored[1], 1.0
+    return stored[0], stored[1], 1.0, shift, spread
 
 
 def check_alike(images: np.ndarray, test_images: np.ndarray, source: str) -> None:

@@ -103,7 +103,8 @@ def estimate_settings(
         class_names=class_names,
         ids=ids,
     )
-    chosen = {name: tuple(value) if isinstance(value, list) else value for name, value in flags.items()}
+    fields = {field.name: field for _, field in words.leaves(CscoreSpec())}
+    chosen = {name: sweep.as_value(fields[name], value) for name, value in flags.items()}
     with tempfile.TemporaryDirectory(prefix="jaxgen-") as folder:
         spec = words.from_values(CscoreSpec, {**chosen, "out": out or folder})
         found = score_settings(dataset, spec, resume="call it again", say=tell if progress else None)

@@ -48,9 +48,10 @@ def check_job(dataset: Dataset, spec: CscoreSpec) -> list[Program]:
     for ratio in spec.subsets.subset_ratios:
         smallest, largest = designs.subset_sizes(spec.subsets.design, ratio, count)
         if smallest < needed:
+            remedy = f"leave out ratios below {needed / count:.2g}" if needed < count else "more examples are needed"
             raise UserError(
                 f"--subset_ratios={ratio:g}: is {smallest} of {count} examples; a subset needs {needed} or more, one a "
-                f"class; leave out ratios below {needed / count:.2g}"
+                f"class; {remedy}"
             )
         if largest >= count:
             raise UserError(f"--subset_ratios={ratio:g}: holds out none of {count} examples; leave it out")
@@ -103,6 +104,9 @@ def model_folder(dataset: Dataset, program: Program) -> ModelFolder:
         "shape": dataset.images.shape[1:],
         "class_names": list(dataset.class_names),
         "scale": dataset.scale,
+        "dtype": str(dataset.images.dtype),
+        "shift": np.asarray(dataset.shift, np.float64).tolist(),
+        "spread": np.asarray(dataset.spread, np.float64).tolist(),
         "precision": program.spec.compute.precision,
     }
     names = [setting.name for setting in program.settings]
@@ -147,6 +151,11 @@ def describe_job(dataset: Dataset, spec: CscoreSpec, program: Program) -> str:
         blocks = {f"{ratio:g}": designs.block_shape("balanced", ratio)[0] for ratio in subsets.subset_ratios}
         if odd := [ratio for ratio, block in blocks.items() if not block]:
             line += f"; independent subsets at ratio {', '.join(odd)}, which no block can balance"
-        if part := [f"{ratio} ({block})" for ratio, block in blocks.items() if block and subsets.num_runs % block]:
-            line += f"; --num_runs is no multiple of the runs to a block at ratio {', '.join(part)}"
+        if part := [
+            f"{ratio} (blocks of {block})" for ratio, block in blocks.items() if block and subsets.num_runs % block
+        ]:
+            line += (
+                f"; balanced over whole blocks of runs only, of which --num_runs={subsets.num_runs} is no multiple at "
+                f"ratio {', '.join(part)}"
+            )
     return line

@@ -64,13 +64,38 @@ class LoadedModel:
         # As it was examined when it was trained.
         self._precision = product_precision(description["precision"])
 
+    def __repr__(self) -> str:
+        known = self.description
+        shape = "x".join(map(str, known["shape"]))
+        return f"{known['model']['model']} on {shape}, {len(known['class_names'])} classes, run {known['run']}"
+
     def predict(self, images: np.ndarray) -> np.ndarray:
-        """Logits ``[b, c]`` of examples ``[b, ...]``, given as `jaxgen.data.load_dataset` gives them (uint8 images, or
-        floats in [0, 1], or standardized features)."""
-        inputs = np.asarray(images, np.float32) * np.float32(self.description["scale"])
-        inputs = inputs.reshape(len(inputs), *self.description["shape"])
+        """Logits ``[b, c]`` of examples ``[b, ...]``, in the type and on the scale of the data trained on.
+
+        Raises:
+          UserError: for examples of another shape, or of another type than the uint8 trained on.
+        """
+        inputs = self._as_stored(np.asarray(images)) * np.float32(self.description["scale"])
         with jax.default_matmul_precision(self._precision):
             return np.asarray(self._apply(self.variables, inputs), np.float32)
+
+    def _as_stored(self, images: np.ndarray) -> np.ndarray:
+        """Examples as training saw them stored: float32 ``[b, ...]``."""
+        shape, known = tuple(self.description["shape"]), self.description
+        grey = len(shape) == 3 and shape[-1] == 1
+        if images.shape[1:] != shape and not (grey and images.shape[1:] == shape[:-1]):
+            needed = ", ".join(map(str, shape))
+            raise UserError(f"predict: the examples have shape {images.shape}; needed: [any number, {needed}]")
+        images = images.reshape(len(images), *shape)
+        if known["dtype"] == "uint8":
+            if images.dtype.kind not in "biuf" or not np.array_equal(images, images.astype(np.uint8)):
+                raise UserError(
+                    f"predict: the model was trained on whole numbers from 0 to 255, and these are {images.dtype} from "
+                    f"{images.min():g} to {images.max():g}; give them as they were given for training"
+                )
+            return images.astype(np.float32)
+        shift, spread = (np.asarray(known[name]) for name in ("shift", "spread"))
+        return ((images - shift) / spread).astype(np.float32)
 
 
 def load_model(path: str | pathlib.Path) -> LoadedModel:

@@ -12,7 +12,7 @@ def summarize(dataset: Dataset, scores: Scores) -> str:
     if trained:
         rate = np.format_float_positional(trained / metadata["seconds_now"], 3, fractional=False, trim="-")
         speed = f"{metadata['seconds_now']:.1f} s ({rate} models/s)"
-        lines = [f"{trained:,} models trained in {speed} on {metadata['devices']}; {total}"]
+        lines = [f"{trained:,} model{'s' * (trained != 1)} trained in {speed} on {metadata['devices']}; {total}"]
     else:
         lines = [f"0 models trained, because all were there; {total}"]
     if metadata["diverged"]:
