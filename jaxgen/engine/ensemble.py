@@ -108,11 +108,12 @@ class Ensemble:
         """
         self.prepare(rows, width)
         seats = Seats(len(jax.tree.leaves(rows)[0]), width * self.mesh.size)
-        members, progress = self._begin(rows, width, seats, checkpoint)
+        members, progress, resumed = self._begin(rows, width, seats, checkpoint)
         steps = -(-max_size // self.recipe.batch_size)
-        # Nothing, unless the seats are those of a checkpoint.
-        seats.tell_work(*self._look(progress), seats.step / steps, self.recipe.epochs, lambda trainings: None)
-        on_resume(seats.done_work(self.recipe.epochs))
+        if resumed:
+            # The seats were kept before the host looked at the last block.
+            seats.tell_work(*self._look(progress), seats.step / steps, self.recipe.epochs, lambda trainings: None)
+            on_resume(seats.done_work(self.recipe.epochs))
         while seats.taken.any():
             epochs, done = self._look(progress)
             seats.tell_work(epochs, done, seats.step / steps, self.recipe.epochs, on_work)
@@ -134,8 +135,10 @@ class Ensemble:
                 checkpoint.offer(lambda progress=progress: (seats.state(), progress))
         return seats.outcome()
 
-    def _begin(self, rows: Any, width: int, seats: Seats, checkpoint: Checkpoint | None) -> tuple[Member, Progress]:
-        """The first members, or those of the checkpoint."""
+    def _begin(
+        self, rows: Any, width: int, seats: Seats, checkpoint: Checkpoint | None
+    ) -> tuple[Member, Progress, bool]:
+        """The first members, or those of the checkpoint, and whether they are those."""
         kept = checkpoint.restore(self.shapes(rows, width)[1]) if checkpoint else None
         if kept:
             seats.restore(kept[0])
@@ -143,9 +146,9 @@ class Ensemble:
             seats.seat(np.ones(width * self.mesh.size, bool))
         members, progress = self._run("start", width, self._placed(rows, seats.rows))
         if kept:
-            return members, kept[1]
+            return members, kept[1], True
         # A copy of a row that fills an empty seat rests.
-        return members, progress._replace(done=self._put_each(~seats.taken))
+        return members, progress._replace(done=self._put_each(~seats.taken)), False
 
     def _hand_out(
         self, progress: Progress, rows: np.ndarray, ended: np.ndarray, on_weights: Callable[[int, Weights], None]

@@ -6,16 +6,16 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
-import numpy as np
 
 from jaxgen.engine import kernels
 from jaxgen.engine.ensemble import Ensemble
 from jaxgen.engine.learner import Learner, num_parameters, state_bytes
 from jaxgen.engine.width import WORTHWHILE, candidates, choose_width, first_guess, time_step
 from jaxgen.errors import UserError
-from jaxgen.experiments.programs import Program, knob_table, make_kernels, make_methods, make_recipe
-from jaxgen.models import convolutions, make_model
+from jaxgen.experiments.programs import Program, knob_table, make_kernels, make_recipe
+from jaxgen.models import convolutions, make_model, variable_shapes
 from jaxgen.models.convolution import Geometry
+from jaxgen.models.layers import product_precision
 from jaxgen.runs.devices import memory_budget
 from jaxgen.spec import AUTO
 from jaxgen.types import Dataset
@@ -74,9 +74,7 @@ class Layout:
 
     def _has_statistics(self) -> bool:
         spec, shape = self.program.spec, self.dataset.images.shape[1:]
-        network = make_model(spec.model, self.dataset.num_classes, shape)
-        variables = jax.eval_shape(network.init, jax.random.key(0), np.zeros((1, *shape), np.float32))
-        return "batch_stats" in variables
+        return "batch_stats" in variable_shapes(make_model(spec.model, self.dataset.num_classes, shape), shape)
 
     def _recipe(self, backends: Mapping[Geometry, str], at_once: int | None) -> Any:
         chosen = make_kernels(self.program, tuple(backends.items()), self.names[0])
@@ -156,7 +154,7 @@ class Layout:
                 width=width,
                 num_images=self.at_once or batch,
                 dtype=make_kernels(self.program).dtype,
-                precision=make_methods(self.program).precision,
+                precision=product_precision(self.program.spec.compute.precision),
                 clock=time.perf_counter,
             )
 

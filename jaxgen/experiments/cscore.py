@@ -156,7 +156,11 @@ def score_settings(
 
 
 def refuse_unkept(trainer: Trainer, store: Store, models: ModelFolder | None) -> None:
-    """Refuses to keep models of a job that has finished some without keeping them."""
+    """Refuses to keep models of a job that has finished some without keeping them.
+
+    Raises:
+      UserError: if a finished run lacks its file.
+    """
     if models is None:
         return
     done = {cell: itertools.chain.from_iterable(itertools.starmap(range, store.spans(cell))) for cell in trainer.cells}

@@ -21,7 +21,7 @@ from jaxgen.experiments.programs import (
     make_recipe,
     subset_rows,
 )
-from jaxgen.models import make_model
+from jaxgen.models import make_model, variable_shapes
 from jaxgen.runs.plan import Plan
 from jaxgen.runs.saved_models import ModelFolder
 from jaxgen.runs.store import Store, open_store
@@ -124,9 +124,8 @@ def run_bytes(dataset: Dataset, spec: CscoreSpec, programs: list[Program]) -> in
 def model_bytes(dataset: Dataset, program: Program) -> int:
     """What the weights and batch statistics of one model take."""
     shape = dataset.images.shape[1:]
-    network = make_model(program.spec.model, dataset.num_classes, shape)
-    variables = jax.eval_shape(network.init, jax.random.key(0), np.zeros((1, *shape), np.float32))
-    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(variables))
+    shapes = variable_shapes(make_model(program.spec.model, dataset.num_classes, shape), shape)
+    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(shapes))
 
 
 def open_job_store(dataset: Dataset, spec: CscoreSpec, programs: list[Program]) -> Store:

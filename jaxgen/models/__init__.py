@@ -110,6 +110,11 @@ def check_shape(name: str, least_side: int, input_shape: tuple[int, ...]) -> Non
     raise UserError(f"--model={name}: needs {needs}; take --model={', '.join(fitting[:-1])} or {fitting[-1]}")
 
 
+def variable_shapes(model: nn.Module, input_shape: tuple[int, ...]) -> Any:
+    """A network's weights and batch statistics on such examples, as shapes. Nothing is computed."""
+    return jax.eval_shape(model.init, jax.random.key(0), jax.ShapeDtypeStruct((1, *input_shape), jnp.float32))
+
+
 def convolutions(model: nn.Module, input_shape: tuple[int, ...]) -> tuple[Geometry, ...]:
     """The geometries of the convolutions that a network computes on such examples, each once, in order of use.
 
@@ -123,5 +128,5 @@ def convolutions(model: nn.Module, input_shape: tuple[int, ...]) -> tuple[Geomet
         return call(*arguments, **keywords)
 
     with nn.intercept_methods(note):
-        jax.eval_shape(model.init, jax.random.key(0), jax.ShapeDtypeStruct((1, *input_shape), jnp.float32))
+        variable_shapes(model, input_shape)
     return tuple(found)
