@@ -33,6 +33,8 @@ def read_text(field: dataclasses.Field, text: str) -> Any:
         return read_numbers(text, float, field.metadata["step"]) if text.strip() else ()
     if field.type in (int, float):
         return read_number(text, field.type)
+    if field.type == tuple[str, ...]:
+        return read_words(text) if text.strip() else ()
     readers = {bool: read_boolean, tuple[int, ...]: read_integers, int | None: read_width}
     return readers.get(field.type, str)(text)
 
@@ -165,6 +167,12 @@ def parse(spec_class: type, argv: Sequence[str]) -> Any:
     if rest:
         raise UserError(f"{sweep.shorten(rest[0])!r}: not a flag; flags look like --num_runs=20, in flag files too")
     return spec.from_values(spec_class, {name: values[name].value for name in values})
+
+
+def named_in(spec_class: type, argv: Sequence[str]) -> tuple[str, ...]:
+    """The flags that stand in a command line itself, and not in its flag files."""
+    known = {field.name for _, field in spec.leaves(spec_class)}
+    return tuple(sorted(known & {word.lstrip("-").partition("=")[0] for word in argv if word.startswith("-")}))
 
 
 def to_flagfile(chosen: spec.Spec, header: str) -> str:

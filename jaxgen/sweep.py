@@ -188,6 +188,12 @@ def swept(spec: Any) -> tuple[str, ...]:
     return tuple(field.name for owner, field in leaves(spec) if is_swept(field, getattr(owner, field.name)))
 
 
+def varied(settings: Sequence[Setting]) -> tuple[str, ...]:
+    """Names of the flags in which the settings differ."""
+    chosen = [values(setting.spec) for setting in settings]
+    return tuple(name for name in chosen[0] if any(one[name] != chosen[0][name] for one in chosen))
+
+
 def num_settings(spec: Any) -> int:
     """How many settings `expand` gives."""
     chosen = values(spec)

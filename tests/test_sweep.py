@@ -125,6 +125,8 @@ def test_these_flags_change_the_program_and_the_other_lists_do_not():
         "batch_size",
         "optimizer",
         "schedule",
+        "validation_share",
+        "patience",
     }
     for field in fields:
         assert field.metadata["sweep"] or not field.metadata["knob"]

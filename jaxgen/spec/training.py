@@ -1,54 +1,13 @@
-"""What can be asked for: one frozen dataclass a topic, the only place where a default lives.
-
-A field carries its help text and its rule, so that the command line, the Python interface and the flag files refuse
-the same values with the same words. `jaxgen.flags` turns the leaves into flags; `jaxgen.sweep` says how a field is
-declared, and turns a spec that holds lists into its settings.
-"""
+"""What every experiment asks for: data, model, training, regularization, augmentation, stopping, machine."""
 
 import dataclasses
 import itertools
 import math
-from typing import Any, Literal
+from typing import Literal
 
 from jaxgen.errors import UserError
-
-# `x as x`: what readers of a spec use of its fields' module they find here too.
-from jaxgen.sweep import AUTO as AUTO
-from jaxgen.sweep import MANY, alternatives, check, format_value, is_swept, knob, option, strength
-from jaxgen.sweep import from_values as from_values
-from jaxgen.sweep import leaves as leaves
-from jaxgen.sweep import values as values
-
-
-def at_least(low: float) -> dict[str, Any]:
-    return {"rule": lambda value: value >= low, "says": f"must be {low} or more"}
-
-
-def between(low: float, high: float) -> dict[str, Any]:
-    return {"rule": lambda value: low <= value < high, "says": f"must be at least {low} and below {high}"}
-
-
-def within(low: float, high: float) -> dict[str, Any]:
-    return {"rule": lambda value: low <= value <= high, "says": f"must be at least {low} and at most {high}"}
-
-
-def above(low: float) -> dict[str, Any]:
-    return {"rule": lambda value: value > low, "says": f"must be above {low}"}
-
-
-class Spec:
-    """Base of the specs: checks every field against its rule when made; a list of one value becomes that value.
-
-    Raises:
-      UserError: naming the flag, the value and the rule.
-    """
-
-    def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            check(field, value)
-            if is_swept(field, value) and len(value) == 1:
-                object.__setattr__(self, field.name, value[0])
+from jaxgen.spec.rules import Spec, above, at_least, between, within
+from jaxgen.sweep import MANY, alternatives, format_value, knob, option, strength
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,6 +27,9 @@ class DataSpec(Spec):
         0, "images: resize every image to this many pixels a side (0: take them as they are)", **at_least(0)
     )
     num_examples: int = option(0, "train on the first so many training examples only (0: all)", **at_least(0))
+    num_test_examples: int = option(0, "test on the first so many test examples only (0: all)", **at_least(0))
+    center_crop: int = option(0, "images: take the middle, so many pixels a side (0: the whole image)", **at_least(0))
+    whiten: bool = option(False, "images: the network sees each with mean 0 and standard deviation 1")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,7 +38,8 @@ class ModelSpec(Spec):
 
     model: str = option(
         "mlp",
-        "the network: linear, mlp, mlp1x512, mlp3x512, convnet, alexnet_small, inception_small, resnet20, resnet32, "
+        "the network: linear, mlp, mlpLxN (L hidden layers of N units: mlp1x512, mlp3x512), convnet, "
+        "alexnet_small, inception_small, resnet20, resnet32, "
         "resnet9, resnet18 or resnet50",
         sweep=True,
     )
@@ -166,46 +129,22 @@ class AugmentationSpec(Spec):
 
 
 @dataclasses.dataclass(frozen=True)
-class SubsetSpec(Spec):
-    """Subsets"""
-
-    subset_ratios: tuple[float, ...] = option(
-        (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9),
-        "shares of the examples to train on: start:stop[:step] or a,b,c",
-        step=0.1,
-        rule=lambda ratios: (
-            bool(ratios)
-            and all(0 < ratio < 1 for ratio in ratios)
-            and len({round(ratio, 6) for ratio in ratios}) == len(ratios)
-        ),
-        says="give one or more; each ratio must lie strictly between 0 and 1, and none may come twice",
-    )
-    num_runs: int = option(200, "models per ratio", **at_least(1))
-    design: Literal["balanced", "independent", "nested"] = option(
-        "balanced",
-        "how subsets are drawn: balanced (in a block of runs every example is held out equally "
-        "often), independent (each run on its own) or nested (the same draw for every ratio)",
-    )
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        # Ratios are told apart to the millionth; what lies beyond must not make two runs of one name differ.
-        object.__setattr__(self, "subset_ratios", tuple(round(ratio, 6) for ratio in self.subset_ratios))
-
-
-@dataclasses.dataclass(frozen=True)
 class StoppingSpec(Spec):
     """Early stopping"""
 
-    validation_share: float = option(0.0, "share of a member's own subset kept for validation", **between(0, 1))
+    validation_share: float = option(
+        0.0, "share of a member's own examples kept for validation", sweep=True, **between(0, 1)
+    )
     patience: int = option(
-        0, "stop after so many epochs without a better validation loss (0: never stop early)", **at_least(0)
+        0, "stop after so many epochs without a better validation loss (0: never stop early)", sweep=True, **at_least(0)
     )
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.patience and not self.validation_share:
-            raise UserError(f"--patience={self.patience}: needs a --validation_share above 0, such as 0.1")
+        if any(alternatives(self.patience)) and not all(alternatives(self.validation_share)):
+            raise UserError(
+                f"--patience={format_value(self.patience)}: needs a --validation_share above 0, such as 0.1"
+            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -224,42 +163,3 @@ class ComputeSpec(Spec):
     save_models: bool = option(False, "keep the trained parameters")
     dry_run: bool = option(False, "say what would be trained, and train nothing")
     yes: bool = option(False, f"go on although the sweep has more than {MANY:,} members")
-
-
-@dataclasses.dataclass(frozen=True)
-class CscoreSpec(Spec):
-    """Estimate C-scores: train many small models on random subsets, and see what each gets right of the rest."""
-
-    data: DataSpec = dataclasses.field(default_factory=DataSpec)
-    model: ModelSpec = dataclasses.field(default_factory=ModelSpec)
-    train: TrainSpec = dataclasses.field(default_factory=TrainSpec)
-    regularization: RegularizationSpec = dataclasses.field(default_factory=RegularizationSpec)
-    augmentation: AugmentationSpec = dataclasses.field(default_factory=AugmentationSpec)
-    stopping: StoppingSpec = dataclasses.field(default_factory=StoppingSpec)
-    subsets: SubsetSpec = dataclasses.field(default_factory=SubsetSpec)
-    compute: ComputeSpec = dataclasses.field(default_factory=ComputeSpec)
-    seed: int = option(0, "seed of every random draw", **between(0, 2**32))
-    out: str = option("", "folder for results and finished runs (empty: runs/cscore_<dataset>)")
-
-
-@dataclasses.dataclass(frozen=True)
-class BenchSpec(Spec):
-    """Time the same trainings three ways: as public demos do, compiled once, and jaxgen; or how jaxgen's jobs scale."""
-
-    job: CscoreSpec = dataclasses.field(default_factory=CscoreSpec)
-    measure: Literal["speed", "scaling", "images", "members", "precision"] = option(
-        "speed",
-        "speed: three ways side by side at each of --subset_ratios; scaling: whole jobs of growing --num_runs; images: "
-        "training steps of a network on random images, beside PyTorch and plain JAX; members: seconds a model as "
-        "members grow, up to --num_runs; precision: speed and accuracy by --precision",
-    )
-    rounds: int = option(5, "how often ways take turns", **at_least(1))
-    demo_models: int = option(1, "speed: models a round as the demo trains them", **at_least(1))
-    plain_models: int = option(3, "speed: models a round compiled once", **at_least(1))
-    image_shape: tuple[int, ...] = option(
-        (32, 32, 3),
-        "images: height, width and channels",
-        rule=lambda shape: len(shape) == 3 and all(size >= 1 for size in shape),
-        says="give height,width,channels, such as 32,32,3",
-    )
-    bench_images: int = option(2048, "images: about so many a turn", **at_least(1))

@@ -1,0 +1,75 @@
+"""What each entry asks for: one spec a command, made of the topics."""
+
+import dataclasses
+from typing import Literal
+
+from jaxgen.spec.protocols import FitSpec, NoiseSpec, SubsetSpec
+from jaxgen.spec.rules import Spec, at_least, between
+from jaxgen.spec.training import (
+    AugmentationSpec,
+    ComputeSpec,
+    DataSpec,
+    ModelSpec,
+    RegularizationSpec,
+    StoppingSpec,
+    TrainSpec,
+)
+from jaxgen.sweep import option
+
+
+@dataclasses.dataclass(frozen=True)
+class CscoreSpec(Spec):
+    """Estimate C-scores: train many small models on random subsets, and see what each gets right of the rest."""
+
+    data: DataSpec = dataclasses.field(default_factory=DataSpec)
+    model: ModelSpec = dataclasses.field(default_factory=ModelSpec)
+    train: TrainSpec = dataclasses.field(default_factory=TrainSpec)
+    regularization: RegularizationSpec = dataclasses.field(default_factory=RegularizationSpec)
+    augmentation: AugmentationSpec = dataclasses.field(default_factory=AugmentationSpec)
+    stopping: StoppingSpec = dataclasses.field(default_factory=StoppingSpec)
+    subsets: SubsetSpec = dataclasses.field(default_factory=SubsetSpec)
+    compute: ComputeSpec = dataclasses.field(default_factory=ComputeSpec)
+    seed: int = option(0, "seed of every random draw", **between(0, 2**32))
+    out: str = option("", "folder for results and finished runs (empty: runs/cscore_<dataset>)")
+
+
+@dataclasses.dataclass(frozen=True)
+class RandomizationSpec(Spec):
+    """Randomization tests: how fast random labels and pixels are fitted, and what regularization does about it."""
+
+    noise: NoiseSpec = dataclasses.field(default_factory=NoiseSpec)
+    data: DataSpec = dataclasses.field(default_factory=DataSpec)
+    model: ModelSpec = dataclasses.field(default_factory=ModelSpec)
+    train: TrainSpec = dataclasses.field(default_factory=TrainSpec)
+    regularization: RegularizationSpec = dataclasses.field(default_factory=RegularizationSpec)
+    augmentation: AugmentationSpec = dataclasses.field(default_factory=AugmentationSpec)
+    stopping: StoppingSpec = dataclasses.field(default_factory=StoppingSpec)
+    fit: FitSpec = dataclasses.field(default_factory=FitSpec)
+    compute: ComputeSpec = dataclasses.field(default_factory=ComputeSpec)
+    num_runs: int = option(5, "models per setting", **at_least(1))
+    seed: int = option(0, "seed of every random draw", **between(0, 2**32))
+    out: str = option("", "folder for results and finished runs (empty: runs/randomization_<dataset>)")
+
+
+@dataclasses.dataclass(frozen=True)
+class BenchSpec(Spec):
+    """Time the same trainings three ways: as public demos do, compiled once, and jaxgen; or how jaxgen's jobs scale."""
+
+    job: CscoreSpec = dataclasses.field(default_factory=CscoreSpec)
+    measure: Literal["speed", "scaling", "images", "members", "precision", "label_noise"] = option(
+        "speed",
+        "speed: three ways side by side at each of --subset_ratios; scaling: whole jobs of growing --num_runs; images: "
+        "training steps of a network on random images, beside PyTorch and plain JAX; members: seconds a model as "
+        "members grow, up to --num_runs; precision: speed and accuracy by --precision; "
+        "label_noise: the sweep of jaxgen.randomization's preset of that name, three ways",
+    )
+    rounds: int = option(5, "how often ways take turns", **at_least(1))
+    demo_models: int = option(1, "speed: models a round as the demo trains them", **at_least(1))
+    plain_models: int = option(3, "speed: models a round compiled once", **at_least(1))
+    image_shape: tuple[int, ...] = option(
+        (32, 32, 3),
+        "images: height, width and channels",
+        rule=lambda shape: len(shape) == 3 and all(size >= 1 for size in shape),
+        says="give height,width,channels, such as 32,32,3",
+    )
+    bench_images: int = option(2048, "images: about so many a turn", **at_least(1))

@@ -1,0 +1,93 @@
+"""What single experiments ask for: subsets, noise, measures."""
+
+import dataclasses
+from typing import Literal
+
+from jaxgen.errors import UserError
+from jaxgen.spec.rules import Spec, at_least, between, within
+from jaxgen.sweep import alternatives, knob, option
+
+
+@dataclasses.dataclass(frozen=True)
+class SubsetSpec(Spec):
+    """Subsets"""
+
+    subset_ratios: tuple[float, ...] = option(
+        (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9),
+        "shares of the examples to train on: start:stop[:step] or a,b,c",
+        step=0.1,
+        rule=lambda ratios: (
+            bool(ratios)
+            and all(0 < ratio < 1 for ratio in ratios)
+            and len({round(ratio, 6) for ratio in ratios}) == len(ratios)
+        ),
+        says="give one or more; each ratio must lie strictly between 0 and 1, and none may come twice",
+    )
+    num_runs: int = option(200, "models per ratio", **at_least(1))
+    design: Literal["balanced", "independent", "nested"] = option(
+        "balanced",
+        "how subsets are drawn: balanced (in a block of runs every example is held out equally "
+        "often), independent (each run on its own) or nested (the same draw for every ratio)",
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        # Ratios are told apart to the millionth; what lies beyond must not make two runs of one name differ.
+        object.__setattr__(self, "subset_ratios", tuple(round(ratio, 6) for ratio in self.subset_ratios))
+
+
+@dataclasses.dataclass(frozen=True)
+class NoiseSpec(Spec):
+    """Randomization"""
+
+    preset: Literal["none", "figure1", "table1", "label_noise", "regularizers", "optimizers"] = option(
+        "none",
+        "an experiment of Zhang et al. (2017) or after them, for the flags that are not given. "
+        "figure1: pixels and label noise; table1: networks with and without augmentation and weight decay, true and "
+        "random labels; label_noise: eleven rates with and without three regularizers; regularizers: each on its own, "
+        "true and random labels; optimizers: SGD, momentum, Adam and schedules, true and random labels",
+    )
+    keep: tuple[str, ...] = option(
+        (), "flags that --preset leaves at their defaults (those on the command line are added to them)"
+    )
+    label_noise: float = knob(0.0, "share of the training labels that are drawn anew", **within(0, 1))
+    noise_kind: Literal["uniform", "others", "cyclic", "pairs", "matrix", "permutation", "instance"] = option(
+        "uniform",
+        "what they become: uniform (any class, its own included), others (any other class), cyclic (the next class), "
+        "pairs (0 and 1 swap, 2 and 3, ...), matrix (by --noise_matrix), permutation (each other's), instance (by the "
+        "image)",
+        sweep=True,
+    )
+    noise_matrix: str = option(
+        "", "matrix: a csv, npy or npz file of one row of probabilities a class: from the true label to the one given"
+    )
+    pixels: Literal["true", "shuffled", "random", "gaussian"] = option(
+        "true",
+        "the pixels: true, shuffled (one permutation for all images), random (one for each) or gaussian (noise of the "
+        "data's mean and deviation)",
+        sweep=True,
+        knob=True,
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if "matrix" in alternatives(self.noise_kind) and not self.noise_matrix:
+            raise UserError("--noise_kind=matrix: needs a --noise_matrix")
+
+
+@dataclasses.dataclass(frozen=True)
+class FitSpec(Spec):
+    """Measuring"""
+
+    fit_at: tuple[float, ...] = option(
+        (1.0,),
+        "training accuracies, on the labels given, at which a member counts as having fitted",
+        rule=lambda shares: bool(shares) and all(0 < share <= 1 for share in shares) and len({*shares}) == len(shares),
+        says="give one or more, each above 0 and at most 1, and none twice",
+    )
+    stop_when_fitted: bool = option(
+        True, "a member is done when it has reached the highest --fit_at; another takes its place"
+    )
+    test_share: float = option(
+        0.2, "share of the examples that no member sees, where the data have no test set", **between(0, 1)
+    )
