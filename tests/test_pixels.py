@@ -1,0 +1,103 @@
+"""Shuffled, random and Gaussian pixels, whitening, and the corruptions of test images."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from jaxgen.transforms.corruptions import BLUR, CORRUPTIONS, blur_matrix, pixelation_matrix
+from jaxgen.transforms.pixels import draw_gaussian, scatter_pixels, shuffle_pixels, whiten_images
+
+KEY = jax.random.key(3)
+COLOURS = np.random.default_rng(0).integers(0, 256, (300, 6, 5, 3)).astype(np.uint8)
+FEATURES = np.random.default_rng(0).normal(2, 3, (300, 7)).astype(np.float32)
+
+
+def as_places(images):
+    return np.asarray(images).reshape(len(images), -1, images.shape[-1] if np.ndim(images) == 4 else 1)
+
+
+def order_of(before, after):
+    """Where each place's values (all colours) were before, for an image whose places differ."""
+    places = {tuple(pixel): i for i, pixel in enumerate(before)}
+    return [places[tuple(pixel)] for pixel in after]
+
+
+@pytest.mark.parametrize("images", [COLOURS, FEATURES], ids=["images", "features"])
+def test_shuffled_pixels_are_one_permutation_for_all(images):
+    after = as_places(shuffle_pixels(KEY, jnp.asarray(images)))
+    orders = {tuple(order_of(one, other)) for one, other in zip(as_places(images), after, strict=True)}
+    assert len(orders) == 1
+    [order] = orders
+    assert sorted(order) == list(range(len(order)))
+    assert list(order) != sorted(order)
+    again = as_places(shuffle_pixels(KEY, jnp.asarray(images[:3])))
+    np.testing.assert_array_equal(again, after[:3], err_msg="the test images by the same permutation")
+
+
+@pytest.mark.parametrize("images", [COLOURS, FEATURES], ids=["images", "features"])
+def test_random_pixels_are_a_permutation_for_each(images):
+    after = as_places(scatter_pixels(KEY, jnp.asarray(images)))
+    orders = [tuple(order_of(one, other)) for one, other in zip(as_places(images), after, strict=True)]
+    assert len(set(orders)) > 0.9 * len(orders)
+    assert all(sorted(order) == list(range(len(order))) for order in orders)
+
+
+def test_gaussian_pixels_have_the_datas_mean_and_deviation():
+    # Far from 0 and 255, where nothing is cut.
+    images = jnp.full((2000, 4, 4, 2), 100, jnp.uint8)
+    mean, deviation = jnp.array([100.0, 150.0]), jnp.array([10.0, 20.0])
+    found = draw_gaussian(KEY, images, mean=mean, deviation=deviation)
+    assert found.dtype == jnp.uint8
+    np.testing.assert_allclose(np.mean(found, (0, 1, 2)), mean, atol=0.5)
+    np.testing.assert_allclose(np.std(np.asarray(found, float), (0, 1, 2)), deviation, rtol=0.02)
+    rows = draw_gaussian(KEY, jnp.zeros((5000, 3)), mean=jnp.array([-5.0, 0.0, 5.0]), deviation=jnp.ones(3))
+    np.testing.assert_allclose(rows.mean(0), [-5, 0, 5], atol=0.06)
+
+
+def test_whitened_images_have_mean_0_and_deviation_1():
+    found = np.asarray(whiten_images(jnp.asarray(COLOURS, jnp.float32) / 255))
+    np.testing.assert_allclose(found.mean((1, 2, 3)), 0, atol=1e-5)
+    np.testing.assert_allclose(found.std((1, 2, 3)), 1, rtol=1e-4)
+    blank = whiten_images(jnp.full((1, 4, 4, 1), 0.5))
+    assert not blank.any(), "an image without contrast is not blown up"
+
+
+IMAGES = jnp.asarray(
+    ndimage.gaussian_filter(np.random.default_rng(2).random((60, 32, 24, 3)), (0, 1, 1, 0)), jnp.float32
+)
+
+
+@pytest.mark.parametrize("name", CORRUPTIONS)
+def test_corruptions_keep_the_range_grow_with_severity_and_follow_their_key(name):
+    found = [CORRUPTIONS[name](KEY, IMAGES, severity=severity) for severity in range(1, 6)]
+    for one in found:
+        assert one.shape == IMAGES.shape
+        assert one.min() >= 0
+        assert one.max() <= 1
+    changes = [float(jnp.abs(one - IMAGES).mean()) for one in found]
+    assert changes == sorted(changes)
+    assert changes[0] > 0
+    np.testing.assert_array_equal(found[2], CORRUPTIONS[name](KEY, IMAGES, severity=3))
+
+
+def test_blur_is_scipys():
+    for size, deviation in ((32, BLUR[4]), (12, 0.4), (9, 2.0)):
+        line = np.random.default_rng(0).random(size)
+        expected = ndimage.gaussian_filter1d(line, deviation, mode="nearest", truncate=4.0)
+        np.testing.assert_allclose(np.asarray(blur_matrix(size, deviation)) @ line, expected, atol=1e-6)
+
+
+def test_pixelation_by_hand():
+    halves = np.asarray(pixelation_matrix(4, 2)) @ np.array([1.0, 3.0, 5.0, 9.0])
+    np.testing.assert_allclose(halves, [2, 2, 7, 7])
+    thirds = np.asarray(pixelation_matrix(3, 2)) @ np.array([3.0, 6.0, 9.0])
+    np.testing.assert_allclose(thirds, [4, 8, 8], err_msg="boxes of one pixel and a half")
+
+
+def test_occlusion_hides_one_square():
+    found = np.asarray(CORRUPTIONS["occlusion"](KEY, jnp.ones((50, 16, 12, 3)), severity=3))
+    hidden = found[..., 0] == 0.5
+    assert (hidden.sum((1, 2)) == 16).all(), "0.3 of 12 pixels is a side of 4"
+    assert len({tuple(np.argwhere(one)[0]) for one in hidden}) > 10
