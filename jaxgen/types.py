@@ -6,6 +6,7 @@ Axes: m members, n training examples, t test examples, k ratios, c classes, e ep
 import dataclasses
 import functools
 import hashlib
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,12 +18,14 @@ class Dataset:
 
     Attributes:
       name: short name, used in titles and folder names.
-      images: ``[n, h, w, d]`` uint8 or float32 images, or ``[n, f]`` float32 features.
+      images: ``[n, h, w, d]`` uint8 or float32 images, or ``[n, f]`` float32 features; or v versions of them, one after
+        the other, ``[v*n, ...]``, where an experiment shows its members different ones.
       labels: int32 ``[n]`` in ``0..c-1``.
       class_names: the c classes' names.
       ids: ``[n]`` integers or text: each example's id in its source (original index, or file name).
       scale: a stored value times this is what a network sees.
       test_images, test_labels: the same for t test examples, or None.
+      whiten: whether a network sees every image with mean 0 and deviation 1.
       shift, spread: what is stored is (a value as its source has it - shift) / spread; one number, or ``[f]``.
     """
 
@@ -36,6 +39,7 @@ class Dataset:
     test_labels: np.ndarray | None = None
     shift: np.ndarray | float = 0.0
     spread: np.ndarray | float = 1.0
+    whiten: bool = False
 
     @property
     def num_classes(self) -> int:
@@ -49,7 +53,7 @@ class Dataset:
     @functools.cached_property
     def fingerprint(self) -> str:
         """SHA-256 (hex) of all that training sees: values, labels, shapes, scale and the number of classes."""
-        digest = hashlib.sha256(f"{self.scale!r} {self.num_classes}".encode())
+        digest = hashlib.sha256(f"{self.scale!r} {self.num_classes}{' whitened' * self.whiten}".encode())
         for array in (self.images, self.labels, self.test_images, self.test_labels):
             if array is not None:
                 digest.update(f"{array.dtype}{array.shape}".encode())
@@ -69,6 +73,7 @@ class Outcome(NamedTuple):
       finite: bool ``[m]``: False where training diverged.
       validation: uint8 ``[m, ceil(n/8)]`` packed: which of `trained_on` the member was only stopped by; ``[m, 0]``
         without a validation share.
+      measures: what else the experiment measures of each member, by name, ``[m, ...]``.
     """
 
     trained_on: np.ndarray
@@ -78,6 +83,18 @@ class Outcome(NamedTuple):
     epochs: np.ndarray
     finite: np.ndarray
     validation: np.ndarray
+    measures: Mapping[str, np.ndarray] = {}
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """All of it by name, for a file."""
+        fields = self._asdict()
+        return {**fields.pop("measures"), **fields}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray], measures: Sequence[str] = ()) -> "Outcome":
+        """Those of `arrays` that belong to an outcome, and the named measures."""
+        fields = [arrays[name] for name in cls._fields if name != "measures"]
+        return cls(*fields, {name: arrays[name] for name in measures})
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -217,8 +217,8 @@ def test_state_is_donated(dataset):
     ensemble = make(dataset, spec)
     rows = cells_of(dataset, spec)["ratio_0.9"].rows(np.arange(4))
     start, advance, _ = ensemble.prepare(rows, 2)
-    members, progress = start(ensemble._placed(rows, np.arange(4)))
-    after = advance(members, progress, ensemble.train_data, ensemble.traced(Block(1, 0, 2, 0)))
+    members, progress = start(ensemble._placed(rows, np.arange(4)), ensemble.data)
+    after = advance(members, progress, ensemble.data, ensemble.traced(Block(1, 0, 2, 0)))
     assert all(leaf.is_deleted() for leaf in jax.tree.leaves(progress.state.weights))
     assert not any(leaf.is_deleted() for leaf in jax.tree.leaves(after))
 

@@ -34,7 +34,8 @@ def estimate(outcomes, blocks=None, shared=False, batch=None):
 
     def runs(i):
         step = batch or num_runs
-        return (Outcome(*(field[at : at + step] for field in outcomes[i])) for at in range(0, num_runs, step))
+        for at in range(0, num_runs, step):
+            yield jax.tree.map(lambda field, at=at: field[at : at + step], outcomes[i])
 
     blocks = blocks or [1] * len(outcomes)
     return heldout.estimate(runs, num_examples, num_runs, blocks, shared_blocks=shared, key=KEY)

@@ -110,10 +110,10 @@ def test_validation_examples_are_the_members_own_and_are_not_trained_on(dataset)
     ensemble = make(dataset, spec, 1)
     rows = cells_of(dataset, spec)["ratio_0.9"].rows(np.arange(4))
     [start] = ensemble.prepare(rows, 4, ["start"])
-    members, _ = start(ensemble._placed(rows, np.arange(4)))
+    members, _ = start(ensemble._placed(rows, np.arange(4)), ensemble.data)
     for i in range(4):
         size, held = int(members.size[i]), int(members.num_validation[i])
-        own = set(np.flatnonzero(members.trained_on[i]))
+        own = set(np.flatnonzero(members.enrolled.trained_on[i]))
         parts = set(members.own[i, :size].tolist()), set(members.own[i, size : size + held].tolist())
         assert held == int(len(own) * np.float32(0.3))
         assert parts[0] | parts[1] == own

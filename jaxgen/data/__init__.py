@@ -6,12 +6,12 @@ A new kind of source is a module here and a line in `READERS` or `EMBEDDED`.
 import re
 from collections.abc import Callable
 
-from jaxgen.data.checks import first_examples
 from jaxgen.data.csv_file import load_csv
 from jaxgen.data.digits import load_digits
 from jaxgen.data.idx import load_idx_folder
 from jaxgen.data.image_folder import load_image_folder
 from jaxgen.data.npz import load_npz
+from jaxgen.data.parts import crop_center, first_examples, first_test_examples, whitened
 from jaxgen.errors import UserError
 from jaxgen.spec import DataSpec
 from jaxgen.types import Dataset
@@ -51,7 +51,9 @@ def load_dataset(spec: DataSpec) -> Dataset:
         from jaxgen.data.tfds import load_tfds
 
         dataset = load_tfds(spec)
-    return first_examples(dataset, spec.num_examples, spec.dataset)
+    dataset = first_examples(dataset, spec.num_examples, spec.dataset)
+    dataset = first_test_examples(dataset, spec.num_test_examples, spec.dataset)
+    return whitened(crop_center(dataset, spec.center_crop, spec.dataset), spec.whiten, spec.dataset)
 
 
 def refuse_idle_flags(kind: str, spec: DataSpec) -> None:

@@ -1,6 +1,5 @@
 """From raw arrays of any source to a `Dataset`: shapes, values and labels checked, labels mapped, all by one rule."""
 
-import dataclasses
 from typing import Any
 
 import numpy as np
@@ -197,16 +196,3 @@ def image_scale(images: np.ndarray) -> tuple[float, float]:
         return 0.0, 1.0
     low, high = float(images.min()), float(images.max())
     return low, (high - low) or 1.0
-
-
-def first_examples(dataset: Dataset, count: int, source: str) -> Dataset:
-    """The data set with its first `count` training examples only (0: all); the classes stay."""
-    if not count:
-        return dataset
-    if count > len(dataset.labels):
-        raise UserError(f"--num_examples={count}: {source} has {len(dataset.labels)} training examples")
-    if len(np.unique(dataset.labels[:count])) < 2:
-        raise UserError(f"--num_examples={count}: these examples are all of one class; take more")
-    return dataclasses.replace(
-        dataset, images=dataset.images[:count], labels=dataset.labels[:count], ids=dataset.ids[:count]
-    )

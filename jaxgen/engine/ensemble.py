@@ -19,7 +19,7 @@ from jax.sharding import PartitionSpec as P
 
 from jaxgen.engine.examination import finish_members
 from jaxgen.engine.learner import Weights
-from jaxgen.engine.members import Block, Examples, Member, Progress, Recipe, chosen_weights
+from jaxgen.engine.members import Block, Data, Examples, Member, Progress, Recipe, chosen_weights
 from jaxgen.engine.seats import Seats
 from jaxgen.engine.training import advance_members, refill_members, start_members
 from jaxgen.types import Dataset, Outcome
@@ -55,9 +55,10 @@ class Ensemble:
 
     def __init__(self, recipe: Recipe, dataset: Dataset, devices: Sequence[jax.Device]):
         self.mesh = Mesh(np.array(devices), ("members",))
-        self.train_data = self._put(dataset.images, dataset.labels)
         has_test = dataset.test_images is not None
-        self.test_data = self._put(dataset.test_images, dataset.test_labels) if has_test else None
+        test = Examples(dataset.test_images, dataset.test_labels) if has_test else None
+        data = Data(Examples(dataset.images, dataset.labels), test)
+        self.data = jax.device_put(data, NamedSharding(self.mesh, P()))
         self.num_examined = len(dataset.labels) + (len(dataset.test_labels) if has_test else 0)
         self._set_recipe(recipe)
 
@@ -71,17 +72,17 @@ class Ensemble:
         self.recipe = recipe
         each, same = P("members"), P()
         self.jitted = {
-            "start": self._sharded(functools.partial(start_members, recipe), (each,)),
+            "start": self._sharded(functools.partial(start_members, recipe), (each, same)),
             "advance": self._sharded(functools.partial(advance_members, recipe), (each, each, same, same), donate=(1,)),
-            "finish": self._sharded(functools.partial(finish_members, recipe), (each, each, same, same)),
-            "refill": self._sharded(functools.partial(refill_members, recipe), (each,) * 4, donate=(2, 3)),
+            "finish": self._sharded(functools.partial(finish_members, recipe), (each, each, same)),
+            "refill": self._sharded(functools.partial(refill_members, recipe), (*[each] * 4, same), donate=(2, 3)),
         }
         self.compiled: dict[tuple[str, int], jax.stages.Compiled] = {}
 
     @property
     def programs(self) -> tuple[str, ...]:
         """Names of the programs that a training needs."""
-        return ("start", "advance", "finish", *(["refill"] if self.recipe.patience else []))
+        return ("start", "advance", "finish", *(["refill"] if self.recipe.may_stop else []))
 
     def train(
         self,
@@ -119,16 +120,16 @@ class Ensemble:
             seats.tell_work(epochs, done, seats.step / steps, self.recipe.epochs, on_work)
             if seats.worth_emptying(done):
                 ended = seats.taken & done
-                outcome = jax.device_get(self._run("finish", width, members, progress, self.train_data, self.test_data))
+                outcome = jax.device_get(self._run("finish", width, members, progress, self.data))
                 if on_weights:
                     self._hand_out(progress, seats.rows, ended, on_weights)
                 seats.empty(ended, outcome, self.recipe.epochs, on_work)
                 if (fresh := seats.seat(ended)).any():
-                    arguments = self._placed(rows, seats.rows), self._put_each(fresh), members, progress
+                    arguments = self._placed(rows, seats.rows), self._put_each(fresh), members, progress, self.data
                     members, progress = self._run("refill", width, *arguments)
                 continue
             block = next_block(seats.step, steps, steps_per_call, self.recipe.epochs - int(epochs[seats.taken].min()))
-            progress = self._run("advance", width, members, progress, self.train_data, self.traced(block))
+            progress = self._run("advance", width, members, progress, self.data, self.traced(block))
             seats.step = 0 if block.ends_epoch else block.last_step
             if checkpoint:
                 jax.block_until_ready(progress)
@@ -144,7 +145,7 @@ class Ensemble:
             seats.restore(kept[0])
         else:
             seats.seat(np.ones(width * self.mesh.size, bool))
-        members, progress = self._run("start", width, self._placed(rows, seats.rows))
+        members, progress = self._run("start", width, self._placed(rows, seats.rows), self.data)
         if kept:
             return members, kept[1], True
         # A copy of a row that fills an empty seat rests.
@@ -172,10 +173,10 @@ class Ensemble:
             rows = self._placed(rows, np.zeros(width * self.mesh.size, int))
             members, progress = self.shapes(rows, width)
             arguments = {
-                "start": (rows,),
-                "advance": (members, progress, self.train_data, self.traced(Block(0, 0, 0, 0))),
-                "finish": (members, progress, self.train_data, self.test_data),
-                "refill": (rows, progress.done, members, progress),
+                "start": (rows, self.data),
+                "advance": (members, progress, self.data, self.traced(Block(0, 0, 0, 0))),
+                "finish": (members, progress, self.data),
+                "refill": (rows, progress.done, members, progress, self.data),
             }
             lowered = [self.jitted[name].lower(*arguments[name]) for name in missing]
             with concurrent.futures.ThreadPoolExecutor(len(missing)) as pool:
@@ -185,7 +186,7 @@ class Ensemble:
 
     def needed_bytes(self, width: int) -> int:
         """What the programs compiled for a width take on each device beside the data, as the compiler counts it."""
-        data = sum(leaf.nbytes for leaf in jax.tree.leaves((self.train_data, self.test_data)))
+        data = sum(leaf.nbytes for leaf in jax.tree.leaves(self.data))
         needed = [0]
         for (_, compiled_width), program in self.compiled.items():
             counted = program.memory_analysis() if compiled_width == width else None
@@ -199,7 +200,7 @@ class Ensemble:
         sharding = NamedSharding(self.mesh, P("members"))
         return jax.tree.map(
             lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding),
-            jax.eval_shape(self.jitted["start"], self._placed(rows, np.zeros(width * self.mesh.size, int))),
+            jax.eval_shape(self.jitted["start"], self._placed(rows, np.zeros(width * self.mesh.size, int)), self.data),
         )
 
     def _sharded(self, function: Callable, in_specs: tuple, donate: tuple[int, ...] = ()) -> Callable:
@@ -216,6 +217,3 @@ class Ensemble:
     def traced(self, block: Block) -> Block:
         """A block as arrays, so that its bounds are no part of the program."""
         return jax.device_put(Block(*map(np.int32, block)), NamedSharding(self.mesh, P()))
-
-    def _put(self, images: np.ndarray, labels: np.ndarray) -> Examples:
-        return jax.device_put(Examples(images, labels), NamedSharding(self.mesh, P()))

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 
 from jaxgen.engine.learner import Learner, LearnerState, Weights, final_weights
 from jaxgen.optim import Knobs
+from jaxgen.transforms.pixels import whiten_images
 
 
 class Recipe(NamedTuple):
@@ -18,49 +19,83 @@ class Recipe(NamedTuple):
 
     Attributes:
       learner: the model and its optimizer.
-      enrol: a pure function from a row (any pytree of scalars) to the member's key, its subset (bool ``[n]``) and its
-        knobs.
+      enrol: a pure function from a row (any pytree of scalars) and the training data to who the member is.
       epochs: passes over a member's own examples, at most.
       batch_size: b.
       num_examples: n.
       num_classes: c.
       scale: a stored value times this is what the network sees.
+      whiten: whether the network sees every image with mean 0 and deviation 1.
       examined_at_once: examples that all members look at together when they are examined.
       validation_share: the part of a member's own examples that it is not trained on but stopped by.
       patience: epochs without a better validation loss after which a member stops; its best weights are kept. 0: none
         stops.
+      watch: what is measured of members epoch by epoch; None: nothing but their loss.
     """
 
     learner: Learner
-    enrol: Callable[[Any], tuple[jax.Array, jax.Array, Knobs]]
+    enrol: Callable[[Any, "Examples"], "Enrolment"]
     epochs: int
     batch_size: int
     num_examples: int
     num_classes: int
     scale: float
+    whiten: bool = False
     examined_at_once: int = 500
     validation_share: float = 0.0
     patience: int = 0
+    watch: "Watch | None" = None
+
+    @property
+    def may_stop(self) -> bool:
+        """Whether a member may be done before its last epoch."""
+        return bool(self.patience) or (self.watch is not None and self.watch.fit_at <= 1)
+
+
+class Watch(NamedTuple):
+    """What is measured of members beyond what they get right in the end.
+
+    Attributes:
+      fit_at: a member is done once it gets this share of the labels it is given right; above 1: none is.
+      corrupted: versions of the test images on which members of version 0 are examined in the end.
+    """
+
+    fit_at: float
+    corrupted: tuple[int, ...] = ()
+
+
+class Enrolment(NamedTuple):
+    """Who a member is.
+
+    Attributes:
+      key: every random draw of its training.
+      trained_on: bool ``[n]``: what it is trained on or, with a validation share, stopped by.
+      knobs: its learning rate and other strengths.
+      labels: int32 ``[n]``: those it is trained with; None: the true ones.
+      version: int32: the version of the images that it sees; None: there is but one.
+    """
+
+    key: jax.Array
+    trained_on: jax.Array
+    knobs: Knobs
+    labels: jax.Array | None = None
+    version: jax.Array | None = None
 
 
 class Member(NamedTuple):
     """One member: scalars and vectors here, a leading axis m when batched.
 
     Attributes:
-      key: every random draw of its training.
-      trained_on: bool ``[n]``: what it is trained on or, with a validation share, stopped by.
+      enrolled: who it is.
       own: int32 ``[n]``: the examples it trains on first, then those it is stopped by.
       size: int32: how many it trains on.
       num_validation: int32: how many it is stopped by.
-      knobs: its learning rate and other strengths.
     """
 
-    key: jax.Array
-    trained_on: jax.Array
+    enrolled: Enrolment
     own: jax.Array
     size: jax.Array
     num_validation: jax.Array
-    knobs: Knobs
 
 
 class Best(NamedTuple):
@@ -71,6 +106,26 @@ class Best(NamedTuple):
     epoch: jax.Array
 
 
+class Curves(NamedTuple):
+    """How a member does at the end of each epoch, float32 ``[e]``, NaN where it had no such epoch or no such examples.
+
+    Attributes:
+      train_loss: mean cross-entropy on the labels that the member is given, in nats.
+      train_accuracy: share of those that it gets right.
+      true_accuracy: share of the true labels of its training examples that it gets right.
+      clean_accuracy, flipped_accuracy: `train_accuracy` where the label given is the true one, and where it is not.
+      test_loss, test_accuracy: on the test examples.
+    """
+
+    train_loss: jax.Array
+    train_accuracy: jax.Array
+    true_accuracy: jax.Array
+    clean_accuracy: jax.Array
+    flipped_accuracy: jax.Array
+    test_loss: jax.Array
+    test_accuracy: jax.Array
+
+
 class Progress(NamedTuple):
     """A member in training.
 
@@ -79,7 +134,8 @@ class Progress(NamedTuple):
       loss_sums: the sum of its step losses in each epoch, float32 ``[e]``.
       epoch: epochs finished.
       done: whether its training is over.
-      best: None unless members may stop early.
+      best: None unless members stop by validation.
+      curves: None unless members are watched.
     """
 
     state: LearnerState
@@ -87,13 +143,22 @@ class Progress(NamedTuple):
     epoch: jax.Array
     done: jax.Array
     best: Best | None
+    curves: Curves | None
 
 
 class Examples(NamedTuple):
-    """The data on a device: stored values (uint8 where images), labels."""
+    """n examples on a device: stored values (uint8 where images) ``[v*n, ...]``, v versions one after the other, and
+    true labels ``[n]``."""
 
     images: jax.Array
     labels: jax.Array
+
+
+class Data(NamedTuple):
+    """All data on a device; without a test set `test` is None."""
+
+    train: Examples
+    test: Examples | None
 
 
 class Block(NamedTuple):
@@ -126,8 +191,26 @@ def keep_where(condition: jax.Array, new: Any, old: Any) -> Any:
 
 
 def as_inputs(recipe: Recipe, images: jax.Array) -> jax.Array:
-    """Stored values as the network sees them: float32, scaled."""
-    return images.astype(jnp.float32) * recipe.scale
+    """Stored values ``[b, ...]`` as the network sees them: float32, scaled, whitened if the recipe says so."""
+    inputs = images.astype(jnp.float32) * recipe.scale
+    return whiten_images(inputs) if recipe.whiten else inputs
+
+
+def seen_by(member: Enrolment, data: Examples, chosen: jax.Array) -> jax.Array:
+    """The stored values of the `chosen` examples, int ``[b]``, in the version that a member sees."""
+    return data.images[chosen if member.version is None else member.version * len(data.labels) + chosen]
+
+
+def given_to(member: Enrolment, data: Examples) -> jax.Array:
+    """The labels ``[n]`` that a member is trained with."""
+    return data.labels if member.labels is None else member.labels
+
+
+def validation_mask(member: Member) -> jax.Array:
+    """Which examples a member is stopped by: bool ``[n]``."""
+    place = jnp.arange(len(member.own))
+    stopped_by = (place >= member.size) & (place < member.size + member.num_validation)
+    return jnp.zeros(len(member.own), bool).at[member.own].set(stopped_by)
 
 
 def chosen_weights(progress: Progress) -> Weights:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import numpy as np
 
 from jaxgen.types import Outcome
@@ -52,7 +53,7 @@ class Seats:
     def empty(self, ended: np.ndarray, outcome: Outcome, epochs: int, on_work: Callable[[float], None]) -> None:
         """Notes what came of the members in the `ended` seats; the epochs they did not need are work done."""
         for seat in np.flatnonzero(ended):
-            self.found[int(self.rows[seat])] = Outcome(*(field[seat] for field in outcome))
+            self.found[int(self.rows[seat])] = jax.tree.map(lambda field, seat=seat: field[seat], outcome)
         on_work(float((1 - self.position[ended] / epochs).sum()))
         self.rows[ended] = -1
 
@@ -81,7 +82,7 @@ class Seats:
         done = sorted(self.found)
         found: dict[str, Any] = {}
         if done:
-            fields = stack([self.found[row] for row in done])._asdict()
+            fields = stack([self.found[row] for row in done]).arrays()
             # Nothing empty, such as answers on no test set: what keeps the arrays may have no place for that.
             fields = {name: field for name, field in fields.items() if field.size}
             found = {"done": np.asarray(done), "found": fields}
@@ -97,10 +98,14 @@ class Seats:
         """Takes up what `state` gave."""
         self.rows, self.position = np.array(state["rows"]), np.array(state["position"])
         self.waiting, self.step = int(state["waiting"]), int(state["step"])
-        for i, row in enumerate(state.get("done", ())):
-            nothing = np.zeros((i + 1, 0), np.uint8)
-            fields = (state["found"].get(name, nothing)[i] for name in Outcome._fields)
-            self.found[int(row)] = Outcome(*map(np.asarray, fields))
+        done = np.asarray(state.get("done", ()), int)
+        if not len(done):
+            return
+        nothing = dict.fromkeys(Outcome._fields[:-1], np.zeros((len(done), 0), np.uint8))
+        arrays = {**nothing, **{name: np.asarray(field) for name, field in state["found"].items()}}
+        outcome = Outcome.from_arrays(arrays, sorted(state["found"].keys() - nothing.keys()))
+        for i, row in enumerate(done):
+            self.found[int(row)] = jax.tree.map(lambda field, i=i: field[i], outcome)
 
     def outcome(self) -> Outcome:
         """What came of all rows, in their order."""
@@ -109,4 +114,4 @@ class Seats:
 
 def stack(outcomes: list[Outcome]) -> Outcome:
     """Outcomes of single rows as one."""
-    return Outcome(*(np.stack(fields) for fields in zip(*outcomes, strict=True)))
+    return jax.tree.map(lambda *fields: np.stack(fields), *outcomes)

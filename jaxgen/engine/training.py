@@ -12,23 +12,27 @@ from jaxgen.engine.learner import ORDER, VALIDATION, Batch, Moment, final_weight
 from jaxgen.engine.members import (
     Best,
     Block,
-    Examples,
+    Curves,
+    Data,
     Member,
     Progress,
     Recipe,
     as_inputs,
+    given_to,
     keep_where,
     map_members,
+    seen_by,
 )
 from jaxgen.engine.order import permute
 from jaxgen.engine.stopping import end_epoch
 
 
-def start_members(recipe: Recipe, rows: Any) -> tuple[Member, Progress]:
+def start_members(recipe: Recipe, rows: Any, data: Data) -> tuple[Member, Progress]:
     """Enrols each row and draws its initial weights."""
 
     def start(row: Any) -> tuple[Member, Progress]:
-        key, trained_on, knobs = recipe.enrol(row)
+        enrolled = recipe.enrol(row, data.train)
+        key, trained_on, knobs, *_ = enrolled
         own = jnp.argsort(~trained_on, stable=True).astype(jnp.int32)
         size = jnp.sum(trained_on, dtype=jnp.int32)
         num_validation = jnp.floor(size * recipe.validation_share).astype(jnp.int32)
@@ -36,22 +40,23 @@ def start_members(recipe: Recipe, rows: Any) -> tuple[Member, Progress]:
             positions = jnp.arange(recipe.num_examples, dtype=jnp.int32)
             shuffled = own[permute(jax.random.fold_in(key, VALIDATION), positions, size)]
             own = jnp.where(positions < size, shuffled, own)
-        member = Member(key, trained_on, own, size - num_validation, num_validation, knobs)
+        member = Member(enrolled, own, size - num_validation, num_validation)
         state = recipe.learner.init(key, knobs)
         nothing = jnp.zeros((), jnp.int32)
         best = Best(final_weights(state), jnp.float32(jnp.inf), nothing) if recipe.patience else None
-        return member, Progress(state, jnp.zeros(recipe.epochs), nothing, jnp.zeros((), bool), best)
+        curves = Curves(*[jnp.full(recipe.epochs, jnp.nan)] * len(Curves._fields)) if recipe.watch else None
+        return member, Progress(state, jnp.zeros(recipe.epochs), nothing, jnp.zeros((), bool), best, curves)
 
     # One member after another: a vmapped initializer takes twice as long to compile and is no faster.
     return jax.lax.map(start, rows)
 
 
-def advance_members(recipe: Recipe, members: Member, progress: Progress, data: Examples, block: Block) -> Progress:
+def advance_members(recipe: Recipe, members: Member, progress: Progress, data: Data, block: Block) -> Progress:
     """Trains all members through a block, in lockstep; a member that has fewer steps in an epoch, or is done, rests."""
     positions = jnp.arange(-(-recipe.num_examples // recipe.batch_size) * recipe.batch_size, dtype=jnp.int32)
 
     def epoch_order(member: Member, epoch: jax.Array) -> jax.Array:
-        key = jax.random.fold_in(jax.random.fold_in(member.key, ORDER), epoch)
+        key = jax.random.fold_in(jax.random.fold_in(member.enrolled.key, ORDER), epoch)
         return member.own[permute(key, positions, member.size)]
 
     def one_epoch(_: jax.Array, progress: Progress) -> Progress:
@@ -65,7 +70,7 @@ def advance_members(recipe: Recipe, members: Member, progress: Progress, data: E
         last = jnp.minimum(block.last_step, jnp.max(steps))
         progress = jax.lax.fori_loop(block.first_step, last, one_step, progress)
         ends = block.ends_epoch > 0
-        if not recipe.patience:
+        if not recipe.patience and not recipe.watch:
             epoch = progress.epoch + (ends & ~progress.done)
             return progress._replace(epoch=epoch, done=epoch >= recipe.epochs)
         return jax.lax.cond(ends, lambda one: end_epoch(recipe, members, one, data), lambda one: one, progress)
@@ -74,15 +79,16 @@ def advance_members(recipe: Recipe, members: Member, progress: Progress, data: E
 
 
 def step_member(
-    recipe: Recipe, member: Member, progress: Progress, order: jax.Array, data: Examples, step: jax.Array
+    recipe: Recipe, member: Member, progress: Progress, order: jax.Array, data: Data, step: jax.Array
 ) -> Progress:
     """One gradient step of one member on batch `step` of this epoch's `order`; none if the epoch is over for it."""
     start = step * recipe.batch_size
     chosen = jax.lax.dynamic_slice(order, (start,), (recipe.batch_size,))
     weights = (start + jnp.arange(recipe.batch_size) < member.size).astype(jnp.float32)
-    batch = Batch(as_inputs(recipe, data.images[chosen]), data.labels[chosen], weights)
+    who, train = member.enrolled, data.train
+    batch = Batch(as_inputs(recipe, seen_by(who, train, chosen)), given_to(who, train)[chosen], weights)
     moment = Moment(progress.epoch, step, -(-member.size // recipe.batch_size))
-    state, loss = recipe.learner.step(member.key, member.knobs, progress.state, batch, moment)
+    state, loss = recipe.learner.step(who.key, who.knobs, progress.state, batch, moment)
     live = (start < member.size) & ~progress.done
     state = keep_where(live, state, progress.state)
     loss_sums = progress.loss_sums.at[progress.epoch].add(jnp.where(live, loss, 0))
@@ -90,10 +96,10 @@ def step_member(
 
 
 def refill_members(
-    recipe: Recipe, rows: Any, fresh: jax.Array, members: Member, progress: Progress
+    recipe: Recipe, rows: Any, fresh: jax.Array, members: Member, progress: Progress, data: Data
 ) -> tuple[Member, Progress]:
     """Starts `rows` in the places where `fresh`, bool ``[m]``, and leaves the other members as they are."""
-    started = start_members(recipe, rows)
+    started = start_members(recipe, rows, data)
 
     def choose(new: jax.Array, old: jax.Array) -> jax.Array:
         return jnp.where(fresh.reshape(-1, *[1] * (old.ndim - 1)), new, old)

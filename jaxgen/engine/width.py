@@ -123,7 +123,7 @@ def time_step(
         epochs = -(-steps // steps_each)
         block = Block(epochs, 0, min(steps, steps_each), 0)
         began = clock()
-        progress = jax.block_until_ready(advance(members, progress, ensemble.train_data, ensemble.traced(block)))
+        progress = jax.block_until_ready(advance(members, progress, ensemble.data, ensemble.traced(block)))
         taken = clock() - began
         if taken < seconds / 2:
             steps *= 4

@@ -223,7 +223,8 @@ class Layout:
     def knobs(self, rows: Any) -> Any:
         """A member's knobs, as shapes."""
         row = jax.tree.map(lambda field: field[0], rows)
-        return jax.eval_shape(lambda row: self.ensemble.recipe.enrol(row)[2], row)
+        train = self.ensemble.data.train
+        return jax.eval_shape(lambda row, train: self.ensemble.recipe.enrol(row, train).knobs, row, train)
 
     def member_bytes(self, rows: Any) -> int:
         """What one member takes on its device, about: state, gradients, activations; subset, order and answers."""

@@ -18,6 +18,7 @@ import numpy as np
 from jaxgen.engine.learner import Batch, Moment, final_weights
 from jaxgen.experiments.programs import knob_table, make_kernels, make_programs, make_recipe
 from jaxgen.spec import CscoreSpec
+from jaxgen.transforms.pixels import whiten_images
 from jaxgen.types import Dataset
 
 # Enough to keep a device busy; all 60,000 images at once do not fit where networks have convolutions.
@@ -32,11 +33,9 @@ class SequentialTrainer:
 
     def __init__(self, dataset: Dataset, spec: CscoreSpec, *, fresh_jit: bool):
         self.spec, self.fresh_jit = spec, fresh_jit
-        self.images = dataset.images.astype(np.float32) * np.float32(dataset.scale)
+        self.images = inputs_of(dataset, dataset.images)
         self.labels = dataset.labels
-        self.tests = (
-            None if dataset.test_images is None else dataset.test_images.astype(np.float32) * np.float32(dataset.scale)
-        )
+        self.tests = None if dataset.test_images is None else inputs_of(dataset, dataset.test_images)
         [program] = make_programs(spec)
         self.learner = make_recipe(dataset, program, make_kernels(program, otherwise="grouped")).learner
         self.knobs = {name: values[0] for name, values in knob_table(program).items()}
@@ -98,6 +97,12 @@ class SequentialTrainer:
         examined = len(self.labels) + (0 if self.tests is None else len(self.tests))
         steps = self.spec.train.epochs * int(len(self.labels) * ratio) / batch
         return step * steps + look * examined
+
+
+def inputs_of(dataset: Dataset, images: np.ndarray) -> np.ndarray:
+    """Stored images as a network sees them."""
+    inputs = images.astype(np.float32) * np.float32(dataset.scale)
+    return np.asarray(whiten_images(inputs)) if dataset.whiten else inputs
 
 
 def matmul_rate(size: int = 2048, repeats: int = 5) -> float:

@@ -59,14 +59,14 @@ def sequential_turns(spec: BenchSpec, *, fresh_jit: bool, count: int) -> Iterato
 
 def engine_turns(spec: BenchSpec) -> Iterator[Any]:
     """One full batch of members at each turn, as `jaxgen.cscore` trains them."""
-    from jaxgen.experiments.cscore import make_trainer
-    from jaxgen.experiments.cscore_job import cell_name
+    from jaxgen.experiments.cscore_job import cell_name, make_cells
     from jaxgen.experiments.members import tell
     from jaxgen.experiments.programs import make_programs
+    from jaxgen.experiments.start import make_trainer
 
     job = spec.job
-    [program] = make_programs(job)
-    trainer = make_trainer(load_dataset(job.data), program, tell)
+    [program], dataset = make_programs(job), load_dataset(job.data)
+    trainer = make_trainer(dataset, program, make_cells(dataset, program), tell)
     ratios = [cell_name(program, ratio) for ratio in job.subsets.subset_ratios]
     trainer.settle(dict.fromkeys(ratios, job.subsets.num_runs))
     start, answer = 0, None

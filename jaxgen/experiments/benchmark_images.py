@@ -40,20 +40,20 @@ def engine_way(spec: BenchSpec) -> Iterator[Any]:
     import jax
 
     from jaxgen.engine.members import Block
-    from jaxgen.experiments.cscore import make_trainer
     from jaxgen.experiments.cscore_job import make_cells
     from jaxgen.experiments.members import tell
     from jaxgen.experiments.programs import make_programs
+    from jaxgen.experiments.start import make_trainer
 
     dataset = make_images(spec)
     [program] = make_programs(spec.job)
-    trainer = make_trainer(dataset, program, tell)
+    trainer = make_trainer(dataset, program, make_cells(dataset, program), tell)
     [cell] = make_cells(dataset, program).values()
     # As in a job of a thousand models: that is what the arrangement is chosen for.
     trainer.settle(dict.fromkeys(trainer.cells, 1000))
     ensemble, rows = trainer.ensemble, cell.rows(np.arange(trainer.seats))
     start, advance = ensemble.prepare(rows, trainer.width, ["start", "advance"])
-    members, progress = start(ensemble._placed(rows, np.arange(trainer.seats)))
+    members, progress = start(ensemble._placed(rows, np.arange(trainer.seats)), ensemble.data)
     # All steps in one epoch, which has as many as the subset gives.
     steps = -(-cell.max_size // spec.job.train.batch_size)
     answer = None
@@ -62,7 +62,7 @@ def engine_way(spec: BenchSpec) -> Iterator[Any]:
         epochs = max(1, round(num_images / (trainer.seats * steps * spec.job.train.batch_size)))
         block = ensemble.traced(Block(epochs, 0, steps, 0))
         began = time.perf_counter()
-        progress = jax.block_until_ready(advance(members, progress, ensemble.train_data, block))
+        progress = jax.block_until_ready(advance(members, progress, ensemble.data, block))
         answer = time.perf_counter() - began, epochs * trainer.seats * cell.max_size
 
 

@@ -26,15 +26,15 @@ def measure_members(spec: BenchSpec) -> str:
     """
     import jax
 
-    from jaxgen.experiments.cscore import make_trainer
-    from jaxgen.experiments.cscore_job import check_job
+    from jaxgen.experiments.cscore_job import check_job, make_cells
     from jaxgen.experiments.members import tell
+    from jaxgen.experiments.start import make_trainer
 
     if len(spec.job.subsets.subset_ratios) != 1:
         raise UserError("--measure=members: give one ratio, such as --subset_ratios=0.5")
     dataset = load_dataset(spec.job.data)
     [program] = check_job(dataset, spec.job)
-    trainer = make_trainer(dataset, program, tell)
+    trainer = make_trainer(dataset, program, make_cells(dataset, program), tell)
     [cell] = trainer.cells.values()
     devices = trainer.ensemble.mesh.size
     seconds: dict[int, list[float]] = {}

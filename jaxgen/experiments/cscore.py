@@ -14,9 +14,7 @@ import jaxgen
 from jaxgen import spec as words
 from jaxgen import sweep
 from jaxgen.data.checks import make_dataset
-from jaxgen.engine.learner import num_parameters
 from jaxgen.errors import UserError
-from jaxgen.experiments.arrangement import Layout
 from jaxgen.experiments.cscore_job import (
     cell_name,
     check_job,
@@ -25,10 +23,10 @@ from jaxgen.experiments.cscore_job import (
     model_folder,
     open_job_store,
 )
-from jaxgen.experiments.members import Trainer, count_missing, read_arrangement, tell, train_missing_runs
+from jaxgen.experiments.dry_run import describe_programs
+from jaxgen.experiments.members import read_arrangement, tell, train_missing_runs
 from jaxgen.experiments.programs import Program
-from jaxgen.runs.devices import start_devices
-from jaxgen.runs.saved_models import ModelFolder
+from jaxgen.experiments.start import make_trainer, refuse_unkept
 from jaxgen.runs.store import Arrays, Store
 from jaxgen.scores import designs, heldout
 from jaxgen.spec import CscoreSpec
@@ -129,7 +127,7 @@ def score_settings(
     # Whatever the session is set to: shapes, draws and memory figures here are those of 32 bits.
     with jax.enable_x64(False):
         for program in programs:
-            trainer = make_trainer(dataset, program, tell_user)
+            trainer = make_trainer(dataset, program, make_cells(dataset, program), tell_user)
             # Other settings than those kept are refused before anything is said or compiled.
             read_arrangement(trainer, store, program.name)
             trainer.say(describe_job(dataset, spec, program))
@@ -155,22 +153,6 @@ def score_settings(
     return results
 
 
-def refuse_unkept(trainer: Trainer, store: Store, models: ModelFolder | None) -> None:
-    """Refuses to keep models of a job that has finished some without keeping them.
-
-    Raises:
-      UserError: if a finished run lacks its file.
-    """
-    if models is None:
-        return
-    done = {cell: itertools.chain.from_iterable(itertools.starmap(range, store.spans(cell))) for cell in trainer.cells}
-    if lost := sum(len(models.lacking(cell, numbers)) for cell, numbers in done.items()):
-        raise UserError(
-            f"--save_models: {lost:,} finished models of --out={trainer.layout.program.spec.out} were not kept when "
-            "they were trained; leave it out, or choose another --out"
-        )
-
-
 def refuse_diverged(found: Sequence[Scores]) -> None:
     """Where nothing can be scored there is nothing to write; a sweep goes on with the settings that can be.
 
@@ -186,22 +168,6 @@ def refuse_diverged(found: Sequence[Scores]) -> None:
         f"{', in every setting' if len(found) > 1 else ''}; leave this ratio out, or lower --learning_rate or give "
         "--clip_norm with another --out"
     )
-
-
-def make_trainer(dataset: Dataset, program: Program, say: Callable[[str], None]) -> Trainer:
-    """Starts the devices and puts the data on them."""
-    copied = sum(array.nbytes for array in (dataset.images, dataset.test_images) if array is not None)
-    devices = start_devices(program.spec.compute.num_devices, copied)
-    refuse_precision(program.spec.compute.precision, devices[0].platform)
-    return Trainer(Layout(dataset, program, devices, say), make_cells(dataset, program), say)
-
-
-def refuse_precision(precision: str, platform: str) -> None:
-    """Refuses a precision that the devices do not have."""
-    if precision == "tf32" and platform != "gpu":
-        raise UserError(
-            f"--precision=tf32: is a format of GPUs, and the devices here are of kind {platform}; leave it out"
-        )
 
 
 def make_reader(program: Program, store: Store) -> Callable[[float], Iterable[Arrays]]:
@@ -235,7 +201,7 @@ def collect(
 
     def runs(i: int) -> Iterator[Outcome]:
         for arrays in own_runs(subsets.subset_ratios[i]):
-            yield Outcome(*(arrays[name] for name in Outcome._fields))
+            yield Outcome.from_arrays(arrays)
 
     found = heldout.estimate(
         runs,
@@ -274,26 +240,7 @@ def totals(chunks: Iterable[Arrays]) -> dict[str, float]:
 
 
 def describe_plan(dataset: Dataset, spec: CscoreSpec, *, say: Callable[[str], None]) -> str:
-    """What a job would train, how, and how long that would take: a few steps are timed, nothing is kept."""
+    """What a job would train, how, and how long that would take."""
     programs = check_job(dataset, spec)
     store = open_job_store(dataset, spec, programs)
-    lines = [
-        "| program | settings | members | done | parameters | width | MB a device | hours, at most |",
-        "|" + " --- |" * 8,
-    ]
-    total = 0.0
-    with jax.enable_x64(False):
-        for program in programs:
-            trainer = make_trainer(dataset, program, say)
-            missing = count_missing(trainer, store)
-            at_least_one = {cell: max(count, 1) for cell, count in missing.items()}
-            trainer.settle(at_least_one, read_arrangement(trainer, store, program.name))
-            seconds = trainer.seconds(missing)
-            total += seconds
-            members = sum(store.plan.cells[cell] for cell in trainer.cells)
-            lines.append(
-                f"| {program.name or program.spec.model.model} | {len(program.settings)} | {members:,} | "
-                f"{members - sum(missing.values()):,} | {num_parameters(*trainer.layout.example()):,} | "
-                f"{trainer.width} | {trainer.ensemble.needed_bytes(trainer.width) / 1e6:,.0f} | {seconds / 3600:.2g} |"
-            )
-    return "\n".join([*lines, "", f"{total / 3600:.2g} hours in all, at most; --dry_run: nothing was trained"])
+    return describe_programs(dataset, [(one, make_cells(dataset, one)) for one in programs], store, say=say)

@@ -55,12 +55,15 @@ def check_job(dataset: Dataset, spec: CscoreSpec) -> list[Program]:
             )
         if largest >= count:
             raise UserError(f"--subset_ratios={ratio:g}: holds out none of {count} examples; leave it out")
-        if spec.stopping.patience and int(smallest * spec.stopping.validation_share) < 1:
-            raise UserError(
-                f"--validation_share={spec.stopping.validation_share:g}: is none of the {smallest} examples of a "
-                f"subset at ratio {ratio:g}; raise it"
-            )
+        refuse_empty_validation(spec, smallest, f"a subset at ratio {ratio:g}")
     return programs
+
+
+def refuse_empty_validation(spec: Any, count: int, what: str) -> None:
+    """Refuses early stopping by no example at all: a share of `count` examples, those of `what`."""
+    share = min(sweep.alternatives(spec.stopping.validation_share))
+    if any(sweep.alternatives(spec.stopping.patience)) and int(count * share) < 1:
+        raise UserError(f"--validation_share={share:g}: is none of the {count} examples of {what}; raise it")
 
 
 def make_plan(dataset: Dataset, spec: CscoreSpec, programs: list[Program]) -> Plan:
@@ -104,6 +107,7 @@ def model_folder(dataset: Dataset, program: Program) -> ModelFolder:
         "shape": dataset.images.shape[1:],
         "class_names": list(dataset.class_names),
         "scale": dataset.scale,
+        "whiten": dataset.whiten,
         "dtype": str(dataset.images.dtype),
         "shift": np.asarray(dataset.shift, np.float64).tolist(),
         "spread": np.asarray(dataset.spread, np.float64).tolist(),

@@ -25,7 +25,7 @@ HOPELESS = 10
 # Examining an example costs a forward pass, training on it a backward pass too: about a third of the arithmetic.
 EXAMINATION = 1 / 3
 # Where members may stop early, a chunk has so many for each seat, so that seats are refilled.
-REFILLS = 4
+REFILLS = 16
 
 
 class Cell(NamedTuple):
@@ -84,7 +84,7 @@ class Trainer:
     @property
     def chunk_size(self) -> int:
         """Members that are kept in one file."""
-        return self.seats * (REFILLS if self.ensemble.recipe.patience else 1)
+        return self.seats * (REFILLS if self.ensemble.recipe.may_stop else 1)
 
     def settle(self, runs: Mapping[str, int], arrangement: Arrangement | None = None) -> None:
         """Finds the arrangement by timing, unless it is given, and compiles all programs.
@@ -125,7 +125,8 @@ class Trainer:
 
     def work(self, cell: str) -> float:
         """The work of one run, in examples trained on."""
-        return self.ensemble.recipe.epochs * self.cells[cell].max_size + EXAMINATION * self.ensemble.num_examined
+        recipe, look = self.ensemble.recipe, EXAMINATION * self.ensemble.num_examined
+        return recipe.epochs * (self.cells[cell].max_size + (look if recipe.watch else 0)) + look
 
     def train(
         self,
@@ -155,8 +156,11 @@ class Trainer:
                 "guess's); lower --learning_rate or give --clip_norm"
             )
         cell, runs = self.cells[chunk.cell], np.arange(chunk.start, chunk.stop)
-        began, training = time.perf_counter(), self.ensemble.recipe.epochs * cell.max_size
-        steps_per_call = max(1, int(SECONDS_PER_CALL / (self.step_seconds * self.width)))
+        look = EXAMINATION * self.ensemble.num_examined
+        began, training = time.perf_counter(), self.work(chunk.cell) - look
+        # What is measured after each epoch is part of the steps' time.
+        step_seconds = self.step_seconds * training / (self.ensemble.recipe.epochs * cell.max_size)
+        steps_per_call = max(1, int(SECONDS_PER_CALL / (step_seconds * self.width)))
         try:
             outcome = self.ensemble.train(
                 cell.rows(runs),
@@ -172,10 +176,10 @@ class Trainer:
             if not out_of_memory(error):
                 raise
             raise OutOfMemory from None
-        report(len(runs) * EXAMINATION * self.ensemble.num_examined)
+        report(len(runs) * look)
         self.count(outcome.finite)
         seconds = np.full(len(runs), (time.perf_counter() - began) / len(runs))
-        return {"run": runs, "seconds": seconds, **outcome._asdict(), **accuracies(outcome, self.ensemble)}
+        return {"run": runs, "seconds": seconds, **outcome.arrays(), **accuracies(outcome, self.ensemble)}
 
 
 def train_missing_runs(

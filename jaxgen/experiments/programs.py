@@ -1,6 +1,7 @@
 """Which settings share a compiled program, and what such a program is: network, optimizer, augmentation, rows."""
 
 import functools
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -11,7 +12,7 @@ from jaxgen import spec as words
 from jaxgen import sweep
 from jaxgen.engine.kernels import MOST_EXAMINED
 from jaxgen.engine.learner import Methods, make_learner
-from jaxgen.engine.members import Recipe
+from jaxgen.engine.members import Enrolment, Examples, Recipe, Watch
 from jaxgen.errors import UserError
 from jaxgen.models import make_model
 from jaxgen.models.layers import Kernels, activation_dtype, product_precision
@@ -38,10 +39,14 @@ class Program(NamedTuple):
     Attributes:
       name: what tells it from the job's other programs, such as ``optimizer=adam``; empty if it is the only one.
       settings: one or more, of one name each.
+      enrol: ``(program, row, training data) -> Enrolment``: who a row is.
+      watch: what is measured of its members epoch by epoch, if anything.
     """
 
     name: str
     settings: tuple[sweep.Setting, ...]
+    enrol: Callable[["Program", Any, Examples], Enrolment]
+    watch: Watch | None = None
 
     @property
     def spec(self) -> Any:
@@ -54,16 +59,26 @@ class Program(NamedTuple):
         return sweep.knobs_in_use([setting.spec for setting in self.settings])
 
 
-def make_programs(spec: Any) -> list[Program]:
-    """All programs that the lists in `spec` ask for."""
-    settings = sweep.expand(spec)
+def make_programs(
+    spec: Any,
+    settings: Sequence[sweep.Setting] = (),
+    enrol: Callable[[Program, Any, Examples], Enrolment] | None = None,
+) -> list[Program]:
+    """All programs that settings need.
+
+    Args:
+      spec: of the job.
+      settings: which; by default all that the lists in `spec` ask for.
+      enrol: who a row is; by default one who trains on a subset.
+    """
+    settings = settings or sweep.expand(spec)
     knobs = {field.name for _, field in words.leaves(spec) if field.metadata.get("knob")}
-    decisive = [name for name in sweep.swept(spec) if name not in knobs]
+    decisive = [name for name in sweep.varied(settings) if name not in knobs]
     programs = []
     for indices in sweep.group(settings):
         chosen = words.values(settings[indices[0]].spec)
         name = sweep.name_setting({flag: chosen[flag] for flag in decisive})
-        programs.append(Program(name, tuple(settings[i] for i in indices)))
+        programs.append(Program(name, tuple(settings[i] for i in indices), enrol or enrol_on_subset))
     return programs
 
 
@@ -78,11 +93,16 @@ def subset_rows(program: Program, ratio: float, num_examples: int, numbers: np.n
     return Row(subset, (numbers % len(program.settings)).astype(np.int32))
 
 
-def enrol(program: Program, num_examples: int, row: Row) -> tuple[jax.Array, jax.Array, Knobs]:
+def enrol_on_subset(program: Program, row: Row, train: Examples) -> Enrolment:
     """Who a row is: the key of its draws, the examples it trains on, its strengths."""
     root = jax.random.key(program.spec.seed)
-    knobs = {name: jnp.asarray(values)[row.setting] for name, values in knob_table(program).items()}
-    return designs.run_key(root, row.subset), designs.draw_subset(root, row.subset, num_examples), knobs
+    subset = designs.draw_subset(root, row.subset, len(train.labels))
+    return Enrolment(designs.run_key(root, row.subset), subset, knobs_of(program, row.setting))
+
+
+def knobs_of(program: Program, setting: jax.Array) -> Knobs:
+    """The strengths of one of the program's settings, by its number."""
+    return {name: jnp.asarray(values)[setting] for name, values in knob_table(program).items()}
 
 
 def knob_table(program: Program) -> dict[str, np.ndarray]:
@@ -123,15 +143,17 @@ def make_recipe(
     network = make_model(spec.model, dataset.num_classes, shape, kernels)
     return Recipe(
         make_learner(network, make_methods(program, at_once), shape),
-        functools.partial(enrol, program, len(dataset.labels)),
+        functools.partial(program.enrol, program),
         spec.train.epochs,
         spec.train.batch_size,
         len(dataset.labels),
         dataset.num_classes,
         dataset.scale,
+        dataset.whiten,
         examined_at_once,
         spec.stopping.validation_share,
         spec.stopping.patience,
+        program.watch,
     )
 
 

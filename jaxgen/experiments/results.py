@@ -1,16 +1,13 @@
 """The files that a finished C-score job leaves in its folder."""
 
-import dataclasses
 import pathlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
-import jaxgen
 from jaxgen import sweep
 from jaxgen.data.score_files import write_scores
-from jaxgen.errors import UserError
 from jaxgen.experiments import tables
 from jaxgen.experiments.cscore_job import cell_name, open_job_store
+from jaxgen.experiments.files import flagfile_header, settled, written_or_told
 from jaxgen.experiments.programs import make_programs
 from jaxgen.flags import to_flagfile
 from jaxgen.spec import CscoreSpec
@@ -21,6 +18,7 @@ from jaxgen.views.histogram import draw_histogram
 from jaxgen.views.settings import draw_settings
 from jaxgen.views.summary import summarize
 
+PROGRAM = "jaxgen.cscore"
 Found = list[tuple[sweep.Setting, Scores]]
 
 
@@ -44,21 +42,14 @@ def write_results(dataset: Dataset, scores: Scores, spec: CscoreSpec, command: s
     out = pathlib.Path(spec.out)
     names = ("cscores.npz", "examples.png", "examples.pdf", "histogram.png", "flags.cfg")
     scores_file, png, pdf, histogram, flagfile = files = [out / name for name in names]
-    with written_or_told(spec):
+    with written_or_told(spec.out):
         write_scores(scores, scores_file)
         examples = draw_examples(dataset, scores)
         write_figure(examples, png)
         write_figure(examples, pdf)
         write_figure(draw_histogram(dataset, scores), histogram)
-        flagfile.write_text(to_flagfile(settled([scores], spec), header(command, flagfile)))
+        flagfile.write_text(to_flagfile(settled(spec, widths([scores])), flagfile_header(PROGRAM, command, flagfile)))
     return files
-
-
-def settled(found: Sequence[Scores], spec: CscoreSpec) -> CscoreSpec:
-    """The flags with the width that was found, if it is one for all programs."""
-    widths = {scores.metadata["width"] for scores in found}
-    width = widths.pop() if len(widths) == 1 else spec.compute.width
-    return dataclasses.replace(spec, compute=dataclasses.replace(spec.compute, width=width))
 
 
 def write_settings(dataset: Dataset, found: Found, spec: CscoreSpec, command: str) -> tuple[str, list[pathlib.Path]]:
@@ -69,12 +60,13 @@ def write_settings(dataset: Dataset, found: Found, spec: CscoreSpec, command: st
     flags = sweep.swept(spec)
     members = list(tables.member_rows(open_job_store(dataset, spec, programs), programs, flags, cell_name))
     rows = tables.setting_rows(members, found, flags)
-    with written_or_told(spec):
+    with written_or_told(spec.out):
         members_file.write_text(tables.to_csv(members))
         settings_file.write_text(tables.to_csv(rows))
         table_file.write_text(tables.to_markdown(rows, flags) + "\n")
         write_figure(draw_settings(rows, flags, dataset.name), picture)
-        flagfile.write_text(to_flagfile(settled([scores for _, scores in found], spec), header(command, flagfile)))
+        settled_spec = settled(spec, widths([scores for _, scores in found]))
+        flagfile.write_text(to_flagfile(settled_spec, flagfile_header(PROGRAM, command, flagfile)))
         for setting, scores in found:
             folder = out / "settings" / setting.name
             folder.mkdir(parents=True, exist_ok=True)
@@ -83,18 +75,6 @@ def write_settings(dataset: Dataset, found: Found, spec: CscoreSpec, command: st
     return f"{len(found)} settings; accuracies are mean ± sd over models\n\n{tables.digest(rows, flags)}", files
 
 
-def header(command: str, flagfile: pathlib.Path) -> str:
-    """The head of a flag file: version, the command that was given, the one that does it again."""
-    return f"jaxgen {jaxgen.__version__}\n{command}\npython -m jaxgen.cscore --flagfile={flagfile}"
-
-
-@contextmanager
-def written_or_told(spec: CscoreSpec) -> Iterator[None]:
-    """Turns a failure to write into one line."""
-    try:
-        yield
-    except OSError as error:
-        raise UserError(
-            f"--out={spec.out}: results cannot be written ({error}); all models are kept: make room or move what is in "
-            "the way, and give the same command again"
-        ) from None
+def widths(found: Sequence[Scores]) -> set[int]:
+    """Those that were found for the programs."""
+    return {scores.metadata["width"] for scores in found}

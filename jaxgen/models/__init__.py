@@ -1,7 +1,8 @@
 """Networks by name. A new one is a module here and a line in `MODELS`."""
 
 import functools
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -88,13 +89,30 @@ def make_model(
       UserError: for an unknown name, for a norm that the network does not take, and for examples that are no images or
         too small ones.
     """
-    if spec.model not in MODELS:
-        raise UserError(f"--model={spec.model}: unknown; known: {', '.join(sorted(MODELS))}")
-    entry = MODELS[spec.model]
+    entry = find_entry(spec.model)
     if spec.norm not in (AUTO, *entry.norms):
         raise UserError(f"--norm={spec.norm}: --model={spec.model} takes only {', '.join((AUTO, *entry.norms))}")
     check_shape(spec.model, entry.least_side, input_shape)
     return entry.build(spec, num_classes, entry.norms[0] if spec.norm == AUTO else spec.norm, kernels)
+
+
+def find_entry(name: str) -> Entry:
+    """The registry's entry of a network, or that of an MLP of any depth and width, such as mlp2x256.
+
+    Raises:
+      UserError: if there is none.
+    """
+    if name in MODELS:
+        return MODELS[name]
+    if shape := re.fullmatch(r"mlp([1-9]\d?)x([1-9]\d{0,4})", name):
+        return perceptron(*[int(shape[2])] * int(shape[1]))
+    raise UserError(f"--model={name}: unknown; known: {', '.join(sorted(MODELS))}, and mlpLxN, L layers of N units")
+
+
+def other_norms(names: Sequence[str]) -> tuple[str, ...]:
+    """What ``--norm`` may be for all of the named networks besides what each was published with."""
+    norms = [find_entry(name).norms[1:] for name in names]
+    return tuple(norm for norm in NORMS if all(norm in own for own in norms))
 
 
 def check_shape(name: str, least_side: int, input_shape: tuple[int, ...]) -> None:

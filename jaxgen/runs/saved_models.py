@@ -15,6 +15,7 @@ from jaxgen.errors import UNREADABLE, UserError
 from jaxgen.models import make_model
 from jaxgen.models.layers import EXAMINE, Kernels, activation_dtype, product_precision
 from jaxgen.runs.store import write_npz
+from jaxgen.transforms.pixels import whiten_images
 
 DESCRIPTION = "description"
 
@@ -76,6 +77,7 @@ class LoadedModel:
           UserError: for examples of another shape, or of another type than the uint8 trained on.
         """
         inputs = self._as_stored(np.asarray(images)) * np.float32(self.description["scale"])
+        inputs = whiten_images(inputs) if self.description["whiten"] else inputs
         with jax.default_matmul_precision(self._precision):
             return np.asarray(self._apply(self.variables, inputs), np.float32)
 

@@ -1,0 +1,43 @@
+"""Class-conditional label noise as users keep it: a matrix of probabilities in a csv, npy or npz file."""
+
+import pathlib
+
+import numpy as np
+
+from jaxgen.errors import UNREADABLE, UserError
+
+# Rows are written with a few digits.
+ROUNDING = 1e-3
+
+
+def load_noise_matrix(path: str, num_classes: int) -> np.ndarray:
+    """The matrix, float32 ``[c, c]``: from the true class (row) to the class given; rows sum to 1.
+
+    Raises:
+      UserError: if there is no such file, or no such matrix in it.
+    """
+    said = f"--noise_matrix={path}"
+    try:
+        matrix = read_numbers(pathlib.Path(path))
+    except UNREADABLE as error:
+        raise UserError(f"{said}: cannot be read ({error}); needed: a csv, npy or npz file of numbers") from None
+    if matrix.dtype.kind not in "biuf" or matrix.shape != (num_classes, num_classes):
+        raise UserError(
+            f"{said}: has shape {matrix.shape}, type {matrix.dtype}; needed: {num_classes} rows of {num_classes} "
+            "numbers, one a class"
+        )
+    matrix = matrix.astype(np.float64)
+    if not np.isfinite(matrix).all() or matrix.min() < 0:
+        raise UserError(f"{said}: holds numbers below 0 or not finite; probabilities are needed")
+    sums = matrix.sum(1)
+    if (wrong := np.flatnonzero(np.abs(sums - 1) > ROUNDING)).size:
+        raise UserError(f"{said}: row {wrong[0] + 1} sums to {sums[wrong[0]]:g}; every row must sum to 1")
+    return (matrix / sums[:, None]).astype(np.float32)
+
+
+def read_numbers(path: pathlib.Path) -> np.ndarray:
+    """The one array of a file."""
+    if path.suffix in (".npy", ".npz"):
+        found = np.load(path, allow_pickle=False)
+        return found[found.files[0]] if path.suffix == ".npz" else found
+    return np.loadtxt(path, delimiter=",", ndmin=2)

@@ -1,0 +1,90 @@
+"""A part of a data set: the first examples, the middle of each image, a test set held out."""
+
+import dataclasses
+
+import numpy as np
+
+from jaxgen.errors import UserError
+from jaxgen.types import Dataset
+
+
+def first_examples(dataset: Dataset, count: int, source: str) -> Dataset:
+    """The data set with its first `count` training examples only (0: all); the classes stay."""
+    if not count:
+        return dataset
+    if count > len(dataset.labels):
+        raise UserError(f"--num_examples={count}: {source} has {len(dataset.labels)} training examples")
+    if len(np.unique(dataset.labels[:count])) < 2:
+        raise UserError(f"--num_examples={count}: these examples are all of one class; take more")
+    return dataclasses.replace(
+        dataset, images=dataset.images[:count], labels=dataset.labels[:count], ids=dataset.ids[:count]
+    )
+
+
+def first_test_examples(dataset: Dataset, count: int, source: str) -> Dataset:
+    """The data set with its first `count` test examples only (0: all)."""
+    if not count:
+        return dataset
+    known = 0 if dataset.test_labels is None else len(dataset.test_labels)
+    if count > known:
+        raise UserError(f"--num_test_examples={count}: {source} has {known} test examples")
+    return dataclasses.replace(
+        dataset, test_images=dataset.test_images[:count], test_labels=dataset.test_labels[:count]
+    )
+
+
+def crop_center(dataset: Dataset, size: int, source: str) -> Dataset:
+    """The middle of each image, `size` pixels a side (0: the whole image)."""
+    if not size:
+        return dataset
+    if not dataset.has_images:
+        raise UserError(f"--center_crop={size}: is for images, and {source} has rows of features; leave it out")
+    height, width = dataset.images.shape[1:3]
+    if size > min(height, width):
+        raise UserError(f"--center_crop={size}: {source} has images of {height}x{width} pixels; take less")
+    rows = slice((height - size) // 2, (height - size) // 2 + size)
+    columns = slice((width - size) // 2, (width - size) // 2 + size)
+    images, tests = (
+        None if part is None else np.ascontiguousarray(part[:, rows, columns])
+        for part in (dataset.images, dataset.test_images)
+    )
+    return dataclasses.replace(dataset, images=images, test_images=tests)
+
+
+def whitened(dataset: Dataset, whiten: bool, source: str) -> Dataset:
+    """The data set whose images a network sees with mean 0 and deviation 1 each, if `whiten`."""
+    if whiten and not dataset.has_images:
+        raise UserError(f"--whiten: is for images, and {source} has rows of features; leave it out")
+    return dataclasses.replace(dataset, whiten=whiten)
+
+
+def hold_out_test(dataset: Dataset, share: float, seed: int) -> Dataset:
+    """The data set with a `share` of its training examples, of every class alike, as its test set, if it has none.
+
+    Raises:
+      UserError: if there are too few examples for that.
+    """
+    if dataset.test_labels is not None:
+        return dataset
+    if not share:
+        raise UserError(f"--test_share=0: {dataset.name} has no test set; give a share to be held out, such as 0.2")
+    from sklearn.model_selection import train_test_split
+
+    places = np.arange(len(dataset.labels))
+    try:
+        own, held_out = train_test_split(places, test_size=share, random_state=seed, stratify=dataset.labels)
+    except ValueError:
+        rarest = np.bincount(dataset.labels).min()
+        raise UserError(
+            f"--test_share={share:g}: cannot be held out of {len(places)} examples in {dataset.num_classes} classes, "
+            f"the rarest of {rarest}; change it, or give data with a test set"
+        ) from None
+    own, held_out = np.sort(own), np.sort(held_out)
+    return dataclasses.replace(
+        dataset,
+        images=dataset.images[own],
+        labels=dataset.labels[own],
+        ids=dataset.ids[own],
+        test_images=dataset.images[held_out],
+        test_labels=dataset.labels[held_out],
+    )

@@ -1,0 +1,192 @@
+"""What is measured of members: after every epoch, how well they fit and generalize; in the end, how surely."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxgen.engine.learner import Weights, final_weights
+from jaxgen.engine.members import (
+    Curves,
+    Data,
+    Examples,
+    Member,
+    Progress,
+    Recipe,
+    as_inputs,
+    given_to,
+    map_members,
+    seen_by,
+    validation_mask,
+)
+from jaxgen.losses import cross_entropy
+from jaxgen.metrics import expected_calibration_error, margins
+
+# Of the training margins.
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+
+
+def see_all(
+    recipe: Recipe,
+    members: Member,
+    weights: Weights,
+    data: Examples,
+    see: Callable[[Any, jax.Array, jax.Array, jax.Array], Any],
+    found: Any,
+) -> Any:
+    """Shows all members all examples, `examined_at_once` at a time.
+
+    Args:
+      recipe: of all members.
+      members: who they are.
+      weights: what they predict with.
+      data: the examples.
+      see: ``(found, start, fresh, logits) -> found`` for examples start, start + 1, ...: `fresh`, bool ``[s]``, is
+        false for those that were shown before, because the last piece starts early enough to be whole; logits
+        ``[m, s, c]``.
+      found: what `see` begins with.
+    """
+    total = len(data.labels)
+    size = min(recipe.examined_at_once, total)
+    alike = members.enrolled.version is None
+
+    def predict(member: Member, weights: Weights, chosen: jax.Array, inputs: jax.Array | None) -> jax.Array:
+        if inputs is None:
+            inputs = as_inputs(recipe, seen_by(member.enrolled, data, chosen))
+        return recipe.learner.predict(weights, inputs)
+
+    def some(i: jax.Array, found: Any) -> Any:
+        start = jnp.minimum(i * size, total - size)
+        chosen = start + jnp.arange(size)
+        # Images that all members see alike are scaled once, and are no batch of their own for each.
+        inputs = as_inputs(recipe, jax.lax.dynamic_slice_in_dim(data.images, start, size)) if alike else None
+        logits = map_members(predict, (0, 0, None, None))(members, weights, chosen, inputs)
+        return see(found, start, chosen >= i * size, logits)
+
+    return jax.lax.fori_loop(0, -(-total // size), some, found)
+
+
+def piece(labels: jax.Array, start: jax.Array, size: int) -> jax.Array:
+    """Labels start, start + 1, ... of ``[n]`` or ``[m, n]``, as ``[1 or m, s]``."""
+    return jax.lax.dynamic_slice_in_dim(jnp.atleast_2d(labels), start, size, axis=1)
+
+
+def measure_epoch(recipe: Recipe, members: Member, progress: Progress, data: Data) -> Curves:
+    """How members do now, as fields ``[m]``."""
+    weights, number = final_weights(progress.state), len(members.size)
+    given, learnt = given_to(members.enrolled, data.train), learnt_examples(recipe, members)
+
+    def see_train(sums: jax.Array, start: jax.Array, fresh: jax.Array, logits: jax.Array) -> jax.Array:
+        size = logits.shape[1]
+        true, told = piece(data.train.labels, start, size), piece(given, start, size)
+        counted = (fresh[None] & piece(learnt, start, size)).astype(jnp.float32)
+        chosen = jnp.argmax(logits, -1)
+        clean = counted * (true == told)
+        flipped = counted * (true != told)
+        right = (chosen == told).astype(jnp.float32)
+        losses = losses_of(logits, told)
+        columns = (counted * losses, clean * right, flipped * right, counted * (chosen == true), clean, flipped)
+        return sums + jnp.stack([jnp.sum(column, axis=1) for column in columns])
+
+    def see_test(sums: jax.Array, start: jax.Array, fresh: jax.Array, logits: jax.Array) -> jax.Array:
+        true = piece(data.test.labels, start, logits.shape[1])
+        losses = jnp.where(fresh[None], losses_of(logits, true), 0)
+        right = fresh[None] & (jnp.argmax(logits, -1) == true)
+        return sums + jnp.stack([jnp.sum(losses, axis=1), jnp.sum(right, axis=1)])
+
+    loss, clean_right, flipped_right, true_right, clean, flipped = see_all(
+        recipe, members, weights, data.train, see_train, jnp.zeros((6, number))
+    )
+    tested = jnp.full((2, number), jnp.nan)
+    if data.test is not None:
+        zeros = jnp.zeros((2, number))
+        tested = see_all(recipe, members, weights, data.test, see_test, zeros) / len(data.test.labels)
+    return Curves(
+        loss / members.size,
+        (clean_right + flipped_right) / members.size,
+        true_right / members.size,
+        clean_right / clean,
+        flipped_right / flipped,
+        *tested,
+    )
+
+
+def losses_of(logits: jax.Array, labels: jax.Array) -> jax.Array:
+    """Cross-entropies ``[m, s]`` of logits ``[m, s, c]`` on labels ``[1 or m, s]``."""
+    return jax.vmap(cross_entropy)(logits, jnp.broadcast_to(labels, logits.shape[:2]))
+
+
+def learnt_examples(recipe: Recipe, members: Member) -> jax.Array:
+    """Which examples members train on, and are not only stopped by: bool ``[m, n]``."""
+    trained_on = members.enrolled.trained_on
+    return trained_on & ~jax.vmap(validation_mask)(members) if recipe.validation_share else trained_on
+
+
+def measure_end(recipe: Recipe, members: Member, weights: Weights, data: Data) -> dict[str, jax.Array]:
+    """What is told of members that are done, a row each.
+
+    Returns:
+      ``weight_norm``, ``distance_from_init``: Euclidean, over all parameters. ``margin_quantiles [m, 5]``: of the
+      margins on the labels given, at `QUANTILES`. With test data ``predictions [m, t]``, ``ece``: expected calibration
+      error on them, and ``corrupted_accuracy [m, k]`` on the recipe's corrupted versions, NaN for a member that sees
+      another version than 0. With labels of its own ``changed``, packed: which of them are not the true ones.
+    """
+    found = {"weight_norm": norms(weights.params), "distance_from_init": distances(recipe, members, weights)}
+    number, given = len(members.size), given_to(members.enrolled, data.train)
+
+    def see_train(seen: jax.Array, start: jax.Array, fresh: jax.Array, logits: jax.Array) -> jax.Array:
+        told = jnp.broadcast_to(piece(given, start, logits.shape[1]), logits.shape[:2])
+        return jax.lax.dynamic_update_slice(seen, jax.vmap(margins)(logits, told), (0, start))
+
+    margin = see_all(recipe, members, weights, data.train, see_train, jnp.zeros((number, len(data.train.labels))))
+    learnt = jnp.where(learnt_examples(recipe, members), margin, jnp.nan)
+    found["margin_quantiles"] = jnp.nanquantile(learnt, jnp.array(QUANTILES), axis=1).T
+    if members.enrolled.labels is not None:
+        found["changed"] = jnp.packbits(given != data.train.labels[None], axis=1)
+    if data.test is None:
+        return found
+    predictions, confidence = predict_all(recipe, members, weights, data.test)
+    right = predictions == data.test.labels[None]
+    found["ece"] = jax.vmap(expected_calibration_error)(confidence, right)
+    found["predictions"] = predictions.astype(jnp.uint8 if recipe.num_classes <= 256 else jnp.uint16)
+    if recipe.watch.corrupted:
+        found["corrupted_accuracy"] = corrupted_accuracies(recipe, members, weights, data.test)
+    return found
+
+
+def predict_all(recipe: Recipe, members: Member, weights: Weights, data: Examples) -> tuple[jax.Array, jax.Array]:
+    """Every member's most likely class of every example, and its probability: ``[m, n]`` both."""
+
+    def see(seen: tuple, start: jax.Array, fresh: jax.Array, logits: jax.Array) -> tuple:
+        now = jnp.argmax(logits, -1), jnp.max(jax.nn.softmax(logits), -1)
+        return tuple(jax.lax.dynamic_update_slice(old, new, (0, start)) for old, new in zip(seen, now, strict=True))
+
+    shape = len(members.size), len(data.labels)
+    return see_all(recipe, members, weights, data, see, (jnp.zeros(shape, jnp.int32), jnp.zeros(shape)))
+
+
+def corrupted_accuracies(recipe: Recipe, members: Member, weights: Weights, test: Examples) -> jax.Array:
+    """Accuracy on each of the watch's corrupted versions, ``[m, k]``."""
+    own = members.enrolled.version
+    accuracies = []
+    for version in recipe.watch.corrupted:
+        shown = jnp.full(len(members.size), version, jnp.int32)
+        elsewhere = members._replace(enrolled=members.enrolled._replace(version=shown))
+        predictions, _ = predict_all(recipe, elsewhere, weights, test)
+        accuracies.append(jnp.mean(predictions == test.labels[None], axis=1))
+    found = jnp.stack(accuracies, axis=1)
+    return found if own is None else jnp.where(own[:, None] == 0, found, jnp.nan)
+
+
+def distances(recipe: Recipe, members: Member, weights: Weights) -> jax.Array:
+    """How far each member has come from its first parameters, ``[m]``."""
+    # One after another, as when they were drawn.
+    first = jax.lax.map(lambda who: recipe.learner.init(who.key, who.knobs).weights.params, members.enrolled)
+    return norms(jax.tree.map(jnp.subtract, weights.params, first))
+
+
+def norms(params: Any) -> jax.Array:
+    """Euclidean norm ``[m]`` over all leaves ``[m, ...]``."""
+    squares = (jnp.sum(leaf * leaf, axis=tuple(range(1, leaf.ndim))) for leaf in jax.tree.leaves(params))
+    return jnp.sqrt(sum(squares))

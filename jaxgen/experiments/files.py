@@ -1,0 +1,36 @@
+"""What the files of every experiment share: a head for flag files, the settled width, errors in one line."""
+
+import dataclasses
+import pathlib
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import jaxgen
+from jaxgen.errors import UserError
+
+
+def settled(spec: Any, widths: Collection[int]) -> Any:
+    """The flags with the width that was found, if it is one for all programs.
+
+    Models of another width may round otherwise.
+    """
+    width = next(iter(widths)) if len(set(widths)) == 1 else spec.compute.width
+    return dataclasses.replace(spec, compute=dataclasses.replace(spec.compute, width=width))
+
+
+def flagfile_header(program: str, command: str, flagfile: pathlib.Path) -> str:
+    """The head of a flag file: version, the command that was given, the one that does it again."""
+    return f"jaxgen {jaxgen.__version__}\n{command}\npython -m {program} --flagfile={flagfile}"
+
+
+@contextmanager
+def written_or_told(out: str) -> Iterator[None]:
+    """Turns a failure to write into one line."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"--out={out}: results cannot be written ({error}); all models are kept: make room or move what is in "
+            "the way, and give the same command again"
+        ) from None
