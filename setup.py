@@ -51,7 +51,9 @@ setup(
             "ruff>=0.9",
         ],
     },
-    entry_points={"console_scripts": ["jaxgen-cscore = jaxgen.cscore:main", "jaxgen-bench = jaxgen.bench:main"]},
+    entry_points={
+        "console_scripts": [f"jaxgen-{name} = jaxgen.{name}:main" for name in ("cscore", "randomization", "bench")]
+    },
     classifiers=[
         "Programming Language :: Python :: 3.11",
         "Programming Language :: Python :: 3.12",

@@ -18,6 +18,7 @@ def run(spec: BenchSpec) -> None:
     from jaxgen.experiments.benchmark import measure_precision, measure_scaling, measure_speed
     from jaxgen.experiments.benchmark_images import measure_images
     from jaxgen.experiments.benchmark_members import measure_members
+    from jaxgen.experiments.benchmark_noise import measure_label_noise
 
     measures = {
         "speed": measure_speed,
@@ -25,6 +26,7 @@ def run(spec: BenchSpec) -> None:
         "images": measure_images,
         "members": measure_members,
         "precision": measure_precision,
+        "label_noise": measure_label_noise,
     }
     if lists := sweep.swept(spec.job):
         raise UserError(f"--{lists[0]}: a benchmark takes one value of each flag; give one, without commas or colons")

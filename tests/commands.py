@@ -4,6 +4,7 @@ Starting Python and JAX takes seconds a command. So a server that has them loade
 forks: a fork knows nothing of the test that typed.
 """
 
+import importlib
 import multiprocessing
 import os
 import pathlib
@@ -12,7 +13,14 @@ import tempfile
 from typing import NamedTuple
 
 SERVER = multiprocessing.get_context("forkserver")
-SERVER.set_forkserver_preload(["jaxgen.experiments.cscore", "jaxgen.experiments.results", "sklearn.datasets"])
+SERVER.set_forkserver_preload(
+    [
+        "jaxgen.experiments.cscore",
+        "jaxgen.experiments.results",
+        "jaxgen.experiments.randomization_tables",
+        "sklearn.datasets",
+    ]
+)
 
 
 class Result(NamedTuple):
@@ -21,25 +29,23 @@ class Result(NamedTuple):
     stderr: str
 
 
-def run(folder, said, arguments, log_compiles):
+def run(folder, said, entry, arguments, log_compiles):
     """The process itself."""
     os.chdir(folder)
     for stream, name in ((1, "out"), (2, "err")):
         os.dup2(os.open(f"{said}/{name}", os.O_WRONLY | os.O_CREAT), stream)
     import jax
 
-    import jaxgen.cscore
-
     jax.config.update("jax_log_compiles", log_compiles)
-    sys.exit(jaxgen.cscore.main(arguments))
+    sys.exit(importlib.import_module(f"jaxgen.{entry}").main(arguments))
 
 
 class Command:
     """A command that has been started."""
 
-    def __init__(self, folder, *arguments, log_compiles=False):
+    def __init__(self, folder, *arguments, entry="cscore", log_compiles=False):
         self.said = tempfile.TemporaryDirectory()
-        self.process = SERVER.Process(target=run, args=(str(folder), self.said.name, arguments, log_compiles))
+        self.process = SERVER.Process(target=run, args=(str(folder), self.said.name, entry, arguments, log_compiles))
         self.process.start()
 
     def running(self):
@@ -60,5 +66,5 @@ class Command:
 
 
 def type_in(folder, *arguments, **options):
-    """Types ``python -m jaxgen.cscore ARGUMENTS`` in a folder, and waits for its end."""
+    """Types ``python -m jaxgen.cscore ARGUMENTS``, or another entry, in a folder, and waits for its end."""
     return Command(folder, *arguments, **options).result()

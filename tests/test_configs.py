@@ -6,11 +6,13 @@ import re
 import pytest
 
 from jaxgen import flags, spec
+from jaxgen.experiments.presets import settings_of
 from jaxgen.models import make_model
+from jaxgen.sweep import expand
 
 ROOT = pathlib.Path(__file__).parents[1]
 CONFIGS = sorted((ROOT / "configs").glob("*.cfg"))
-SPECS = {"cscore": spec.CscoreSpec}
+SPECS = {"cscore": spec.CscoreSpec, "randomization": spec.RandomizationSpec}
 
 
 def parse(path):
@@ -23,7 +25,12 @@ def test_there_are_configs():
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
 def test_every_config_parses_and_names_a_model(path):
-    make_model(parse(path).model, 10, (32, 32, 3))
+    chosen = parse(path)
+    settings = expand(chosen)
+    if path.name.startswith("randomization"):
+        settings = settings_of(chosen, True, ())
+    for setting in settings:
+        make_model(setting.spec.model, 10, (32, 32, 3))
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)

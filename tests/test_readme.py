@@ -13,7 +13,8 @@ README = (ROOT / "README.md").read_text()
 
 
 def test_every_flag_it_names_exists():
-    known = {field.name for _, field in spec.leaves(spec.BenchSpec)} | {"flagfile", "help", "version"}
+    specs = (spec.BenchSpec, spec.RandomizationSpec)
+    known = {field.name for each in specs for _, field in spec.leaves(each)} | {"flagfile", "help", "version"}
     assert set(re.findall(r"--([a-z_0-9]+)(?:=|\b)", README)) - {"format", "check"} <= known
 
 

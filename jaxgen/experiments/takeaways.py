@@ -1,0 +1,217 @@
+"""Short statements that a randomization job's results bear out, each with its numbers and its n; no others.
+
+Runs of one number share weights, order and noise in all settings, so differences between settings are taken within
+runs, and a run is one observation however many settings it was trained in.
+"""
+
+import collections
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from jaxgen.experiments.fitting import REGULARIZERS, strengths
+
+Row = Mapping[str, Any]
+Rows = Sequence[Row]
+# A difference is stated if one as consistent came about by chance in fewer than so many of a hundred tests (Student's t
+# over runs). A job makes some dozens of tests, each by itself.
+SIGNIFICANT = 0.01
+# Fewer runs say nothing.
+LEAST = 3
+# What the statements are about; other flags in which settings differ make a group of members each.
+ABOUT = ("label_noise", "pixels", *REGULARIZERS, "validation_share")
+
+
+def take_away(rows: Rows, flags: Sequence[str], num_classes: int, fit_at: float = 1.0) -> list[str]:
+    """All statements that hold.
+
+    Args:
+      rows: one a member.
+      flags: those in which settings differ.
+      num_classes: c.
+      fit_at: the training accuracy at which a member counts as having fitted.
+    """
+    groups = collections.defaultdict(list)
+    for row in rows:
+        groups[group_name(row, flags)].append(row)
+    said = []
+    for name, own in groups.items():
+        plain = without_regularization(own)
+        said += say_labels(name, plain, num_classes, fit_at)
+        said += say_order(name, plain, fit_at)
+        said += say_slower(name, plain)
+        said += say_noise_harms(name, plain)
+        said += say_regularizers(name, own, flags)
+    return said
+
+
+def group_name(row: Row, flags: Sequence[str]) -> str:
+    """The network, and what else tells a group of members from others."""
+    others = [f"{flag}={row[flag]}" for flag in flags if flag not in (*ABOUT, "model")]
+    return f"{row['model']} ({', '.join(others)})" if others else row["model"]
+
+
+def without_regularization(rows: Rows) -> list[Row]:
+    """The members without explicit regularization, one a run and condition."""
+    plain = [row for row in rows if not strengths(row)]
+    least = min((float(row["validation_share"]) for row in plain), default=0)
+    return [row for row in plain if float(row["validation_share"]) == least]
+
+
+def condition(row: Row) -> str:
+    """What was randomized, in words; empty where it is only in part."""
+    rate, pixels = float(row["label_noise"]), row["pixels"]
+    if rate == 0:
+        return "true labels" if pixels == "true" else f"{pixels} pixels"
+    whole = rate == 1 and row["noise_kind"] in ("uniform", "permutation")
+    return "random labels" if whole and pixels == "true" else ""
+
+
+def by_condition(rows: Rows) -> dict[str, dict[int, Row]]:
+    """The members of each condition by their run."""
+    found: dict[str, dict[int, Row]] = collections.defaultdict(dict)
+    for row in rows:
+        found[condition(row)][row["run"]] = row
+    return found
+
+
+def describe(values: Sequence[float], factor: float = 100, unit: str = " %", decimals: int = 1) -> str:
+    """Mean ± sd (n)."""
+    found = factor * np.asarray(values, float)
+    spread = f" ± {found.std(ddof=1):,.{decimals}f}" if len(found) > 1 else ""
+    return f"{found.mean():,.{decimals}f}{spread}{unit} (n = {len(found)})"
+
+
+def is_consistent(differences: Sequence[float]) -> bool:
+    """Whether the mean over runs is not 0 (Student's t test)."""
+    if len(differences) < LEAST:
+        return False
+    # A test of a constant has no spread to go by.
+    if np.ptp(differences) == 0:
+        return bool(differences[0] != 0)
+    from scipy.stats import ttest_1samp
+
+    return bool(ttest_1samp(differences, 0).pvalue < SIGNIFICANT)
+
+
+def say_labels(name: str, rows: Rows, num_classes: int, fit_at: float) -> Iterator[str]:
+    """Whether true and random labels were fitted, and what that was worth on the test set."""
+    found = by_condition(rows)
+    for kind in ("true labels", "random labels"):
+        own = list(found.get(kind, {}).values())
+        finite = [row for row in own if row["finite"]]
+        if len(finite) < LEAST:
+            continue
+        fitted, diverged = sum(row["fitted"] for row in finite), len(own) - len(finite)
+        train, test, gap = (
+            describe([row[each] for row in finite]) for each in ("train_accuracy", "test_accuracy", "gap")
+        )
+        did = "fitted" if fitted == len(own) else "did not always fit" if fitted else "did not fit"
+        count = f"{fitted} of {len(own)} members reached {100 * fit_at:g} %"
+        count += f", {diverged} diverged" if diverged else ""
+        chance = f"; chance is {100 / num_classes:.1f} %" if kind == "random labels" else f", gap {gap}"
+        yield f"{name} {did} {kind}: {count}; training accuracy {train}, test accuracy {test}{chance}."
+
+
+def say_order(name: str, rows: Rows, fit_at: float) -> Iterator[str]:
+    """The kinds of randomization that all members fitted, in the order of their times."""
+    steps = {
+        kind: {run: row["steps_to_fit"] for run, row in own.items()}
+        for kind, own in by_condition(rows).items()
+        if kind and len(own) >= LEAST and all(row["finite"] and row["fitted"] for row in own.values())
+    }
+    order = sorted(steps, key=lambda kind: np.mean(list(steps[kind].values())))
+    if len(order) < 2:
+        return
+    text = ""
+    for fast, slow in zip([None, *order], order, strict=False):
+        if fast:
+            common = steps[fast].keys() & steps[slow].keys()
+            text += " < " if is_consistent([steps[slow][run] - steps[fast][run] for run in sorted(common)]) else " ≈ "
+        text += f"{slow} {describe(list(steps[slow].values()), 1, '', 0)}"
+    yield f"{name}, steps to {100 * fit_at:g} % (< where runs differ consistently): {text}."
+
+
+def say_slower(name: str, rows: Rows) -> Iterator[str]:
+    """How much longer noisy labels take, at the highest rate that all members fitted."""
+    by_rate: dict[float, dict[int, Row]] = collections.defaultdict(dict)
+    for row in rows:
+        if row["pixels"] == "true":
+            by_rate[float(row["label_noise"])][row["run"]] = row
+    whole = [rate for rate, own in by_rate.items() if all(row["finite"] and row["fitted"] for row in own.values())]
+    if 0.0 not in whole or len(whole) < 2:
+        return
+    base, slow = by_rate[0.0], by_rate[max(whole)]
+    ratios = [slow[run]["steps_to_fit"] / base[run]["steps_to_fit"] for run in sorted(base.keys() & slow.keys())]
+    if is_consistent([ratio - 1 for ratio in ratios]):
+        times = describe(ratios, 1, "")
+        yield f"{name} took {times} times as many steps to fit at a label noise of {max(whole):g} as at 0."
+
+
+def say_noise_harms(name: str, rows: Rows) -> Iterator[str]:
+    """How test error goes with the rate of label noise: its rank correlation within each run."""
+    by_run: dict[int, dict[float, float]] = collections.defaultdict(dict)
+    for row in rows:
+        if row["pixels"] == "true" and row["finite"]:
+            by_run[row["run"]][float(row["label_noise"])] = 1 - row["test_accuracy"]
+    longest = max(map(len, by_run.values()), default=0)
+    runs = [found for found in by_run.values() if len(found) == longest]
+    if longest < LEAST or any(np.ptp(list(found.values())) == 0 for found in runs):
+        return
+    from scipy.stats import spearmanr
+
+    correlations = [spearmanr(list(found), list(found.values())).statistic for found in runs]
+    if not is_consistent(correlations):
+        return
+    low, high = min(runs[0]), max(runs[0])
+    ends = [describe([found[rate] for found in runs]) for rate in (low, high)]
+    yield (
+        f"{name}: test error {'rises' if np.mean(correlations) > 0 else 'falls'} with label noise: {ends[0]} at "
+        f"{low:g}, {ends[1]} at {high:g}; rank correlation over {longest} rates {describe(correlations, 1, '', 2)}."
+    )
+
+
+def say_regularizers(name: str, rows: Rows, flags: Sequence[str]) -> Iterator[str]:
+    """What each explicit regularizer changed, in pairs of members that differ in nothing else."""
+    for flag in REGULARIZERS:
+        if flag not in flags:
+            continue
+        # Early stopping comes with a share of validation examples.
+        free = (flag, "validation_share") if flag == "patience" else (flag,)
+        key = lambda row, free=free: (row["run"], *(row[each] for each in flags if each not in free))  # noqa: E731
+        without = {key(row): row for row in rows if float(row[flag]) == 0}
+        for value in dict.fromkeys(row[flag] for row in rows if float(row[flag]) > 0):
+            own = [row for row in rows if row[flag] == value and key(row) in without]
+            pairs = [(row, without[key(row)]) for row in own]
+            yield from say_effect(f"{name}: --{flag}={value}", pairs)
+            if flag != "patience":
+                yield from say_resistance(f"{name}: --{flag}={value}", pairs)
+
+
+def say_effect(what: str, pairs: Sequence[tuple[Row, Row]]) -> Iterator[str]:
+    """A regularizer's effect on test accuracy with true labels."""
+    by_run = collections.defaultdict(list)
+    for row, other in pairs:
+        if condition(row) == "true labels" and row["finite"] and other["finite"]:
+            by_run[row["run"]].append(row["test_accuracy"] - other["test_accuracy"])
+    differences = [float(np.mean(found)) for found in by_run.values()]
+    if is_consistent(differences):
+        most = max(map(len, by_run.values()))
+        mean = f" runs, each the mean of {most} pairs" if most > 1 else " pairs"
+        sign = "+" if np.mean(differences) > 0 else ""
+        effect = describe(differences, unit=" points of test accuracy")
+        yield f"{what} on true labels: {sign}{effect[:-1]}{mean})."
+
+
+def say_resistance(what: str, pairs: Sequence[tuple[Row, Row]]) -> Iterator[str]:
+    """How many members fitted random labels with a regularizer, and how many without."""
+    own = [pair for pair in pairs if condition(pair[0]) == "random labels" and pair[0]["finite"] and pair[1]["finite"]]
+    if len({row["run"] for row, _ in own}) < LEAST:
+        return
+    fitted, without = (sum(pair[i]["fitted"] for pair in own) for i in (0, 1))
+    reached = describe([row["train_accuracy"] for row, _ in own])
+    yield (
+        f"{what} on random labels: {fitted} of {len(own)} members fitted them, training accuracy {reached}; without it "
+        f"{without} of {len(own)}."
+    )

@@ -1,0 +1,50 @@
+"""``python -m jaxgen.randomization``: what do networks fit, and what do they learn? See `jaxgen.experiments`."""
+
+import dataclasses
+import pathlib
+import sys
+from collections.abc import Sequence
+
+from jaxgen import flags
+from jaxgen.spec import RandomizationSpec
+
+PROGRAM = "jaxgen.randomization"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command line `argv` (by default the process's own); returns the exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    named, command = flags.named_in(RandomizationSpec, arguments), flags.command(PROGRAM, arguments)
+    return flags.run_entry(PROGRAM, RandomizationSpec, lambda spec: run(keep_named(spec, named), command), arguments)
+
+
+def keep_named(spec: RandomizationSpec, named: Sequence[str]) -> RandomizationSpec:
+    """The spec in which a preset leaves the named flags as they are, though they be at their defaults."""
+    if spec.noise.preset == "none":
+        return spec
+    keep = tuple(sorted({*spec.noise.keep, *named} - {"preset", "keep"}))
+    return dataclasses.replace(spec, noise=dataclasses.replace(spec.noise, keep=keep))
+
+
+def run(spec: RandomizationSpec, command: str) -> None:
+    # Imported here: --help and refused flags need no JAX.
+    from jaxgen.data import load_dataset
+    from jaxgen.data.parts import hold_out_test
+    from jaxgen.experiments.members import tell
+    from jaxgen.experiments.randomization import describe_plan, run_job
+    from jaxgen.experiments.randomization_job import make_job
+    from jaxgen.experiments.randomization_tables import write_all
+
+    dataset = hold_out_test(load_dataset(spec.data), spec.fit.test_share, spec.seed)
+    spec = dataclasses.replace(spec, out=spec.out or str(pathlib.Path("runs") / f"randomization_{dataset.name}"))
+    job = make_job(dataset, spec)
+    if spec.compute.dry_run:
+        print(describe_plan(job, say=tell))
+        return
+    text, files = write_all(job, run_job(job, resume=command, say=tell), command)
+    print(text)
+    print("\n".join(["", *(str(file) for file in files)]))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
