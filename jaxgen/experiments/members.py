@@ -25,7 +25,7 @@ HOPELESS = 10
 # Examining an example costs a forward pass, training on it a backward pass too: about a third of the arithmetic.
 EXAMINATION = 1 / 3
 # Where members may stop early, a chunk has so many for each seat, so that seats are refilled.
-REFILLS = 16
+REFILLS = 8
 
 
 class Cell(NamedTuple):
