@@ -8,20 +8,11 @@ import numpy as np
 
 from jaxgen import spec as words
 from jaxgen.engine.curves import QUANTILES
+from jaxgen.engine.members import Curves
 from jaxgen.engine.stopping import ROUNDING
 from jaxgen.experiments.programs import Program
 from jaxgen.experiments.randomization_job import Job
 from jaxgen.runs.store import Arrays
-
-CURVES = (
-    "train_loss",
-    "train_accuracy",
-    "true_accuracy",
-    "clean_accuracy",
-    "flipped_accuracy",
-    "test_loss",
-    "test_accuracy",
-)
 
 
 class Measured(NamedTuple):
@@ -37,7 +28,7 @@ def measure_members(job: Job, program: Program, arrays: Arrays, parameters: int)
     for i, number in enumerate(arrays["run"]):
         run, which = divmod(int(number), len(program.settings))
         own = {name: array[i] for name, array in arrays.items()}
-        curves = {name: own[f"{name}_curve"] for name in CURVES} | {"step_loss": own["loss_curve"]}
+        curves = {name: own[f"{name}_curve"] for name in Curves._fields} | {"step_loss": own["loss_curve"]}
         varied, fixed = given[which]
         row = {
             "setting": program.settings[which].name,
@@ -62,7 +53,7 @@ def measures(job: Job, program: Program, own: dict[str, Any], parameters: int) -
     dataset, spec = job.dataset, program.spec
     size = len(dataset.labels) - int(np.unpackbits(own["validation"]).sum())
     steps, last = math.ceil(size / spec.train.batch_size), max(int(own["epochs"]) - 1, 0)
-    at_end = {name: float(own[f"{name}_curve"][last]) for name in CURVES}
+    at_end = {name: float(own[f"{name}_curve"][last]) for name in Curves._fields}
     changed = np.unpackbits(own["changed"], count=len(dataset.labels)).mean() if "changed" in own else 0.0
     found = {
         "finite": bool(own["finite"]),

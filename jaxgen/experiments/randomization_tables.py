@@ -15,6 +15,7 @@ from jaxgen.experiments.takeaways import SIGNIFICANT, take_away
 from jaxgen.flags import to_flagfile
 from jaxgen.views.figures import write_figure
 from jaxgen.views.randomization import draw_curves, draw_figure1
+from jaxgen.views.summary import describe_speed
 
 MEASURES = (
     "train_accuracy",
@@ -161,16 +162,5 @@ def write_all(job: Job, results: Results, command: str) -> tuple[str, list[pathl
         write_figure(draw_curves(results.rows, results.curves, job.flags, job.dataset.name), bands)
         settled_spec = settled(job.spec, results.widths)
         flagfile.write_text(to_flagfile(settled_spec, flagfile_header(PROGRAM, command, flagfile)))
-    return f"{describe_now(results)}\n\n{summary_table(rows)}\n\n{said}", files
-
-
-def describe_now(results: Results) -> str:
-    """What this call trained, and how fast."""
-    total = f"{len(results.rows):,} in all"
-    if not results.models_now:
-        return f"0 models trained, because all were there; {total}"
-    rate = np.format_float_positional(results.models_now / results.seconds_now, 3, fractional=False, trim="-")
-    return (
-        f"{results.models_now:,} models trained in {results.seconds_now:.1f} s ({rate} models/s) on {results.devices}; "
-        f"{total}"
-    )
+    speed = describe_speed(results.models_now, results.seconds_now, results.devices, len(results.rows))
+    return f"{speed}\n\n{summary_table(rows)}\n\n{said}", files

@@ -8,13 +8,7 @@ from jaxgen.types import Dataset, Scores
 def summarize(dataset: Dataset, scores: Scores) -> str:
     """Models trained and how fast, held-out accuracy per ratio, the least regular examples, reliability."""
     metadata = scores.metadata
-    trained, total = metadata["models_now"], f"{metadata['num_models']:,} in all"
-    if trained:
-        rate = np.format_float_positional(trained / metadata["seconds_now"], 3, fractional=False, trim="-")
-        speed = f"{metadata['seconds_now']:.1f} s ({rate} models/s)"
-        lines = [f"{trained:,} model{'s' * (trained != 1)} trained in {speed} on {metadata['devices']}; {total}"]
-    else:
-        lines = [f"0 models trained, because all were there; {total}"]
+    lines = [describe_speed(*(metadata[name] for name in ("models_now", "seconds_now", "devices", "num_models")))]
     if metadata["diverged"]:
         lines.append(f"{metadata['diverged']:,} models diverged and are left out of every number below")
     lines += ["", "ratio   held-out accuracy, mean ± sd over runs (n)"]
@@ -46,6 +40,15 @@ def summarize(dataset: Dataset, scores: Scores) -> str:
             "More --num_runs gives them one"
         )
     return "\n".join([*lines, "", describe_reliability(scores)])
+
+
+def describe_speed(models_now: int, seconds_now: float, devices: str, num_models: int) -> str:
+    """How many models this call trained, how fast and on what; and how many there are in all."""
+    if not models_now:
+        return f"0 models trained, because all were there; {num_models:,} in all"
+    rate = np.format_float_positional(models_now / seconds_now, 3, fractional=False, trim="-")
+    models = f"{models_now:,} model{'s' * (models_now != 1)}"
+    return f"{models} trained in {seconds_now:.1f} s ({rate} models/s) on {devices}; {num_models:,} in all"
 
 
 def describe_reliability(scores: Scores) -> str:
