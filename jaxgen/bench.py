@@ -1,5 +1,6 @@
 """``python -m jaxgen.bench``: how fast is that, here? See `jaxgen.experiments.benchmark`."""
 
+import dataclasses
 import sys
 from collections.abc import Sequence
 
@@ -10,10 +11,12 @@ from jaxgen.spec import BenchSpec
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line `argv` (by default the process's own); returns the exit code."""
-    return flags.run_entry("jaxgen.bench", BenchSpec, run, argv)
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    named = flags.named_in(BenchSpec, arguments)
+    return flags.run_entry("jaxgen.bench", BenchSpec, lambda spec: run(spec, named), arguments)
 
 
-def run(spec: BenchSpec) -> None:
+def run(spec: BenchSpec, named: Sequence[str] = ()) -> None:
     # Imported here: --help and refused flags need no JAX.
     from jaxgen.experiments.benchmark import measure_precision, measure_scaling, measure_speed
     from jaxgen.experiments.benchmark_images import measure_images
@@ -30,7 +33,7 @@ def run(spec: BenchSpec) -> None:
     }
     if lists := sweep.swept(spec.job):
         raise UserError(f"--{lists[0]}: a benchmark takes one value of each flag; give one, without commas or colons")
-    print(measures[spec.measure](spec))
+    print(measures[spec.measure](dataclasses.replace(spec, keep=tuple(sorted({*spec.keep, *named} - {"keep"})))))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ PACKAGE = pathlib.Path(jaxgen.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
 ENTRIES = {"cscore", "randomization", "bench"}
 WORDS = {"spec", "sweep", "types", "errors"}
-PURE = {"models", "transforms", "scores", "optim", "schedules", "losses", "metrics"}
+PURE = {"models", "transforms", "scores", "optim", "schedules", "losses", "metrics", "hashing"}
 
 # What each layer may import of jaxgen, beside itself.
 ALLOWED = {

@@ -298,6 +298,14 @@ def test_presets_have_so_many_settings(preset, has_images, count):
     assert len({setting.name for setting in settings}) == len({setting.spec for setting in settings}) == count
 
 
+def test_a_setting_of_a_preset_is_named_by_what_tells_it_from_most():
+    names = [setting.name for setting in settings_of(spec_of(preset="regularizers"), False, ())]
+    assert names[:3] == ["label_noise=0", "label_noise=1", "label_noise=0,weight_decay=0.0005"]
+    names = [setting.name for setting in settings_of(spec_of(preset="optimizers"), False, ())]
+    assert "label_noise=0,optimizer=adam,learning_rate=0.001" in names
+    assert "label_noise=1,momentum=0" in names
+
+
 def test_a_strength_given_is_its_own_arms_alone():
     settings = settings_of(spec_of(preset="regularizers", dropout=0.5), False, ())
     assert len(settings) == 12

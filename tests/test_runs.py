@@ -6,6 +6,7 @@ import re
 import signal
 import threading
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -14,6 +15,7 @@ from jaxgen.runs import devices
 from jaxgen.runs.launch import train_chunks
 from jaxgen.runs.plan import Chunk, Plan, Span, cut_chunks, gaps
 from jaxgen.runs.progress import ProgressBar
+from jaxgen.runs.signals import NUMBERS, Stop
 from jaxgen.runs.store import DamagedChunk, open_store
 
 IDENTITY = {"--seed": "0", "--epochs": "3"}
@@ -256,9 +258,9 @@ def test_an_out_that_is_a_file_is_refused(tmp_path):
         open_store(tmp_path / "out" / "store", plan(), 0)
 
 
-def launch(kept, train, chunks=None):
+def launch(kept, train, chunks=None, stop=None):
     chunks = cut_chunks(kept.missing(), 4) if chunks is None else chunks
-    return train_chunks(kept, chunks, train, lambda cell: 1.0, resume="again", shown=False)
+    return train_chunks(kept, chunks, train, lambda cell: 1.0, resume="again", shown=False, stop=stop)
 
 
 def test_finished_chunks_survive_a_failure_and_are_not_done_again(tmp_path):
@@ -279,9 +281,9 @@ def test_finished_chunks_survive_a_failure_and_are_not_done_again(tmp_path):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_stops_with_word_of_how_to_go_on(tmp_path, number):
+def test_a_signal_stops_after_the_chunk_with_word_of_how_to_go_on(tmp_path, number):
     kept, seen = store(tmp_path), []
-    before = signal.getsignal(signal.SIGTERM)
+    before = [signal.getsignal(each) for each in NUMBERS]
 
     def stopped_at_second(chunk, report):
         if seen:
@@ -289,11 +291,40 @@ def test_a_signal_stops_with_word_of_how_to_go_on(tmp_path, number):
         seen.append(chunk)
         return rows(chunk)
 
-    with pytest.raises(Interrupted, match=r"4 of 20 models are done and kept\. To go on: again") as caught:
+    with pytest.raises(Interrupted, match=r"8 of 20 models are done and kept\. To go on: again") as caught:
         launch(kept, stopped_at_second)
     assert caught.value.exit_code == 130
-    assert signal.getsignal(signal.SIGTERM) is before
-    assert kept.spans("a") == [Span(0, 4)]
+    assert [signal.getsignal(each) for each in NUMBERS] == before
+    assert kept.spans("a") == kept.spans("b") == [Span(0, 4)]
+
+
+def test_a_second_signal_stops_at_once(tmp_path):
+    kept, reached = store(tmp_path), []
+
+    def insistent(chunk, report):
+        for number in NUMBERS:
+            os.kill(os.getpid(), number)
+        reached.append(chunk)
+
+    with pytest.raises(Interrupted, match=r"0 of 20 models"):
+        launch(kept, insistent)
+    assert not reached
+
+
+def test_a_chunk_that_heeds_the_stop_is_told_to_be_kept_in_its_middle(tmp_path):
+    kept, stop = store(tmp_path), Stop()
+
+    def heeding(chunk, report):
+        os.kill(os.getpid(), signal.SIGINT)
+        checkpoint = kept.checkpoint(chunk, 10, stop)
+        checkpoint.last -= 60
+        checkpoint.offer(lambda: ({"step": np.asarray(3)}, jnp.arange(4)))
+        pytest.fail("the user wants to stop")
+
+    with pytest.raises(Interrupted, match=r"0 of 20 models .* kept, and unfinished ones in their middle\. To go on"):
+        launch(kept, heeding, stop=stop)
+    host, _ = kept.checkpoint(Chunk("a", 0, 4), 10).restore(jnp.zeros(4, int))
+    assert host["step"] == 3
 
 
 def test_models_still_to_come_of_other_cells_do_not_count_as_done(tmp_path):

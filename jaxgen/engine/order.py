@@ -10,6 +10,8 @@ with arbitrary finite domains", cycle walking).
 import jax
 import jax.numpy as jnp
 
+from jaxgen.hashing import mix
+
 NUM_ROUNDS = 8
 MAX_SIZE = 2**30
 
@@ -48,10 +50,3 @@ def feistel(rounds: jax.Array, values: jax.Array, base: jax.Array) -> jax.Array:
         moved = left + ((mix(right ^ rounds[i]) >> 16) * base >> 16)
         left, right = right, jnp.where(moved >= base, moved - base, moved)
     return left * base + right
-
-
-def mix(values: jax.Array) -> jax.Array:
-    """An avalanching hash of uint32 (the finalizer of MurmurHash3, A. Appleby)."""
-    values = (values ^ (values >> 16)) * jnp.uint32(0x85EBCA6B)
-    values = (values ^ (values >> 13)) * jnp.uint32(0xC2B2AE35)
-    return values ^ (values >> 16)

@@ -29,7 +29,8 @@ def make_sweep(spec: BenchSpec) -> Any:
 
     known = words.values(RandomizationSpec()).keys()
     chosen = {name: value for name, value in words.values(spec.job).items() if name in known}
-    asked = words.from_values(RandomizationSpec, {**chosen, "preset": "label_noise", "num_runs": NUM_RUNS})
+    own = {"preset": "label_noise", "num_runs": NUM_RUNS, "keep": tuple(name for name in spec.keep if name in known)}
+    asked = words.from_values(RandomizationSpec, {**chosen, **own})
     return make_job(hold_out_test(load_dataset(asked.data), asked.fit.test_share, asked.seed), asked)
 
 

@@ -15,6 +15,7 @@ from jaxgen.runs.launch import train_chunks
 from jaxgen.runs.plan import Chunk, cut_chunks
 from jaxgen.runs.progress import Report
 from jaxgen.runs.saved_models import ModelFolder
+from jaxgen.runs.signals import Stop
 from jaxgen.runs.store import FINITE, Arrays, Store
 from jaxgen.types import Outcome
 
@@ -239,14 +240,14 @@ def train_now(trainer: Trainer, store: Store, *, resume: str, shown: bool, model
     """Trains the missing chunks at the present width."""
     missing = store.missing()
     chunks = cut_chunks({cell: missing[cell] for cell in trainer.cells}, trainer.chunk_size)
-    minutes = trainer.layout.program.spec.compute.checkpoint_minutes
+    minutes, stop = trainer.layout.program.spec.compute.checkpoint_minutes, Stop()
 
     def train(chunk: Chunk, report: Report) -> Arrays:
-        checkpoint = store.checkpoint(chunk, minutes)
+        checkpoint = store.checkpoint(chunk, minutes, stop)
         on_weights = models and (lambda run, weights: models.write(chunk.cell, run, weights))
         return trainer.train(chunk, report, checkpoint, on_weights)
 
-    train_chunks(store, chunks, train, trainer.work, resume=resume, shown=shown)
+    train_chunks(store, chunks, train, trainer.work, resume=resume, shown=shown, stop=stop)
 
 
 def halve_width(trainer: Trainer, store: Store, group: str) -> None:

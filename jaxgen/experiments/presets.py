@@ -4,7 +4,9 @@ C. Zhang, S. Bengio, M. Hardt, B. Recht, O. Vinyals. Understanding deep learning
 ICLR 2017. https://arxiv.org/abs/1611.03530.
 """
 
+import collections
 import functools
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from jaxgen import spec as words
@@ -17,6 +19,8 @@ RATES = tuple(round(0.1 * i, 1) for i in range(11))
 LONG = {"epochs": 200, "batch_size": 64, "learning_rate": 0.05}
 # Where labels are random and where they are not.
 ENDS = (0.0, 1.0)
+# What a setting of several sweeps together is always named by; other flags where they are not what most settings have.
+ALWAYS_NAMED = ("label_noise", "pixels", "model")
 
 
 class Arm(NamedTuple):
@@ -129,4 +133,17 @@ def settings_of(spec: RandomizationSpec, has_images: bool, norms: tuple[str, ...
     sweep.refuse_many(sum(map(sweep.num_settings, parts)) * spec.num_runs, spec.compute.yes)
     found = dict.fromkeys(setting.spec for part in parts for setting in sweep.expand(part))
     varied = sweep.varied([sweep.Setting("", one) for one in found])
-    return [sweep.Setting(sweep.name_setting({name: words.values(one)[name] for name in varied}), one) for one in found]
+    own = [{name: words.values(one)[name] for name in varied} for one in found]
+    if len(arms) > 1:
+        most = usual_values(own, varied)
+        own = [{name: value for name, value in each.items() if value != most.get(name)} for each in own]
+    return [sweep.Setting(sweep.name_setting(each), one) for each, one in zip(own, found, strict=True)]
+
+
+def usual_values(rows: Sequence[Mapping[str, Any]], flags: Sequence[str]) -> dict[str, Any]:
+    """What most settings have of each flag that settings need not be named by; the earliest of as frequent ones."""
+    return {
+        flag: collections.Counter(row[flag] for row in rows).most_common(1)[0][0]
+        for flag in flags
+        if flag not in ALWAYS_NAMED
+    }

@@ -149,7 +149,9 @@ def make_plan(job: Job) -> Plan:
     for name in sorted(names - CIRCUMSTANCES - {"preset", "keep"}):
         found = dict.fromkeys(words.format_value(words.values(each.spec)[name]) for each in job.settings)
         identity[f"--{name}"] = ",".join(found)
-    listed = "\n".join(setting.name for setting in job.settings)
+    # By all their values: a name leaves out what most settings have.
+    valued = [words.values(setting.spec) for setting in job.settings]
+    listed = "\n".join(sweep.name_setting({flag: each[flag] for flag in job.flags}) for each in valued)
     identity["the settings"] = f"{len(job.settings)} {hashlib.sha256(listed.encode()).hexdigest()[:12]}"
     data = f"{job.dataset.name} {job.dataset.fingerprint[:12]}"
     if job.matrix is not None:

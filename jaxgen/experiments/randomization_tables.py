@@ -7,7 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from jaxgen import spec as words
+from jaxgen import sweep
 from jaxgen.experiments.files import flagfile_header, settled, written_or_told
+from jaxgen.experiments.presets import usual_values
 from jaxgen.experiments.randomization import Results
 from jaxgen.experiments.randomization_job import Job
 from jaxgen.experiments.tables import mean_and_sd, to_csv
@@ -136,8 +139,19 @@ def to_text(job: Job, rows: Sequence[dict[str, Any]]) -> str:
             f"Gap: training minus test accuracy. Robustness drop: test accuracy minus its mean under corruption "
             f"({corruptions}; severity 3 of 5).",
             summary_table(rows),
+            *describe_usual(job),
         ]
     )
+
+
+def describe_usual(job: Job) -> list[str]:
+    """What settings have that their names leave out, if they do."""
+    settings = [{name: words.values(each.spec)[name] for name in job.flags} for each in job.settings]
+    if all(setting.name == sweep.name_setting(own) for setting, own in zip(job.settings, settings, strict=True)):
+        return []
+    usual = usual_values(settings, job.flags)
+    told = ", ".join(f"{flag}={sweep.format_value(value)}" for flag, value in usual.items())
+    return [f"Where a setting does not say otherwise: {told}."]
 
 
 def write_all(job: Job, results: Results, command: str) -> tuple[str, list[pathlib.Path]]:

@@ -12,6 +12,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from jaxgen.hashing import hashed_uniform
 from jaxgen.models.convolution import Geometry, Padding, convolve, same_padding
 
 
@@ -165,7 +166,7 @@ class Dropout(nn.Module):
             return inputs
 
         def draw(key: jax.Array) -> jax.Array:
-            return jax.random.uniform(jax.random.fold_in(key, self.layer), inputs.shape[1:])
+            return hashed_uniform(jax.random.fold_in(key, self.layer), inputs.shape[1:])
 
         keep = jax.vmap(draw)(how.keys) >= how.dropout
         return jnp.where(keep, inputs / (1 - how.dropout), 0).astype(inputs.dtype)

@@ -13,9 +13,12 @@ import jax
 import numpy as np
 
 from jaxgen.errors import UNREADABLE, UserError
+from jaxgen.runs.signals import Stop
 
 # Raised whenever what is kept would be read wrongly.
 VERSION = 2
+# So much training lost is not worth a checkpoint when the user stops the job.
+TRIFLING_SECONDS = 2
 
 
 class DiskCheckpoint:
@@ -24,18 +27,32 @@ class DiskCheckpoint:
     Args:
       folder: where; need not exist.
       minutes: how often, 0 for never.
+      stop: whether the user wants to stop.
       clock: in seconds.
     """
 
-    def __init__(self, folder: pathlib.Path, minutes: float, clock: Callable[[], float] = time.monotonic):
-        self.folder, self.minutes, self.clock = folder, minutes, clock
+    def __init__(
+        self,
+        folder: pathlib.Path,
+        minutes: float,
+        stop: Stop | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ):
+        self.folder, self.minutes, self.stop, self.clock = folder, minutes, stop or Stop(), clock
         self.last = clock()
 
     def offer(self, state: Callable[[], Any]) -> None:
-        """Keeps `state()`, a pair of host arrays and of arrays on devices, if it is time."""
-        if not self.minutes or self.clock() - self.last < 60 * self.minutes:
-            return
-        host, device = state()
+        """Keeps `state()`, a pair of host arrays and of arrays on devices, if it is time or the last chance.
+
+        Raises:
+          KeyboardInterrupt: if the user wants to stop.
+        """
+        due = TRIFLING_SECONDS if self.stop.asked else 60 * self.minutes
+        if self.minutes and self.clock() - self.last >= due:
+            self._keep(*state())
+        self.stop.heed()
+
+    def _keep(self, host: Any, device: Any) -> None:
         before = self._found()
         number = 1 + max((int(path.name) for path in before), default=0)
         leaves = {f"{i:05d}": leaf for i, leaf in enumerate(jax.tree.leaves(device))}

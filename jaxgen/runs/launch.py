@@ -1,13 +1,12 @@
 """Getting chunks trained in this process, and kept."""
 
-import contextlib
-import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from jaxgen.errors import Interrupted, UserError
 from jaxgen.runs.plan import Chunk
 from jaxgen.runs.progress import ProgressBar, Report
+from jaxgen.runs.signals import Stop, stoppable
 from jaxgen.runs.store import Arrays, Store
 
 # (chunk, report of work done) -> the chunk's arrays.
@@ -15,7 +14,14 @@ TrainChunk = Callable[[Chunk, Report], Arrays]
 
 
 def train_chunks(
-    store: Store, chunks: list[Chunk], train: TrainChunk, work: Callable[[str], float], *, resume: str, shown: bool
+    store: Store,
+    chunks: list[Chunk],
+    train: TrainChunk,
+    work: Callable[[str], float],
+    *,
+    resume: str,
+    shown: bool,
+    stop: Stop | None = None,
 ) -> float:
     """Has `chunks` trained, and keeps each as soon as it is done.
 
@@ -26,27 +32,31 @@ def train_chunks(
       work: the work of one run of a cell, in the unit of `train`'s reports.
       resume: how to go on, for one who stops it.
       shown: whether to show a progress bar.
+      stop: is told of Ctrl-C and SIGTERM; `train` may heed it within a chunk.
 
     Returns:
       Seconds from the first chunk to the last.
 
     Raises:
-      Interrupted: on Ctrl-C or SIGTERM; all finished chunks are kept.
+      Interrupted: on Ctrl-C or SIGTERM; all finished chunks are kept, and what `train` has kept of others.
       UserError: if what is to be kept cannot be written.
     """
     total = sum(work(chunk.cell) * (chunk.stop - chunk.start) for chunk in chunks)
     missing = sum(span.stop - span.start for spans in store.missing().values() for span in spans)
+    stop = stop or Stop()
     bar = ProgressBar(total, store.plan.num_runs, store.plan.num_runs - missing, shown=shown)
     began = time.perf_counter()
     try:
-        with stoppable():
+        with stoppable(stop):
             for chunk in chunks:
                 store.write(chunk, train(chunk, bar.work))
                 bar.models(chunk.stop - chunk.start)
+                stop.heed()
     except KeyboardInterrupt:
         bar.close()
+        middle = ", and unfinished ones in their middle" if store.has_checkpoints() else ""
         raise Interrupted(
-            f"stopped; {bar.done:,} of {store.plan.num_runs:,} models are done and kept. To go on: {resume}"
+            f"stopped; {bar.done:,} of {store.plan.num_runs:,} models are done and kept{middle}. To go on: {resume}"
         ) from None
     except OSError as error:
         bar.close()
@@ -58,21 +68,3 @@ def train_chunks(
     finally:
         bar.close()
     return time.perf_counter() - began
-
-
-@contextlib.contextmanager
-def stoppable() -> Iterator[None]:
-    """Makes SIGTERM stop the program as Ctrl-C does, where this thread may set signal handlers."""
-
-    def stop(number: int, frame: object) -> None:
-        raise KeyboardInterrupt
-
-    try:
-        before = signal.signal(signal.SIGTERM, stop)
-    except ValueError:
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -24,6 +24,7 @@ import numpy as np
 from jaxgen.errors import UNREADABLE, UserError
 from jaxgen.runs.checkpoints import DiskCheckpoint
 from jaxgen.runs.plan import Chunk, Plan, Span, gaps
+from jaxgen.runs.signals import Stop
 
 Arrays = Mapping[str, np.ndarray]
 CHUNK_NAME = re.compile(r"(\d+)-(\d+)\.npz")
@@ -100,9 +101,13 @@ class Store:
     def path(self, chunk: Chunk) -> pathlib.Path:
         return self.folder / chunk.cell / f"{chunk.start:06d}-{chunk.stop - 1:06d}.npz"
 
-    def checkpoint(self, chunk: Chunk, minutes: float) -> DiskCheckpoint:
+    def checkpoint(self, chunk: Chunk, minutes: float, stop: Stop | None = None) -> DiskCheckpoint:
         """Where the chunk's training is kept in its middle."""
-        return DiskCheckpoint(self.path(chunk).with_suffix(".checkpoint"), minutes)
+        return DiskCheckpoint(self.path(chunk).with_suffix(".checkpoint"), minutes, stop)
+
+    def has_checkpoints(self) -> bool:
+        """Whether something is kept of unfinished chunks."""
+        return next(self.folder.glob("*/*.checkpoint/*"), None) is not None
 
     def forget_checkpoints(self) -> None:
         """Removes what is kept of unfinished chunks."""

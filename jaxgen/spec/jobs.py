@@ -73,3 +73,4 @@ class BenchSpec(Spec):
         says="give height,width,channels, such as 32,32,3",
     )
     bench_images: int = option(2048, "images: about so many a turn", **at_least(1))
+    keep: tuple[str, ...] = option((), "label_noise: as in jaxgen.randomization")
