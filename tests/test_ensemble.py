@@ -1,6 +1,7 @@
 """The machine: a run is a function of its row, whoever shares its program, device and call."""
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +11,7 @@ import pytest
 
 from jaxgen import spec as words
 from jaxgen.engine.ensemble import Ensemble, next_block
-from jaxgen.engine.members import Block
+from jaxgen.engine.members import Block, Mixed, Watch
 from jaxgen.engine.order import permute
 from jaxgen.engine.width import time_step
 from jaxgen.experiments.cscore_job import make_cells
@@ -58,7 +59,7 @@ def assert_same(first, second, exactly):
     np.testing.assert_array_equal(first.finite, second.finite)
     if exactly:
         for name, a, b in zip(first._fields, first, second, strict=True):
-            np.testing.assert_array_equal(a, b, err_msg=name)
+            jax.tree.map(functools.partial(np.testing.assert_array_equal, err_msg=name), a, b)
     else:
         np.testing.assert_allclose(first.loss_curve, second.loss_curve, rtol=1e-4, atol=1e-5)
         for a, b in ((first.correct, second.correct), (first.test_correct, second.test_correct)):
@@ -251,3 +252,67 @@ def test_the_compiler_counts_what_a_width_takes(dataset):
     parameters = 4 * sum(leaf.size for leaf in jax.tree.leaves(ensemble.shapes(rows, 8)[1].state.weights.params)) / 2
     assert needed[1] > 4 * needed[0] > 0
     assert needed[1] > 2 * parameters, "weights and momentum at the least"
+
+
+def enrolled(dataset, spec, change, **program_fields):
+    """An ensemble whose members are what `change` makes of those of a plain job."""
+    plain = program_of(spec)
+    program = plain._replace(enrol=lambda _, row, train: change(plain.enrol(plain, row, train)), **program_fields)
+    return Ensemble(make_recipe(dataset, program, make_kernels(program)), dataset, jax.devices())
+
+
+def test_examples_of_ones_own_are_those_of_a_data_set_made_of_them(dataset):
+    spec, rows = job(), np.random.default_rng(0).integers(0, len(dataset.labels), len(dataset.labels))
+    made = dataclasses.replace(dataset, images=dataset.images[rows], labels=dataset.labels[rows])
+    watch = {"watch": Watch(fit_at=2.0)}
+    own = enrolled(dataset, spec, lambda who: who._replace(rows=jnp.asarray(rows)), **watch)
+    other = enrolled(made, spec, lambda who: who, **watch)
+    first, second = (train(dataset, spec, list(range(4)), ensemble=each) for each in (own, other))
+    assert_same(first, second, exactly=True)
+    assert len(np.unique(rows)) < len(rows)
+
+
+def test_fewer_examples_of_ones_own_make_a_smaller_table(dataset):
+    spec, rows = job(), jnp.arange(20)
+
+    def change(who):
+        return who._replace(rows=rows, trained_on=jnp.arange(20) < 12)
+
+    outcome = train(dataset, spec, list(range(4)), ensemble=enrolled(dataset, spec, change, num_examples=20))
+    assert outcome.correct.shape == (4, 3)
+    np.testing.assert_array_equal(np.unpackbits(outcome.trained_on, axis=1).sum(1), 12)
+
+
+def test_what_members_make_of_examples_is_what_they_learn_from(dataset):
+    """Shown inverted, all is as on the inverted data, but for the tests, which are never touched."""
+    spec = job()
+    inverted = dataclasses.replace(dataset, images=255 - dataset.images)
+    shown = enrolled(dataset, spec, lambda who: who, show=lambda who, chosen, inputs: 1 - inputs)
+    first = train(dataset, spec, list(range(4)), ensemble=shown)
+    second = train(inverted, spec, list(range(4)))
+    np.testing.assert_allclose(first.loss_curve, second.loss_curve, rtol=1e-4, atol=1e-5)
+    assert np.unpackbits(first.correct ^ second.correct).sum() <= 2
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0, 0.5])
+def test_a_mixed_version_is_trained_on_and_not_examined(dataset, share):
+    spec = job()
+    two = dataclasses.replace(
+        dataset,
+        images=np.concatenate([dataset.images, 255 - dataset.images]),
+        test_images=np.concatenate([dataset.test_images, 255 - dataset.test_images]),
+    )
+    seen = train(dataset, spec, list(range(4)), ensemble=enrolled(two, spec, lambda who: mixed(who, 1, share)))
+    version = train(dataset, spec, list(range(4)), ensemble=enrolled(two, spec, lambda who: at_version(who, share)))
+    same = share != 0.5
+    assert np.array_equal(seen.loss_curve, version.loss_curve) == same
+    plain = train(dataset, spec, list(range(4)))
+    assert np.array_equal(seen.correct, plain.correct) == (share == 0.0)
+
+
+def mixed(who, version, share):
+    return who._replace(mixed=Mixed(jnp.int32(version), jnp.float32(share)))
+
+
+def at_version(who, share):
+    return who._replace(version=jnp.int32(share == 1.0))

@@ -16,8 +16,10 @@ from jaxgen.engine.members import (
     Recipe,
     as_inputs,
     given_to,
+    learns_from,
     map_members,
     seen_by,
+    true_to,
     validation_mask,
 )
 from jaxgen.losses import cross_entropy
@@ -34,6 +36,8 @@ def see_all(
     data: Examples,
     see: Callable[[Any, jax.Array, jax.Array, jax.Array], Any],
     found: Any,
+    *,
+    own: bool = False,
 ) -> Any:
     """Shows all members all examples, `examined_at_once` at a time.
 
@@ -46,13 +50,16 @@ def see_all(
         false for those that were shown before, because the last piece starts early enough to be whole; logits
         ``[m, s, c]``.
       found: what `see` begins with.
+      own: whether the examples are those that members learn from, each perhaps others, and `data` the training data.
     """
-    total = len(data.labels)
+    total, who = recipe.num_examples if own else len(data.labels), members.enrolled
     size = min(recipe.examined_at_once, total)
-    alike = members.enrolled.version is None
+    alike = who.version is None and not (own and (who.rows is not None or recipe.show))
 
     def predict(member: Member, weights: Weights, chosen: jax.Array, inputs: jax.Array | None) -> jax.Array:
-        if inputs is None:
+        if inputs is None and own:
+            inputs = learns_from(recipe, member.enrolled, data, chosen)
+        elif inputs is None:
             inputs = as_inputs(recipe, seen_by(member.enrolled, data, chosen))
         return recipe.learner.predict(weights, inputs)
 
@@ -75,11 +82,12 @@ def piece(labels: jax.Array, start: jax.Array, size: int) -> jax.Array:
 def measure_epoch(recipe: Recipe, members: Member, progress: Progress, data: Data) -> Curves:
     """How members do now, as fields ``[m]``."""
     weights, number = final_weights(progress.state), len(members.size)
-    given, learnt = given_to(members.enrolled, data.train), learnt_examples(recipe, members)
+    given, truth = given_to(members.enrolled, data.train), true_to(members.enrolled, data.train)
+    learnt = learnt_examples(recipe, members)
 
     def see_train(sums: jax.Array, start: jax.Array, fresh: jax.Array, logits: jax.Array) -> jax.Array:
         size = logits.shape[1]
-        true, told = piece(data.train.labels, start, size), piece(given, start, size)
+        true, told = piece(truth, start, size), piece(given, start, size)
         counted = (fresh[None] & piece(learnt, start, size)).astype(jnp.float32)
         chosen = jnp.argmax(logits, -1)
         clean = counted * (true == told)
@@ -96,7 +104,7 @@ def measure_epoch(recipe: Recipe, members: Member, progress: Progress, data: Dat
         return sums + jnp.stack([jnp.sum(losses, axis=1), jnp.sum(right, axis=1)])
 
     loss, clean_right, flipped_right, true_right, clean, flipped = see_all(
-        recipe, members, weights, data.train, see_train, jnp.zeros((6, number))
+        recipe, members, weights, data.train, see_train, jnp.zeros((6, number)), own=True
     )
     tested = jnp.full((2, number), jnp.nan)
     if data.test is not None:
@@ -139,11 +147,12 @@ def measure_end(recipe: Recipe, members: Member, weights: Weights, data: Data) -
         told = jnp.broadcast_to(piece(given, start, logits.shape[1]), logits.shape[:2])
         return jax.lax.dynamic_update_slice(seen, jax.vmap(margins)(logits, told), (0, start))
 
-    margin = see_all(recipe, members, weights, data.train, see_train, jnp.zeros((number, len(data.train.labels))))
+    nothing = jnp.zeros((number, recipe.num_examples))
+    margin = see_all(recipe, members, weights, data.train, see_train, nothing, own=True)
     learnt = jnp.where(learnt_examples(recipe, members), margin, jnp.nan)
     found["margin_quantiles"] = jnp.nanquantile(learnt, jnp.array(QUANTILES), axis=1).T
     if members.enrolled.labels is not None:
-        found["changed"] = jnp.packbits(given != data.train.labels[None], axis=1)
+        found["changed"] = jnp.packbits(given != jnp.atleast_2d(true_to(members.enrolled, data.train)), axis=1)
     if data.test is None:
         return found
     predictions, confidence = predict_all(recipe, members, weights, data.test)

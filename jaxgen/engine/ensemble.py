@@ -59,7 +59,7 @@ class Ensemble:
         test = Examples(dataset.test_images, dataset.test_labels) if has_test else None
         data = Data(Examples(dataset.images, dataset.labels), test)
         self.data = jax.device_put(data, NamedSharding(self.mesh, P()))
-        self.num_examined = len(dataset.labels) + (len(dataset.test_labels) if has_test else 0)
+        self.num_tests = len(dataset.test_labels) if has_test else 0
         self._set_recipe(recipe)
 
     def rebuilt(self, recipe: Recipe) -> "Ensemble":
@@ -67,6 +67,11 @@ class Ensemble:
         other = copy.copy(self)
         other._set_recipe(recipe)
         return other
+
+    @property
+    def num_examined(self) -> int:
+        """Examples that a member is examined on."""
+        return self.recipe.num_examples + self.num_tests
 
     def _set_recipe(self, recipe: Recipe) -> None:
         self.recipe = recipe

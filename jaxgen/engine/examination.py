@@ -6,7 +6,7 @@ import numpy as np
 
 from jaxgen.engine.curves import measure_end, piece, see_all
 from jaxgen.engine.learner import Weights
-from jaxgen.engine.members import Data, Examples, Member, Progress, Recipe, chosen_weights, validation_mask
+from jaxgen.engine.members import Data, Examples, Member, Progress, Recipe, chosen_weights, true_to, validation_mask
 from jaxgen.types import Outcome
 
 # A last epoch whose mean training loss is this many times a blind guess's (log c) has diverged, though still finite.
@@ -16,10 +16,10 @@ LOSS_LIMIT = 10.0
 def finish_members(recipe: Recipe, members: Member, progress: Progress, data: Data) -> Outcome:
     """What each member gets right of all training and test examples, and whether its training stayed finite."""
     weights = chosen_weights(progress)
-    correct, test_correct = (
-        jnp.zeros((len(members.size), 0), bool) if part is None else correct_predictions(recipe, members, weights, part)
-        for part in data
-    )
+    correct = correct_predictions(recipe, members, weights, data.train, own=True)
+    test_correct = jnp.zeros((len(members.size), 0), bool)
+    if data.test is not None:
+        test_correct = correct_predictions(recipe, members, weights, data.test)
     num_steps = -(-members.size // recipe.batch_size)
     trained = jnp.arange(recipe.epochs)[None] < progress.epoch[:, None]
     loss_curve = jnp.where(trained, progress.loss_sums / num_steps[:, None], jnp.nan)
@@ -38,11 +38,15 @@ def finish_members(recipe: Recipe, members: Member, progress: Progress, data: Da
     return Outcome(*packed, loss_curve, kept, finite, pack(validation), measures)
 
 
-def correct_predictions(recipe: Recipe, members: Member, weights: Weights, data: Examples) -> jax.Array:
-    """Whether each member's most likely class is the true label: bool ``[m, n]``."""
+def correct_predictions(
+    recipe: Recipe, members: Member, weights: Weights, data: Examples, *, own: bool = False
+) -> jax.Array:
+    """Whether each member's most likely class is the true label: bool ``[m, n]``; `own` as in `see_all`."""
+    labels = true_to(members.enrolled, data) if own else data.labels
 
     def see(correct: jax.Array, start: jax.Array, fresh: jax.Array, logits: jax.Array) -> jax.Array:
-        right = jnp.argmax(logits, -1) == piece(data.labels, start, logits.shape[1])
+        right = jnp.argmax(logits, -1) == piece(labels, start, logits.shape[1])
         return jax.lax.dynamic_update_slice(correct, right, (0, start))
 
-    return see_all(recipe, members, weights, data, see, jnp.zeros((len(members.size), len(data.labels)), bool))
+    nothing = jnp.zeros((len(members.size), labels.shape[-1]), bool)
+    return see_all(recipe, members, weights, data, see, nothing, own=own)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxgen.engine.learner import Learner, LearnerState, Weights, final_weights
+from jaxgen.engine.learner import MIXED, Learner, LearnerState, Weights, final_weights
 from jaxgen.optim import Knobs
 from jaxgen.transforms.pixels import whiten_images
 
@@ -22,7 +22,7 @@ class Recipe(NamedTuple):
       enrol: a pure function from a row (any pytree of scalars) and the training data to who the member is.
       epochs: passes over a member's own examples, at most.
       batch_size: b.
-      num_examples: n.
+      num_examples: n, or u where members have examples of their own.
       num_classes: c.
       scale: a stored value times this is what the network sees.
       whiten: whether the network sees every image with mean 0 and deviation 1.
@@ -31,6 +31,8 @@ class Recipe(NamedTuple):
       patience: epochs without a better validation loss after which a member stops; its best weights are kept. 0: none
         stops.
       watch: what is measured of members epoch by epoch; None: nothing but their loss.
+      show: what a member makes of training examples, always the same: ``(enrolment, chosen [b], inputs [b, ...]) ->
+        inputs``; None: nothing.
     """
 
     learner: Learner
@@ -45,6 +47,7 @@ class Recipe(NamedTuple):
     validation_share: float = 0.0
     patience: int = 0
     watch: "Watch | None" = None
+    show: "Callable[[Enrolment, jax.Array, jax.Array], jax.Array] | None" = None
 
     @property
     def may_stop(self) -> bool:
@@ -64,8 +67,15 @@ class Watch(NamedTuple):
     corrupted: tuple[int, ...] = ()
 
 
+class Mixed(NamedTuple):
+    """In a training step each example is seen in another version with probability `share`: two scalars."""
+
+    version: jax.Array
+    share: jax.Array
+
+
 class Enrolment(NamedTuple):
-    """Who a member is.
+    """Who a member is; n is u where it has examples of its own.
 
     Attributes:
       key: every random draw of its training.
@@ -73,6 +83,8 @@ class Enrolment(NamedTuple):
       knobs: its learning rate and other strengths.
       labels: int32 ``[n]``: those it is trained with; None: the true ones.
       version: int32: the version of the images that it sees; None: there is but one.
+      mixed: what it sees besides while it is trained, but not when it is examined; None: nothing.
+      rows: int32 ``[u]``: which of the data's examples its own are, in any order and number; None: they are those n.
     """
 
     key: jax.Array
@@ -80,6 +92,8 @@ class Enrolment(NamedTuple):
     knobs: Knobs
     labels: jax.Array | None = None
     version: jax.Array | None = None
+    mixed: Mixed | None = None
+    rows: jax.Array | None = None
 
 
 class Member(NamedTuple):
@@ -197,13 +211,40 @@ def as_inputs(recipe: Recipe, images: jax.Array) -> jax.Array:
 
 
 def seen_by(member: Enrolment, data: Examples, chosen: jax.Array) -> jax.Array:
-    """The stored values of the `chosen` examples, int ``[b]``, in the version that a member sees."""
+    """The stored values of the `chosen` examples of the data, int ``[b]``, in the version that a member sees."""
     return data.images[chosen if member.version is None else member.version * len(data.labels) + chosen]
 
 
-def given_to(member: Enrolment, data: Examples) -> jax.Array:
+def learns_from(
+    recipe: Recipe, member: Enrolment, train: Examples, chosen: jax.Array, step: jax.Array | None = None
+) -> jax.Array:
+    """The `chosen` ones of a member's own examples as the network sees them.
+
+    Args:
+      recipe: of all members.
+      member: who.
+      train: the training data.
+      chosen: int ``[b]``.
+      step: steps taken before; None: the member is not trained but examined.
+    """
+    own = member
+    if member.mixed is not None and step is not None:
+        key = jax.random.fold_in(jax.random.fold_in(member.key, MIXED), step)
+        usual = 0 if member.version is None else member.version
+        mixes = jax.random.uniform(key, chosen.shape) < member.mixed.share
+        own = member._replace(version=jnp.where(mixes, member.mixed.version, usual))
+    inputs = as_inputs(recipe, seen_by(own, train, chosen if member.rows is None else member.rows[chosen]))
+    return inputs if recipe.show is None else recipe.show(member, chosen, inputs)
+
+
+def true_to(member: Enrolment, train: Examples) -> jax.Array:
+    """The true labels ``[n]`` of a member's own examples."""
+    return train.labels if member.rows is None else train.labels[member.rows]
+
+
+def given_to(member: Enrolment, train: Examples) -> jax.Array:
     """The labels ``[n]`` that a member is trained with."""
-    return data.labels if member.labels is None else member.labels
+    return true_to(member, train) if member.labels is None else member.labels
 
 
 def validation_mask(member: Member) -> jax.Array:

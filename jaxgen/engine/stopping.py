@@ -13,11 +13,10 @@ from jaxgen.engine.members import (
     Member,
     Progress,
     Recipe,
-    as_inputs,
     given_to,
     keep_where,
+    learns_from,
     map_members,
-    seen_by,
 )
 from jaxgen.losses import cross_entropy
 
@@ -80,7 +79,7 @@ def validation_losses(recipe: Recipe, members: Member, progress: Progress, train
         def one(member: Member, progress: Progress) -> jax.Array:
             positions = i * recipe.batch_size + jnp.arange(recipe.batch_size)
             chosen = member.own[jnp.minimum(member.size + positions, recipe.num_examples - 1)]
-            inputs = as_inputs(recipe, seen_by(member.enrolled, train, chosen))
+            inputs = learns_from(recipe, member.enrolled, train, chosen)
             logits = recipe.learner.predict(final_weights(progress.state), inputs)
             losses = cross_entropy(logits, given_to(member.enrolled, train)[chosen])
             return jnp.sum(jnp.where(positions < member.num_validation, losses, 0))

@@ -17,11 +17,10 @@ from jaxgen.engine.members import (
     Member,
     Progress,
     Recipe,
-    as_inputs,
     given_to,
     keep_where,
+    learns_from,
     map_members,
-    seen_by,
 )
 from jaxgen.engine.order import permute
 from jaxgen.engine.stopping import end_epoch
@@ -86,8 +85,8 @@ def step_member(
     chosen = jax.lax.dynamic_slice(order, (start,), (recipe.batch_size,))
     weights = (start + jnp.arange(recipe.batch_size) < member.size).astype(jnp.float32)
     who, train = member.enrolled, data.train
-    batch = Batch(as_inputs(recipe, seen_by(who, train, chosen)), given_to(who, train)[chosen], weights)
     moment = Moment(progress.epoch, step, -(-member.size // recipe.batch_size))
+    batch = Batch(learns_from(recipe, who, train, chosen, moment.count), given_to(who, train)[chosen], weights)
     state, loss = recipe.learner.step(who.key, who.knobs, progress.state, batch, moment)
     live = (start < member.size) & ~progress.done
     state = keep_where(live, state, progress.state)

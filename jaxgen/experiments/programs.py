@@ -41,12 +41,16 @@ class Program(NamedTuple):
       settings: one or more, of one name each.
       enrol: ``(program, row, training data) -> Enrolment``: who a row is.
       watch: what is measured of its members epoch by epoch, if anything.
+      show: what its members make of their examples, if anything (`jaxgen.engine.members.Recipe`).
+      num_examples: u, where members have examples of their own; None: all of the data's.
     """
 
     name: str
     settings: tuple[sweep.Setting, ...]
     enrol: Callable[["Program", Any, Examples], Enrolment]
     watch: Watch | None = None
+    show: Callable[[Enrolment, jax.Array, jax.Array], jax.Array] | None = None
+    num_examples: int | None = None
 
     @property
     def spec(self) -> Any:
@@ -146,7 +150,7 @@ def make_recipe(
         functools.partial(program.enrol, program),
         spec.train.epochs,
         spec.train.batch_size,
-        len(dataset.labels),
+        program.num_examples or len(dataset.labels),
         dataset.num_classes,
         dataset.scale,
         dataset.whiten,
@@ -154,6 +158,7 @@ def make_recipe(
         spec.stopping.validation_share,
         spec.stopping.patience,
         program.watch,
+        program.show,
     )
 
 
