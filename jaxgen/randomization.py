@@ -31,9 +31,10 @@ def run(spec: RandomizationSpec, command: str) -> None:
     from jaxgen.data import load_dataset
     from jaxgen.data.parts import hold_out_test
     from jaxgen.experiments.members import tell
-    from jaxgen.experiments.randomization import describe_plan, run_job
+    from jaxgen.experiments.randomization import run_job
     from jaxgen.experiments.randomization_job import make_job
     from jaxgen.experiments.randomization_tables import write_all
+    from jaxgen.experiments.table_runs import describe_plan
 
     dataset = hold_out_test(load_dataset(spec.data), spec.fit.test_share, spec.seed)
     spec = dataclasses.replace(spec, out=spec.out or str(pathlib.Path("runs") / f"randomization_{dataset.name}"))

@@ -26,6 +26,8 @@ class Dataset:
       scale: a stored value times this is what a network sees.
       test_images, test_labels: the same for t test examples, or None.
       whiten: whether a network sees every image with mean 0 and deviation 1.
+      probes, probe_labels: p more examples on which members are examined in the end, images in v versions one after the
+        other, ``[v*p, ...]``; or None.
       shift, spread: what is stored is (a value as its source has it - shift) / spread; one number, or ``[f]``.
     """
 
@@ -40,6 +42,8 @@ class Dataset:
     shift: np.ndarray | float = 0.0
     spread: np.ndarray | float = 1.0
     whiten: bool = False
+    probes: np.ndarray | None = None
+    probe_labels: np.ndarray | None = None
 
     @property
     def num_classes(self) -> int:

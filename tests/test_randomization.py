@@ -18,10 +18,12 @@ from jaxgen.engine.members import Examples, as_inputs
 from jaxgen.experiments.fitting import explain
 from jaxgen.experiments.presets import settings_of
 from jaxgen.experiments.programs import knob_table, make_kernels, make_recipe
-from jaxgen.experiments.randomization import describe_plan, run_job
-from jaxgen.experiments.randomization_job import LABELS, make_cells, make_job, make_rows, open_job_store
+from jaxgen.experiments.randomization import run_job
+from jaxgen.experiments.randomization_job import make_job
 from jaxgen.experiments.randomization_rows import fits
 from jaxgen.experiments.randomization_tables import setting_rows, write_all
+from jaxgen.experiments.table_job import LABELS, make_cells, make_rows, open_job_store
+from jaxgen.experiments.table_runs import describe_plan
 from jaxgen.experiments.takeaways import take_away
 from jaxgen.experiments.versions import SHUFFLE, VERSIONS, make_versions
 from jaxgen.metrics import expected_calibration_error
@@ -231,12 +233,12 @@ def test_norms_margins_and_calibration_are_those_of_the_weights(data):
 
 def test_a_finished_job_is_read_and_more_runs_extend_it(figure1, data, tmp_path):
     _, first = run(data, tmp_path, **FIGURE, num_runs=2)
-    assert first.models_now == 12
+    assert first.members.models_now == 12
     _, again = run(data, tmp_path, **FIGURE, num_runs=2)
-    assert again.models_now == 0
+    assert again.members.models_now == 0
     assert str(again.rows) == str(first.rows)
     _, more = run(data, tmp_path, **FIGURE)
-    assert more.models_now == 6
+    assert more.members.models_now == 6
     assert [str(row) for row in more.rows if row["run"] < 2] == [str(row) for row in first.rows]
 
 

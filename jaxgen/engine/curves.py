@@ -138,7 +138,8 @@ def measure_end(recipe: Recipe, members: Member, weights: Weights, data: Data) -
       ``weight_norm``, ``distance_from_init``: Euclidean, over all parameters. ``margin_quantiles [m, 5]``: of the
       margins on the labels given, at `QUANTILES`. With test data ``predictions [m, t]``, ``ece``: expected calibration
       error on them, and ``corrupted_accuracy [m, k]`` on the recipe's corrupted versions, NaN for a member that sees
-      another version than 0. With labels of its own ``changed``, packed: which of them are not the true ones.
+      another version than 0. With labels of its own ``changed``, packed: which of them are not the true ones. With
+      probes ``probe_predictions [m, v, p]``: of each in each version, whatever version the member sees.
     """
     found = {"weight_norm": norms(weights.params), "distance_from_init": distances(recipe, members, weights)}
     number, given = len(members.size), given_to(members.enrolled, data.train)
@@ -153,12 +154,14 @@ def measure_end(recipe: Recipe, members: Member, weights: Weights, data: Data) -
     found["margin_quantiles"] = jnp.nanquantile(learnt, jnp.array(QUANTILES), axis=1).T
     if members.enrolled.labels is not None:
         found["changed"] = jnp.packbits(given != jnp.atleast_2d(true_to(members.enrolled, data.train)), axis=1)
+    if data.probe is not None:
+        found["probe_predictions"] = probe_all(recipe, members, weights, data.probe)
     if data.test is None:
         return found
     predictions, confidence = predict_all(recipe, members, weights, data.test)
     right = predictions == data.test.labels[None]
     found["ece"] = jax.vmap(expected_calibration_error)(confidence, right)
-    found["predictions"] = predictions.astype(jnp.uint8 if recipe.num_classes <= 256 else jnp.uint16)
+    found["predictions"] = predictions.astype(class_type(recipe))
     if recipe.watch.corrupted:
         found["corrupted_accuracy"] = corrupted_accuracies(recipe, members, weights, data.test)
     return found
@@ -173,6 +176,23 @@ def predict_all(recipe: Recipe, members: Member, weights: Weights, data: Example
 
     shape = len(members.size), len(data.labels)
     return see_all(recipe, members, weights, data, see, (jnp.zeros(shape, jnp.int32), jnp.zeros(shape)))
+
+
+def class_type(recipe: Recipe) -> Any:
+    """The smallest type that a class fits in."""
+    return jnp.uint8 if recipe.num_classes <= 256 else jnp.uint16
+
+
+def probe_all(recipe: Recipe, members: Member, weights: Weights, probe: Examples) -> jax.Array:
+    """Every member's most likely class of every probe in every version, ``[m, v, p]``."""
+
+    def look(version: jax.Array) -> jax.Array:
+        shown = jnp.full(len(members.size), version, jnp.int32)
+        elsewhere = members._replace(enrolled=members.enrolled._replace(version=shown))
+        return predict_all(recipe, elsewhere, weights, probe)[0].astype(class_type(recipe))
+
+    versions = jnp.arange(len(probe.images) // len(probe.labels), dtype=jnp.int32)
+    return jnp.moveaxis(jax.lax.map(look, versions), 0, 1)
 
 
 def corrupted_accuracies(recipe: Recipe, members: Member, weights: Weights, test: Examples) -> jax.Array:

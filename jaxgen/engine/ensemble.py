@@ -57,7 +57,8 @@ class Ensemble:
         self.mesh = Mesh(np.array(devices), ("members",))
         has_test = dataset.test_images is not None
         test = Examples(dataset.test_images, dataset.test_labels) if has_test else None
-        data = Data(Examples(dataset.images, dataset.labels), test)
+        probe = Examples(dataset.probes, dataset.probe_labels) if dataset.probes is not None else None
+        data = Data(Examples(dataset.images, dataset.labels), test, probe)
         self.data = jax.device_put(data, NamedSharding(self.mesh, P()))
         self.num_tests = len(dataset.test_labels) if has_test else 0
         self._set_recipe(recipe)

@@ -14,7 +14,7 @@ from jaxgen.optim import Knobs, ascend, average, limit_norms
 from jaxgen.transforms.augment import Mixed
 
 # One constant a purpose, folded into a member's key (contract 1); `scores.designs` holds those of the subsets.
-INIT, ORDER, NOISE, AUGMENT, DROPOUT, VALIDATION, MIXED = 1, 2, 3, 4, 5, 6, 7
+INIT, ORDER, NOISE, AUGMENT, DROPOUT, VALIDATION, MIXED = 1, 2, 3, 4, 5, 6, 20
 
 
 class Batch(NamedTuple):

@@ -169,10 +169,11 @@ class Examples(NamedTuple):
 
 
 class Data(NamedTuple):
-    """All data on a device; without a test set `test` is None."""
+    """All data on a device; without a test set `test` is None, without probes (`jaxgen.types.Dataset`) `probe`."""
 
     train: Examples
     test: Examples | None
+    probe: Examples | None = None
 
 
 class Block(NamedTuple):

@@ -4,35 +4,20 @@ C. Zhang, S. Bengio, M. Hardt, B. Recht, O. Vinyals. Understanding deep learning
 ICLR 2017. https://arxiv.org/abs/1611.03530.
 """
 
-import collections
 import functools
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
-from jaxgen import spec as words
 from jaxgen import sweep
-from jaxgen.errors import UserError
+from jaxgen.experiments.arms import Arm, settings_of_arms
 from jaxgen.spec import RandomizationSpec
 
 RATES = tuple(round(0.1 * i, 1) for i in range(11))
 # Random labels take many epochs, and few of them noisy: members that have fitted leave earlier.
 LONG = {"epochs": 200, "batch_size": 64, "learning_rate": 0.05}
+# What these experiments are about.
+ALWAYS_NAMED = ("label_noise", "pixels", "model")
 # Where labels are random and where they are not.
 ENDS = (0.0, 1.0)
-# What a setting of several sweeps together is always named by; other flags where they are not what most settings have.
-ALWAYS_NAMED = ("label_noise", "pixels", "model")
-
-
-class Arm(NamedTuple):
-    """A sweep that is part of a preset.
-
-    Attributes:
-      fixed: flags that make the arm what it is.
-      usual: flags that may be given by hand instead.
-    """
-
-    fixed: dict[str, Any]
-    usual: dict[str, Any]
 
 
 def figure1() -> list[Arm]:
@@ -117,33 +102,4 @@ def settings_of(spec: RandomizationSpec, has_images: bool, norms: tuple[str, ...
         "regularizers": functools.partial(regularizers, has_images, norms),
         "optimizers": optimizers,
     }
-    arms = presets[spec.noise.preset]()
-    given, usual = words.values(spec), words.values(type(spec)())
-    if unknown := sorted({*spec.noise.keep} - given.keys()):
-        raise UserError(f"--keep={unknown[0]}: no such flag; --help lists them")
-    chosen = {name for name, value in given.items() if value != usual[name]} | {*spec.noise.keep}
-    if clash := sorted(chosen & set.intersection(*({*arm.fixed} for arm in arms))):
-        value = sweep.format_value(given[clash[0]])
-        raise UserError(f"--{clash[0]}={value}: --preset={spec.noise.preset} sets it; leave one of the two out")
-    parts = []
-    for arm in arms:
-        own = {name: value for name, value in arm.usual.items() if name not in chosen}
-        parts.append(words.from_values(type(spec), {**given, **own, **arm.fixed}))
-    # Before they are expanded: there may be more than memory holds.
-    sweep.refuse_many(sum(map(sweep.num_settings, parts)) * spec.num_runs, spec.compute.yes)
-    found = dict.fromkeys(setting.spec for part in parts for setting in sweep.expand(part))
-    varied = sweep.varied([sweep.Setting("", one) for one in found])
-    own = [{name: words.values(one)[name] for name in varied} for one in found]
-    if len(arms) > 1:
-        most = usual_values(own, varied)
-        own = [{name: value for name, value in each.items() if value != most.get(name)} for each in own]
-    return [sweep.Setting(sweep.name_setting(each), one) for each, one in zip(own, found, strict=True)]
-
-
-def usual_values(rows: Sequence[Mapping[str, Any]], flags: Sequence[str]) -> dict[str, Any]:
-    """What most settings have of each flag that settings need not be named by; the earliest of as frequent ones."""
-    return {
-        flag: collections.Counter(row[flag] for row in rows).most_common(1)[0][0]
-        for flag in flags
-        if flag not in ALWAYS_NAMED
-    }
+    return settings_of_arms(spec, presets[spec.noise.preset](), spec.noise, ALWAYS_NAMED)

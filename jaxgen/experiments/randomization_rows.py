@@ -11,7 +11,7 @@ from jaxgen.engine.curves import QUANTILES
 from jaxgen.engine.members import Curves
 from jaxgen.engine.stopping import ROUNDING
 from jaxgen.experiments.programs import Program
-from jaxgen.experiments.randomization_job import Job
+from jaxgen.experiments.table_job import Job
 from jaxgen.runs.store import Arrays
 
 

@@ -9,10 +9,11 @@ import numpy as np
 
 from jaxgen import spec as words
 from jaxgen import sweep
+from jaxgen.experiments.arms import usual_values
 from jaxgen.experiments.files import flagfile_header, settled, written_or_told
-from jaxgen.experiments.presets import usual_values
+from jaxgen.experiments.presets import ALWAYS_NAMED
 from jaxgen.experiments.randomization import Results
-from jaxgen.experiments.randomization_job import Job
+from jaxgen.experiments.table_job import Job
 from jaxgen.experiments.tables import mean_and_sd, to_csv
 from jaxgen.experiments.takeaways import SIGNIFICANT, take_away
 from jaxgen.flags import to_flagfile
@@ -149,7 +150,7 @@ def describe_usual(job: Job) -> list[str]:
     settings = [{name: words.values(each.spec)[name] for name in job.flags} for each in job.settings]
     if all(setting.name == sweep.name_setting(own) for setting, own in zip(job.settings, settings, strict=True)):
         return []
-    usual = usual_values(settings, job.flags)
+    usual = usual_values(settings, [flag for flag in job.flags if flag not in ALWAYS_NAMED])
     told = ", ".join(f"{flag}={sweep.format_value(value)}" for flag, value in usual.items())
     return [f"Where a setting does not say otherwise: {told}."]
 
@@ -174,7 +175,8 @@ def write_all(job: Job, results: Results, command: str) -> tuple[str, list[pathl
         takeaways.write_text(f"# What {job.dataset.name} shows\n\n{said}\n\n{HOW_STATED}\n")
         write_figure(draw_figure1(results.rows, results.curves, job.flags, job.dataset.name), figure)
         write_figure(draw_curves(results.rows, results.curves, job.flags, job.dataset.name), bands)
-        settled_spec = settled(job.spec, results.widths)
+        settled_spec = settled(job.spec, results.members.widths)
         flagfile.write_text(to_flagfile(settled_spec, flagfile_header(PROGRAM, command, flagfile)))
-    speed = describe_speed(results.models_now, results.seconds_now, results.devices, len(results.rows))
+    members = results.members
+    speed = describe_speed(members.models_now, members.seconds_now, members.devices, len(results.rows))
     return f"{speed}\n\n{summary_table(rows)}\n\n{said}", files

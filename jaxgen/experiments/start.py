@@ -15,7 +15,7 @@ from jaxgen.types import Dataset
 
 def make_trainer(dataset: Dataset, program: Program, cells: Mapping[str, Cell], say: Callable[[str], None]) -> Trainer:
     """Starts the devices and puts the data on them."""
-    copied = sum(array.nbytes for array in (dataset.images, dataset.test_images) if array is not None)
+    copied = sum(array.nbytes for array in (dataset.images, dataset.test_images, dataset.probes) if array is not None)
     devices = start_devices(program.spec.compute.num_devices, copied)
     refuse_precision(program.spec.compute.precision, devices[0].platform)
     return Trainer(Layout(dataset, program, devices, say), cells, say)

@@ -10,7 +10,10 @@ whole commands in `jobs`.
 from jaxgen.spec.jobs import BenchSpec as BenchSpec
 from jaxgen.spec.jobs import CscoreSpec as CscoreSpec
 from jaxgen.spec.jobs import RandomizationSpec as RandomizationSpec
+from jaxgen.spec.jobs import RobustnessSpec as RobustnessSpec
+from jaxgen.spec.protocols import CorruptionSpec as CorruptionSpec
 from jaxgen.spec.protocols import FitSpec as FitSpec
+from jaxgen.spec.protocols import LabelNoiseSpec as LabelNoiseSpec
 from jaxgen.spec.protocols import NoiseSpec as NoiseSpec
 from jaxgen.spec.protocols import SubsetSpec as SubsetSpec
 from jaxgen.spec.rules import Spec as Spec

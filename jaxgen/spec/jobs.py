@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Literal
 
-from jaxgen.spec.protocols import FitSpec, NoiseSpec, SubsetSpec
+from jaxgen.spec.protocols import CorruptionSpec, FitSpec, LabelNoiseSpec, NoiseSpec, SubsetSpec
 from jaxgen.spec.rules import Spec, at_least, between
 from jaxgen.spec.training import (
     AugmentationSpec,
@@ -49,6 +49,24 @@ class RandomizationSpec(Spec):
     num_runs: int = option(5, "models per setting", **at_least(1))
     seed: int = option(0, "seed of every random draw", **between(0, 2**32))
     out: str = option("", "folder for results and finished runs (empty: runs/randomization_<dataset>)")
+
+
+@dataclasses.dataclass(frozen=True)
+class RobustnessSpec(Spec):
+    """Robustness: what corruption of test or training images does to networks trained in one way or another."""
+
+    corruption: CorruptionSpec = dataclasses.field(default_factory=CorruptionSpec)
+    noise: LabelNoiseSpec = dataclasses.field(default_factory=LabelNoiseSpec)
+    data: DataSpec = dataclasses.field(default_factory=DataSpec)
+    model: ModelSpec = dataclasses.field(default_factory=ModelSpec)
+    train: TrainSpec = dataclasses.field(default_factory=TrainSpec)
+    regularization: RegularizationSpec = dataclasses.field(default_factory=RegularizationSpec)
+    augmentation: AugmentationSpec = dataclasses.field(default_factory=AugmentationSpec)
+    stopping: StoppingSpec = dataclasses.field(default_factory=StoppingSpec)
+    compute: ComputeSpec = dataclasses.field(default_factory=ComputeSpec)
+    num_runs: int = option(5, "models per setting", **at_least(1))
+    seed: int = option(0, "seed of every random draw", **between(0, 2**32))
+    out: str = option("", "folder for results and finished runs (empty: runs/robustness_<dataset>)")
 
 
 @dataclasses.dataclass(frozen=True)

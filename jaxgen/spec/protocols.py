@@ -4,6 +4,7 @@ import dataclasses
 from typing import Literal
 
 from jaxgen.errors import UserError
+from jaxgen.spec.corruption_names import CORRUPTIONS
 from jaxgen.spec.rules import Spec, at_least, between, within
 from jaxgen.sweep import alternatives, knob, option
 
@@ -37,7 +38,29 @@ class SubsetSpec(Spec):
 
 
 @dataclasses.dataclass(frozen=True)
-class NoiseSpec(Spec):
+class LabelNoiseSpec(Spec):
+    """Label noise"""
+
+    label_noise: float = knob(0.0, "share of the training labels that are drawn anew", **within(0, 1))
+    noise_kind: Literal["uniform", "others", "cyclic", "pairs", "matrix", "permutation", "instance"] = option(
+        "uniform",
+        "what they become: uniform (any class, its own included), others (any other class), cyclic (the next class), "
+        "pairs (0 and 1 swap, 2 and 3, ...), matrix (by --noise_matrix), permutation (each other's), instance (by the "
+        "image)",
+        sweep=True,
+    )
+    noise_matrix: str = option(
+        "", "matrix: a csv, npy or npz file of one row of probabilities a class: from the true label to the one given"
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if "matrix" in alternatives(self.noise_kind) and not self.noise_matrix:
+            raise UserError("--noise_kind=matrix: needs a --noise_matrix")
+
+
+@dataclasses.dataclass(frozen=True)
+class NoiseSpec(LabelNoiseSpec):
     """Randomization"""
 
     preset: Literal["none", "figure1", "table1", "label_noise", "regularizers", "optimizers"] = option(
@@ -50,17 +73,6 @@ class NoiseSpec(Spec):
     keep: tuple[str, ...] = option(
         (), "flags that --preset leaves at their defaults (those on the command line are added to them)"
     )
-    label_noise: float = knob(0.0, "share of the training labels that are drawn anew", **within(0, 1))
-    noise_kind: Literal["uniform", "others", "cyclic", "pairs", "matrix", "permutation", "instance"] = option(
-        "uniform",
-        "what they become: uniform (any class, its own included), others (any other class), cyclic (the next class), "
-        "pairs (0 and 1 swap, 2 and 3, ...), matrix (by --noise_matrix), permutation (each other's), instance (by the "
-        "image)",
-        sweep=True,
-    )
-    noise_matrix: str = option(
-        "", "matrix: a csv, npy or npz file of one row of probabilities a class: from the true label to the one given"
-    )
     pixels: Literal["true", "shuffled", "random", "gaussian"] = option(
         "true",
         "the pixels: true, shuffled (one permutation for all images), random (one for each) or gaussian (noise of the "
@@ -68,11 +80,6 @@ class NoiseSpec(Spec):
         sweep=True,
         knob=True,
     )
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if "matrix" in alternatives(self.noise_kind) and not self.noise_matrix:
-            raise UserError("--noise_kind=matrix: needs a --noise_matrix")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,6 +95,57 @@ class FitSpec(Spec):
     stop_when_fitted: bool = option(
         True, "a member is done when it has reached the highest --fit_at; another takes its place"
     )
+    test_share: float = option(
+        0.2, "share of the examples that no member sees, where the data have no test set", **between(0, 1)
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class CorruptionSpec(Spec):
+    """Corruption"""
+
+    preset: Literal["auto", "ablation", "none"] = option(
+        "auto",
+        "ablation: plain training, augmentation, weight decay, label noise of 0.2 and 0.4, each of --corruptions as "
+        "training augmentation, Adam; none: what the flags say; auto: none if --train_modification or a list is given, "
+        "or else ablation",
+    )
+    keep: tuple[str, ...] = option(
+        (), "flags that --preset leaves at their defaults (those on the command line are added to them)"
+    )
+    corruptions: tuple[str, ...] = option(
+        ("standard",),
+        "what members are judged under: standard (the 15 of CIFAR-10-C), all, or names",
+        rule=lambda names: (
+            bool(names) and {*names} <= {"standard", "all", *CORRUPTIONS} and len({*names}) == len(names)
+        ),
+        says=f"give standard, all, or some of {', '.join(CORRUPTIONS)}, none twice",
+    )
+    severities: tuple[int, ...] = option(
+        (1, 2, 3, 4, 5),
+        "at which severities (clean images, severity 0, are always judged)",
+        step=1,
+        rule=lambda found: bool(found) and all(1 <= one <= 5 for one in found) and len({*found}) == len(found),
+        says="give one or more from 1 to 5, none twice",
+    )
+    constants: Literal["auto", "small", "imagenet", "mnist"] = option(
+        "auto",
+        "strengths as published for images of 32 (small), 224 (imagenet) or MNIST's 28 pixels (mnist: one severity); "
+        "auto: imagenet from 64 pixels on, or else small",
+    )
+    train_corruption: Literal["none", *CORRUPTIONS] = option(
+        "none", "show training images under this corruption in a share of the steps", sweep=True, knob=True
+    )
+    train_share: float = knob(0.5, "train_corruption: the share", **within(0, 1))
+    train_modification: Literal["none", *CORRUPTIONS] = option(
+        "none",
+        "train on the original and on the so modified data set side by side, and judge on both test sets",
+        sweep=True,
+        knob=True,
+    )
+    train_severity: int = option(3, "severity of training corruption and modification", **within(1, 5))
+    baseline: str = option("", "the setting, by its name in table.md, that mCE is relative to (empty: the first)")
+    cscores: str = option("", "a cscores.npz of these training examples: judge them too, by tenths of their C-scores")
     test_share: float = option(
         0.2, "share of the examples that no member sees, where the data have no test set", **between(0, 1)
     )

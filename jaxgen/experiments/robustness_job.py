@@ -1,0 +1,275 @@
+"""A robustness job: what is refused, its settings and programs, what its members see and are judged on."""
+
+import dataclasses
+import functools
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from jaxgen import spec as words
+from jaxgen import sweep
+from jaxgen.data.noise_matrix import load_noise_matrix
+from jaxgen.data.score_files import load_scores
+from jaxgen.engine.members import Watch
+from jaxgen.errors import UserError
+from jaxgen.experiments.arms import Arm, settings_of_arms
+from jaxgen.experiments.cscore_job import refuse_empty_validation
+from jaxgen.experiments.programs import check_program, make_programs
+from jaxgen.experiments.table_job import Drawn, Job, View, enrol_member
+from jaxgen.runs.devices import start_devices
+from jaxgen.spec import CorruptionSpec, RobustnessSpec
+from jaxgen.spec.corruption_names import CORRUPTIONS, STANDARD
+from jaxgen.transforms.corruptions import corrupt_in_batches
+from jaxgen.types import Dataset
+
+# Folded into the job's key, where no run's number is as large; then one constant a purpose.
+CORRUPT = 2**32 - 2
+TRAIN, TEST, SCORED = 1, 2, 3
+NEVER = 2.0
+# From so many pixels a side on, the constants are those of ImageNet's size.
+LARGE_SIDE = 64
+# Images beside which copies in float32 are made.
+CLEAN = ("none", 0)
+
+
+class Versions(NamedTuple):
+    """A data set as members see it and are judged on it.
+
+    Attributes:
+      dataset: its training and test images are the original ones, then each modification; then, of the training images,
+        each corruption that members are trained under. Its probes are the test images, and with C-scores the training
+        images after them, in each version of `shown`.
+      modified: by modification (``none`` too) the version of training and test images.
+      mixed: by corruption the version of training images.
+      shown: (corruption, severity) of each version of the probes, the clean one first.
+      num_tests: how many of the probes are test examples; the others are the training examples.
+      scores: C-scores of the training examples, or None.
+      constants: whose.
+    """
+
+    dataset: Dataset
+    modified: dict[str, int]
+    mixed: dict[str, int]
+    shown: tuple[tuple[str, int], ...]
+    num_tests: int
+    scores: np.ndarray | None
+    constants: str
+
+
+def make_job(dataset: Dataset, spec: RobustnessSpec) -> Job:
+    """The job that `spec` asks for.
+
+    Args:
+      dataset: with a test set.
+      spec: flags.
+
+    Raises:
+      UserError: for what the data do not suit, and for huge sweeps without consent.
+    """
+    refuse_unsuitable(dataset, spec)
+    scores = load_matching_scores(dataset, spec.corruption.cscores) if spec.corruption.cscores else None
+    settings = settings_of(spec, dataset.images.shape[-1])
+    if spec.corruption.baseline and spec.corruption.baseline not in {setting.name for setting in settings}:
+        raise UserError(
+            f"--baseline={spec.corruption.baseline}: no such setting; there are "
+            f"{sweep.shorten(' | '.join(setting.name for setting in settings))}"
+        )
+    for setting in settings:
+        refuse_empty_validation(setting.spec, len(dataset.labels), "a member")
+    file = spec.noise.noise_matrix
+    matrix = load_noise_matrix(file, dataset.num_classes) if file else None
+    programs = make_programs(spec, settings)
+    for program in programs:
+        check_program(dataset, program)
+    seen = [setting.spec.corruption for setting in settings]
+    start_devices(spec.compute.num_devices, versions_bytes(dataset, spec.corruption, seen, scores is not None))
+    with jax.enable_x64(False):
+        versions = make_versions(dataset, spec.corruption, seen, scores, spec.seed)
+    view = functools.partial(view_of, versions)
+    enrol = functools.partial(enrol_member, Drawn(dataset.num_classes, dataset.scale, matrix, view))
+    programs = [program._replace(enrol=enrol, watch=Watch(NEVER)) for program in programs]
+    return Job(spec, dataset, versions, settings, programs, matrix, "robustness")
+
+
+def refuse_unsuitable(dataset: Dataset, spec: RobustnessSpec) -> None:
+    """Corruptions are for images of one or three channels.
+
+    Raises:
+      UserError: in one line.
+    """
+    from jaxgen.transforms.corruptions import SMALLEST_SIDE
+
+    if not dataset.has_images:
+        raise UserError(f"--dataset={spec.data.dataset}: has rows of features, and corruption is for images")
+    height, width, channels = dataset.images.shape[1:]
+    if min(height, width) < SMALLEST_SIDE or channels not in (1, 3):
+        raise UserError(
+            f"--dataset={spec.data.dataset}: has images of {height}x{width}x{channels}; corruption takes images of at "
+            f"least {SMALLEST_SIDE} pixels a side with 1 or 3 channels"
+        )
+
+
+def load_matching_scores(dataset: Dataset, path: str) -> np.ndarray:
+    """The C-scores in `path`, if they are of these training examples.
+
+    Raises:
+      UserError: if they are of others.
+    """
+    found = load_scores(path)
+    if len(found.labels) != len(dataset.labels):
+        raise UserError(
+            f"--cscores={path}: has {len(found.labels):,} examples, and the training set {len(dataset.labels):,}; give "
+            "the same --dataset, --num_examples and --seed"
+        )
+    differ = np.flatnonzero((found.labels != dataset.labels) | (found.ids.astype(str) != dataset.ids.astype(str)))
+    if len(differ):
+        first = int(differ[0])
+        raise UserError(
+            f"--cscores={path}: example {first} has id {found.ids[first]} and label {found.labels[first]} there, and "
+            f"id {dataset.ids[first]} and label {dataset.labels[first]} in the training set; give the same data"
+        )
+    return found.scores
+
+
+def settings_of(spec: RobustnessSpec, channels: int) -> list[sweep.Setting]:
+    """Every setting that the preset, the modifications and the lists in `spec` ask for, each once.
+
+    Args:
+      spec: of the job.
+      channels: of the images.
+
+    Raises:
+      UserError: if a flag is given that the preset decides, and for huge sweeps without consent.
+    """
+    modifications = sweep.alternatives(spec.corruption.train_modification)
+    changed = tuple(one for one in modifications if one != "none")
+    if changed:
+        both = dataclasses.replace(spec.corruption, train_modification=("none", *changed))
+        spec = dataclasses.replace(spec, corruption=both)
+    preset = spec.corruption.preset
+    if preset == "auto":
+        preset = "none" if changed or sweep.swept(spec) else "ablation"
+    arms = ablation(corruption_names(spec.corruption.corruptions), channels) if preset == "ablation" else [Arm({}, {})]
+    return settings_of_arms(spec, arms, dataclasses.replace(spec.corruption, preset=preset))
+
+
+def ablation(corruptions: Sequence[str], channels: int) -> list[Arm]:
+    """Plain training; augmentation, weight decay, label noise, each corruption as augmentation, Adam, one by one."""
+    augmentation = {"flip": 0.5, "crop": 4} if channels == 3 else {"translate": 0.1}
+    alone: list[dict[str, Any]] = [
+        {},
+        augmentation,
+        {"weight_decay": 5e-4},
+        {"label_noise": (0.2, 0.4)},
+        {"train_corruption": tuple(corruptions)},
+        {"optimizer": "adam", "learning_rate": 0.001},
+    ]
+    off = {**dict.fromkeys(augmentation, 0), "weight_decay": 0.0, "label_noise": 0.0, "train_corruption": "none"}
+    arms = []
+    for own in alone:
+        others = {name: nothing for name, nothing in off.items() if name not in own}
+        arms.append(Arm(others if "optimizer" in own else {**others, "optimizer": "sgd"}, own))
+    return arms
+
+
+def corruption_names(given: Sequence[str]) -> tuple[str, ...]:
+    """Names, with ``standard`` and ``all`` spelt out; each once."""
+    spelt = {"standard": STANDARD, "all": CORRUPTIONS}
+    return tuple(dict.fromkeys(name for one in given for name in spelt.get(one, (one,))))
+
+
+def view_of(versions: Versions, spec: RobustnessSpec) -> View:
+    """What the members of a setting see."""
+    own = spec.corruption
+    version = versions.modified[own.train_modification]
+    if own.train_corruption == "none":
+        return View(version)
+    return View(version, versions.mixed[own.train_corruption], own.train_share)
+
+
+def shown_versions(spec: CorruptionSpec, modified: Sequence[str]) -> tuple[tuple[str, int], ...]:
+    """(corruption, severity) of everything that members are judged under, the clean images first."""
+    judged = [(name, severity) for name in corruption_names(spec.corruptions) for severity in spec.severities]
+    return tuple(dict.fromkeys([CLEAN, *((name, spec.train_severity) for name in modified), *judged]))
+
+
+def versions_bytes(dataset: Dataset, spec: CorruptionSpec, seen: Sequence[CorruptionSpec], scored: bool) -> int:
+    """What all versions take on a device."""
+    modified = {one.train_modification for one in seen} - {"none"}
+    mixed = {one.train_corruption for one in seen} - {"none"}
+    probes = dataset.test_images.nbytes + (dataset.images.nbytes if scored else 0)
+    return (
+        (1 + len(modified) + len(mixed)) * dataset.images.nbytes
+        + (1 + len(modified)) * dataset.test_images.nbytes
+        + len(shown_versions(spec, sorted(modified))) * probes
+    )
+
+
+def make_versions(
+    dataset: Dataset, spec: CorruptionSpec, seen: Sequence[CorruptionSpec], scores: np.ndarray | None, seed: int
+) -> Versions:
+    """All versions that a job needs, drawn once and fixed for all its members.
+
+    Args:
+      dataset: with a test set.
+      spec: what is judged.
+      seen: what members are trained on, one a setting.
+      scores: C-scores of the training examples, or None.
+      seed: of the job.
+    """
+    constants = spec.constants
+    if constants == "auto":
+        constants = "imagenet" if min(dataset.images.shape[1:3]) >= LARGE_SIDE else "small"
+    root = jax.random.fold_in(jax.random.key(seed), CORRUPT)
+    modified = [name for name in dict.fromkeys(one.train_modification for one in seen) if name != "none"]
+    mixed = [name for name in dict.fromkeys(one.train_corruption for one in seen) if name != "none"]
+
+    def draw(part: int, images: np.ndarray, name: str, severity: int) -> np.ndarray:
+        if not severity:
+            return images
+        key = jax.random.fold_in(jax.random.fold_in(root, part), CORRUPTIONS.index(name))
+        return corrupted(dataset, jax.random.fold_in(key, severity), images, name, severity, constants)
+
+    shown = shown_versions(spec, modified)
+    parts = [(TEST, dataset.test_images)] + ([(SCORED, dataset.images)] if scores is not None else [])
+    probes = [draw(part, images, *version) for version in shown for part, images in parts]
+    level = spec.train_severity
+    train = [draw(TRAIN, dataset.images, name, level) for name in (*modified, *mixed)]
+    # Those that are judged too are the same images.
+    test = [probes[shown.index((name, level)) * len(parts)] for name in modified]
+    labels = [dataset.test_labels] + ([dataset.labels] if scores is not None else [])
+    whole = dataclasses.replace(
+        dataset,
+        images=np.concatenate([dataset.images, *train]),
+        test_images=np.concatenate([dataset.test_images, *test]),
+        probes=np.concatenate(probes),
+        probe_labels=np.concatenate(labels),
+    )
+    places = {name: i for i, name in enumerate(("none", *modified))}
+    others = {name: 1 + len(modified) + i for i, name in enumerate(mixed)}
+    return Versions(whole, places, others, shown, len(dataset.test_labels), scores, constants)
+
+
+def corrupted(
+    dataset: Dataset, key: jax.Array, images: np.ndarray, name: str, severity: int, constants: str
+) -> np.ndarray:
+    """Corrupted images, in the type and on the scale of the data's."""
+    values = images.astype(np.float32) * np.float32(dataset.scale)
+    found = corrupt_in_batches(name, key, values, severity=severity, constants=constants) / np.float32(dataset.scale)
+    return np.rint(found).astype(images.dtype) if images.dtype == np.uint8 else found.astype(images.dtype)
+
+
+def describe_flags(spec: RobustnessSpec) -> dict[str, str]:
+    """A setting's flags as they are typed, without those of data, machine and files."""
+    parts = (
+        spec.corruption,
+        spec.noise,
+        spec.model,
+        spec.train,
+        spec.regularization,
+        spec.augmentation,
+        spec.stopping,
+    )
+    return {name: words.format_value(value) for part in parts for name, value in words.values(part).items()}

@@ -1,0 +1,164 @@
+"""What a robustness job tells of each member: rows for ``results.csv``, and what tables and figures are made of."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jaxgen.engine.members import Curves
+from jaxgen.experiments.programs import Program
+from jaxgen.experiments.robustness_job import CLEAN, describe_flags
+from jaxgen.experiments.table_job import Job
+from jaxgen.runs.store import Arrays
+
+NUM_GROUPS = 10
+
+
+class Measured(NamedTuple):
+    """One member.
+
+    Attributes:
+      row: its setting, run and measures.
+      curves: by name, ``[e]``.
+      accuracy: on the test set in each version shown, ``[v]``; the clean one first.
+      f1: of each class on the clean test set and on each modified one, ``[1 + modifications, c]``.
+      kept: of the training examples of each tenth by C-score that it gets right when clean, the share that it gets
+        right when corrupted too, mean over corruptions, ``[severities, 10]``; None without C-scores.
+    """
+
+    row: dict[str, Any]
+    curves: dict[str, np.ndarray]
+    accuracy: np.ndarray
+    f1: np.ndarray
+    kept: np.ndarray | None
+
+
+def measure_members(job: Job, program: Program, arrays: Arrays, parameters: int) -> Iterator[Measured]:
+    """The members of one chunk."""
+    versions, flags = job.versions, [describe_flags(setting.spec) for setting in program.settings]
+    truth = versions.dataset.probe_labels
+    for i, number in enumerate(arrays["run"]):
+        run, which = divmod(int(number), len(program.settings))
+        own = {name: array[i] for name, array in arrays.items()}
+        right = own["probe_predictions"] == truth[None]
+        accuracy = right[:, : versions.num_tests].mean(1)
+        last = max(int(own["epochs"]) - 1, 0)
+        curves = {name: own[f"{name}_curve"] for name in Curves._fields} | {"step_loss": own["loss_curve"]}
+        train_accuracy = float(own["train_accuracy_curve"][last])
+        varied = {name: flags[which][name] for name in job.flags}
+        f1 = f1_by_test_set(job, own["probe_predictions"][:, : versions.num_tests])
+        row = {
+            "setting": program.settings[which].name or "all",
+            **varied,
+            "run": run,
+            "finite": bool(own["finite"]),
+            "parameters": parameters,
+            "epochs_trained": max(int(np.isfinite(own["train_loss_curve"]).sum()), int(own["epochs"])),
+            "train_accuracy": train_accuracy,
+            "test_accuracy": float(accuracy[0]),
+            "gap": train_accuracy - float(accuracy[0]),
+            "test_error": 1 - float(accuracy[0]),
+            **under_corruption(job, accuracy),
+            **{
+                f"test_accuracy_{name}_test_set": float(accuracy[versions.shown.index(place)])
+                for name, place in modified_places(job)
+            },
+            "f1_macro": float(np.nanmean(f1[0])),
+            "seconds": float(own["seconds"]),
+            **{name: value for name, value in flags[which].items() if name not in {*varied, "preset", "keep"}},
+        }
+        kept = kept_by_group(job, right[:, versions.num_tests :]) if versions.scores is not None else None
+        yield Measured(row, curves, accuracy, f1, kept)
+
+
+def judged(job: Job) -> dict[str, list[int]]:
+    """By corruption asked for, its places in what is shown, by severity."""
+    found: dict[str, list[int]] = {}
+    for place, (name, severity) in enumerate(job.versions.shown):
+        if severity in job.spec.corruption.severities and name in asked(job):
+            found.setdefault(name, []).append(place)
+    return {name: sorted(places, key=lambda place: job.versions.shown[place][1]) for name, places in found.items()}
+
+
+def asked(job: Job) -> tuple[str, ...]:
+    """The corruptions that members are judged under."""
+    from jaxgen.experiments.robustness_job import corruption_names
+
+    return corruption_names(job.spec.corruption.corruptions)
+
+
+def modified_places(job: Job) -> list[tuple[str, tuple[str, int]]]:
+    """Every modification, and what its test set is among what is shown."""
+    level = job.spec.corruption.train_severity
+    return [(name, (name, level)) for name in job.versions.modified if name != "none"]
+
+
+def under_corruption(job: Job, accuracy: np.ndarray) -> dict[str, float]:
+    """Accuracies and errors on corrupted test sets: the mean over all, its drop, by corruption, by severity."""
+    by_name = {name: accuracy[places] for name, places in judged(job).items()}
+    whole = np.stack(list(by_name.values()))
+    return {
+        "corrupted_accuracy": float(whole.mean()),
+        "corrupted_error": float(1 - whole.mean()),
+        "robustness_drop": float(accuracy[0] - whole.mean()),
+        **{f"test_accuracy_{name}": float(found.mean()) for name, found in by_name.items()},
+        **{
+            f"test_accuracy_severity_{severity}": float(whole[:, i].mean())
+            for i, severity in enumerate(sorted(job.spec.corruption.severities))
+        },
+    }
+
+
+def f1_by_test_set(job: Job, predictions: np.ndarray) -> np.ndarray:
+    """F1 of each class on the clean test set and on each modified one, ``[k, c]``; NaN of a class without tests."""
+    from sklearn.metrics import f1_score
+
+    labels, classes = job.dataset.test_labels, np.arange(job.dataset.num_classes)
+    places = [job.versions.shown.index(place) for place in (CLEAN, *(place for _, place in modified_places(job)))]
+    found = [f1_score(labels, predictions[p], labels=classes, average=None, zero_division=0) for p in places]
+    found = np.array(found)
+    found[:, np.bincount(labels, minlength=len(classes)) == 0] = np.nan
+    return found
+
+
+def kept_by_group(job: Job, right: np.ndarray) -> np.ndarray:
+    """Of the examples in each tenth by C-score that are right when clean, the share right when corrupted.
+
+    Args:
+      job: with C-scores.
+      right: bool ``[v, n]``: what a member gets right of the training examples in each version.
+
+    Returns:
+      ``[severities, 10]``, the tenth of lowest scores first; NaN where none is right when clean.
+    """
+    groups, places = score_groups(job.versions.scores), np.array(list(judged(job).values()))
+    found = np.full((places.shape[1], NUM_GROUPS), np.nan)
+    for group in range(NUM_GROUPS):
+        known = (groups == group) & right[0]
+        if known.any():
+            found[:, group] = right[places][:, :, known].mean((0, 2))
+    return found
+
+
+def score_groups(scores: np.ndarray) -> np.ndarray:
+    """In which tenth by score each example is, 0 lowest, int ``[n]``; -1 of an unscored one. Ties go by position."""
+    groups = np.full(len(scores), -1)
+    known = np.flatnonzero(np.isfinite(scores))
+    order = known[np.argsort(scores[known], kind="stable")]
+    groups[order] = np.arange(len(order)) * NUM_GROUPS // max(len(order), 1)
+    return groups
+
+
+def mean_corruption_errors(job: Job, members: list[Measured], baseline: str) -> np.ndarray:
+    """Each member's mCE ``[m]``: mean over corruptions of its summed error by the baseline members' mean summed error.
+
+    Hendrycks and Dietterich 2019, section 4.1, https://arxiv.org/abs/1903.12261. NaN where the baseline makes no error.
+    """
+    places = np.array(list(judged(job).values()))
+    errors = np.stack([(1 - one.accuracy)[places].sum(1) for one in members])
+    base = [i for i, one in enumerate(members) if one.row["setting"] == baseline and one.row["finite"]]
+    if not base:
+        return np.full(len(members), np.nan)
+    whole = errors[base].mean(0)
+    ratios = np.divide(errors, whole, out=np.full(errors.shape, np.nan), where=whole > 0)
+    return ratios.mean(1)

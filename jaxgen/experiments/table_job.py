@@ -1,0 +1,158 @@
+"""A job as one table of members: who a row is, the programs' cells, the plan of all runs."""
+
+import functools
+import hashlib
+import pathlib
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxgen import spec as words
+from jaxgen import sweep
+from jaxgen.engine.members import Enrolment, Examples, Mixed
+from jaxgen.experiments.cscore_job import CIRCUMSTANCES, NUMERICS
+from jaxgen.experiments.members import Cell
+from jaxgen.experiments.programs import Program, knobs_of
+from jaxgen.runs.plan import Plan
+from jaxgen.runs.store import Store, open_store
+from jaxgen.transforms.labels import make_noise
+from jaxgen.types import Dataset
+
+# Folded into a member's key; `engine.learner` and `scores.designs` hold the other constants.
+LABELS = 7
+# Flags that say what is made of models, and those whose values the settings have.
+NO_MODEL = {"preset", "keep", "seed", "out", "num_runs", "baseline"}
+
+
+class Row(NamedTuple):
+    """A member: which run it is, and which of the program's settings it has; arrays ``[m]``."""
+
+    run: np.ndarray
+    setting: np.ndarray
+
+
+class Job(NamedTuple):
+    """All that a table-shaped experiment is to train.
+
+    Attributes:
+      spec: what was asked for.
+      dataset: as its source has it, with a test set.
+      versions: what members see of it, as its own `dataset`.
+      settings: all, in the order of tables.
+      programs: what is compiled for them.
+      matrix: class-conditional noise, if any.
+      experiment: its name.
+    """
+
+    spec: Any
+    dataset: Dataset
+    versions: Any
+    settings: list[sweep.Setting]
+    programs: list[Program]
+    matrix: np.ndarray | None
+    experiment: str = "randomization"
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """The flags in which settings differ."""
+        return sweep.varied(self.settings)
+
+
+class View(NamedTuple):
+    """What the members of a setting see: a version of the images, and in a `share` of training another."""
+
+    version: int = 0
+    mixed: int = 0
+    share: float = 0.0
+
+
+class Drawn(NamedTuple):
+    """What members are drawn by besides their row.
+
+    Attributes:
+      num_classes: c.
+      scale: of the data's stored values.
+      matrix: class-conditional noise, if any.
+      view: from a setting's spec to what its members see.
+    """
+
+    num_classes: int
+    scale: float
+    matrix: np.ndarray | None
+    view: Callable[[Any], View]
+
+
+def enrol_member(drawn: Drawn, program: Program, row: Row, train: Examples) -> Enrolment:
+    """Who a row is: a run has the same key in every setting, so that settings can be compared in pairs."""
+    settings, count = [setting.spec.noise for setting in program.settings], len(train.labels)
+    key = jax.random.fold_in(jax.random.key(program.spec.seed), row.run)
+    labels = version = mixed = None
+    rates = np.array([each.label_noise for each in settings], np.float32)
+    if rates.any():
+        corrupt = make_noise(program.spec.noise.noise_kind, drawn.num_classes, drawn.matrix)
+        images = train.images[:count].astype(jnp.float32) * drawn.scale
+        rate = jnp.asarray(rates)[row.setting]
+        labels = corrupt(jax.random.fold_in(key, LABELS), train.labels, rate, images).labels
+    views = [drawn.view(setting.spec) for setting in program.settings]
+    versions, others = (np.array([each[i] for each in views], np.int32) for i in (0, 1))
+    shares = np.array([each.share for each in views], np.float32)
+    if versions.any():
+        version = jnp.asarray(versions)[row.setting]
+    if shares.any():
+        mixed = Mixed(jnp.asarray(others)[row.setting], jnp.asarray(shares)[row.setting])
+    return Enrolment(key, jnp.ones(count, bool), knobs_of(program, row.setting), labels, version, mixed)
+
+
+def make_rows(program: Program, numbers: np.ndarray) -> Row:
+    """The rows ``[m]`` of numbered runs: number i is run i div s of setting i mod s."""
+    numbers, count = np.asarray(numbers), len(program.settings)
+    return Row((numbers // count).astype(np.int32), (numbers % count).astype(np.int32))
+
+
+def cell_name(program: Program) -> str:
+    """The name of a program's runs in plans and stores."""
+    return program.name or "all"
+
+
+def make_cells(job: Job, program: Program) -> dict[str, Cell]:
+    """The program's runs, which are of one size."""
+    size = len(job.dataset.labels)
+    # Members that keep examples for validation train on the others; so many are kept by the engine's arithmetic.
+    held = int(np.float32(size) * np.float32(program.spec.stopping.validation_share))
+    return {cell_name(program): Cell(functools.partial(make_rows, program), size - held)}
+
+
+def make_plan(job: Job) -> Plan:
+    """The job's identity and its cells: one for each program."""
+    spec = job.spec
+    told_by_data = {*words.values(spec.data)}
+    identity = {"--seed": str(spec.seed)}
+    # As the settings have them, whether by a preset or by hand.
+    for name in sorted({*words.values(spec)} - told_by_data - CIRCUMSTANCES - NO_MODEL):
+        found = dict.fromkeys(words.format_value(words.values(each.spec)[name]) for each in job.settings)
+        identity[f"--{name}"] = ",".join(found)
+    # By all their values: a name leaves out what most settings have.
+    valued = [words.values(setting.spec) for setting in job.settings]
+    listed = "\n".join(sweep.name_setting({flag: each[flag] for flag in job.flags}) for each in valued)
+    identity["the settings"] = f"{len(job.settings)} {hashlib.sha256(listed.encode()).hexdigest()[:12]}"
+    data = f"{job.dataset.name} {job.dataset.fingerprint[:12]}"
+    if job.matrix is not None:
+        identity["--noise_matrix"] = hashlib.sha256(job.matrix.tobytes()).hexdigest()[:12]
+    identity |= {"the data": data, "the numerics version": str(NUMERICS), "the experiment": job.experiment}
+    return Plan(identity, {cell_name(one): spec.num_runs * len(one.settings) for one in job.programs})
+
+
+def run_bytes(job: Job) -> int:
+    """What a run takes on disk, and a little more."""
+    count, tests = len(job.dataset.labels), len(job.dataset.test_labels)
+    shown, epochs = job.versions.dataset, max(setting.spec.train.epochs for setting in job.settings)
+    probed = 0 if shown.probes is None else len(shown.probes) * (1 if shown.num_classes <= 256 else 2)
+    return count // 2 + 3 * tests + probed + 40 * epochs + 400
+
+
+def open_job_store(job: Job) -> Store:
+    """The store of the job below ``spec.out``."""
+    return open_store(pathlib.Path(job.spec.out) / "store", make_plan(job), run_bytes(job))

@@ -1,0 +1,49 @@
+"""``python -m jaxgen.robustness``: what does corruption do to which training? See `jaxgen.experiments.robustness`."""
+
+import dataclasses
+import pathlib
+import sys
+from collections.abc import Sequence
+
+from jaxgen import flags
+from jaxgen.spec import RobustnessSpec
+
+PROGRAM = "jaxgen.robustness"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command line `argv` (by default the process's own); returns the exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    named, command = flags.named_in(RobustnessSpec, arguments), flags.command(PROGRAM, arguments)
+    return flags.run_entry(PROGRAM, RobustnessSpec, lambda spec: run(keep_named(spec, named), command), arguments)
+
+
+def keep_named(spec: RobustnessSpec, named: Sequence[str]) -> RobustnessSpec:
+    """The spec in which a preset leaves the named flags as they are, though they be at their defaults."""
+    keep = tuple(sorted({*spec.corruption.keep, *named} - {"preset", "keep"}))
+    return dataclasses.replace(spec, corruption=dataclasses.replace(spec.corruption, keep=keep))
+
+
+def run(spec: RobustnessSpec, command: str) -> None:
+    # Imported here: --help and refused flags need no JAX.
+    from jaxgen.data import load_dataset
+    from jaxgen.data.parts import hold_out_test
+    from jaxgen.experiments.members import tell
+    from jaxgen.experiments.robustness import run_job
+    from jaxgen.experiments.robustness_job import make_job
+    from jaxgen.experiments.robustness_tables import write_all
+    from jaxgen.experiments.table_runs import describe_plan
+
+    dataset = hold_out_test(load_dataset(spec.data), spec.corruption.test_share, spec.seed)
+    spec = dataclasses.replace(spec, out=spec.out or str(pathlib.Path("runs") / f"robustness_{dataset.name}"))
+    job = make_job(dataset, spec)
+    if spec.compute.dry_run:
+        print(describe_plan(job, say=tell))
+        return
+    text, files = write_all(job, run_job(job, resume=command, say=tell), command)
+    print(text)
+    print("\n".join(["", *(str(file) for file in files)]))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

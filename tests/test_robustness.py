@@ -1,0 +1,253 @@
+"""Robustness: what members see, what they are judged on, and what is said of that."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+from conftest import blobs
+from sklearn.metrics import f1_score
+
+from jaxgen import UserError
+from jaxgen.data.checks import make_dataset
+from jaxgen.engine.ensemble import Ensemble
+from jaxgen.experiments.programs import make_kernels, make_recipe
+from jaxgen.experiments.robustness import run_job
+from jaxgen.experiments.robustness_job import make_job, settings_of
+from jaxgen.experiments.robustness_rows import judged, kept_by_group, score_groups
+from jaxgen.experiments.robustness_tables import summary_table, write_all
+from jaxgen.experiments.robustness_takeaways import class_changes, take_away
+from jaxgen.experiments.table_job import make_cells, open_job_store
+from jaxgen.scores.intervals import half_width
+from jaxgen.spec import RobustnessSpec, from_values
+from jaxgen.spec.corruption_names import CORRUPTIONS, STANDARD
+from jaxgen.transforms import corruptions
+
+FLAGS = {"hidden": (16,), "epochs": 12, "batch_size": 8, "learning_rate": 0.05, "num_runs": 3, "width": 3}
+JUDGED = {"corruptions": ("impulse_noise", "contrast"), "severities": (1, 5)}
+SWEEP = {"train_modification": ("invert",), "train_severity": 5, "train_corruption": ("none", "contrast"), **JUDGED}
+
+
+def spec_of(folder="", **flags):
+    return from_values(RobustnessSpec, {**FLAGS, "out": str(folder), **flags})
+
+
+def run(data, folder, **flags):
+    job = make_job(data, spec_of(folder, **flags))
+    return job, run_job(job, resume="again", say=None)
+
+
+@pytest.fixture(scope="module")
+def data():
+    images, labels = blobs(60, side=8)
+    tests, test_labels = blobs(30, side=8, seed=1)
+    return make_dataset(
+        "mine", images, labels, source="mine", test_images=tests, test_labels=test_labels, class_names=["a", "b", "c"]
+    )
+
+
+@pytest.fixture(scope="module")
+def swept(data, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("swept")
+    job, results = run(data, folder, **SWEEP)
+    return folder, job, results
+
+
+def test_the_names_are_those_of_the_transforms():
+    assert tuple(corruptions.CORRUPTIONS) == CORRUPTIONS
+    assert corruptions.STANDARD == STANDARD
+
+
+def test_versions_are_the_originals_then_what_was_asked_for(swept, data):
+    _, job, _ = swept
+    shown = job.versions.dataset
+    assert job.versions.modified == {"none": 0, "invert": 1}
+    assert job.versions.mixed == {"contrast": 2}
+    np.testing.assert_array_equal(shown.images[:60], data.images)
+    np.testing.assert_array_equal(shown.images[60:120], 255 - data.images)
+    assert shown.images[120:].std() < data.images.std()
+    assert shown.images[120:].shape == (60, 8, 8, 1)
+    np.testing.assert_array_equal(shown.test_images[30:], 255 - data.test_images)
+    names = [("none", 0), ("invert", 5), ("impulse_noise", 1), ("impulse_noise", 5), ("contrast", 1), ("contrast", 5)]
+    assert list(job.versions.shown) == names
+    np.testing.assert_array_equal(shown.probes[:30], data.test_images)
+    np.testing.assert_array_equal(shown.probes[30:60], shown.test_images[30:])
+    assert judged(job) == {"impulse_noise": [2, 3], "contrast": [4, 5]}
+
+
+def test_every_number_is_that_of_the_models_own_predictions(swept):
+    """Trained once more, the kept weights predict what the rows say, on each version."""
+    _, job, results = swept
+    [program] = job.programs
+    shown = job.versions.dataset
+    recipe = make_recipe(shown, program, make_kernels(program))
+    ensemble, kept = Ensemble(recipe, shown, jax.devices()), {}
+    cell = make_cells(job, program)["all"]
+    ensemble.train(
+        cell.rows(np.arange(6)), 3, cell.max_size, 1000, on_weights=lambda i, weights: kept.update({i: weights})
+    )
+    for number in (0, 2):
+        setting = program.settings[number].name
+        [one] = [each for each in results.measured if (each.row["setting"], each.row["run"]) == (setting, 0)]
+        for version in range(len(job.versions.shown)):
+            images = shown.probes[30 * version : 30 * version + 30].astype(np.float32) * shown.scale
+            predictions = np.asarray(recipe.learner.predict(kept[number], images)).argmax(1)
+            right = predictions == shown.probe_labels
+            assert one.accuracy[version] == pytest.approx(right.mean(), abs=1.01 / 30)
+        scores = f1_score(shown.probe_labels, np.asarray(predictions), average=None)
+        assert scores.shape == one.f1[0].shape
+        assert one.row["test_accuracy"] == one.accuracy[0]
+        assert one.row["corrupted_accuracy"] == pytest.approx(one.accuracy[2:].mean())
+        assert one.row["robustness_drop"] == pytest.approx(one.accuracy[0] - one.accuracy[2:].mean())
+        assert one.row["test_accuracy_contrast"] == pytest.approx(one.accuracy[4:].mean())
+        assert one.row["test_accuracy_severity_5"] == pytest.approx(one.accuracy[[3, 5]].mean())
+        assert one.row["test_accuracy_invert_test_set"] == one.accuracy[1]
+
+
+def test_trained_on_inverted_images_it_is_right_on_inverted_ones(swept):
+    _, _, results = swept
+    for row in results.rows:
+        own, other = row["test_accuracy"], row["test_accuracy_invert_test_set"]
+        assert (own > other) == (row["train_modification"] == "none")
+
+
+def test_mce_is_relative_to_the_baseline(data, swept):
+    _, job, results = swept
+    errors = {}
+    for one in results.measured:
+        sums = [(1 - one.accuracy[places]).sum() for places in judged(job).values()]
+        errors.setdefault(one.row["setting"], []).append(sums)
+    base = np.mean(errors[results.baseline], axis=0)
+    for one in results.measured:
+        sums = np.array(errors[one.row["setting"]][one.row["run"]])
+        assert one.row["mce"] == pytest.approx((sums / base).mean())
+    assert np.mean([row["mce"] for row in results.rows if row["setting"] == results.baseline]) == pytest.approx(1)
+
+
+def test_files_are_written_and_a_finished_job_is_only_read(swept, data):
+    folder, job, results = swept
+    text, files = write_all(job, results, "a command")
+    assert all(file.stat().st_size for file in files)
+    assert text.startswith("12 models trained in")
+    table = (folder / "table.md").read_text()
+    assert "| trained on | test set | class |" in table
+    assert table.count("| invert | original |") == 3
+    assert summary_table(job, results) in table
+    _, again = run(data, folder, **SWEEP)
+    assert again.members.models_now == 0
+    assert str(again.rows) == str(results.rows)
+
+
+def test_class_changes_are_paired_and_said_only_where_they_are_sure(swept):
+    _, job, results = swept
+    changes = list(class_changes(job, results))
+    assert [(one.test_set, one.name) for one in changes] == [(s, c) for s in ("none", "invert") for c in "abc"]
+    for one in changes:
+        np.testing.assert_allclose(one.differences, one.after - one.before)
+        # Two settings share a run: with and without training corruption.
+        assert len(one.differences) == 3
+    statements = "\n".join(take_away(job, results))
+    sure = [one for one in changes if one.verdict]
+    assert ("classes" in statements) == bool(sure)
+    for one in sure:
+        assert one.name in statements
+
+
+def test_intervals_are_students():
+    # Of 1, 2, 3: sd 1, t(2) at 97.5 % is 4.303.
+    assert half_width([1, 2, 3]) == pytest.approx(4.3027 / np.sqrt(3), rel=1e-4)
+    assert np.isnan(half_width([1.0]))
+
+
+def test_tenths_hold_all_scored_examples_in_order():
+    scores = np.array([0.5, np.nan, 0.1, 0.9, *np.linspace(0.2, 0.3, 17)])
+    groups = score_groups(scores)
+    assert groups[1] == -1
+    assert groups[2] == 0
+    assert groups[3] == 9
+    np.testing.assert_array_equal(np.bincount(groups[groups >= 0]), 2)
+
+
+def test_of_those_right_when_clean_the_share_that_stays_right(swept):
+    _, job, _ = swept
+    scores = np.arange(20) / 20
+    job = job._replace(versions=job.versions._replace(scores=scores))
+    right = np.ones((6, 20), bool)
+    right[0, :2] = False
+    right[3, 18:] = False
+    right[5, 19] = False
+    kept = kept_by_group(job, right)
+    assert np.isnan(kept[:, 0]).all()
+    np.testing.assert_allclose(kept[:, 9], [1.0, 0.25])
+    np.testing.assert_allclose(kept[:, 1:9], 1)
+
+
+def test_cscores_of_other_data_are_refused(data, tmp_path):
+    from jaxgen import estimate_scores
+    from jaxgen.data.score_files import write_scores
+
+    scores = estimate_scores(
+        data.images, data.labels, num_runs=4, subset_ratios=(0.5,), epochs=2, hidden=(16,), batch_size=8
+    )
+    path = tmp_path / "cscores.npz"
+    write_scores(scores, path)
+    job = make_job(data, spec_of(tmp_path, preset="none", cscores=str(path), **JUDGED))
+    assert len(job.versions.dataset.probe_labels) == 90
+    assert job.versions.num_tests == 30
+    write_scores(dataclasses.replace(scores, labels=np.roll(scores.labels, 1)), path)
+    with pytest.raises(UserError, match=r"--cscores=.*: example \d+ has id"):
+        make_job(data, spec_of(tmp_path, cscores=str(path)))
+
+
+def test_an_ablation_changes_one_thing_at_a_time():
+    names = [setting.name for setting in settings_of(from_values(RobustnessSpec, JUDGED), 1)]
+    assert names == [
+        "plain",
+        "translate=0.1",
+        "weight_decay=0.0005",
+        "label_noise=0.2",
+        "label_noise=0.4",
+        "train_corruption=impulse_noise",
+        "train_corruption=contrast",
+        "optimizer=adam,learning_rate=0.001",
+    ]
+    assert "flip=0.5,crop=4" in [setting.name for setting in settings_of(spec_of(**JUDGED), 3)]
+
+
+def test_a_modification_comes_beside_the_original():
+    names = [setting.name for setting in settings_of(spec_of(train_modification="night"), 1)]
+    assert names == ["train_modification=none", "train_modification=night"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ({"severities": (0, 3)}, "--severities=0,3: give one or more from 1 to 5"),
+        ({"severities": (6,)}, "--severities=6"),
+        ({"corruptions": ("rain",)}, "--corruptions=rain: give standard, all, or some of gaussian_noise"),
+        ({"train_corruption": "rain"}, "--train_corruption=rain: must be one of none, gaussian_noise"),
+        ({"train_severity": 0}, "--train_severity=0: must be at least 1 and at most 5"),
+        ({"baseline": "best", **JUDGED}, "--baseline=best: no such setting; there are plain"),
+    ],
+)
+def test_mistakes_are_one_line(data, flags, said):
+    with pytest.raises(UserError) as caught:
+        make_job(data, spec_of(**flags))
+    assert str(caught.value).startswith(said)
+    assert "\n" not in str(caught.value)
+
+
+def test_rows_of_features_and_tiny_images_are_refused(data):
+    table = make_dataset("table", np.random.default_rng(0).normal(size=(20, 3)), np.arange(20) % 2, source="table")
+    with pytest.raises(UserError, match="corruption is for images"):
+        make_job(table, spec_of())
+    small = dataclasses.replace(data, images=data.images[:, :4, :4], test_images=data.test_images[:, :4, :4])
+    with pytest.raises(UserError, match="at least 8 pixels a side"):
+        make_job(small, spec_of())
+
+
+def test_other_corruptions_are_another_job(data, swept):
+    folder, _, _ = swept
+    other = make_job(data, spec_of(folder, **{**SWEEP, "severities": (1, 4)}))
+    with pytest.raises(UserError, match="severities"):
+        open_job_store(other)
