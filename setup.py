@@ -40,8 +40,9 @@ setup(
         "tpu": ["jax[tpu]>=0.10"],
         # For clusters; nothing imports it yet: the launcher that does is still to come.
         "ray": ["ray>=2.49"],
-        # `python -m jaxgen.bench --measure=images` beside PyTorch's plain loop.
-        "bench": ["torch>=2.6"],
+        # `python -m jaxgen.bench --measure=images` beside PyTorch's plain loop, and `--measure=corruptions` beside
+        # imagecorruptions, which imports the pkg_resources that newer setuptools have no more.
+        "bench": ["imagecorruptions>=1.1.2", "setuptools<80", "torch>=2.6"],
         "test": [
             "ipykernel>=6.29",
             "nbclient>=0.10",

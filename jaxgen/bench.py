@@ -19,6 +19,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run(spec: BenchSpec, named: Sequence[str] = ()) -> None:
     # Imported here: --help and refused flags need no JAX.
     from jaxgen.experiments.benchmark import measure_precision, measure_scaling, measure_speed
+    from jaxgen.experiments.benchmark_corruptions import measure_corruptions
     from jaxgen.experiments.benchmark_images import measure_images
     from jaxgen.experiments.benchmark_members import measure_members
     from jaxgen.experiments.benchmark_noise import measure_label_noise
@@ -30,6 +31,7 @@ def run(spec: BenchSpec, named: Sequence[str] = ()) -> None:
         "members": measure_members,
         "precision": measure_precision,
         "label_noise": measure_label_noise,
+        "corruptions": measure_corruptions,
     }
     if lists := sweep.swept(spec.job):
         raise UserError(f"--{lists[0]}: a benchmark takes one value of each flag; give one, without commas or colons")

@@ -1,12 +1,10 @@
-"""Shuffled, random and Gaussian pixels, whitening, and the corruptions of test images."""
+"""Shuffled, random and Gaussian pixels, and whitening."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy import ndimage
 
-from jaxgen.transforms.corruptions import BLUR, CORRUPTIONS, blur_matrix, pixelation_matrix
 from jaxgen.transforms.pixels import draw_gaussian, scatter_pixels, shuffle_pixels, whiten_images
 
 KEY = jax.random.key(3)
@@ -62,42 +60,3 @@ def test_whitened_images_have_mean_0_and_deviation_1():
     np.testing.assert_allclose(found.std((1, 2, 3)), 1, rtol=1e-4)
     blank = whiten_images(jnp.full((1, 4, 4, 1), 0.5))
     assert not blank.any(), "an image without contrast is not blown up"
-
-
-IMAGES = jnp.asarray(
-    ndimage.gaussian_filter(np.random.default_rng(2).random((60, 32, 24, 3)), (0, 1, 1, 0)), jnp.float32
-)
-
-
-@pytest.mark.parametrize("name", CORRUPTIONS)
-def test_corruptions_keep_the_range_grow_with_severity_and_follow_their_key(name):
-    found = [CORRUPTIONS[name](KEY, IMAGES, severity=severity) for severity in range(1, 6)]
-    for one in found:
-        assert one.shape == IMAGES.shape
-        assert one.min() >= 0
-        assert one.max() <= 1
-    changes = [float(jnp.abs(one - IMAGES).mean()) for one in found]
-    assert changes == sorted(changes)
-    assert changes[0] > 0
-    np.testing.assert_array_equal(found[2], CORRUPTIONS[name](KEY, IMAGES, severity=3))
-
-
-def test_blur_is_scipys():
-    for size, deviation in ((32, BLUR[4]), (12, 0.4), (9, 2.0)):
-        line = np.random.default_rng(0).random(size)
-        expected = ndimage.gaussian_filter1d(line, deviation, mode="nearest", truncate=4.0)
-        np.testing.assert_allclose(np.asarray(blur_matrix(size, deviation)) @ line, expected, atol=1e-6)
-
-
-def test_pixelation_by_hand():
-    halves = np.asarray(pixelation_matrix(4, 2)) @ np.array([1.0, 3.0, 5.0, 9.0])
-    np.testing.assert_allclose(halves, [2, 2, 7, 7])
-    thirds = np.asarray(pixelation_matrix(3, 2)) @ np.array([3.0, 6.0, 9.0])
-    np.testing.assert_allclose(thirds, [4, 8, 8], err_msg="boxes of one pixel and a half")
-
-
-def test_occlusion_hides_one_square():
-    found = np.asarray(CORRUPTIONS["occlusion"](KEY, jnp.ones((50, 16, 12, 3)), severity=3))
-    hidden = found[..., 0] == 0.5
-    assert (hidden.sum((1, 2)) == 16).all(), "0.3 of 12 pixels is a side of 4"
-    assert len({tuple(np.argwhere(one)[0]) for one in hidden}) > 10

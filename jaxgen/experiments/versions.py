@@ -8,14 +8,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxgen.transforms.corruptions import CORRUPTIONS
+from jaxgen.transforms.corruptions import corrupt_in_batches
 from jaxgen.transforms.pixels import draw_gaussian, scatter_pixels, shuffle_pixels
 from jaxgen.types import Dataset
 
+# Corruptions of the test images under which every model is examined, and how severe.
+WATCHED = ("gaussian_noise", "gaussian_blur", "occlusion", "pixelate")
+SEVERITY = 3
 # Folded into the job's key, where no run's number is as large; then one constant a purpose.
 VERSIONS = 2**32 - 1
 SHUFFLE, TRAIN, TEST, CORRUPT = 1, 2, 3, 4
-SEVERITY = 3
 
 
 class Versions(NamedTuple):
@@ -46,7 +48,7 @@ def make_versions(dataset: Dataset, pixels: Sequence[str], seed: int) -> Version
     kinds = ["true", *(kind for kind in dict.fromkeys(pixels) if kind != "true")]
     train = [draw_version(kind, root, TRAIN, dataset, dataset.images) for kind in kinds]
     test = [draw_version(kind, root, TEST, dataset, dataset.test_images) for kind in kinds]
-    names = list(CORRUPTIONS) if dataset.has_images else []
+    names = WATCHED if dataset.has_images else ()
     for i, name in enumerate(names):
         key = jax.random.fold_in(jax.random.fold_in(root, CORRUPT), i)
         test.append(corrupt(name, key, dataset, dataset.test_images))
@@ -57,7 +59,7 @@ def make_versions(dataset: Dataset, pixels: Sequence[str], seed: int) -> Version
 
 def versions_bytes(dataset: Dataset, pixels: Sequence[str]) -> int:
     """What all versions take on a device."""
-    kinds, corrupted = len({"true", *pixels}), len(CORRUPTIONS) if dataset.has_images else 0
+    kinds, corrupted = len({"true", *pixels}), len(WATCHED) if dataset.has_images else 0
     return kinds * dataset.images.nbytes + (kinds + corrupted) * dataset.test_images.nbytes
 
 
@@ -79,6 +81,6 @@ def draw_version(kind: str, root: jax.Array, part: int, dataset: Dataset, images
 
 def corrupt(name: str, key: jax.Array, dataset: Dataset, images: np.ndarray) -> np.ndarray:
     """Images under a corruption of middle severity, in the type that they have."""
-    values = jnp.asarray(images.astype(np.float32) * np.float32(dataset.scale))
-    found = np.asarray(CORRUPTIONS[name](key, values, severity=SEVERITY)) / dataset.scale
+    values = images.astype(np.float32) * np.float32(dataset.scale)
+    found = corrupt_in_batches(name, key, values, severity=SEVERITY) / dataset.scale
     return np.rint(found).astype(images.dtype) if images.dtype == np.uint8 else found.astype(images.dtype)

@@ -1,0 +1,219 @@
+"""Folders of corrupted images as CIFAR-10-C and MNIST-C are published: read as they are needed, and written.
+
+CIFAR-10-C (D. Hendrycks, T. Dietterich, https://arxiv.org/abs/1903.12261; CIFAR-100-C is alike): for each corruption
+``<corruption>.npy``, uint8 ``[5t, h, w, d]``, the t test images at severity 1, then at 2, and so on to 5; and
+``labels.npy``, ``[5t]``. MNIST-C (N. Mu, J. Gilmer, https://arxiv.org/abs/1906.02337): for each corruption a folder
+with ``train_images.npy``, ``train_labels.npy``, ``test_images.npy``, ``test_labels.npy``, at one severity.
+"""
+
+import os
+import pathlib
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from jaxgen.errors import UNREADABLE, UserError
+from jaxgen.transforms.corruptions import STANDARD, Kind, check_images, check_name, corrupt_in_batches
+from jaxgen.transforms.corruptions.constants import NUM_SEVERITIES
+
+LABELS = "labels.npy"
+MNIST_FILES = ("train_images", "train_labels", "test_images", "test_labels")
+
+
+class LabelledImages(NamedTuple):
+    """Images with what they show, on disk until they are looked at.
+
+    Attributes:
+      images: uint8 ``[n, h, w, d]``.
+      labels: integers ``[n]``.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+
+
+class CorruptedFolder(NamedTuple):
+    """What a folder holds.
+
+    Attributes:
+      test: by corruption and severity; MNIST-C's one severity counts as 1.
+      train: by corruption; empty in the layout of CIFAR-10-C.
+    """
+
+    test: dict[tuple[str, int], LabelledImages]
+    train: dict[str, LabelledImages]
+
+    @property
+    def names(self) -> list[str]:
+        """The corruptions, in order of name."""
+        return sorted({name for name, _ in self.test})
+
+
+def read_folder(path: str | os.PathLike, names: Sequence[str] = ()) -> CorruptedFolder:
+    """Reads a folder of either layout.
+
+    Args:
+      path: of the folder.
+      names: corruptions that must be there, and the only ones that are read; all there are if none is given.
+
+    Raises:
+      UserError: for a folder of another kind, files that are missing or damaged, and arrays that do not fit together.
+    """
+    root = pathlib.Path(path)
+    if not root.is_dir():
+        raise UserError(f"{root}: there is no such folder")
+    if (root / LABELS).is_file():
+        return read_cifar_layout(root, names)
+    folders = sorted(each.name for each in root.iterdir() if (each / f"{MNIST_FILES[2]}.npy").is_file())
+    if not folders:
+        raise UserError(
+            f"{root}: has neither {LABELS}, as CIFAR-10-C, nor folders with {MNIST_FILES[2]}.npy, as MNIST-C; give the "
+            "folder that holds them"
+        )
+    return read_mnist_layout(root, folders, names)
+
+
+def read_cifar_layout(root: pathlib.Path, names: Sequence[str]) -> CorruptedFolder:
+    """Five blocks a file, one a severity."""
+    found = sorted(each.stem for each in root.glob("*.npy") if each.name != LABELS)
+    labels = read_labels(root / LABELS)
+    if len(labels) % NUM_SEVERITIES or not len(labels):
+        raise UserError(f"{root / LABELS}: holds {len(labels)} labels; {NUM_SEVERITIES} blocks are needed")
+    size, test = len(labels) // NUM_SEVERITIES, {}
+    for name in choose(names, found, root):
+        images = read_images(root / f"{name}.npy", len(labels), LABELS)
+        for severity in range(1, NUM_SEVERITIES + 1):
+            block = slice((severity - 1) * size, severity * size)
+            test[name, severity] = LabelledImages(images[block], labels[block])
+    return CorruptedFolder(test, {})
+
+
+def read_mnist_layout(root: pathlib.Path, found: Sequence[str], names: Sequence[str]) -> CorruptedFolder:
+    """A folder a corruption, with training and test images."""
+    test, train = {}, {}
+    for name in choose(names, found, root):
+        for part in ("train", "test"):
+            labels = read_labels(root / name / f"{part}_labels.npy")
+            images = read_images(root / name / f"{part}_images.npy", len(labels), f"{part}_labels.npy")
+            if part == "train":
+                train[name] = LabelledImages(images, labels)
+            else:
+                test[name, 1] = LabelledImages(images, labels)
+    return CorruptedFolder(test, train)
+
+
+def choose(names: Sequence[str], found: Sequence[str], root: pathlib.Path) -> Sequence[str]:
+    """Those asked for, or all.
+
+    Raises:
+      UserError: if one is missing, or there are none.
+    """
+    missing = [name for name in names if name not in found]
+    if missing or not found:
+        raise UserError(
+            f"{root}: {', '.join(missing) or 'every corruption'} is missing; it has {', '.join(found) or 'none'}; "
+            "fetch the whole folder again, or ask for those"
+        )
+    return names or found
+
+
+def read_labels(path: pathlib.Path) -> np.ndarray:
+    labels = map_array(path)
+    if labels.ndim != 1 or labels.dtype.kind not in "iu":
+        raise UserError(f"{path}: holds {labels.dtype} of shape {labels.shape}; integers [n] are needed")
+    return labels
+
+
+def read_images(path: pathlib.Path, count: int, labelled: str) -> np.ndarray:
+    """uint8 ``[count, h, w, d]``, of which ``[count, h, w]`` becomes one with a channel."""
+    images = map_array(path)
+    if images.dtype != np.uint8 or images.ndim not in (3, 4) or (images.ndim == 4 and images.shape[3] not in (1, 3)):
+        raise UserError(
+            f"{path}: holds {images.dtype} of shape {images.shape}; uint8 [n, h, w, d] with 1 or 3 channels is needed"
+        )
+    if len(images) != count:
+        raise UserError(f"{path}: holds {len(images)} images for the {count} labels of {labelled}; fetch both again")
+    return images if images.ndim == 4 else images[..., None]
+
+
+def map_array(path: pathlib.Path) -> np.ndarray:
+    """The array of a file, read from disk where it is looked at."""
+    if not path.is_file():
+        raise UserError(f"{path}: is missing; fetch the whole folder again")
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    except UNREADABLE as error:
+        raise UserError(f"{path}: is no .npy file that can be read ({error}); fetch it again") from None
+
+
+def write_folder(
+    path: str | os.PathLike,
+    images: np.ndarray,
+    labels: np.ndarray,
+    *,
+    seed: int = 0,
+    names: Sequence[str] = STANDARD,
+    constants: Kind = "small",
+) -> None:
+    """Writes images under corruptions of all severities in the layout of CIFAR-10-C, which `read_folder` reads.
+
+    An image's draws depend on the seed, the corruption's name, the severity and its place, so that a folder written in
+    two goes is as one written at once. A file appears when it is whole.
+
+    Args:
+      path: of the folder, made if need be.
+      images: ``[t, h, w, d]`` uint8, or float in [0, 1].
+      labels: integers ``[t]``.
+      seed: of all draws.
+      names: which corruptions.
+      constants: whose constants.
+
+    Raises:
+      UserError: for images or labels that do not fit, an unknown corruption, and files that are there already.
+    """
+    check_images(images)
+    for name in names:
+        check_name(name)
+    labels = np.asarray(labels)
+    if labels.shape != (len(images),) or labels.dtype.kind not in "iu":
+        raise UserError(f"{path}: labels are {labels.dtype} of shape {labels.shape} for {len(images)} images; give [t]")
+    if images.dtype != np.uint8:
+        images = np.rint(255 * np.clip(images, 0, 1)).astype(np.uint8)
+    root = pathlib.Path(path)
+    there = [name for name in names if (root / f"{name}.npy").exists()]
+    if there:
+        raise UserError(f"{root}: has {there[0]}.npy already; remove it, or name another folder")
+    all_labels = np.tile(labels, NUM_SEVERITIES)
+    if (root / LABELS).exists() and not np.array_equal(read_labels(root / LABELS), all_labels):
+        raise UserError(f"{root / LABELS}: has other labels; name another folder")
+    root.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        part = open_part(root / f"{name}.npy", (NUM_SEVERITIES * len(images), *images.shape[1:]))
+        for severity in range(1, NUM_SEVERITIES + 1):
+            block = slice((severity - 1) * len(images), severity * len(images))
+            key = draw_key(seed, name, severity)
+            part[block] = corrupt_in_batches(name, key, images, severity=severity, constants=constants)
+        part.flush()
+        os.replace(part_of(root / f"{name}.npy"), root / f"{name}.npy")
+    with open(part_of(root / LABELS), "wb") as file:
+        np.save(file, all_labels)
+    os.replace(part_of(root / LABELS), root / LABELS)
+
+
+def draw_key(seed: int, name: str, severity: int) -> jax.Array:
+    """The key of one corruption at one severity."""
+    key = jax.random.key(seed)
+    for byte in name.encode():
+        key = jax.random.fold_in(key, byte)
+    return jax.random.fold_in(key, severity)
+
+
+def part_of(path: pathlib.Path) -> pathlib.Path:
+    return path.with_name(f"{path.name}.part")
+
+
+def open_part(path: pathlib.Path, shape: tuple[int, ...]) -> np.memmap:
+    """An array of bytes on disk, to be filled, that is not `path` yet."""
+    return np.lib.format.open_memmap(part_of(path), mode="w+", dtype=np.uint8, shape=shape)

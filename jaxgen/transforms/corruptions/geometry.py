@@ -1,0 +1,90 @@
+"""Images that are turned, sheared, moved, made smaller (Mu and Gilmer 2019), or warped (Hendrycks and Dietterich 2019).
+
+One ``image [h, w, d]`` in, one out; interpolated linearly. What comes in from outside is black, as in MNIST-C.
+"""
+
+import jax
+import jax.numpy as jnp
+
+from jaxgen.hashing import fold_seeds, seeded_uniform
+from jaxgen.transforms.corruptions.constants import Strength
+from jaxgen.transforms.corruptions.matrices import apply_along, blur_matrix
+from jaxgen.transforms.corruptions.sampling import by_mirror, by_reflection, sample, warp
+
+
+def rotate(seeds: jax.Array, image: jax.Array, severity: jax.Array, strength: Strength) -> jax.Array:
+    """Turned about the middle by an angle, either way."""
+    [angle] = strength.at(severity)
+    angle = angle * draw_signs(seeds, ())
+    cosine, sine = jnp.cos(angle), jnp.sin(angle)
+    return warp(image, [[cosine, -sine], [sine, cosine]])
+
+
+def shear(seeds: jax.Array, image: jax.Array, severity: jax.Array, strength: Strength) -> jax.Array:
+    """Columns inclined about the middle by an angle, either way; their length stays."""
+    [angle] = strength.at(severity)
+    angle = angle * draw_signs(seeds, ())
+    one, zero = jnp.ones(()), jnp.zeros(())
+    return warp(image, [[one, -jnp.sin(angle)], [zero, jnp.cos(angle)]])
+
+
+def shrink(seeds: jax.Array, image: jax.Array, severity: jax.Array, strength: Strength) -> jax.Array:
+    """The image smaller, in the middle."""
+    del seeds
+    [share] = strength.at(severity)
+    zero = jnp.zeros(())
+    return warp(image, [[1 / share, zero], [zero, 1 / share]])
+
+
+def translate(seeds: jax.Array, image: jax.Array, severity: jax.Array, strength: Strength) -> jax.Array:
+    """Moved along both axes by a share of the side, either way each."""
+    [share] = strength.at(severity)
+    right, down = share * min(image.shape[:2]) * draw_signs(seeds, (2,))
+    one, zero = jnp.ones(()), jnp.zeros(())
+    return warp(image, [[one, zero], [zero, one]], (right, down))
+
+
+def draw_signs(seeds: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+    """-1 or 1."""
+    return jnp.where(seeded_uniform(seeds, shape) < 0.5, -1.0, 1.0)
+
+
+def warp_elastically(seeds: jax.Array, image: jax.Array, severity: jax.Array, strength: Strength) -> jax.Array:
+    """A random affine map, then random smooth waves; all lengths in proportion to the side.
+
+    P. Simard, D. Steinkraus, J. Platt, Best Practices for Convolutional Neural Networks, ICDAR 2003, with the affine
+    map of the published code.
+    """
+    height, width = image.shape[:2]
+    side = min(height, width)
+    height_of_waves, _, reach = strength.at(severity)
+    grid = jnp.meshgrid(jnp.arange(height), jnp.arange(width), indexing="ij")
+    image = sample(image, *map_back(fold_seeds(seeds, 0), image.shape, reach * side, grid), by_mirror)
+    waves = 2 * seeded_uniform(fold_seeds(seeds, 1), (height, width, 2)) - 1
+    smooth = [
+        strength.choose(
+            severity, lambda *row, size=size: blur_matrix(size, row[1] * side, truncate=3, border="symmetric")
+        )
+        for size in (height, width)
+    ]
+    waves = height_of_waves * side * apply_along(waves, *smooth)
+    return sample(image, grid[0] + waves[:, :, 0], grid[1] + waves[:, :, 1], by_reflection)
+
+
+def map_back(
+    seeds: jax.Array, shape: tuple[int, ...], reach: jax.Array, grid: list[jax.Array]
+) -> tuple[jax.Array, jax.Array]:
+    """Where pixels come from if three corners of a square move by up to `reach` pixels along each axis."""
+    height, width = shape[:2]
+    half = min(height, width) // 3
+    middle = jnp.array([height // 2, width // 2], jnp.float32)
+    corners = middle[None] + half * jnp.array([[1.0, 1.0], [-1.0, 1.0], [-1.0, -1.0]])
+    moved = corners + reach * (2 * seeded_uniform(seeds, (3, 2)) - 1)
+    (a, c), (b, d) = (moved[0] - moved[1]) / (2 * half), (moved[1] - moved[2]) / (2 * half)
+    determinant = a * d - b * c
+    # A map that would fold the image onto a line, as large constants can draw one, is held back from it.
+    determinant = jnp.where(jnp.abs(determinant) < 0.01, jnp.copysign(0.01, determinant), determinant)
+    down, right = grid[0] - moved[1, 0], grid[1] - moved[1, 1]
+    rows = (d * down - b * right) / determinant + corners[1, 0]
+    columns = (a * right - c * down) / determinant + corners[1, 1]
+    return rows, columns
