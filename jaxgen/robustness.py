@@ -30,13 +30,15 @@ def run(spec: RobustnessSpec, command: str) -> None:
     from jaxgen.data.parts import hold_out_test
     from jaxgen.experiments.members import tell
     from jaxgen.experiments.robustness import run_job
-    from jaxgen.experiments.robustness_job import make_job
+    from jaxgen.experiments.robustness_job import export_tests, make_job
     from jaxgen.experiments.robustness_tables import write_all
     from jaxgen.experiments.table_runs import describe_plan
 
     dataset = hold_out_test(load_dataset(spec.data), spec.corruption.test_share, spec.seed)
     spec = dataclasses.replace(spec, out=spec.out or str(pathlib.Path("runs") / f"robustness_{dataset.name}"))
     job = make_job(dataset, spec)
+    if spec.corruption.export_dir:
+        export_tests(dataset, spec)
     if spec.compute.dry_run:
         print(describe_plan(job, say=tell))
         return

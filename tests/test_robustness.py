@@ -13,7 +13,7 @@ from jaxgen.data.checks import make_dataset
 from jaxgen.engine.ensemble import Ensemble
 from jaxgen.experiments.programs import make_kernels, make_recipe
 from jaxgen.experiments.robustness import run_job
-from jaxgen.experiments.robustness_job import make_job, settings_of
+from jaxgen.experiments.robustness_job import export_tests, make_job, settings_of
 from jaxgen.experiments.robustness_rows import judged, kept_by_group, score_groups
 from jaxgen.experiments.robustness_tables import summary_table, write_all
 from jaxgen.experiments.robustness_takeaways import class_changes, take_away
@@ -251,3 +251,25 @@ def test_other_corruptions_are_another_job(data, swept):
     other = make_job(data, spec_of(folder, **{**SWEEP, "severities": (1, 4)}))
     with pytest.raises(UserError, match="severities"):
         open_job_store(other)
+
+
+def test_a_published_folder_is_judged_instead_of_drawing(data, tmp_path):
+    exported = tmp_path / "corrupted"
+    spec = spec_of(tmp_path, preset="none", export_dir=str(exported), **JUDGED)
+    export_tests(data, spec)
+    reading = spec_of(tmp_path, preset="none", corrupted_dir=str(exported), severities=(1, 5))
+    job = make_job(data, reading)
+    assert {*job.versions.judged} == {(name, one) for name in JUDGED["corruptions"] for one in (1, 5)}
+    for version, (name, severity) in enumerate(job.versions.shown[1:], 1):
+        shown = job.versions.dataset.probes[30 * version : 30 * version + 30]
+        whole = np.load(exported / f"{name}.npy")
+        np.testing.assert_array_equal(shown, whole[30 * (severity - 1) : 30 * severity])
+    # Labels are those of the folder, whatever order its images are in.
+    labels = np.load(exported / "labels.npy")
+    np.save(exported / "labels.npy", (labels + 1) % 3)
+    moved = make_job(data, reading)
+    np.testing.assert_array_equal(moved.versions.truth[1:], (job.versions.truth[1:] + 1) % 3)
+    np.testing.assert_array_equal(moved.versions.truth[0], data.test_labels)
+    (exported / "contrast.npy").unlink()
+    with pytest.raises(UserError, match="contrast is missing"):
+        make_job(data, spec_of(tmp_path, preset="none", corrupted_dir=str(exported), corruptions=("contrast",)))

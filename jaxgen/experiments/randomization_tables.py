@@ -17,6 +17,7 @@ from jaxgen.experiments.table_job import Job
 from jaxgen.experiments.tables import mean_and_sd, to_csv
 from jaxgen.experiments.takeaways import SIGNIFICANT, take_away
 from jaxgen.flags import to_flagfile
+from jaxgen.transforms.corruptions import SMALLEST_SIDE
 from jaxgen.views.figures import write_figure
 from jaxgen.views.randomization import draw_curves, draw_figure1
 from jaxgen.views.summary import describe_speed
@@ -129,7 +130,10 @@ def describe_n(row: dict[str, Any]) -> str:
 
 def to_text(job: Job, rows: Sequence[dict[str, Any]]) -> str:
     """Both tables, with what their columns are."""
-    corruptions = ", ".join(job.versions.corrupted) or "none, as the data are no images"
+    corruptions = (
+        ", ".join(job.versions.corrupted)
+        or f"none: only images of at least {SMALLEST_SIDE} pixels a side are corrupted"
+    )
     return "\n\n".join(
         [
             f"# Randomization: {job.dataset.name}",

@@ -10,6 +10,7 @@ import numpy as np
 
 from jaxgen import spec as words
 from jaxgen import sweep
+from jaxgen.data.corrupted_folders import CorruptedFolder, read_folder, write_folder
 from jaxgen.data.noise_matrix import load_noise_matrix
 from jaxgen.data.score_files import load_scores
 from jaxgen.engine.members import Watch
@@ -21,7 +22,7 @@ from jaxgen.experiments.table_job import Drawn, Job, View, enrol_member
 from jaxgen.runs.devices import start_devices
 from jaxgen.spec import CorruptionSpec, RobustnessSpec
 from jaxgen.spec.corruption_names import CORRUPTIONS, STANDARD
-from jaxgen.transforms.corruptions import corrupt_in_batches
+from jaxgen.transforms.corruptions import SMALLEST_SIDE, can_corrupt, corrupt_in_batches
 from jaxgen.types import Dataset
 
 # Folded into the job's key, where no run's number is as large; then one constant a purpose.
@@ -30,7 +31,6 @@ TRAIN, TEST, SCORED = 1, 2, 3
 NEVER = 2.0
 # From so many pixels a side on, the constants are those of ImageNet's size.
 LARGE_SIDE = 64
-# Images beside which copies in float32 are made.
 CLEAN = ("none", 0)
 
 
@@ -40,10 +40,12 @@ class Versions(NamedTuple):
     Attributes:
       dataset: its training and test images are the original ones, then each modification; then, of the training images,
         each corruption that members are trained under. Its probes are the test images, and with C-scores the training
-        images after them, in each version of `shown`.
+        images after them, in each version of `shown`; as the folder of corrupted images has them, if one is given.
       modified: by modification (``none`` too) the version of training and test images.
       mixed: by corruption the version of training images.
       shown: (corruption, severity) of each version of the probes, the clean one first.
+      judged: those of them that measures under corruption are over.
+      truth: labels of the probes, ``[v, p]``.
       num_tests: how many of the probes are test examples; the others are the training examples.
       scores: C-scores of the training examples, or None.
       constants: whose.
@@ -53,6 +55,8 @@ class Versions(NamedTuple):
     modified: dict[str, int]
     mixed: dict[str, int]
     shown: tuple[tuple[str, int], ...]
+    judged: tuple[tuple[str, int], ...]
+    truth: np.ndarray
     num_tests: int
     scores: np.ndarray | None
     constants: str
@@ -70,6 +74,7 @@ def make_job(dataset: Dataset, spec: RobustnessSpec) -> Job:
     """
     refuse_unsuitable(dataset, spec)
     scores = load_matching_scores(dataset, spec.corruption.cscores) if spec.corruption.cscores else None
+    folder = read_matching_folder(dataset, spec.corruption) if spec.corruption.corrupted_dir else None
     settings = settings_of(spec, dataset.images.shape[-1])
     if spec.corruption.baseline and spec.corruption.baseline not in {setting.name for setting in settings}:
         raise UserError(
@@ -84,9 +89,10 @@ def make_job(dataset: Dataset, spec: RobustnessSpec) -> Job:
     for program in programs:
         check_program(dataset, program)
     seen = [setting.spec.corruption for setting in settings]
-    start_devices(spec.compute.num_devices, versions_bytes(dataset, spec.corruption, seen, scores is not None))
+    judged = judged_versions(spec.corruption, folder)
+    start_devices(spec.compute.num_devices, versions_bytes(dataset, judged, seen, scores is not None))
     with jax.enable_x64(False):
-        versions = make_versions(dataset, spec.corruption, seen, scores, spec.seed)
+        versions = make_versions(dataset, spec.corruption, judged, folder, seen, scores, spec.seed)
     view = functools.partial(view_of, versions)
     enrol = functools.partial(enrol_member, Drawn(dataset.num_classes, dataset.scale, matrix, view))
     programs = [program._replace(enrol=enrol, watch=Watch(NEVER)) for program in programs]
@@ -99,12 +105,10 @@ def refuse_unsuitable(dataset: Dataset, spec: RobustnessSpec) -> None:
     Raises:
       UserError: in one line.
     """
-    from jaxgen.transforms.corruptions import SMALLEST_SIDE
-
     if not dataset.has_images:
         raise UserError(f"--dataset={spec.data.dataset}: has rows of features, and corruption is for images")
     height, width, channels = dataset.images.shape[1:]
-    if min(height, width) < SMALLEST_SIDE or channels not in (1, 3):
+    if not can_corrupt((height, width, channels)):
         raise UserError(
             f"--dataset={spec.data.dataset}: has images of {height}x{width}x{channels}; corruption takes images of at "
             f"least {SMALLEST_SIDE} pixels a side with 1 or 3 channels"
@@ -131,6 +135,36 @@ def load_matching_scores(dataset: Dataset, path: str) -> np.ndarray:
             f"id {dataset.ids[first]} and label {dataset.labels[first]} in the training set; give the same data"
         )
     return found.scores
+
+
+def read_matching_folder(dataset: Dataset, spec: CorruptionSpec) -> CorruptedFolder:
+    """The folder of corrupted test images, if they are of the data's shape and classes.
+
+    Raises:
+      UserError: if they are not, or if the folder cannot be read.
+    """
+    what, names = f"--corrupted_dir={spec.corrupted_dir}", spec.corruptions
+    folder = read_folder(spec.corrupted_dir, () if names in (("standard",), ("all",)) else names)
+    if spec.cscores:
+        raise UserError(f"{what}: has no training images, which --cscores asks for; leave one of the two out")
+    shape, tests = dataset.images.shape[1:], len(dataset.test_labels)
+    for (name, _), found in folder.test.items():
+        if found.images.shape[1:] != shape or dataset.images.dtype != np.uint8:
+            raise UserError(
+                f"{what}: {name} has uint8 images of {'x'.join(map(str, found.images.shape[1:]))}, and --dataset "
+                f"{dataset.images.dtype} images of {'x'.join(map(str, shape))}; give the data that were corrupted"
+            )
+        if len(found.labels) < tests:
+            raise UserError(
+                f"{what}: {name} has {len(found.labels):,} images a severity, and the test set {tests:,}; give "
+                f"--num_test_examples={len(found.labels)}"
+            )
+        if found.labels.max() >= dataset.num_classes:
+            raise UserError(f"{what}: {name} has labels up to {found.labels.max()} of {dataset.num_classes} classes")
+    kept = {at: found for at, found in folder.test.items() if at[1] in spec.severities}
+    if not kept:
+        raise UserError(f"{what}: has none of --severities={words.format_value(spec.severities)}; MNIST-C has 1 alone")
+    return folder._replace(test=kept)
 
 
 def settings_of(spec: RobustnessSpec, channels: int) -> list[sweep.Setting]:
@@ -189,13 +223,16 @@ def view_of(versions: Versions, spec: RobustnessSpec) -> View:
     return View(version, versions.mixed[own.train_corruption], own.train_share)
 
 
-def shown_versions(spec: CorruptionSpec, modified: Sequence[str]) -> tuple[tuple[str, int], ...]:
-    """(corruption, severity) of everything that members are judged under, the clean images first."""
-    judged = [(name, severity) for name in corruption_names(spec.corruptions) for severity in spec.severities]
-    return tuple(dict.fromkeys([CLEAN, *((name, spec.train_severity) for name in modified), *judged]))
+def judged_versions(spec: CorruptionSpec, folder: CorruptedFolder | None) -> list[tuple[str, int]]:
+    """(corruption, severity) of every corrupted test set that members are judged on."""
+    if folder is None:
+        return [(name, severity) for name in corruption_names(spec.corruptions) for severity in spec.severities]
+    return list(folder.test)
 
 
-def versions_bytes(dataset: Dataset, spec: CorruptionSpec, seen: Sequence[CorruptionSpec], scored: bool) -> int:
+def versions_bytes(
+    dataset: Dataset, judged: Sequence[tuple[str, int]], seen: Sequence[CorruptionSpec], scored: bool
+) -> int:
     """What all versions take on a device."""
     modified = {one.train_modification for one in seen} - {"none"}
     mixed = {one.train_corruption for one in seen} - {"none"}
@@ -203,25 +240,31 @@ def versions_bytes(dataset: Dataset, spec: CorruptionSpec, seen: Sequence[Corrup
     return (
         (1 + len(modified) + len(mixed)) * dataset.images.nbytes
         + (1 + len(modified)) * dataset.test_images.nbytes
-        + len(shown_versions(spec, sorted(modified))) * probes
+        + (1 + len(modified) + len(judged)) * probes
     )
 
 
 def make_versions(
-    dataset: Dataset, spec: CorruptionSpec, seen: Sequence[CorruptionSpec], scores: np.ndarray | None, seed: int
+    dataset: Dataset,
+    spec: CorruptionSpec,
+    judged: Sequence[tuple[str, int]],
+    folder: CorruptedFolder | None,
+    seen: Sequence[CorruptionSpec],
+    scores: np.ndarray | None,
+    seed: int,
 ) -> Versions:
     """All versions that a job needs, drawn once and fixed for all its members.
 
     Args:
       dataset: with a test set.
-      spec: what is judged.
+      spec: severities and constants.
+      judged: (corruption, severity) of every corrupted test set.
+      folder: that has them; None: they are drawn.
       seen: what members are trained on, one a setting.
       scores: C-scores of the training examples, or None.
       seed: of the job.
     """
-    constants = spec.constants
-    if constants == "auto":
-        constants = "imagenet" if min(dataset.images.shape[1:3]) >= LARGE_SIDE else "small"
+    constants = chosen_constants(dataset, spec)
     root = jax.random.fold_in(jax.random.key(seed), CORRUPT)
     modified = [name for name in dict.fromkeys(one.train_modification for one in seen) if name != "none"]
     mixed = [name for name in dict.fromkeys(one.train_corruption for one in seen) if name != "none"]
@@ -232,24 +275,30 @@ def make_versions(
         key = jax.random.fold_in(jax.random.fold_in(root, part), CORRUPTIONS.index(name))
         return corrupted(dataset, jax.random.fold_in(key, severity), images, name, severity, constants)
 
-    shown = shown_versions(spec, modified)
+    level, count = spec.train_severity, len(dataset.test_labels)
+    shown = tuple(dict.fromkeys([CLEAN, *((name, level) for name in modified), *judged]))
     parts = [(TEST, dataset.test_images)] + ([(SCORED, dataset.images)] if scores is not None else [])
-    probes = [draw(part, images, *version) for version in shown for part, images in parts]
-    level = spec.train_severity
+    labels = np.concatenate([dataset.test_labels] + ([dataset.labels] if scores is not None else []))
+    truth, probes = np.tile(labels, (len(shown), 1)), []
+    for place, version in enumerate(shown):
+        if folder is not None and version in folder.test:
+            truth[place] = folder.test[version].labels[:count]
+            probes.append(np.asarray(folder.test[version].images[:count]))
+        else:
+            probes += [draw(part, images, *version) for part, images in parts]
     train = [draw(TRAIN, dataset.images, name, level) for name in (*modified, *mixed)]
     # Those that are judged too are the same images.
     test = [probes[shown.index((name, level)) * len(parts)] for name in modified]
-    labels = [dataset.test_labels] + ([dataset.labels] if scores is not None else [])
     whole = dataclasses.replace(
         dataset,
         images=np.concatenate([dataset.images, *train]),
         test_images=np.concatenate([dataset.test_images, *test]),
         probes=np.concatenate(probes),
-        probe_labels=np.concatenate(labels),
+        probe_labels=labels,
     )
     places = {name: i for i, name in enumerate(("none", *modified))}
     others = {name: 1 + len(modified) + i for i, name in enumerate(mixed)}
-    return Versions(whole, places, others, shown, len(dataset.test_labels), scores, constants)
+    return Versions(whole, places, others, shown, tuple(judged), truth, count, scores, constants)
 
 
 def corrupted(
@@ -259,6 +308,28 @@ def corrupted(
     values = images.astype(np.float32) * np.float32(dataset.scale)
     found = corrupt_in_batches(name, key, values, severity=severity, constants=constants) / np.float32(dataset.scale)
     return np.rint(found).astype(images.dtype) if images.dtype == np.uint8 else found.astype(images.dtype)
+
+
+def export_tests(dataset: Dataset, spec: RobustnessSpec) -> None:
+    """Writes the test images under ``--corruptions``, at all severities, into ``--export_dir``.
+
+    Raises:
+      UserError: if the folder has them already, or cannot be written.
+    """
+    constants, names = chosen_constants(dataset, spec.corruption), corruption_names(spec.corruption.corruptions)
+    values = dataset.test_images.astype(np.float32) * np.float32(dataset.scale)
+    where = spec.corruption.export_dir
+    try:
+        write_folder(where, values, dataset.test_labels, seed=spec.seed, names=names, constants=constants)
+    except OSError as error:
+        raise UserError(f"--export_dir={where}: cannot be written ({error}); name another folder") from None
+
+
+def chosen_constants(dataset: Dataset, spec: CorruptionSpec) -> str:
+    """Whose constants are taken."""
+    if spec.constants != "auto":
+        return spec.constants
+    return "imagenet" if min(dataset.images.shape[1:3]) >= LARGE_SIDE else "small"
 
 
 def describe_flags(spec: RobustnessSpec) -> dict[str, str]:

@@ -36,11 +36,10 @@ class Measured(NamedTuple):
 def measure_members(job: Job, program: Program, arrays: Arrays, parameters: int) -> Iterator[Measured]:
     """The members of one chunk."""
     versions, flags = job.versions, [describe_flags(setting.spec) for setting in program.settings]
-    truth = versions.dataset.probe_labels
     for i, number in enumerate(arrays["run"]):
         run, which = divmod(int(number), len(program.settings))
         own = {name: array[i] for name, array in arrays.items()}
-        right = own["probe_predictions"] == truth[None]
+        right = own["probe_predictions"] == versions.truth
         accuracy = right[:, : versions.num_tests].mean(1)
         last = max(int(own["epochs"]) - 1, 0)
         curves = {name: own[f"{name}_curve"] for name in Curves._fields} | {"step_loss": own["loss_curve"]}
@@ -72,19 +71,16 @@ def measure_members(job: Job, program: Program, arrays: Arrays, parameters: int)
 
 
 def judged(job: Job) -> dict[str, list[int]]:
-    """By corruption asked for, its places in what is shown, by severity."""
+    """By corruption that members are judged under, its places in what is shown, by severity."""
     found: dict[str, list[int]] = {}
-    for place, (name, severity) in enumerate(job.versions.shown):
-        if severity in job.spec.corruption.severities and name in asked(job):
-            found.setdefault(name, []).append(place)
+    for name, severity in job.versions.judged:
+        found.setdefault(name, []).append(job.versions.shown.index((name, severity)))
     return {name: sorted(places, key=lambda place: job.versions.shown[place][1]) for name, places in found.items()}
 
 
-def asked(job: Job) -> tuple[str, ...]:
-    """The corruptions that members are judged under."""
-    from jaxgen.experiments.robustness_job import corruption_names
-
-    return corruption_names(job.spec.corruption.corruptions)
+def severities(job: Job) -> list[int]:
+    """At which members are judged, ascending."""
+    return sorted({severity for _, severity in job.versions.judged})
 
 
 def modified_places(job: Job) -> list[tuple[str, tuple[str, int]]]:
@@ -104,7 +100,7 @@ def under_corruption(job: Job, accuracy: np.ndarray) -> dict[str, float]:
         **{f"test_accuracy_{name}": float(found.mean()) for name, found in by_name.items()},
         **{
             f"test_accuracy_severity_{severity}": float(whole[:, i].mean())
-            for i, severity in enumerate(sorted(job.spec.corruption.severities))
+            for i, severity in enumerate(severities(job))
         },
     }
 
@@ -113,11 +109,11 @@ def f1_by_test_set(job: Job, predictions: np.ndarray) -> np.ndarray:
     """F1 of each class on the clean test set and on each modified one, ``[k, c]``; NaN of a class without tests."""
     from sklearn.metrics import f1_score
 
-    labels, classes = job.dataset.test_labels, np.arange(job.dataset.num_classes)
+    truth, classes = job.versions.truth[:, : job.versions.num_tests], np.arange(job.dataset.num_classes)
     places = [job.versions.shown.index(place) for place in (CLEAN, *(place for _, place in modified_places(job)))]
-    found = [f1_score(labels, predictions[p], labels=classes, average=None, zero_division=0) for p in places]
+    found = [f1_score(truth[p], predictions[p], labels=classes, average=None, zero_division=0) for p in places]
     found = np.array(found)
-    found[:, np.bincount(labels, minlength=len(classes)) == 0] = np.nan
+    found[:, np.bincount(job.dataset.test_labels, minlength=len(classes)) == 0] = np.nan
     return found
 
 

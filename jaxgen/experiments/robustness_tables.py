@@ -8,7 +8,7 @@ import numpy as np
 
 from jaxgen.experiments.files import flagfile_header, settled, written_or_told
 from jaxgen.experiments.robustness import Results
-from jaxgen.experiments.robustness_rows import judged, modified_places
+from jaxgen.experiments.robustness_rows import judged, modified_places, severities
 from jaxgen.experiments.robustness_takeaways import class_changes, interval, take_away
 from jaxgen.experiments.table_job import Job
 from jaxgen.experiments.tables import to_csv
@@ -79,13 +79,13 @@ def corruption_table(job: Job, results: Results) -> str:
 
 def severity_table(job: Job, results: Results) -> str:
     """Test accuracy of each setting at each severity, mean over corruptions and members, in percent."""
-    severities = sorted(job.spec.corruption.severities)
+    levels = severities(job)
     lines = []
     for setting, places in by_setting(results).items():
         own = [results.rows[i] for i in places]
-        at = [percent([row[f"test_accuracy_severity_{one}"] for row in own]) for one in severities]
+        at = [percent([row[f"test_accuracy_severity_{one}"] for row in own]) for one in levels]
         lines.append([setting, percent([row["test_accuracy"] for row in own]), *at])
-    return to_table(["setting", "0 (clean)", *map(str, severities)], lines)
+    return to_table(["setting", "0 (clean)", *map(str, levels)], lines)
 
 
 def class_table(job: Job, results: Results) -> str:
@@ -126,7 +126,7 @@ def to_text(job: Job, results: Results) -> str:
         f"{len(job.dataset.labels):,} training examples, {len(job.dataset.test_labels):,} test examples, "
         f"{job.dataset.num_classes} classes. In percent, mean ± standard deviation over the n members that did not "
         f"diverge. Corrupted: mean over {', '.join(judged(job))}, at severities "
-        f"{', '.join(map(str, sorted(job.spec.corruption.severities)))} of 5, by the constants for "
+        f"{', '.join(map(str, severities(job)))} of 5, by the constants for "
         f"`{versions.constants}` images. Robustness drop: test accuracy minus corrupted accuracy. mCE: mean over "
         f"corruptions of the error relative to that of `{results.baseline}`.",
         summary_table(job, results),

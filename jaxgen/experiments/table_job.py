@@ -24,7 +24,7 @@ from jaxgen.types import Dataset
 # Folded into a member's key; `engine.learner` and `scores.designs` hold the other constants.
 LABELS = 7
 # Flags that say what is made of models, and those whose values the settings have.
-NO_MODEL = {"preset", "keep", "seed", "out", "num_runs", "baseline"}
+NO_MODEL = {"preset", "keep", "seed", "out", "num_runs", "baseline", "export_dir"}
 
 
 class Row(NamedTuple):

@@ -133,6 +133,12 @@ class CorruptionSpec(Spec):
         "strengths as published for images of 32 (small), 224 (imagenet) or MNIST's 28 pixels (mnist: one severity); "
         "auto: imagenet from 64 pixels on, or else small",
     )
+    corrupted_dir: str = option(
+        "",
+        "judge on this folder of corrupted test images, in the layout of CIFAR-10-C or MNIST-C, instead of drawing "
+        "them (--corruptions=standard: all it has)",
+    )
+    export_dir: str = option("", "write the test images there, under --corruptions, in the layout of CIFAR-10-C")
     train_corruption: Literal["none", *CORRUPTIONS] = option(
         "none", "show training images under this corruption in a share of the steps", sweep=True, knob=True
     )

@@ -75,7 +75,7 @@ def draw_severities(job: Any, results: Any) -> Figure:
     figure = new_figure(12.5, 4.6)
     left, right = figure.subplots(1, 2)
     own = groups(results)
-    severities = [0, *sorted(job.spec.corruption.severities)]
+    severities = [0, *sorted({severity for _, severity in job.versions.judged})]
     ranked = sorted(own, key=lambda name: -np.mean([one.row["corrupted_accuracy"] for one in own[name]]))
     # The best, the worst, and the baseline among them.
     chosen = ranked if len(ranked) <= MOST_LINES else [*ranked[: MOST_LINES // 2], *ranked[-MOST_LINES // 2 :]]
@@ -172,7 +172,7 @@ def draw_groups(job: Any, results: Any) -> Figure:
     own = groups(results).get(results.baseline, [])
     kept = np.array([one.kept for one in own])
     places = list(range(1, 11))
-    for i, severity in enumerate(sorted(job.spec.corruption.severities)):
+    for i, severity in enumerate(sorted({severity for _, severity in job.versions.judged})):
         if len(kept):
             draw_line(axis, places, kept[:, i], f"C{i}", f"severity {severity}")
     axis.set(xlabel="tenth by C-score (1: lowest)", ylabel="of those right when clean, still right", xticks=places)

@@ -216,9 +216,14 @@ def check_name(name: str) -> None:
         raise UserError(f"corruption {name}: unknown; known: {', '.join(CORRUPTIONS)}")
 
 
+def can_corrupt(shape: tuple[int, ...]) -> bool:
+    """Whether images ``[h, w, d]`` are large enough, and of one channel or three."""
+    return len(shape) == 3 and min(shape[:2]) >= SMALLEST_SIDE and shape[2] in (1, 3)
+
+
 def check_images(images: jax.Array) -> None:
     """Raises UserError unless images have a type, a number of channels and a size that can be corrupted."""
-    if images.ndim != 4 or images.shape[3] not in (1, 3) or min(images.shape[1:3]) < SMALLEST_SIDE:
+    if images.ndim != 4 or not can_corrupt(images.shape[1:]):
         raise UserError(
             f"corruption of values of shape {images.shape}: takes images [n, h, w, d] of at least {SMALLEST_SIDE} "
             "pixels a side with 1 or 3 channels; give such images"
