@@ -14,7 +14,8 @@ from jaxgen import sweep
 from jaxgen.data.noise_matrix import load_noise_matrix
 from jaxgen.engine.members import Enrolment, Examples, Watch
 from jaxgen.errors import UserError
-from jaxgen.experiments.cscore_job import CIRCUMSTANCES, NUMERICS, refuse_empty_validation
+from jaxgen.experiments.cscore_job import NUMERICS, refuse_empty_validation
+from jaxgen.experiments.identity import identify
 from jaxgen.experiments.members import Cell
 from jaxgen.experiments.presets import settings_of
 from jaxgen.experiments.programs import Program, check_program, knobs_of, make_programs
@@ -144,15 +145,7 @@ def make_plan(job: Job) -> Plan:
     spec, first = job.spec, job.settings[0].spec
     parts = (first.noise, first.model, first.train, first.regularization, first.augmentation, first.stopping)
     names = {name for part in (*parts, first.fit, first.compute) for name in words.values(part)}
-    identity = {"--seed": str(spec.seed)}
-    # As the settings have them, whether by a preset or by hand.
-    for name in sorted(names - CIRCUMSTANCES - {"preset", "keep"}):
-        found = dict.fromkeys(words.format_value(words.values(each.spec)[name]) for each in job.settings)
-        identity[f"--{name}"] = ",".join(found)
-    # By all their values: a name leaves out what most settings have.
-    valued = [words.values(setting.spec) for setting in job.settings]
-    listed = "\n".join(sweep.name_setting({flag: each[flag] for flag in job.flags}) for each in valued)
-    identity["the settings"] = f"{len(job.settings)} {hashlib.sha256(listed.encode()).hexdigest()[:12]}"
+    identity = {"--seed": str(spec.seed)} | identify(job.settings, names - {"preset", "keep"})
     data = f"{job.dataset.name} {job.dataset.fingerprint[:12]}"
     if job.matrix is not None:
         identity["--noise_matrix"] = hashlib.sha256(job.matrix.tobytes()).hexdigest()[:12]
