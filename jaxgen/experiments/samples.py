@@ -103,7 +103,7 @@ def choose_trained(key: jax.Array, sample: Sample, places: Places, *, may_leak: 
     # Examples first, then first copies, then second ones.
     rank = jnp.where(places.copy == 0, 0, sample.size + (places.copy - 1) * sample.copied) + places.example
     total = sample.size + sample.copied * sample.num_copies
-    shuffled = permute(jax.random.fold_in(key, SPLIT), rank, total)
+    shuffled = permute(jax.random.fold_in(key, SPLIT), rank, jnp.asarray(total, jnp.int32))
     return jnp.where(sample.leaky > 0, present & (shuffled >= sample.num_dev), trained_on)
 
 
