@@ -539,3 +539,12 @@ def test_who_diverged_is_left_out_of_pairs_and_counted():
     assert (plain["n"], plain["diverged"]) == (4, 1)
     assert [row["plain"].n for row in setting_rows(rows, ()) if row["setting"] == "duplicates"] == [4, 5, 5]
     assert [row["plain"].n for row in summary_rows(rows, ()) if row["setting"] == "duplicates"] == [4]
+
+
+def test_a_difference_between_chance_and_certainty_is_left_open():
+    """p = 0.02: too little to be stated, too much to be called none."""
+    rows = made_rows({"plain": 0.0, "duplicates": 0.05}, noise=(0.0,) * 5)
+    rows += made_rows({"uniform": 0.0525}, noise=(0.002, -0.002, 0.001, -0.001, 0.0))
+    [said] = [one for one in take_away(rows, ()) if one.startswith("uniform")]
+    assert 0.01 < compare([0.0525 - 0.05 + one for one in (0.002, -0.002, 0.001, -0.001, 0.0)]).p < 0.05
+    assert said.endswith("against plain, the mean over 3 sample sizes.")

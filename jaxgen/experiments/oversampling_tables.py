@@ -96,7 +96,7 @@ def summary_table(rows: Sequence[dict[str, Any]]) -> str:
 
 def to_text(job: Job, rows: Sequence[dict[str, Any]], summary: Sequence[dict[str, Any]]) -> str:
     """Both tables, with what their columns are."""
-    copies = job.spec.copies
+    copies, sizes = job.spec.copies, len(job.spec.copies.sample_sizes)
     return "\n\n".join(
         [
             f"# Oversampling: {job.dataset.name}",
@@ -107,8 +107,7 @@ def to_text(job: Job, rows: Sequence[dict[str, Any]], summary: Sequence[dict[str
             "percentage points between members of one run: mean [95 % interval], p of a t test over runs. Exact copies "
             "(duplicates) take as many steps as noisy ones.",
             size_table(rows),
-            f"The mean over the {len(copies.sample_sizes)} sample sizes, each run's first:",
-            summary_table(summary),
+            *([f"Of each run its mean over the {sizes} sample sizes:", summary_table(summary)] if sizes > 1 else []),
         ]
     )
 

@@ -56,9 +56,9 @@ def say_gain(rows: Rows, row: Row, tests: Measured, others: Sequence[str]) -> It
     exact = tests.differences(setting, reference(rows, row, "duplicates", others))
     if is_consistent(exact):
         text += f"; against exact copies, which take as many steps, {points(exact)}"
-    elif len(exact) >= LEAST:
-        found = describe_difference(compare(exact))
-        text += f"; no consistent difference from exact copies, which take as many steps: {found} points"
+    elif len(exact) >= LEAST and (found := compare(exact)).low <= 0 <= found.high:
+        told = describe_difference(found)
+        text += f"; no consistent difference from exact copies, which take as many steps: {told} points"
     yield f"{text}."
 
 
