@@ -53,7 +53,9 @@ setup(
         ],
     },
     entry_points={
-        "console_scripts": [f"jaxgen-{name} = jaxgen.{name}:main" for name in ("cscore", "randomization", "bench")]
+        "console_scripts": [
+            f"jaxgen-{name} = jaxgen.{name}:main" for name in ("cscore", "randomization", "oversampling", "bench")
+        ]
     },
     classifiers=[
         "Programming Language :: Python :: 3.11",

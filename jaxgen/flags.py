@@ -134,12 +134,13 @@ class FieldParser(absl_flags.ArgumentParser):
 def define(spec_class: type) -> absl_flags.FlagValues:
     """The flags of a spec class, in a fresh `FlagValues`."""
     values = absl_flags.FlagValues()
-    for _, field in spec.leaves(spec_class):
+    # Those of the whole spec: a command may have other defaults than its topics.
+    for owner, field in spec.leaves(spec_class()):
         values[field.name] = absl_flags.Flag(
             FieldParser(field),
             absl_flags.ArgumentSerializer(),
             field.name,
-            field.default,
+            getattr(owner, field.name),
             field.metadata["help"],
             boolean=field.type is bool,
         )
@@ -186,13 +187,13 @@ def usage(program: str, spec_class: type) -> str:
     """The help page: what the program does, then its flags by topic with defaults."""
     page = [f"python -m {program} [--flag=value ...] [--flagfile=FILE]", "", *textwrap.wrap(spec_class.__doc__, 100)]
     topic = None
-    for owner, field in spec.leaves(spec_class):
+    for owner, field in spec.leaves(spec_class()):
         if owner is not topic:
             topic = owner
-            page += ["", "Run" if owner is spec_class else owner.__doc__]
+            page += ["", "Run" if type(owner) is spec_class else owner.__doc__]
         choices = f" (one of {', '.join(get_args(field.type))})" if get_origin(field.type) is Literal else ""
         mark = " [list]" if field.metadata["sweep"] else ""
-        page.append(f"  --{field.name}={spec.format_value(field.default)}{choices}{mark}")
+        page.append(f"  --{field.name}={spec.format_value(getattr(owner, field.name))}{choices}{mark}")
         page += textwrap.wrap(field.metadata["help"], 100, initial_indent=" " * 6, subsequent_indent=" " * 6)
     page += ["", "Everywhere", "  --flagfile=FILE", "      read flags from FILE, one a line; later flags win"]
     page += [

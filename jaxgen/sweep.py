@@ -155,13 +155,18 @@ def values(spec: Any) -> dict[str, Any]:
 
 def from_values(spec_class: type, chosen: dict[str, Any]) -> Any:
     """A spec of `spec_class` with the leaves named in `chosen`; the others keep their defaults."""
+    return with_values(spec_class(), chosen)
+
+
+def with_values(spec: Any, chosen: dict[str, Any]) -> Any:
+    """The spec with the leaves named in `chosen`; the others stay."""
     arguments = {}
-    for field in dataclasses.fields(spec_class):
+    for field in dataclasses.fields(spec):
         if dataclasses.is_dataclass(field.type):
-            arguments[field.name] = from_values(field.type, chosen)
+            arguments[field.name] = with_values(getattr(spec, field.name), chosen)
         elif field.name in chosen:
             arguments[field.name] = chosen[field.name]
-    return spec_class(**arguments)
+    return dataclasses.replace(spec, **arguments)
 
 
 def as_value(field: dataclasses.Field, value: Any) -> Any:

@@ -12,7 +12,11 @@ from jaxgen.sweep import expand
 
 ROOT = pathlib.Path(__file__).parents[1]
 CONFIGS = sorted((ROOT / "configs").glob("*.cfg"))
-SPECS = {"cscore": spec.CscoreSpec, "randomization": spec.RandomizationSpec}
+SPECS = {
+    "cscore": spec.CscoreSpec,
+    "randomization": spec.RandomizationSpec,
+    "oversampling": spec.OversamplingSpec,
+}
 
 
 def parse(path):

@@ -16,7 +16,7 @@ def swept_values(spec_class):
     for _, field in spec.leaves(spec_class):
         kinds = {bool: True, int: 7, float: 0.25, str: "npz:a b.npz", int | None: 4, tuple[int, ...]: (8, 4, 3)}
         lists = {int: (3, 1, 20), float: (0.25, 1e-4, 0.1 + 0.2), str: ("convnet", "linear")}
-        kinds |= {tuple[float, ...]: (0.25, 0.75)}
+        kinds |= {tuple[float, ...]: (0.25, 0.75), tuple[str, ...]: ("flip", "crop")}
         if typing.get_origin(field.type) is typing.Literal:
             choices = typing.get_args(field.type)[::-1]
             chosen[field.name] = choices if field.metadata["sweep"] else choices[0]
@@ -168,7 +168,7 @@ def test_a_switch_takes_no_word_of_its_own():
         read("--save_models", "false")
 
 
-@pytest.mark.parametrize("spec_class", [spec.CscoreSpec, spec.BenchSpec])
+@pytest.mark.parametrize("spec_class", [spec.CscoreSpec, spec.OversamplingSpec, spec.BenchSpec])
 def test_every_flag_survives_a_round_trip_with_lists(spec_class, tmp_path):
     chosen = swept_values(spec_class)
     asked = spec.from_values(spec_class, chosen)
@@ -202,8 +202,17 @@ def test_every_default_keeps_its_own_rule_and_every_flag_has_help():
         assert owner.__doc__
 
 
+def test_a_command_may_have_other_defaults_than_its_topics():
+    assert (spec.TrainSpec().epochs, spec.OversamplingSpec().train.epochs) == (20, 50)
+    assert flags.parse(spec.OversamplingSpec, []) == spec.OversamplingSpec()
+    asked = flags.parse(spec.OversamplingSpec, ["--batch_size=8"])
+    assert (asked.train.batch_size, asked.train.learning_rate, asked.model.hidden) == (8, 0.01, (64, 32))
+    assert "--epochs=50 " in flags.usage("jaxgen.oversampling", spec.OversamplingSpec)
+    assert "--epochs=20 " in flags.usage("jaxgen.cscore", spec.CscoreSpec)
+
+
 def test_flag_names_are_unique():
-    for spec_class in (spec.CscoreSpec, spec.BenchSpec):
+    for spec_class in (spec.CscoreSpec, spec.RandomizationSpec, spec.OversamplingSpec, spec.BenchSpec):
         names = [field.name for _, field in spec.leaves(spec_class)]
         assert len(names) == len(set(names))
 

@@ -79,6 +79,30 @@ def hold_out_test(dataset: Dataset, share: float, seed: int) -> Dataset:
             f"--test_share={share:g}: cannot be held out of {len(places)} examples in {dataset.num_classes} classes, "
             f"the rarest of {rarest}; change it, or give data with a test set"
         ) from None
+    return part_off(dataset, own, held_out)
+
+
+def hold_out_rest(dataset: Dataset, count: int, seed: int) -> Dataset:
+    """The data set with `count` of its training examples, of every class alike, and all others of them as its test set.
+
+    Raises:
+      UserError: if so many leave no example of each class.
+    """
+    from sklearn.model_selection import train_test_split
+
+    places = np.arange(len(dataset.labels))
+    try:
+        own, held_out = train_test_split(places, train_size=count, random_state=seed, stratify=dataset.labels)
+    except ValueError:
+        raise UserError(
+            f"--test_set=rest: {count} of {len(places)} examples in {dataset.num_classes} classes, the rarest of "
+            f"{np.bincount(dataset.labels).min()}, leave too few to test on; take smaller samples, or leave it out"
+        ) from None
+    return part_off(dataset, own, held_out)
+
+
+def part_off(dataset: Dataset, own: np.ndarray, held_out: np.ndarray) -> Dataset:
+    """The data set with the training examples at the places `own`, and those `held_out` as its test set."""
     own, held_out = np.sort(own), np.sort(held_out)
     return dataclasses.replace(
         dataset,

@@ -24,9 +24,9 @@ from jaxgen.experiments.cscore_job import (
     open_job_store,
 )
 from jaxgen.experiments.dry_run import describe_programs
-from jaxgen.experiments.members import read_arrangement, tell, train_missing_runs
+from jaxgen.experiments.members import tell
 from jaxgen.experiments.programs import Program
-from jaxgen.experiments.start import make_trainer, refuse_unkept
+from jaxgen.experiments.start import train_program
 from jaxgen.runs.store import Arrays, Store
 from jaxgen.scores import designs, heldout
 from jaxgen.spec import CscoreSpec
@@ -122,29 +122,29 @@ def score_settings(
     """
     programs = check_job(dataset, spec)
     store = open_job_store(dataset, spec, programs)
-    found, tell_user = {}, say or (lambda line: None)
-    store.verify(tell_user)
+    found = {}
+    store.verify(say or (lambda line: None))
     # Whatever the session is set to: shapes, draws and memory figures here are those of 32 bits.
     with jax.enable_x64(False):
         for program in programs:
-            trainer = make_trainer(dataset, program, make_cells(dataset, program), tell_user)
-            # Other settings than those kept are refused before anything is said or compiled.
-            read_arrangement(trainer, store, program.name)
-            trainer.say(describe_job(dataset, spec, program))
-            models = model_folder(dataset, program) if spec.compute.save_models else None
-            refuse_unkept(trainer, store, models)
-            trained = train_missing_runs(
-                trainer, store, group=program.name, resume=resume, shown=say is not None, models=models
+            done = train_program(
+                dataset,
+                program,
+                make_cells(dataset, program),
+                store,
+                describe=functools.partial(describe_job, dataset, spec, program),
+                resume=resume,
+                say=say,
+                models=model_folder(dataset, program) if spec.compute.save_models else None,
             )
-            devices = trainer.ensemble.mesh.devices
             chunks = make_reader(program, store)
             for i, setting in enumerate(program.settings):
                 scores = collect(dataset, program, i, store, chunks)
                 scores.metadata.update(
-                    devices=f"{devices.size} {devices[0].device_kind} device(s)",
-                    models_now=trained.models,
-                    seconds_now=trained.seconds,
-                    width=store.read_settings(program.name)["width"],
+                    devices=done.devices,
+                    models_now=done.models_now,
+                    seconds_now=done.seconds_now,
+                    width=done.width,
                     jax=jax.__version__,
                 )
                 found[setting.name] = (setting, scores)

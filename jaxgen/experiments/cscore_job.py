@@ -9,16 +9,12 @@ import numpy as np
 
 from jaxgen import spec as words
 from jaxgen import sweep
-from jaxgen.engine.learner import num_parameters
 from jaxgen.errors import UserError
 from jaxgen.experiments.members import Cell
 from jaxgen.experiments.programs import (
     Program,
     check_program,
-    knob_table,
-    make_kernels,
     make_programs,
-    make_recipe,
     subset_rows,
 )
 from jaxgen.models import make_model, variable_shapes
@@ -138,12 +134,10 @@ def open_job_store(dataset: Dataset, spec: CscoreSpec, programs: list[Program]) 
     return open_store(pathlib.Path(spec.out) / "store", plan, run_bytes(dataset, spec, programs))
 
 
-def describe_job(dataset: Dataset, spec: CscoreSpec, program: Program) -> str:
+def describe_job(dataset: Dataset, spec: CscoreSpec, program: Program, parameters: int) -> str:
     """One line: the data, the network, the runs, and where subsets cannot be balanced."""
     subsets = spec.subsets
     shape = "x".join(str(size) for size in dataset.images.shape[1:])
-    knobs = {name: values[0] for name, values in knob_table(program).items()}
-    parameters = num_parameters(make_recipe(dataset, program, make_kernels(program)).learner, knobs)
     settings = f"settings: {len(program.settings)}, " if sweep.swept(spec) else ""
     line = (
         f"{dataset.name}: {len(dataset.labels):,} {'images of' if dataset.has_images else 'rows of'} {shape} in "

@@ -14,7 +14,7 @@ from jaxgen.experiments.files import flagfile_header, settled, written_or_told
 from jaxgen.experiments.presets import ALWAYS_NAMED
 from jaxgen.experiments.randomization import Results
 from jaxgen.experiments.table_job import Job
-from jaxgen.experiments.tables import mean_and_sd, to_csv
+from jaxgen.experiments.tables import describe_n, describe_percent, mean_and_sd, to_csv, to_table
 from jaxgen.experiments.takeaways import SIGNIFICANT, take_away
 from jaxgen.flags import to_flagfile
 from jaxgen.transforms.corruptions import SMALLEST_SIDE
@@ -72,27 +72,12 @@ def setting_rows(rows: Sequence[dict[str, Any]], flags: Sequence[str]) -> list[d
     return found
 
 
-def describe_percent(row: dict[str, Any], measure: str) -> str:
-    """Mean ± sd in percent."""
-    mean, deviation = 100 * row[measure], 100 * row[f"{measure}_sd"]
-    if not np.isfinite(mean):
-        return "—"
-    return f"{mean:.2f} ± {deviation:.2f}" if np.isfinite(deviation) else f"{mean:.2f}"
-
-
 def describe_fit(row: dict[str, Any]) -> str:
     """After how many epochs members fitted, and how many of them did."""
     if not row["fitted"]:
         return f"not fitted (0 of {row['n']})"
     spread = f" ± {row['epochs_to_fit_sd']:.1f}" if np.isfinite(row["epochs_to_fit_sd"]) else ""
     return f"{row['epochs_to_fit']:.1f}{spread} ({row['fitted']} of {row['n']})"
-
-
-def to_table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    """Markdown."""
-    return "\n".join(
-        [f"| {' | '.join(header)} |", f"|{' --- |' * len(header)}", *(f"| {' | '.join(one)} |" for one in lines)]
-    )
 
 
 def paper_table(rows: Sequence[dict[str, Any]], flags: Sequence[str], fit_at: float) -> str:
@@ -121,11 +106,6 @@ def summary_table(rows: Sequence[dict[str, Any]]) -> str:
     measures = ("train_accuracy", "test_accuracy", "gap", "robustness_drop")
     lines = [[row["setting"], *(describe_percent(row, name) for name in measures), describe_n(row)] for row in rows]
     return to_table(["setting", "train", "test", "gap", "robustness drop", "n"], lines)
-
-
-def describe_n(row: dict[str, Any]) -> str:
-    """How many members there are, and how many diverged."""
-    return f"{row['n']}" + (f" ({row['diverged']} diverged)" if row["diverged"] else "")
 
 
 def to_text(job: Job, rows: Sequence[dict[str, Any]]) -> str:

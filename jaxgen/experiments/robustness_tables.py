@@ -11,7 +11,7 @@ from jaxgen.experiments.robustness import Results
 from jaxgen.experiments.robustness_rows import judged, modified_places, severities
 from jaxgen.experiments.robustness_takeaways import class_changes, interval, take_away
 from jaxgen.experiments.table_job import Job
-from jaxgen.experiments.tables import to_csv
+from jaxgen.experiments.tables import to_csv, to_table
 from jaxgen.flags import to_flagfile
 from jaxgen.views.figures import write_figure
 from jaxgen.views.robustness import draw_classes, draw_corruptions, draw_groups, draw_heat_map, draw_severities
@@ -41,13 +41,6 @@ def percent(values: Sequence[float], decimals: int = 2) -> str:
         return "—"
     spread = f" ± {known.std(ddof=1):.{decimals}f}" if len(known) > 1 else ""
     return f"{known.mean():.{decimals}f}{spread}"
-
-
-def to_table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    """Markdown."""
-    return "\n".join(
-        [f"| {' | '.join(header)} |", f"|{' --- |' * len(header)}", *(f"| {' | '.join(one)} |" for one in lines)]
-    )
 
 
 def summary_table(job: Job, results: Results) -> str:

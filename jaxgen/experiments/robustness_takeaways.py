@@ -5,11 +5,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jaxgen.experiments.pairs import compare, describe_difference
 from jaxgen.experiments.robustness import Results
 from jaxgen.experiments.robustness_rows import NUM_GROUPS, judged, modified_places
 from jaxgen.experiments.table_job import Job
 from jaxgen.experiments.takeaways import LEAST, describe, is_consistent
-from jaxgen.scores.intervals import half_width
 
 
 class ClassChange(NamedTuple):
@@ -70,11 +70,7 @@ def mean_by_run(values: np.ndarray, runs: np.ndarray) -> np.ndarray:
 
 def interval(differences: Sequence[float]) -> str:
     """Mean and 95 % interval, in points."""
-    found = 100 * np.asarray(differences, float)
-    if not len(found):
-        return "—"
-    mean, half = found.mean(), half_width(found)
-    return f"{mean:+.1f} [{mean - half:.1f}, {mean + half:.1f}]" if np.isfinite(half) else f"{mean:+.1f}"
+    return describe_difference(compare(differences))
 
 
 def take_away(job: Job, results: Results) -> list[str]:

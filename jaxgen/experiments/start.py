@@ -1,11 +1,13 @@
-"""A program on this machine's devices, ready to train."""
+"""A program on this machine's devices, made ready and trained."""
 
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
+from jaxgen.engine.learner import num_parameters
 from jaxgen.errors import UserError
 from jaxgen.experiments.arrangement import Layout
-from jaxgen.experiments.members import Cell, Trainer
+from jaxgen.experiments.members import Cell, Trainer, read_arrangement, train_missing_runs
 from jaxgen.experiments.programs import Program
 from jaxgen.runs.devices import start_devices
 from jaxgen.runs.saved_models import ModelFolder
@@ -42,4 +44,84 @@ def refuse_unkept(trainer: Trainer, store: Store, models: ModelFolder | None) ->
         raise UserError(
             f"--save_models: {lost:,} finished models of --out={trainer.layout.program.spec.out} were not kept when "
             "they were trained; leave it out, or choose another --out"
+        )
+
+
+class Done(NamedTuple):
+    """A program whose runs are all there.
+
+    Attributes:
+      parameters: of one model.
+      width: members in one batched program on each device.
+      models_now: how many models were trained by this call.
+      seconds_now: how long that took.
+      devices: on what.
+    """
+
+    parameters: int
+    width: int
+    models_now: int
+    seconds_now: float
+    devices: str
+
+
+def train_program(
+    dataset: Dataset,
+    program: Program,
+    cells: Mapping[str, Cell],
+    store: Store,
+    *,
+    describe: Callable[[int], str],
+    resume: str,
+    say: Callable[[str], None] | None,
+    models: ModelFolder | None,
+) -> Done:
+    """Trains what the store lacks of a program.
+
+    Args:
+      dataset: what its members see.
+      program: which.
+      cells: all of it.
+      store: what is done, and where new runs go.
+      describe: from the number of a model's parameters to a line about the program.
+      resume: how to go on, for one who stops it.
+      say: takes lines about what is going on; with None there is no progress bar either.
+      models: where weights are kept, if wanted.
+    """
+    trainer = make_trainer(dataset, program, cells, say or (lambda line: None))
+    # Other settings than those kept are refused before anything is said or compiled.
+    read_arrangement(trainer, store, program.name)
+    parameters = num_parameters(*trainer.layout.example())
+    trainer.say(describe(parameters))
+    refuse_unkept(trainer, store, models)
+    trained = train_missing_runs(
+        trainer, store, group=program.name, resume=resume, shown=say is not None, models=models
+    )
+    mesh = trainer.ensemble.mesh.devices
+    devices = f"{mesh.size} {mesh.flat[0].device_kind} device(s)"
+    return Done(parameters, store.read_settings(program.name)["width"], trained.models, trained.seconds, devices)
+
+
+def describe_program(dataset: Dataset, program: Program, parameters: int, num_runs: int) -> str:
+    """One line: the data, the network, the members."""
+    shape = "x".join(str(size) for size in dataset.images.shape[1:])
+    return (
+        f"{dataset.name}: {len(dataset.labels):,} {'images of' if dataset.has_images else 'rows of'} {shape} in "
+        f"{dataset.num_classes} classes, {len(dataset.test_labels):,} for testing; {program.spec.model.model} with "
+        f"{parameters:,} parameters; settings: {len(program.settings)}, runs of each: {num_runs}"
+    )
+
+
+def refuse_all_diverged(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Where nothing was learnt there is nothing to write.
+
+    Args:
+      rows: one a member.
+
+    Raises:
+      UserError: if no member stayed finite.
+    """
+    if not any(row["finite"] for row in rows):
+        raise UserError(
+            f"all {len(rows)} models diverged; lower --learning_rate or give --clip_norm, with another --out"
         )

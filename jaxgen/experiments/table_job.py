@@ -13,7 +13,8 @@ import numpy as np
 from jaxgen import spec as words
 from jaxgen import sweep
 from jaxgen.engine.members import Enrolment, Examples, Mixed
-from jaxgen.experiments.cscore_job import CIRCUMSTANCES, NUMERICS
+from jaxgen.experiments.cscore_job import NUMERICS
+from jaxgen.experiments.identity import identify
 from jaxgen.experiments.members import Cell
 from jaxgen.experiments.programs import Program, knobs_of
 from jaxgen.runs.plan import Plan
@@ -128,16 +129,8 @@ def make_cells(job: Job, program: Program) -> dict[str, Cell]:
 def make_plan(job: Job) -> Plan:
     """The job's identity and its cells: one for each program."""
     spec = job.spec
-    told_by_data = {*words.values(spec.data)}
-    identity = {"--seed": str(spec.seed)}
-    # As the settings have them, whether by a preset or by hand.
-    for name in sorted({*words.values(spec)} - told_by_data - CIRCUMSTANCES - NO_MODEL):
-        found = dict.fromkeys(words.format_value(words.values(each.spec)[name]) for each in job.settings)
-        identity[f"--{name}"] = ",".join(found)
-    # By all their values: a name leaves out what most settings have.
-    valued = [words.values(setting.spec) for setting in job.settings]
-    listed = "\n".join(sweep.name_setting({flag: each[flag] for flag in job.flags}) for each in valued)
-    identity["the settings"] = f"{len(job.settings)} {hashlib.sha256(listed.encode()).hexdigest()[:12]}"
+    flags = {*words.values(spec)} - {*words.values(spec.data)} - NO_MODEL
+    identity = {"--seed": str(spec.seed)} | identify(job.settings, flags)
     data = f"{job.dataset.name} {job.dataset.fingerprint[:12]}"
     if job.matrix is not None:
         identity["--noise_matrix"] = hashlib.sha256(job.matrix.tobytes()).hexdigest()[:12]

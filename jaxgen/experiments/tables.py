@@ -148,3 +148,23 @@ def digest(rows: list[dict[str, Any]], flags: Sequence[str]) -> str:
 
 def describe_mean(mean: float, deviation: float) -> str:
     return f"{mean:.4f} ± {deviation:.4f}" if np.isfinite(deviation) else f"{mean:.4f}"
+
+
+def describe_percent(row: dict[str, Any], measure: str) -> str:
+    """Mean ± sd in percent."""
+    mean, deviation = 100 * row[measure], 100 * row[f"{measure}_sd"]
+    if not np.isfinite(mean):
+        return "—"
+    return f"{mean:.2f} ± {deviation:.2f}" if np.isfinite(deviation) else f"{mean:.2f}"
+
+
+def to_table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """Markdown."""
+    return "\n".join(
+        [f"| {' | '.join(header)} |", f"|{' --- |' * len(header)}", *(f"| {' | '.join(one)} |" for one in lines)]
+    )
+
+
+def describe_n(row: dict[str, Any]) -> str:
+    """How many members there are, and how many diverged."""
+    return f"{row['n']}" + (f" ({row['diverged']} diverged)" if row["diverged"] else "")

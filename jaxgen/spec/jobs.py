@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Literal
 
-from jaxgen.spec.protocols import CorruptionSpec, FitSpec, LabelNoiseSpec, NoiseSpec, SubsetSpec
+from jaxgen.spec.protocols import CopiesSpec, CorruptionSpec, FitSpec, LabelNoiseSpec, NoiseSpec, SubsetSpec
 from jaxgen.spec.rules import Spec, at_least, between
 from jaxgen.spec.training import (
     AugmentationSpec,
@@ -67,6 +67,27 @@ class RobustnessSpec(Spec):
     num_runs: int = option(5, "models per setting", **at_least(1))
     seed: int = option(0, "seed of every random draw", **between(0, 2**32))
     out: str = option("", "folder for results and finished runs (empty: runs/robustness_<dataset>)")
+
+
+@dataclasses.dataclass(frozen=True)
+class OversamplingSpec(Spec):
+    """Oversampling: what noisy copies of scarce data buy, beside exact copies and augmentation, at growing samples."""
+
+    copies: CopiesSpec = dataclasses.field(default_factory=CopiesSpec)
+    data: DataSpec = dataclasses.field(default_factory=DataSpec)
+    model: ModelSpec = dataclasses.field(default_factory=lambda: ModelSpec(hidden=(64, 32)))
+    train: TrainSpec = dataclasses.field(
+        default_factory=lambda: TrainSpec(epochs=50, batch_size=32, learning_rate=0.01, momentum=0.0)
+    )
+    regularization: RegularizationSpec = dataclasses.field(default_factory=RegularizationSpec)
+    augmentation: AugmentationSpec = dataclasses.field(default_factory=AugmentationSpec)
+    compute: ComputeSpec = dataclasses.field(default_factory=ComputeSpec)
+    num_runs: int = option(20, "models per setting and sample size", **at_least(1))
+    seed: int = option(0, "seed of every random draw", **between(0, 2**32))
+    out: str = option("", "folder for results and finished runs (empty: runs/oversampling_<dataset>)")
+
+    # No flags: examples kept to stop by would have their copies among those trained on.
+    stopping = StoppingSpec()
 
 
 @dataclasses.dataclass(frozen=True)

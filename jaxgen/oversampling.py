@@ -1,0 +1,41 @@
+"""``python -m jaxgen.oversampling``: do noisy copies help where data are scarce? See `jaxgen.experiments`."""
+
+import dataclasses
+import pathlib
+import sys
+from collections.abc import Sequence
+
+from jaxgen import flags
+from jaxgen.spec import OversamplingSpec
+
+PROGRAM = "jaxgen.oversampling"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command line `argv` (by default the process's own); returns the exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    command = flags.command(PROGRAM, arguments)
+    return flags.run_entry(PROGRAM, OversamplingSpec, lambda spec: run(spec, command), arguments)
+
+
+def run(spec: OversamplingSpec, command: str) -> None:
+    # Imported here: --help and refused flags need no JAX.
+    from jaxgen.data import load_dataset
+    from jaxgen.experiments.members import tell
+    from jaxgen.experiments.oversampling import describe_plan, run_job
+    from jaxgen.experiments.oversampling_job import make_job
+    from jaxgen.experiments.oversampling_tables import write_all
+
+    dataset = load_dataset(spec.data)
+    spec = dataclasses.replace(spec, out=spec.out or str(pathlib.Path("runs") / f"oversampling_{dataset.name}"))
+    job = make_job(dataset, spec)
+    if spec.compute.dry_run:
+        print(describe_plan(job, say=tell))
+        return
+    text, files = write_all(job, run_job(job, resume=command, say=tell), command)
+    print(text)
+    print("\n".join(["", *(str(file) for file in files)]))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
