@@ -54,7 +54,8 @@ setup(
     },
     entry_points={
         "console_scripts": [
-            f"jaxgen-{name} = jaxgen.{name}:main" for name in ("cscore", "randomization", "oversampling", "bench")
+            f"jaxgen-{name} = jaxgen.{name}:main"
+            for name in ("cscore", "randomization", "robustness", "oversampling", "bench")
         ]
     },
     classifiers=[

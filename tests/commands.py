@@ -18,6 +18,7 @@ SERVER.set_forkserver_preload(
         "jaxgen.experiments.cscore",
         "jaxgen.experiments.results",
         "jaxgen.experiments.randomization_tables",
+        "jaxgen.experiments.robustness_tables",
         "jaxgen.experiments.oversampling_tables",
         "sklearn.datasets",
     ]

@@ -16,6 +16,7 @@ SPECS = {
     "cscore": spec.CscoreSpec,
     "randomization": spec.RandomizationSpec,
     "oversampling": spec.OversamplingSpec,
+    "robustness": spec.RobustnessSpec,
 }
 
 
