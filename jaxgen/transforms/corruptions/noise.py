@@ -52,7 +52,7 @@ def draw_poisson(seeds: jax.Array, rates: jax.Array) -> jax.Array:
     square, root = normal**2, jnp.sqrt(large)
     expanded = large + root * normal + (1 / 3 + square / 6) - (1 / 36 + square / 72) * normal / root
     expanded += (-8 / 405 + square * (7 / 810 + square / 270)) / large
-    return jnp.where(rates > FEW, jnp.floor(expanded), count_up(uniform, jnp.minimum(rates, FEW)))
+    return jnp.where(rates > FEW, jnp.maximum(jnp.floor(expanded), 0), count_up(uniform, jnp.minimum(rates, FEW)))
 
 
 def count_up(uniform: jax.Array, rates: jax.Array) -> jax.Array:
