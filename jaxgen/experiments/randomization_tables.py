@@ -128,7 +128,7 @@ def describe_n(row: dict[str, Any]) -> str:
 
 def to_text(job: Job, rows: Sequence[dict[str, Any]]) -> str:
     """Both tables, with what their columns are."""
-    corruptions = ", ".join(job.versions.corrupted) or "none, as the data are no images"
+    corruptions = ", ".join(job.versions.corrupted) or "none: the data are no images of 1 or 3 channels"
     return "\n\n".join(
         [
             f"# Randomization: {job.dataset.name}",

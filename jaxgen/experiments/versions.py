@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxgen.transforms.corruptions import corrupt_in_batches
+from jaxgen.transforms.corruptions import can_corrupt, corrupt_in_batches
 from jaxgen.transforms.pixels import draw_gaussian, scatter_pixels, shuffle_pixels
 from jaxgen.types import Dataset
 
@@ -48,7 +48,7 @@ def make_versions(dataset: Dataset, pixels: Sequence[str], seed: int) -> Version
     kinds = ["true", *(kind for kind in dict.fromkeys(pixels) if kind != "true")]
     train = [draw_version(kind, root, TRAIN, dataset, dataset.images) for kind in kinds]
     test = [draw_version(kind, root, TEST, dataset, dataset.test_images) for kind in kinds]
-    names = WATCHED if dataset.has_images else ()
+    names = watched(dataset)
     for i, name in enumerate(names):
         key = jax.random.fold_in(jax.random.fold_in(root, CORRUPT), i)
         test.append(corrupt(name, key, dataset, dataset.test_images))
@@ -57,9 +57,14 @@ def make_versions(dataset: Dataset, pixels: Sequence[str], seed: int) -> Version
     return Versions(whole, places, {name: len(kinds) + i for i, name in enumerate(names)})
 
 
+def watched(dataset: Dataset) -> tuple[str, ...]:
+    """The corruptions of its test images, if it has images that can be corrupted."""
+    return WATCHED if can_corrupt(dataset.images.shape) else ()
+
+
 def versions_bytes(dataset: Dataset, pixels: Sequence[str]) -> int:
     """What all versions take on a device."""
-    kinds, corrupted = len({"true", *pixels}), len(WATCHED) if dataset.has_images else 0
+    kinds, corrupted = len({"true", *pixels}), len(watched(dataset))
     return kinds * dataset.images.nbytes + (kinds + corrupted) * dataset.test_images.nbytes
 
 
