@@ -8,7 +8,7 @@ import pytest
 from jaxgen import bench, flags
 from jaxgen.data import load_dataset
 from jaxgen.errors import UserError
-from jaxgen.experiments import baselines, benchmark, benchmark_images, benchmark_members
+from jaxgen.experiments import baselines, benchmark, benchmark_corruptions, benchmark_images, benchmark_members
 from jaxgen.spec import BenchSpec, CscoreSpec, from_values
 
 TINY = ["--num_examples=120", "--epochs=2", "--hidden=8", "--num_runs=4", "--width=1", "--rounds=2"]
@@ -129,3 +129,43 @@ def test_pytorch_stands_beside_the_same_work_only():
 def test_these_take_one_ratio(measure):
     with pytest.raises(UserError, match="give one ratio"):
         measure(tiny("--subset_ratios=0.5,0.8"))
+
+
+def test_corruptions_are_timed_beside_the_library(monkeypatch):
+    class FakeTurns(dict):
+        """Answers as the ways' processes would, the library failing at fog."""
+
+        def __init__(self, ways, spec):
+            super().__init__(ways)
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *exception):
+            pass
+
+        def ask(self, way, name):
+            if way == "jaxgen":
+                return 0.5
+            return "KeyError: no mist" if name == "fog" else 10.0
+
+    monkeypatch.setattr(benchmark_corruptions, "has_library", lambda: True)
+    monkeypatch.setattr(benchmark_corruptions, "Turns", FakeTurns)
+    rows = cells_of(benchmark_corruptions.measure_corruptions(tiny("--measure=corruptions", "--bench_images=20")))
+    assert len(rows) == 17
+    assert rows[0] == ["gaussian_noise", "0.5", "10", "20 (20 to 20)"]
+    assert [row[2] for row in rows if row[0] == "fog"] == ["KeyError: no mist"]
+    assert rows[-2] == ["the 14 that imagecorruptions can do", "7", "140", "20 (20 to 20)"]
+    assert rows[-1][:2] == ["all 15", "7.5"]
+
+
+def test_the_ways_of_corrupting_answer_by_name():
+    spec = tiny("--measure=corruptions", "--bench_images=3", "--image_shape=9,9,1")
+    way = benchmark_corruptions.engine_way(spec)
+    assert next(way) is None
+    assert way.send("contrast") > 0
+    library = benchmark_corruptions.library_way(spec)
+    next(library)
+    assert "Error" in str(library.send("no such corruption"))
+    with pytest.raises(UserError, match="at least 4 pixels a side"):
+        benchmark_corruptions.measure_corruptions(tiny("--measure=corruptions", "--image_shape=3,4,3"))

@@ -115,7 +115,7 @@ def to_text(spec: BenchSpec, seconds: dict[tuple[str, str], list[float]], failed
         beside = f"imagecorruptions on {min(FEW, spec.bench_images)} of them, in proportion"
     lines = [
         f"{spec.bench_images:,} images of {shape}, severities 1 to 5; {beside}; {spec.rounds} rounds; "
-        f" {describe_machine()}",
+        f"{describe_machine()}",
         "",
         "| corruption | jaxgen, s | imagecorruptions, s | imagecorruptions / jaxgen |",
         "| --- " * 4 + "|",

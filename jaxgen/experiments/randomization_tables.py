@@ -17,7 +17,6 @@ from jaxgen.experiments.table_job import Job
 from jaxgen.experiments.tables import describe_n, describe_percent, mean_and_sd, to_csv, to_table
 from jaxgen.experiments.takeaways import SIGNIFICANT, take_away
 from jaxgen.flags import to_flagfile
-from jaxgen.transforms.corruptions import SMALLEST_SIDE
 from jaxgen.views.figures import write_figure
 from jaxgen.views.randomization import draw_curves, draw_figure1
 from jaxgen.views.summary import describe_speed
@@ -110,10 +109,7 @@ def summary_table(rows: Sequence[dict[str, Any]]) -> str:
 
 def to_text(job: Job, rows: Sequence[dict[str, Any]]) -> str:
     """Both tables, with what their columns are."""
-    corruptions = (
-        ", ".join(job.versions.corrupted)
-        or f"none: only images of at least {SMALLEST_SIDE} pixels a side are corrupted"
-    )
+    corruptions = ", ".join(job.versions.corrupted) or "none: the data are no images of 1 or 3 channels"
     return "\n\n".join(
         [
             f"# Randomization: {job.dataset.name}",

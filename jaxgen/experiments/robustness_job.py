@@ -108,7 +108,7 @@ def refuse_unsuitable(dataset: Dataset, spec: RobustnessSpec) -> None:
     if not dataset.has_images:
         raise UserError(f"--dataset={spec.data.dataset}: has rows of features, and corruption is for images")
     height, width, channels = dataset.images.shape[1:]
-    if not can_corrupt((height, width, channels)):
+    if not can_corrupt(dataset.images.shape):
         raise UserError(
             f"--dataset={spec.data.dataset}: has images of {height}x{width}x{channels}; corruption takes images of at "
             f"least {SMALLEST_SIDE} pixels a side with 1 or 3 channels"

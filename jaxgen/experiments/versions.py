@@ -58,8 +58,8 @@ def make_versions(dataset: Dataset, pixels: Sequence[str], seed: int) -> Version
 
 
 def watched(dataset: Dataset) -> tuple[str, ...]:
-    """The corruptions that the test images can be shown under."""
-    return WATCHED if dataset.has_images and can_corrupt(dataset.images.shape[1:]) else ()
+    """The corruptions of its test images, if it has images that can be corrupted."""
+    return WATCHED if can_corrupt(dataset.images.shape) else ()
 
 
 def versions_bytes(dataset: Dataset, pixels: Sequence[str]) -> int:

@@ -20,7 +20,8 @@ from jaxgen.hashing import draw_seeds, fold_seeds
 from jaxgen.transforms.corruptions import blur, color, digital, geometry, lines, noise, weather
 from jaxgen.transforms.corruptions.constants import KINDS, NUM_SEVERITIES, Kind, Strength, find_strength
 
-SMALLEST_SIDE = 8
+# What the laws hold for, and are tested on, begins at 8 pixels; the arithmetic needs 4.
+SMALLEST_SIDE = 4
 BATCH_SIZE = 250
 
 
@@ -56,7 +57,8 @@ class Corruption:
 
         Args:
           key: of the draws; an image's depend on it and on the image's place.
-          images: ``[n, h, w, d]``, uint8 or float in [0, 1]; sides of 8 or more, d of 1 or 3.
+          images: ``[n, h, w, d]``, uint8 or float in [0, 1]; sides of 8 or more (of 4 at least, where fewer
+            pixels show less of each), d of 1 or 3.
           severity: 0 to 5, whole, for all or ``[n]``, traced or not; 0 gives the image itself, to the bit. Traced ones
             outside count as the nearest.
           constants: whose constants: those for images of 32, of 224 or of MNIST's 28 pixels.
@@ -217,13 +219,13 @@ def check_name(name: str) -> None:
 
 
 def can_corrupt(shape: tuple[int, ...]) -> bool:
-    """Whether images ``[h, w, d]`` are large enough, and of one channel or three."""
-    return len(shape) == 3 and min(shape[:2]) >= SMALLEST_SIDE and shape[2] in (1, 3)
+    """Whether values of a shape are images that can be corrupted."""
+    return len(shape) == 4 and shape[3] in (1, 3) and min(shape[1:3]) >= SMALLEST_SIDE
 
 
 def check_images(images: jax.Array) -> None:
     """Raises UserError unless images have a type, a number of channels and a size that can be corrupted."""
-    if images.ndim != 4 or not can_corrupt(images.shape[1:]):
+    if not can_corrupt(images.shape):
         raise UserError(
             f"corruption of values of shape {images.shape}: takes images [n, h, w, d] of at least {SMALLEST_SIDE} "
             "pixels a side with 1 or 3 channels; give such images"

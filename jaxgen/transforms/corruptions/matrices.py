@@ -81,7 +81,7 @@ def separate_sum(rows: Sequence[np.ndarray], columns: Sequence[np.ndarray]) -> t
     """The same sum of `apply_sum` by as few terms as it takes: ``[r, h, h]`` and ``[r, w, w]``."""
     flat = [np.stack(side).reshape(len(side), -1) for side in (rows, columns)]
     bases, factors = zip(*(np.linalg.qr(side.T) for side in flat), strict=True)
-    left, values, right = np.linalg.svd(factors[0] @ factors[1].T)
+    left, values, right = np.linalg.svd(factors[0] @ factors[1].T, full_matrices=False)
     used = values > NEGLIGIBLE * values[0]
     found = ((bases[0] @ left * values).T[used], (bases[1] @ right.T).T[used])
     return found[0].reshape(-1, *rows[0].shape), found[1].reshape(-1, *columns[0].shape)

@@ -52,11 +52,16 @@ def draw_poisson(seeds: jax.Array, rates: jax.Array) -> jax.Array:
     square, root = normal**2, jnp.sqrt(large)
     expanded = large + root * normal + (1 / 3 + square / 6) - (1 / 36 + square / 72) * normal / root
     expanded += (-8 / 405 + square * (7 / 810 + square / 270)) / large
-    return jnp.where(rates > FEW, jnp.floor(expanded), count_up(uniform, jnp.minimum(rates, FEW)))
+    drawn = jnp.where(rates > FEW, jnp.maximum(jnp.floor(expanded), 0), 0)
+    # Of a mean of 0 nothing is added.
+    return count_up(uniform, jnp.where(rates > FEW, 0, rates), drawn)
 
 
-def count_up(uniform: jax.Array, rates: jax.Array) -> jax.Array:
-    """Quantiles of Poisson distributions of means up to `FEW`: how many of their cumulated chances are reached."""
+def count_up(uniform: jax.Array, rates: jax.Array, start: jax.Array) -> jax.Array:
+    """Quantiles of Poisson distributions of means up to `FEW`: how many of their cumulated chances are reached.
+
+    Added to `start`: a loop's result is stored, and what is done with it afterwards stays fast on a CPU.
+    """
 
     def add(turn: jax.Array, state: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
         count, chance, reached = state
@@ -68,4 +73,4 @@ def count_up(uniform: jax.Array, rates: jax.Array) -> jax.Array:
 
     none = jnp.exp(-rates)
     # A few at a time: all in one program, or each in a loop's step, take three times as long on a CPU.
-    return jax.lax.fori_loop(0, MOST // AT_ONCE, add, (jnp.zeros_like(rates), none, none))[0]
+    return jax.lax.fori_loop(0, MOST // AT_ONCE, add, (start, none, none))[0]
