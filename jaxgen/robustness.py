@@ -30,8 +30,9 @@ def run(spec: RobustnessSpec, command: str) -> None:
     from jaxgen.data.parts import hold_out_test
     from jaxgen.experiments.members import tell
     from jaxgen.experiments.robustness import run_job
-    from jaxgen.experiments.robustness_job import export_tests, make_job
+    from jaxgen.experiments.robustness_job import make_job
     from jaxgen.experiments.robustness_tables import write_all
+    from jaxgen.experiments.robustness_versions import export_tests
     from jaxgen.experiments.table_runs import describe_plan
 
     dataset = hold_out_test(load_dataset(spec.data), spec.corruption.test_share, spec.seed)

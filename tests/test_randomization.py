@@ -47,8 +47,8 @@ def run(dataset, folder, **flags):
 
 @pytest.fixture(scope="module")
 def data():
-    images, labels = blobs(60, side=8)
-    tests, test_labels = blobs(30, side=8, seed=1)
+    images, labels = blobs(60)
+    tests, test_labels = blobs(30, seed=1)
     return make_dataset(
         "mine", images, labels, source="mine", test_images=tests, test_labels=test_labels, class_names=["a", "b", "c"]
     )
@@ -184,11 +184,11 @@ def test_random_and_gaussian_pixels_say_nothing_of_the_test_set(figure1):
 def test_versions_are_what_their_places_say(data):
     versions = make_versions(data, ["gaussian", "true", "shuffled"], seed=3)
     assert versions.pixels == {"true": 0, "gaussian": 1, "shuffled": 2}
-    assert versions.dataset.images.shape == (180, 8, 8, 1)
+    assert versions.dataset.images.shape == (180, 4, 4, 1)
     np.testing.assert_array_equal(versions.dataset.images[:60], data.images)
     assert sorted(versions.dataset.images[120].ravel()) == sorted(data.images[0].ravel())
     assert list(versions.corrupted.values()) == [3, 4, 5, 6]
-    assert versions.dataset.test_images.shape == (7 * 30, 8, 8, 1)
+    assert versions.dataset.test_images.shape == (7 * 30, 4, 4, 1)
 
 
 def test_corruption_lowers_accuracy_of_true_pixels_only_where_it_is_measured(figure1):
@@ -512,7 +512,7 @@ def test_settings_count_who_fitted_and_leave_out_who_diverged():
 
 
 def test_a_test_set_is_held_out_of_every_class_where_there_is_none():
-    images, labels = blobs(60, side=8)
+    images, labels = blobs(60)
     whole = make_dataset("mine", images, labels, source="mine")
     parted = hold_out_test(whole, 0.2, seed=0)
     assert np.bincount(parted.test_labels).tolist() == [4, 4, 4]

@@ -19,8 +19,8 @@ FLAGS += ("--num_runs=3", "--width=2")
 
 @pytest.fixture
 def folder(tmp_path):
-    images, labels = blobs(60, side=8)
-    tests, test_labels = blobs(30, side=8, seed=1)
+    images, labels = blobs(60)
+    tests, test_labels = blobs(30, seed=1)
     arrays = {"images": images, "labels": labels, "test_images": tests, "test_labels": test_labels}
     np.savez(tmp_path / "mine.npz", class_names=["a", "b", "c"], **arrays)
     np.savez(tmp_path / "untested.npz", images=images, labels=labels)
@@ -34,7 +34,7 @@ def type_randomization(folder, *typed):
 def test_a_job_ends_with_its_files_and_is_not_trained_twice(folder):
     said = type_randomization(folder, "--preset=figure1", "--label_noise=0,0.5,1")
     assert said.returncode == 0, said.stderr
-    assert "60 images of 8x8x1 in 3 classes, 30 for testing" in said.stderr
+    assert "60 images of 4x4x1 in 3 classes, 30 for testing" in said.stderr
     assert "18 models trained in" in said.stdout
     out = folder / "runs" / "randomization_mine"
     names = ("results.csv", "curves.npz", "table.md", "takeaways.md", "figure1.png", "curves.png", "flags.cfg")
@@ -90,7 +90,7 @@ def test_a_wrong_matrix_is_refused(folder, rows, said):
         (("--preset=figure2",), "--preset"),
         (("--dataset=npz:untested.npz", "--test_share=0"), "--test_share=0: untested has no test set; give a share"),
         (("--num_test_examples=31",), "--num_test_examples=31: npz:mine.npz has 30 test examples"),
-        (("--center_crop=9",), "--center_crop=9: npz:mine.npz has images of 8x8 pixels; take less"),
+        (("--center_crop=9",), "--center_crop=9: npz:mine.npz has images of 4x4 pixels; take less"),
         (("--keep=colour",), "--keep=colour: no such flag"),
         (("--label_noise=0:1:0.001", "--num_runs=99"), "more than 10,000; give fewer, or --yes"),
         (("--patience=3",), "--patience=3: needs a --validation_share"),

@@ -13,10 +13,11 @@ from jaxgen.data.checks import make_dataset
 from jaxgen.engine.ensemble import Ensemble
 from jaxgen.experiments.programs import make_kernels, make_recipe
 from jaxgen.experiments.robustness import run_job
-from jaxgen.experiments.robustness_job import export_tests, make_job, settings_of
+from jaxgen.experiments.robustness_job import make_job, settings_of
 from jaxgen.experiments.robustness_rows import judged, kept_by_group, score_groups
 from jaxgen.experiments.robustness_tables import summary_table, write_all
 from jaxgen.experiments.robustness_takeaways import class_changes, take_away
+from jaxgen.experiments.robustness_versions import export_tests
 from jaxgen.experiments.table_job import make_cells, open_job_store
 from jaxgen.scores.intervals import half_width
 from jaxgen.spec import RobustnessSpec, from_values

@@ -3,14 +3,14 @@
 import dataclasses
 import functools
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
 
 from jaxgen import spec as words
 from jaxgen import sweep
-from jaxgen.data.corrupted_folders import CorruptedFolder, read_folder, write_folder
+from jaxgen.data.corrupted_folders import CorruptedFolder, read_folder
 from jaxgen.data.noise_matrix import load_noise_matrix
 from jaxgen.data.score_files import load_scores
 from jaxgen.engine.members import Watch
@@ -18,48 +18,20 @@ from jaxgen.errors import UserError
 from jaxgen.experiments.arms import Arm, settings_of_arms
 from jaxgen.experiments.cscore_job import refuse_empty_validation
 from jaxgen.experiments.programs import check_program, make_programs
+from jaxgen.experiments.robustness_versions import (
+    Versions,
+    corruption_names,
+    judged_versions,
+    make_versions,
+    versions_bytes,
+)
 from jaxgen.experiments.table_job import Drawn, Job, View, enrol_member
 from jaxgen.runs.devices import start_devices
 from jaxgen.spec import CorruptionSpec, RobustnessSpec
-from jaxgen.spec.corruption_names import CORRUPTIONS, STANDARD
-from jaxgen.transforms.corruptions import SMALLEST_SIDE, can_corrupt, corrupt_in_batches
+from jaxgen.transforms.corruptions import SMALLEST_SIDE, can_corrupt
 from jaxgen.types import Dataset
 
-# Folded into the job's key, where no run's number is as large; then one constant a purpose.
-CORRUPT = 2**32 - 2
-TRAIN, TEST, SCORED = 1, 2, 3
 NEVER = 2.0
-# From so many pixels a side on, the constants are those of ImageNet's size.
-LARGE_SIDE = 64
-CLEAN = ("none", 0)
-
-
-class Versions(NamedTuple):
-    """A data set as members see it and are judged on it.
-
-    Attributes:
-      dataset: its training and test images are the original ones, then each modification; then, of the training images,
-        each corruption that members are trained under. Its probes are the test images, and with C-scores the training
-        images after them, in each version of `shown`; as the folder of corrupted images has them, if one is given.
-      modified: by modification (``none`` too) the version of training and test images.
-      mixed: by corruption the version of training images.
-      shown: (corruption, severity) of each version of the probes, the clean one first.
-      judged: those of them that measures under corruption are over.
-      truth: labels of the probes, ``[v, p]``.
-      num_tests: how many of the probes are test examples; the others are the training examples.
-      scores: C-scores of the training examples, or None.
-      constants: whose.
-    """
-
-    dataset: Dataset
-    modified: dict[str, int]
-    mixed: dict[str, int]
-    shown: tuple[tuple[str, int], ...]
-    judged: tuple[tuple[str, int], ...]
-    truth: np.ndarray
-    num_tests: int
-    scores: np.ndarray | None
-    constants: str
 
 
 def make_job(dataset: Dataset, spec: RobustnessSpec) -> Job:
@@ -208,12 +180,6 @@ def ablation(corruptions: Sequence[str], channels: int) -> list[Arm]:
     return arms
 
 
-def corruption_names(given: Sequence[str]) -> tuple[str, ...]:
-    """Names, with ``standard`` and ``all`` spelt out; each once."""
-    spelt = {"standard": STANDARD, "all": CORRUPTIONS}
-    return tuple(dict.fromkeys(name for one in given for name in spelt.get(one, (one,))))
-
-
 def view_of(versions: Versions, spec: RobustnessSpec) -> View:
     """What the members of a setting see."""
     own = spec.corruption
@@ -221,115 +187,6 @@ def view_of(versions: Versions, spec: RobustnessSpec) -> View:
     if own.train_corruption == "none":
         return View(version)
     return View(version, versions.mixed[own.train_corruption], own.train_share)
-
-
-def judged_versions(spec: CorruptionSpec, folder: CorruptedFolder | None) -> list[tuple[str, int]]:
-    """(corruption, severity) of every corrupted test set that members are judged on."""
-    if folder is None:
-        return [(name, severity) for name in corruption_names(spec.corruptions) for severity in spec.severities]
-    return list(folder.test)
-
-
-def versions_bytes(
-    dataset: Dataset, judged: Sequence[tuple[str, int]], seen: Sequence[CorruptionSpec], scored: bool
-) -> int:
-    """What all versions take on a device."""
-    modified = {one.train_modification for one in seen} - {"none"}
-    mixed = {one.train_corruption for one in seen} - {"none"}
-    probes = dataset.test_images.nbytes + (dataset.images.nbytes if scored else 0)
-    return (
-        (1 + len(modified) + len(mixed)) * dataset.images.nbytes
-        + (1 + len(modified)) * dataset.test_images.nbytes
-        + (1 + len(modified) + len(judged)) * probes
-    )
-
-
-def make_versions(
-    dataset: Dataset,
-    spec: CorruptionSpec,
-    judged: Sequence[tuple[str, int]],
-    folder: CorruptedFolder | None,
-    seen: Sequence[CorruptionSpec],
-    scores: np.ndarray | None,
-    seed: int,
-) -> Versions:
-    """All versions that a job needs, drawn once and fixed for all its members.
-
-    Args:
-      dataset: with a test set.
-      spec: severities and constants.
-      judged: (corruption, severity) of every corrupted test set.
-      folder: that has them; None: they are drawn.
-      seen: what members are trained on, one a setting.
-      scores: C-scores of the training examples, or None.
-      seed: of the job.
-    """
-    constants = chosen_constants(dataset, spec)
-    root = jax.random.fold_in(jax.random.key(seed), CORRUPT)
-    modified = [name for name in dict.fromkeys(one.train_modification for one in seen) if name != "none"]
-    mixed = [name for name in dict.fromkeys(one.train_corruption for one in seen) if name != "none"]
-
-    def draw(part: int, images: np.ndarray, name: str, severity: int) -> np.ndarray:
-        if not severity:
-            return images
-        key = jax.random.fold_in(jax.random.fold_in(root, part), CORRUPTIONS.index(name))
-        return corrupted(dataset, jax.random.fold_in(key, severity), images, name, severity, constants)
-
-    level, count = spec.train_severity, len(dataset.test_labels)
-    shown = tuple(dict.fromkeys([CLEAN, *((name, level) for name in modified), *judged]))
-    parts = [(TEST, dataset.test_images)] + ([(SCORED, dataset.images)] if scores is not None else [])
-    labels = np.concatenate([dataset.test_labels] + ([dataset.labels] if scores is not None else []))
-    truth, probes = np.tile(labels, (len(shown), 1)), []
-    for place, version in enumerate(shown):
-        if folder is not None and version in folder.test:
-            truth[place] = folder.test[version].labels[:count]
-            probes.append(np.asarray(folder.test[version].images[:count]))
-        else:
-            probes += [draw(part, images, *version) for part, images in parts]
-    train = [draw(TRAIN, dataset.images, name, level) for name in (*modified, *mixed)]
-    # Those that are judged too are the same images.
-    test = [probes[shown.index((name, level)) * len(parts)] for name in modified]
-    whole = dataclasses.replace(
-        dataset,
-        images=np.concatenate([dataset.images, *train]),
-        test_images=np.concatenate([dataset.test_images, *test]),
-        probes=np.concatenate(probes),
-        probe_labels=labels,
-    )
-    places = {name: i for i, name in enumerate(("none", *modified))}
-    others = {name: 1 + len(modified) + i for i, name in enumerate(mixed)}
-    return Versions(whole, places, others, shown, tuple(judged), truth, count, scores, constants)
-
-
-def corrupted(
-    dataset: Dataset, key: jax.Array, images: np.ndarray, name: str, severity: int, constants: str
-) -> np.ndarray:
-    """Corrupted images, in the type and on the scale of the data's."""
-    values = images.astype(np.float32) * np.float32(dataset.scale)
-    found = corrupt_in_batches(name, key, values, severity=severity, constants=constants) / np.float32(dataset.scale)
-    return np.rint(found).astype(images.dtype) if images.dtype == np.uint8 else found.astype(images.dtype)
-
-
-def export_tests(dataset: Dataset, spec: RobustnessSpec) -> None:
-    """Writes the test images under ``--corruptions``, at all severities, into ``--export_dir``.
-
-    Raises:
-      UserError: if the folder has them already, or cannot be written.
-    """
-    constants, names = chosen_constants(dataset, spec.corruption), corruption_names(spec.corruption.corruptions)
-    values = dataset.test_images.astype(np.float32) * np.float32(dataset.scale)
-    where = spec.corruption.export_dir
-    try:
-        write_folder(where, values, dataset.test_labels, seed=spec.seed, names=names, constants=constants)
-    except OSError as error:
-        raise UserError(f"--export_dir={where}: cannot be written ({error}); name another folder") from None
-
-
-def chosen_constants(dataset: Dataset, spec: CorruptionSpec) -> str:
-    """Whose constants are taken."""
-    if spec.constants != "auto":
-        return spec.constants
-    return "imagenet" if min(dataset.images.shape[1:3]) >= LARGE_SIDE else "small"
 
 
 def describe_flags(spec: RobustnessSpec) -> dict[str, str]:

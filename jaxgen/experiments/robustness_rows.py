@@ -7,7 +7,8 @@ import numpy as np
 
 from jaxgen.engine.members import Curves
 from jaxgen.experiments.programs import Program
-from jaxgen.experiments.robustness_job import CLEAN, describe_flags
+from jaxgen.experiments.robustness_job import describe_flags
+from jaxgen.experiments.robustness_versions import CLEAN
 from jaxgen.experiments.table_job import Job
 from jaxgen.runs.store import Arrays
 
