@@ -13,7 +13,7 @@ from jaxgen.data.checks import make_dataset
 from jaxgen.engine.ensemble import Ensemble
 from jaxgen.experiments.programs import make_kernels, make_recipe
 from jaxgen.experiments.robustness import run_job
-from jaxgen.experiments.robustness_job import make_job, settings_of
+from jaxgen.experiments.robustness_job import load_matching_scores, make_job, settings_of
 from jaxgen.experiments.robustness_rows import judged, kept_by_group, score_groups
 from jaxgen.experiments.robustness_tables import summary_table, write_all
 from jaxgen.experiments.robustness_takeaways import class_changes, take_away
@@ -23,9 +23,11 @@ from jaxgen.scores.intervals import half_width
 from jaxgen.spec import RobustnessSpec, from_values
 from jaxgen.spec.corruption_names import CORRUPTIONS, STANDARD
 from jaxgen.transforms import corruptions
+from jaxgen.types import Scores
 
 FLAGS = {"hidden": (16,), "epochs": 12, "batch_size": 8, "learning_rate": 0.05, "num_runs": 3, "width": 3}
 JUDGED = {"corruptions": ("impulse_noise", "contrast"), "severities": (1, 5)}
+UNUSED = ("stderr", "counts", "scores_by_ratio", "subset_ratios", "class_names", "heldout_accuracy", "reliability")
 SWEEP = {"train_modification": ("invert",), "train_severity": 5, "train_corruption": ("none", "contrast"), **JUDGED}
 
 
@@ -196,8 +198,22 @@ def test_cscores_of_other_data_are_refused(data, tmp_path):
     assert len(job.versions.dataset.probe_labels) == 90
     assert job.versions.num_tests == 30
     write_scores(dataclasses.replace(scores, labels=np.roll(scores.labels, 1)), path)
-    with pytest.raises(UserError, match=r"--cscores=.*: example \d+ has id"):
+    with pytest.raises(UserError, match=r"--cscores=.*: the example of id \d+ has label \d there, and \d in"):
         make_job(data, spec_of(tmp_path, cscores=str(path)))
+    write_scores(dataclasses.replace(scores, ids=scores.ids + 1), path)
+    with pytest.raises(UserError, match=r"--cscores=.*: has no example of id 0"):
+        make_job(data, spec_of(tmp_path, cscores=str(path)))
+
+
+def test_scores_of_more_examples_are_found_by_id(data, tmp_path):
+    from jaxgen.data.score_files import write_scores
+
+    n = len(data.labels)
+    fields = {"labels": data.labels.astype(np.int64), "ids": data.ids, "scores": np.arange(n) / n}
+    write_scores(Scores(**fields, **dict.fromkeys(UNUSED, np.zeros(0)), num_runs=1, metadata={}), tmp_path / "s.npz")
+    part = np.arange(n)[::2]
+    fewer = dataclasses.replace(data, images=data.images[part], labels=data.labels[part], ids=data.ids[part])
+    np.testing.assert_array_equal(load_matching_scores(fewer, str(tmp_path / "s.npz")), part / n)
 
 
 def test_an_ablation_changes_one_thing_at_a_time():
@@ -213,6 +229,20 @@ def test_an_ablation_changes_one_thing_at_a_time():
         "optimizer=adam,learning_rate=0.001",
     ]
     assert "flip=0.5,crop=4" in [setting.name for setting in settings_of(spec_of(**JUDGED), 3)]
+
+
+def test_a_job_of_one_setting_judges_training_examples_by_their_scores(data, tmp_path):
+    from jaxgen.data.score_files import write_scores
+
+    n = len(data.labels)
+    fields = {"labels": data.labels.astype(np.int64), "ids": data.ids, "scores": np.arange(n) / n}
+    write_scores(Scores(**fields, **dict.fromkeys(UNUSED, np.zeros(0)), num_runs=1, metadata={}), tmp_path / "s.npz")
+    job, results = run(data, tmp_path, preset="none", cscores=str(tmp_path / "s.npz"), **JUDGED)
+    assert [row["setting"] for row in results.rows] == ["plain"] * 3
+    assert all(one.kept.shape == (2, 10) for one in results.measured)
+    write_all(job, results, "a command")
+    assert "| plain |" in (tmp_path / "table.md").read_text().split("lowest tenth")[1]
+    assert (tmp_path / "cscore_tenths.png").stat().st_size
 
 
 def test_a_modification_comes_beside_the_original():

@@ -15,7 +15,7 @@ from jaxgen.data.noise_matrix import load_noise_matrix
 from jaxgen.data.score_files import load_scores
 from jaxgen.engine.members import Watch
 from jaxgen.errors import UserError
-from jaxgen.experiments.arms import Arm, settings_of_arms
+from jaxgen.experiments.arms import PLAIN, Arm, settings_of_arms
 from jaxgen.experiments.cscore_job import refuse_empty_validation
 from jaxgen.experiments.programs import check_program, make_programs
 from jaxgen.experiments.robustness_versions import (
@@ -88,25 +88,27 @@ def refuse_unsuitable(dataset: Dataset, spec: RobustnessSpec) -> None:
 
 
 def load_matching_scores(dataset: Dataset, path: str) -> np.ndarray:
-    """The C-scores in `path`, if they are of these training examples.
+    """The C-scores in `path` of the training examples, found by their ids: some may be held out for testing here.
 
     Raises:
-      UserError: if they are of others.
+      UserError: if one of them is not there, or has another label there.
     """
     found = load_scores(path)
-    if len(found.labels) != len(dataset.labels):
+    places = {str(each): place for place, each in enumerate(found.ids)}
+    order = np.array([places.get(str(each), -1) for each in dataset.ids])
+    if len(missing := np.flatnonzero(order < 0)):
         raise UserError(
-            f"--cscores={path}: has {len(found.labels):,} examples, and the training set {len(dataset.labels):,}; give "
-            "the same --dataset, --num_examples and --seed"
+            f"--cscores={path}: has no example of id {dataset.ids[missing[0]]}, which is in the training set; give the "
+            "scores of these data"
         )
-    differ = np.flatnonzero((found.labels != dataset.labels) | (found.ids.astype(str) != dataset.ids.astype(str)))
-    if len(differ):
+    if len(differ := np.flatnonzero(found.labels[order] != dataset.labels)):
         first = int(differ[0])
+        there, here = found.labels[order[first]], dataset.labels[first]
         raise UserError(
-            f"--cscores={path}: example {first} has id {found.ids[first]} and label {found.labels[first]} there, and "
-            f"id {dataset.ids[first]} and label {dataset.labels[first]} in the training set; give the same data"
+            f"--cscores={path}: the example of id {dataset.ids[first]} has label {there} there, and {here} in the "
+            "training set; give the scores of these data"
         )
-    return found.scores
+    return found.scores[order]
 
 
 def read_matching_folder(dataset: Dataset, spec: CorruptionSpec) -> CorruptedFolder:
@@ -158,7 +160,8 @@ def settings_of(spec: RobustnessSpec, channels: int) -> list[sweep.Setting]:
     if preset == "auto":
         preset = "none" if changed or sweep.swept(spec) else "ablation"
     arms = ablation(corruption_names(spec.corruption.corruptions), channels) if preset == "ablation" else [Arm({}, {})]
-    return settings_of_arms(spec, arms, dataclasses.replace(spec.corruption, preset=preset))
+    settings = settings_of_arms(spec, arms, dataclasses.replace(spec.corruption, preset=preset))
+    return [sweep.Setting(setting.name or PLAIN, setting.spec) for setting in settings]
 
 
 def ablation(corruptions: Sequence[str], channels: int) -> list[Arm]:

@@ -48,7 +48,7 @@ def measure_members(job: Job, program: Program, arrays: Arrays, parameters: int)
         varied = {name: flags[which][name] for name in job.flags}
         f1 = f1_by_test_set(job, own["probe_predictions"][:, : versions.num_tests])
         row = {
-            "setting": program.settings[which].name or "all",
+            "setting": program.settings[which].name,
             **varied,
             "run": run,
             "finite": bool(own["finite"]),
