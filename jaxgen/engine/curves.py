@@ -187,9 +187,7 @@ def probe_all(recipe: Recipe, members: Member, weights: Weights, probe: Examples
     """Every member's most likely class of every probe in every version, ``[m, v, p]``."""
 
     def look(version: jax.Array) -> jax.Array:
-        shown = jnp.full(len(members.size), version, jnp.int32)
-        elsewhere = members._replace(enrolled=members.enrolled._replace(version=shown))
-        return predict_all(recipe, elsewhere, weights, probe)[0].astype(class_type(recipe))
+        return predict_version(recipe, members, weights, probe, version).astype(class_type(recipe))
 
     versions = jnp.arange(len(probe.images) // len(probe.labels), dtype=jnp.int32)
     return jnp.moveaxis(jax.lax.map(look, versions), 0, 1)
@@ -200,12 +198,19 @@ def corrupted_accuracies(recipe: Recipe, members: Member, weights: Weights, test
     own = members.enrolled.version
     accuracies = []
     for version in recipe.watch.corrupted:
-        shown = jnp.full(len(members.size), version, jnp.int32)
-        elsewhere = members._replace(enrolled=members.enrolled._replace(version=shown))
-        predictions, _ = predict_all(recipe, elsewhere, weights, test)
+        predictions = predict_version(recipe, members, weights, test, version)
         accuracies.append(jnp.mean(predictions == test.labels[None], axis=1))
     found = jnp.stack(accuracies, axis=1)
     return found if own is None else jnp.where(own[:, None] == 0, found, jnp.nan)
+
+
+def predict_version(
+    recipe: Recipe, members: Member, weights: Weights, data: Examples, version: int | jax.Array
+) -> jax.Array:
+    """Every member's most likely class of every example in a version, whatever version it sees itself: ``[m, n]``."""
+    shown = jnp.full(len(members.size), version, jnp.int32)
+    elsewhere = members._replace(enrolled=members.enrolled._replace(version=shown))
+    return predict_all(recipe, elsewhere, weights, data)[0]
 
 
 def distances(recipe: Recipe, members: Member, weights: Weights) -> jax.Array:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-CONFIDENCE = 0.95
+from jaxgen.scores.intervals import half_width
 
 
 class Difference(NamedTuple):
@@ -37,9 +37,8 @@ def compare(differences: Sequence[float]) -> Difference:
         return Difference(mean, mean, mean, 1.0 if mean == 0 else 0.0, len(found))
     from scipy.stats import ttest_1samp
 
-    test = ttest_1samp(found, 0)
-    low, high = test.confidence_interval(CONFIDENCE)
-    return Difference(mean, float(low), float(high), float(test.pvalue), len(found))
+    half = half_width(found)
+    return Difference(mean, mean - half, mean + half, float(ttest_1samp(found, 0).pvalue), len(found))
 
 
 def subtract(own: Mapping[int, float], other: Mapping[int, float]) -> list[float]:

@@ -12,6 +12,7 @@ from jaxgen.engine.members import Curves
 from jaxgen.engine.stopping import ROUNDING
 from jaxgen.experiments.programs import Program
 from jaxgen.experiments.table_job import Job
+from jaxgen.experiments.tables import class_f1
 from jaxgen.runs.store import Arrays
 
 
@@ -101,13 +102,7 @@ def robustness(job: Job, own: dict[str, Any], test_accuracy: float) -> dict[str,
 
 def f1_scores(job: Job, predictions: np.ndarray) -> dict[str, float]:
     """Their mean over classes, and each class's."""
-    from sklearn.metrics import f1_score
-
     dataset = job.dataset
-    each = f1_score(
-        dataset.test_labels, predictions, labels=np.arange(dataset.num_classes), average=None, zero_division=0
-    )
-    # A class without test examples has no score.
-    each[np.bincount(dataset.test_labels, minlength=dataset.num_classes) == 0] = np.nan
+    each = class_f1(dataset.test_labels, predictions, dataset.num_classes)
     names = {f"f1_{name}": float(score) for name, score in zip(dataset.class_names, each, strict=True)}
     return {"f1_macro": float(np.nanmean(each))} | names

@@ -10,6 +10,7 @@ from jaxgen.experiments.programs import Program
 from jaxgen.experiments.robustness_job import describe_flags
 from jaxgen.experiments.robustness_versions import CLEAN
 from jaxgen.experiments.table_job import Job
+from jaxgen.experiments.tables import class_f1
 from jaxgen.runs.store import Arrays
 
 NUM_GROUPS = 10
@@ -108,14 +109,9 @@ def under_corruption(job: Job, accuracy: np.ndarray) -> dict[str, float]:
 
 def f1_by_test_set(job: Job, predictions: np.ndarray) -> np.ndarray:
     """F1 of each class on the clean test set and on each modified one, ``[k, c]``; NaN of a class without tests."""
-    from sklearn.metrics import f1_score
-
-    truth, classes = job.versions.truth[:, : job.versions.num_tests], np.arange(job.dataset.num_classes)
+    truth = job.versions.truth[:, : job.versions.num_tests]
     places = [job.versions.shown.index(place) for place in (CLEAN, *(place for _, place in modified_places(job)))]
-    found = [f1_score(truth[p], predictions[p], labels=classes, average=None, zero_division=0) for p in places]
-    found = np.array(found)
-    found[:, np.bincount(job.dataset.test_labels, minlength=len(classes)) == 0] = np.nan
-    return found
+    return np.array([class_f1(truth[p], predictions[p], job.dataset.num_classes) for p in places])
 
 
 def kept_by_group(job: Job, right: np.ndarray) -> np.ndarray:

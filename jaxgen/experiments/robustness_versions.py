@@ -9,9 +9,9 @@ import numpy as np
 
 from jaxgen.data.corrupted_folders import CorruptedFolder, write_folder
 from jaxgen.errors import UserError
+from jaxgen.experiments.versions import as_pixels, corrupt
 from jaxgen.spec import CorruptionSpec, RobustnessSpec
 from jaxgen.spec.corruption_names import CORRUPTIONS, STANDARD
-from jaxgen.transforms.corruptions import corrupt_in_batches
 from jaxgen.types import Dataset
 
 # Folded into the job's key, where no run's number is as large; then one constant a purpose.
@@ -106,7 +106,7 @@ def make_versions(
         if not severity:
             return images
         key = jax.random.fold_in(jax.random.fold_in(root, part), CORRUPTIONS.index(name))
-        return corrupted(dataset, jax.random.fold_in(key, severity), images, name, severity, constants)
+        return corrupt(name, jax.random.fold_in(key, severity), dataset, images, severity, constants)
 
     level, count = spec.train_severity, len(dataset.test_labels)
     shown = tuple(dict.fromkeys([CLEAN, *((name, level) for name in modified), *judged]))
@@ -134,15 +134,6 @@ def make_versions(
     return Versions(whole, places, others, shown, tuple(judged), truth, count, scores, constants)
 
 
-def corrupted(
-    dataset: Dataset, key: jax.Array, images: np.ndarray, name: str, severity: int, constants: str
-) -> np.ndarray:
-    """Corrupted images, in the type and on the scale of the data's."""
-    values = images.astype(np.float32) * np.float32(dataset.scale)
-    found = corrupt_in_batches(name, key, values, severity=severity, constants=constants) / np.float32(dataset.scale)
-    return np.rint(found).astype(images.dtype) if images.dtype == np.uint8 else found.astype(images.dtype)
-
-
 def export_tests(dataset: Dataset, spec: RobustnessSpec) -> None:
     """Writes the test images under ``--corruptions``, at all severities, into ``--export_dir``.
 
@@ -150,8 +141,7 @@ def export_tests(dataset: Dataset, spec: RobustnessSpec) -> None:
       UserError: if the folder has them already, or cannot be written.
     """
     constants, names = chosen_constants(dataset, spec.corruption), corruption_names(spec.corruption.corruptions)
-    values = dataset.test_images.astype(np.float32) * np.float32(dataset.scale)
-    where = spec.corruption.export_dir
+    values, where = as_pixels(dataset, dataset.test_images), spec.corruption.export_dir
     try:
         write_folder(where, values, dataset.test_labels, seed=spec.seed, names=names, constants=constants)
     except OSError as error:

@@ -91,6 +91,16 @@ def mean_and_sd(name: str, values: np.ndarray) -> dict[str, float]:
     }
 
 
+def class_f1(labels: np.ndarray, predictions: np.ndarray, num_classes: int) -> np.ndarray:
+    """F1 of each class ``[c]``; a class without examples has none: NaN."""
+    # Imported here: it takes a second, and not all experiments ask.
+    from sklearn.metrics import f1_score
+
+    found = f1_score(labels, predictions, labels=np.arange(num_classes), average=None, zero_division=0)
+    found[np.bincount(labels, minlength=num_classes) == 0] = np.nan
+    return found
+
+
 def correlate_ranks(first: np.ndarray, second: np.ndarray) -> float:
     """Spearman's rank correlation over the examples that both have scored; NaN if either is constant."""
     both = np.isfinite(first) & np.isfinite(second)

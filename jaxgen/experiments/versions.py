@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxgen.transforms.corruptions import can_corrupt, corrupt_in_batches
+from jaxgen.transforms.corruptions.constants import Kind
 from jaxgen.transforms.pixels import draw_gaussian, scatter_pixels, shuffle_pixels
 from jaxgen.types import Dataset
 
@@ -51,7 +52,7 @@ def make_versions(dataset: Dataset, pixels: Sequence[str], seed: int) -> Version
     names = watched(dataset)
     for i, name in enumerate(names):
         key = jax.random.fold_in(jax.random.fold_in(root, CORRUPT), i)
-        test.append(corrupt(name, key, dataset, dataset.test_images))
+        test.append(corrupt(name, key, dataset, dataset.test_images, SEVERITY))
     whole = dataclasses.replace(dataset, images=np.concatenate(train), test_images=np.concatenate(test))
     places = {kind: i for i, kind in enumerate(kinds)}
     return Versions(whole, places, {name: len(kinds) + i for i, name in enumerate(names)})
@@ -84,8 +85,15 @@ def draw_version(kind: str, root: jax.Array, part: int, dataset: Dataset, images
     return np.asarray(draw_gaussian(key, jnp.asarray(images), mean=mean, deviation=deviation))
 
 
-def corrupt(name: str, key: jax.Array, dataset: Dataset, images: np.ndarray) -> np.ndarray:
-    """Images under a corruption of middle severity, in the type that they have."""
-    values = images.astype(np.float32) * np.float32(dataset.scale)
-    found = corrupt_in_batches(name, key, values, severity=SEVERITY) / dataset.scale
+def corrupt(
+    name: str, key: jax.Array, dataset: Dataset, images: np.ndarray, severity: int, constants: Kind = "small"
+) -> np.ndarray:
+    """Stored images under a corruption, in the type and on the scale that they have."""
+    found = corrupt_in_batches(name, key, as_pixels(dataset, images), severity=severity, constants=constants)
+    found = found / np.float32(dataset.scale)
     return np.rint(found).astype(images.dtype) if images.dtype == np.uint8 else found.astype(images.dtype)
+
+
+def as_pixels(dataset: Dataset, images: np.ndarray) -> np.ndarray:
+    """Stored images as float32 in [0, 1]."""
+    return images.astype(np.float32) * np.float32(dataset.scale)

@@ -17,6 +17,9 @@ import numpy as np
 
 from jaxgen.errors import UserError
 from jaxgen.hashing import draw_seeds, fold_seeds
+
+# `x as x`: those over which the mean corruption error is taken, for readers of this package.
+from jaxgen.spec.corruption_names import STANDARD as STANDARD
 from jaxgen.transforms.corruptions import blur, color, digital, geometry, lines, noise, weather
 from jaxgen.transforms.corruptions.constants import KINDS, NUM_SEVERITIES, Kind, Strength, find_strength
 
@@ -122,24 +125,6 @@ ALL = (
     Corruption("canny_edges", lines.find_edges, is_random=False),
 )
 CORRUPTIONS: dict[str, Corruption] = {corruption.name: corruption for corruption in ALL}
-# The 15 of Hendrycks and Dietterich 2019, over which the mean corruption error is taken, in their order.
-STANDARD = (
-    "gaussian_noise",
-    "shot_noise",
-    "impulse_noise",
-    "defocus_blur",
-    "glass_blur",
-    "motion_blur",
-    "zoom_blur",
-    "snow",
-    "frost",
-    "fog",
-    "brightness",
-    "contrast",
-    "elastic_transform",
-    "pixelate",
-    "jpeg_compression",
-)
 # The 15 of Mu and Gilmer 2019.
 MNIST_STANDARD = (
     "shot_noise",

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxgen.hashing import fold_seeds, seeded_normal, seeded_uniform
-from jaxgen.transforms.augment import to_grey
+from jaxgen.transforms.augment import LUMA, to_grey
 from jaxgen.transforms.corruptions.blur import blur_along, draw_angle, trail
 from jaxgen.transforms.corruptions.constants import Strength, power_of_two
 from jaxgen.transforms.corruptions.liquid import sheen
@@ -136,4 +136,4 @@ def blur_by(image: jax.Array, severity: jax.Array, strength: Strength, deviation
 
 def liquid_colors(depth: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Of mud and of water, in images of `depth` colours."""
-    return (MUD, WATER) if depth == 3 else (GREY_MUD, (float(np.dot(WATER, (0.299, 0.587, 0.114))),))
+    return (MUD, WATER) if depth == 3 else (GREY_MUD, (float(np.dot(WATER, LUMA)),))
