@@ -183,9 +183,9 @@ def test_no_width_is_an_exact_copy_to_the_bit(copied):
     assert np.asarray(found).tobytes() == np.asarray(values).tobytes()
     _, _, results = copied
     for split in ("before", "after"):
-        exact = kept(results.rows, setting=f"duplicates,split={split}")
-        noiseless = kept(results.rows, setting=f"uniform,uniform_noise=0,split={split}")
-        noisy = kept(results.rows, setting=f"uniform,uniform_noise=0.5,split={split}")
+        exact = kept(results.measured, setting=f"duplicates,split={split}")
+        noiseless = kept(results.measured, setting=f"uniform,uniform_noise=0,split={split}")
+        noisy = kept(results.measured, setting=f"uniform,uniform_noise=0.5,split={split}")
         for one, other, apart in zip(exact, noiseless, noisy, strict=True):
             told = ("train_accuracy", "dev_accuracy", "test_accuracy", "final_loss")
             assert [one[name] for name in told] == [other[name] for name in told]
@@ -296,7 +296,7 @@ def test_rows_of_features_do_as_well(data, tmp_path):
         test_labels=data.test_labels,
     )
     job, results = run(flat, tmp_path, arm=("plain", "gaussian"), clipped="yes", num_runs=2, sample_sizes=(48,))
-    assert np.mean([row["test_accuracy"] for row in results.rows]) > 0.5
+    assert np.mean([row["test_accuracy"] for row in results.measured]) > 0.5
     assert "| mlp | 2 | 4 | 4 |" in describe_plan(job, say=lambda line: None)
     [augmented] = make_job(flat, spec_of(arm="augmented")).programs
     assert augmented.in_use == {"input_noise"}
@@ -304,13 +304,13 @@ def test_rows_of_features_do_as_well(data, tmp_path):
 
 def test_a_row_counts_what_the_member_had(copied):
     _, job, results = copied
-    [row] = kept(results.rows, setting="duplicates,split=before", sample_size=48, run=1)
+    [row] = kept(results.measured, setting="duplicates,split=before", sample_size=48, run=1)
     told = ("num_train", "num_dev", "num_copied", "steps", "arm", "split", "epochs")
     assert [row[name] for name in told] == [2 * 43, 5, 43, 6 * 11, "duplicates", "before", "6"]
-    [plain] = kept(results.rows, setting="plain", sample_size=48, run=1)
+    [plain] = kept(results.measured, setting="plain", sample_size=48, run=1)
     assert [plain[name] for name in told] == [43, 5, 0, 6 * 6, "plain", "before", "6"]
-    assert [row["run"] for row in results.rows[:4]] == [0, 1, 2, 0]
-    assert len(results.rows) == 3 * 2 * 7
+    assert [row["run"] for row in results.measured[:4]] == [0, 1, 2, 0]
+    assert len(results.measured) == 3 * 2 * 7
     arrays = read_cell(job, "size_48")
     [number] = [i for i, each in enumerate(job.settings) if each.name == "duplicates,split=before"]
     place = arrays["run"].tolist().index(1 * 7 + number)
@@ -328,10 +328,10 @@ def test_a_job_is_resumed_and_extended_to_the_same_arrays(copied, data, tmp_path
     assert first.models_now == 14
     _, again = run(data, tmp_path, **ARMS, num_runs=2, sample_sizes=(48,))
     assert again.models_now == 0
-    assert str(again.rows) == str(first.rows)
+    assert str(again.measured) == str(first.measured)
     job, more = run(data, tmp_path, **ARMS)
     assert more.models_now == 42 - 14
-    timeless = [[row | {"seconds": 0} for row in rows] for rows in (more.rows, whole.rows)]
+    timeless = [[row | {"seconds": 0} for row in rows] for rows in (more.measured, whole.measured)]
     assert str(timeless[0]) == str(timeless[1])
     for cell in ("size_24", "size_48"):
         one, other = (read_cell(each, cell) for each in (job, whole_job))
@@ -351,11 +351,11 @@ def test_a_leaky_split_flatters(tmp_path):
     flags |= {"learning_rate": 0.03, "gaussian_noise": 0.1}
     job, results = run(noisy, tmp_path, **flags, num_runs=8, dev_share=0.25, hidden=(64,))
     honest, leaky = (
-        np.array([row["dev_accuracy"] for row in kept(results.rows, split=split)]) for split in ("before", "after")
+        np.array([row["dev_accuracy"] for row in kept(results.measured, split=split)]) for split in ("before", "after")
     )
     assert leaky.mean() > 0.75
     assert 0.3 < honest.mean() < 0.7
-    [said] = [one for one in take_away(results.rows, job.others) if "leaky" in one]
+    [said] = [one for one in take_away(results.measured, job.others) if "leaky" in one]
     assert "split=after: the leaky split changes development accuracy by +" in said
     assert "(n = 8)" in said
 
@@ -429,7 +429,7 @@ def test_files_hold_what_was_found(copied):
     assert all(file.stat().st_size for file in files)
     with open(folder / "results.csv") as file:
         rows = list(csv.DictReader(file))
-    assert [row["setting"] for row in rows] == [row["setting"] for row in results.rows]
+    assert [row["setting"] for row in rows] == [row["setting"] for row in results.measured]
     assert {"arm", "uniform_noise", "split", "sample_size", "run", "learning_rate", "flip"} <= rows[0].keys()
     table = (folder / "table.md").read_text()
     assert "| setting | unique samples | trained on | steps | train | dev | test | test - plain | p |" in table

@@ -24,6 +24,22 @@ class Arm(NamedTuple):
     usual: dict[str, Any]
 
 
+def one_by_one(
+    alone: Sequence[dict[str, Any]], off: Mapping[str, Any], common: Mapping[str, Any] | None = None
+) -> list[Arm]:
+    """An arm for each of `alone`, the flags in `off` being off in all others: what is given by hand is its own arm's.
+
+    Args:
+      alone: the flags of each arm.
+      off: by flag what leaves it out.
+      common: what all arms have besides.
+    """
+    return [
+        Arm({name: nothing for name, nothing in off.items() if name not in own}, {**(common or {}), **own})
+        for own in alone
+    ]
+
+
 def settings_of_arms(
     spec: Any, arms: Sequence[Arm], preset: Any, always_named: Sequence[str] = ()
 ) -> list[sweep.Setting]:

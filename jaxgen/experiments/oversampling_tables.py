@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from jaxgen.experiments.files import flagfile_header, settled, written_or_told
-from jaxgen.experiments.oversampling import Results
 from jaxgen.experiments.oversampling_job import Job
 from jaxgen.experiments.oversampling_pairs import Measured, Rows, reference
 from jaxgen.experiments.oversampling_takeaways import take_away
 from jaxgen.experiments.pairs import compare, describe_difference, describe_p
+from jaxgen.experiments.table_runs import Members
 from jaxgen.experiments.tables import describe_n, describe_percent, mean_and_sd, to_csv, to_table
 from jaxgen.experiments.takeaways import SIGNIFICANT
 from jaxgen.flags import to_flagfile
@@ -112,24 +112,24 @@ def to_text(job: Job, rows: Sequence[dict[str, Any]], summary: Sequence[dict[str
     )
 
 
-def write_all(job: Job, results: Results, command: str) -> tuple[str, list[pathlib.Path]]:
+def write_all(job: Job, results: Members, command: str) -> tuple[str, list[pathlib.Path]]:
     """Writes all results into ``spec.out``; returns what to tell the user, and the files.
 
     Raises:
       UserError: if a file cannot be written.
     """
-    out, rows = pathlib.Path(job.spec.out), setting_rows(results.rows, job.others)
+    out, rows = pathlib.Path(job.spec.out), setting_rows(results.measured, job.others)
     names = ("results.csv", "table.md", "takeaways.md", "figure.png", "flags.cfg")
     members, table, takeaways, figure, flagfile = files = [out / name for name in names]
-    summary = summary_rows(results.rows, job.others)
-    statements = take_away(results.rows, job.others)
+    summary = summary_rows(results.measured, job.others)
+    statements = take_away(results.measured, job.others)
     said = "\n".join(f"- {statement}" for statement in statements) or "The results show nothing that can be stated."
     with written_or_told(job.spec.out):
-        members.write_text(to_csv(results.rows))
+        members.write_text(to_csv(results.measured))
         table.write_text(to_text(job, rows, summary) + "\n")
         takeaways.write_text(f"# What {job.dataset.name} shows\n\n{said}\n\n{HOW_STATED}\n")
         write_figure(draw_samples(rows, job.dataset.name), figure)
         settled_spec = settled(job.spec, results.widths)
         flagfile.write_text(to_flagfile(settled_spec, flagfile_header(PROGRAM, command, flagfile)))
-    speed = describe_speed(results.models_now, results.seconds_now, results.devices, len(results.rows))
+    speed = describe_speed(results.models_now, results.seconds_now, results.devices, len(results.measured))
     return f"{speed}\n\n{summary_table(summary)}\n\n{said}", files

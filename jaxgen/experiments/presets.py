@@ -8,7 +8,7 @@ import functools
 from typing import Any
 
 from jaxgen import sweep
-from jaxgen.experiments.arms import Arm, settings_of_arms
+from jaxgen.experiments.arms import Arm, one_by_one, settings_of_arms
 from jaxgen.spec import RandomizationSpec
 
 RATES = tuple(round(0.1 * i, 1) for i in range(11))
@@ -66,12 +66,8 @@ def regularizers(has_images: bool, norms: tuple[str, ...]) -> list[Arm]:
     if has_images:
         alone += [{"translate": 0.1}, {"cutmix": 1.0}]
     off = {"patience": 0} | {name: 0.0 for each in alone for name in each if name != "patience"}
-    arms = []
-    for own in alone:
-        # Another strength, given by hand, is its own arm's alone.
-        others = {name: nothing for name, nothing in off.items() if name not in own}
-        arms.append(Arm(others, {**LONG, "label_noise": ENDS, **own}))
-    return arms + [Arm({"norm": norm, **off}, {**LONG, "label_noise": ENDS}) for norm in norms]
+    common = {**LONG, "label_noise": ENDS}
+    return one_by_one(alone, off, common) + [Arm({"norm": norm, **off}, common) for norm in norms]
 
 
 def optimizers() -> list[Arm]:

@@ -1,7 +1,7 @@
 """Which settings share a compiled program, and what such a program is: network, optimizer, augmentation, rows."""
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -95,6 +95,13 @@ def subset_rows(program: Program, ratio: float, num_examples: int, numbers: np.n
     numbers = np.asarray(numbers)
     subset = designs.subset_rows(program.spec.subsets.design, ratio, num_examples, numbers // len(program.settings))
     return Row(subset, (numbers % len(program.settings)).astype(np.int32))
+
+
+def split_runs(program: Program, arrays: Mapping[str, np.ndarray]) -> Iterator[tuple[int, int, dict[str, Any]]]:
+    """Run, number of the setting, and own arrays of each member of a chunk."""
+    for i, number in enumerate(arrays["run"]):
+        run, setting = divmod(int(number), len(program.settings))
+        yield run, setting, {name: array[i] for name, array in arrays.items()}
 
 
 def enrol_on_subset(program: Program, row: Row, train: Examples) -> Enrolment:

@@ -11,14 +11,12 @@ from jaxgen.errors import UserError
 from jaxgen.experiments.cscore_job import refuse_empty_validation
 from jaxgen.experiments.presets import settings_of
 from jaxgen.experiments.programs import check_program, make_programs
-from jaxgen.experiments.table_job import Drawn, Job, View, enrol_member
+from jaxgen.experiments.table_job import NEVER, Drawn, Job, View, enrol_member
 from jaxgen.experiments.versions import make_versions, versions_bytes
 from jaxgen.models import other_norms
 from jaxgen.runs.devices import start_devices
 from jaxgen.spec import RandomizationSpec
 from jaxgen.types import Dataset
-
-NEVER = 2.0
 
 
 def make_job(dataset: Dataset, spec: RandomizationSpec) -> Job:

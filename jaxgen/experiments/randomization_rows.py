@@ -1,18 +1,17 @@
 """From the arrays of trained members to a row of measures each."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxgen import spec as words
 from jaxgen.engine.curves import QUANTILES
 from jaxgen.engine.members import Curves
 from jaxgen.engine.stopping import ROUNDING
-from jaxgen.experiments.programs import Program
+from jaxgen.experiments.programs import Program, split_runs
 from jaxgen.experiments.table_job import Job
-from jaxgen.experiments.tables import class_f1
+from jaxgen.experiments.tables import class_f1, split_flags
 from jaxgen.runs.store import Arrays
 
 
@@ -26,10 +25,7 @@ class Measured(NamedTuple):
 def measure_members(job: Job, program: Program, arrays: Arrays, parameters: int) -> Iterator[Measured]:
     """The members of one chunk."""
     given = [settings_row(job, setting.spec) for setting in program.settings]
-    for i, number in enumerate(arrays["run"]):
-        run, which = divmod(int(number), len(program.settings))
-        own = {name: array[i] for name, array in arrays.items()}
-        curves = {name: own[f"{name}_curve"] for name in Curves._fields} | {"step_loss": own["loss_curve"]}
+    for run, which, own in split_runs(program, arrays):
         varied, fixed = given[which]
         row = {
             "setting": program.settings[which].name,
@@ -38,15 +34,23 @@ def measure_members(job: Job, program: Program, arrays: Arrays, parameters: int)
             **measures(job, program, own, parameters),
             **fixed,
         }
-        yield Measured(row, curves)
+        yield Measured(row, curves_of(own))
 
 
 def settings_row(job: Job, spec: Any) -> tuple[dict[str, str], dict[str, str]]:
     """A setting's flags as they are typed: those in which settings differ, and the others that decide training."""
     parts = (spec.noise, spec.model, spec.train, spec.regularization, spec.augmentation, spec.stopping)
-    chosen = {name: words.format_value(value) for part in parts for name, value in words.values(part).items()}
-    varied = {name: chosen[name] for name in job.flags}
-    return varied, {name: value for name, value in chosen.items() if name not in {*varied, "preset", "keep"}}
+    return split_flags(parts, job.flags)
+
+
+def curves_of(own: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """A member's curves ``[e]`` by name."""
+    return {name: own[f"{name}_curve"] for name in Curves._fields} | {"step_loss": own["loss_curve"]}
+
+
+def epochs_trained(own: Mapping[str, np.ndarray]) -> int:
+    """How many epochs a member was trained for, kept or not."""
+    return max(int(np.isfinite(own["train_loss_curve"]).sum()), int(own["epochs"]))
 
 
 def measures(job: Job, program: Program, own: dict[str, Any], parameters: int) -> dict[str, Any]:
@@ -58,7 +62,7 @@ def measures(job: Job, program: Program, own: dict[str, Any], parameters: int) -
     changed = np.unpackbits(own["changed"], count=len(dataset.labels)).mean() if "changed" in own else 0.0
     found = {
         "finite": bool(own["finite"]),
-        "epochs_trained": max(int(np.isfinite(own["train_loss_curve"]).sum()), int(own["epochs"])),
+        "epochs_trained": epochs_trained(own),
         "epochs_kept": int(own["epochs"]),
         "num_examples": size,
         "steps_per_epoch": steps,

@@ -15,7 +15,7 @@ from jaxgen.data.noise_matrix import load_noise_matrix
 from jaxgen.data.score_files import load_scores
 from jaxgen.engine.members import Watch
 from jaxgen.errors import UserError
-from jaxgen.experiments.arms import PLAIN, Arm, settings_of_arms
+from jaxgen.experiments.arms import PLAIN, Arm, one_by_one, settings_of_arms
 from jaxgen.experiments.cscore_job import refuse_empty_validation
 from jaxgen.experiments.programs import check_program, make_programs
 from jaxgen.experiments.robustness_versions import (
@@ -25,13 +25,11 @@ from jaxgen.experiments.robustness_versions import (
     make_versions,
     versions_bytes,
 )
-from jaxgen.experiments.table_job import Drawn, Job, View, enrol_member
+from jaxgen.experiments.table_job import NEVER, Drawn, Job, View, enrol_member
 from jaxgen.runs.devices import start_devices
 from jaxgen.spec import CorruptionSpec, RobustnessSpec
 from jaxgen.transforms.corruptions import SMALLEST_SIDE, can_corrupt
 from jaxgen.types import Dataset
-
-NEVER = 2.0
 
 
 def make_job(dataset: Dataset, spec: RobustnessSpec) -> Job:
@@ -175,12 +173,8 @@ def ablation(corruptions: Sequence[str], channels: int) -> list[Arm]:
         {"train_corruption": tuple(corruptions)},
         {"optimizer": "adam", "learning_rate": 0.001},
     ]
-    off = {**dict.fromkeys(augmentation, 0), "weight_decay": 0.0, "label_noise": 0.0, "train_corruption": "none"}
-    arms = []
-    for own in alone:
-        others = {name: nothing for name, nothing in off.items() if name not in own}
-        arms.append(Arm(others if "optimizer" in own else {**others, "optimizer": "sgd"}, own))
-    return arms
+    off = {"weight_decay": 0.0, "label_noise": 0.0, "train_corruption": "none", "optimizer": "sgd"}
+    return one_by_one(alone, {**dict.fromkeys(augmentation, 0), **off})
 
 
 def view_of(versions: Versions, spec: RobustnessSpec) -> View:
@@ -190,17 +184,3 @@ def view_of(versions: Versions, spec: RobustnessSpec) -> View:
     if own.train_corruption == "none":
         return View(version)
     return View(version, versions.mixed[own.train_corruption], own.train_share)
-
-
-def describe_flags(spec: RobustnessSpec) -> dict[str, str]:
-    """A setting's flags as they are typed, without those of data, machine and files."""
-    parts = (
-        spec.corruption,
-        spec.noise,
-        spec.model,
-        spec.train,
-        spec.regularization,
-        spec.augmentation,
-        spec.stopping,
-    )
-    return {name: words.format_value(value) for part in parts for name, value in words.values(part).items()}

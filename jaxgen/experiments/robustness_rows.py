@@ -5,12 +5,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxgen.engine.members import Curves
-from jaxgen.experiments.programs import Program
-from jaxgen.experiments.robustness_job import describe_flags
+from jaxgen.experiments.programs import Program, split_runs
+from jaxgen.experiments.randomization_rows import curves_of, epochs_trained
 from jaxgen.experiments.robustness_versions import CLEAN
 from jaxgen.experiments.table_job import Job
-from jaxgen.experiments.tables import class_f1
+from jaxgen.experiments.tables import class_f1, split_flags
 from jaxgen.runs.store import Arrays
 
 NUM_GROUPS = 10
@@ -37,16 +36,13 @@ class Measured(NamedTuple):
 
 def measure_members(job: Job, program: Program, arrays: Arrays, parameters: int) -> Iterator[Measured]:
     """The members of one chunk."""
-    versions, flags = job.versions, [describe_flags(setting.spec) for setting in program.settings]
-    for i, number in enumerate(arrays["run"]):
-        run, which = divmod(int(number), len(program.settings))
-        own = {name: array[i] for name, array in arrays.items()}
+    versions, given = job.versions, [settings_row(job, setting.spec) for setting in program.settings]
+    for run, which, own in split_runs(program, arrays):
         right = own["probe_predictions"] == versions.truth
         accuracy = right[:, : versions.num_tests].mean(1)
         last = max(int(own["epochs"]) - 1, 0)
-        curves = {name: own[f"{name}_curve"] for name in Curves._fields} | {"step_loss": own["loss_curve"]}
         train_accuracy = float(own["train_accuracy_curve"][last])
-        varied = {name: flags[which][name] for name in job.flags}
+        varied, fixed = given[which]
         f1 = f1_by_test_set(job, own["probe_predictions"][:, : versions.num_tests])
         row = {
             "setting": program.settings[which].name,
@@ -54,7 +50,7 @@ def measure_members(job: Job, program: Program, arrays: Arrays, parameters: int)
             "run": run,
             "finite": bool(own["finite"]),
             "parameters": parameters,
-            "epochs_trained": max(int(np.isfinite(own["train_loss_curve"]).sum()), int(own["epochs"])),
+            "epochs_trained": epochs_trained(own),
             "train_accuracy": train_accuracy,
             "test_accuracy": float(accuracy[0]),
             "gap": train_accuracy - float(accuracy[0]),
@@ -66,10 +62,16 @@ def measure_members(job: Job, program: Program, arrays: Arrays, parameters: int)
             },
             "f1_macro": float(np.nanmean(f1[0])),
             "seconds": float(own["seconds"]),
-            **{name: value for name, value in flags[which].items() if name not in {*varied, "preset", "keep"}},
+            **fixed,
         }
         kept = kept_by_group(job, right[:, versions.num_tests :]) if versions.scores is not None else None
-        yield Measured(row, curves, accuracy, f1, kept)
+        yield Measured(row, curves_of(own), accuracy, f1, kept)
+
+
+def settings_row(job: Job, spec: Any) -> tuple[dict[str, str], dict[str, str]]:
+    """A setting's flags as they are typed: those in which settings differ, and the others that decide what is found."""
+    parts = (spec.corruption, spec.noise, spec.model, spec.train)
+    return split_flags((*parts, spec.regularization, spec.augmentation, spec.stopping), job.flags)
 
 
 def judged(job: Job) -> dict[str, list[int]]:

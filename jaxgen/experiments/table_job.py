@@ -24,6 +24,8 @@ from jaxgen.types import Dataset
 
 # Folded into a member's key; `engine.learner` and `scores.designs` hold the other constants.
 LABELS = 7
+# No member gets so large a share of its labels right: none is done before its last epoch.
+NEVER = 2.0
 # Flags that say what is made of models, and those whose values the settings have.
 NO_MODEL = {"preset", "keep", "seed", "out", "num_runs", "baseline", "export_dir"}
 

@@ -1,7 +1,7 @@
 """Training every member of a job's table, and reading what each came to: what table-shaped experiments share."""
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -9,10 +9,12 @@ import numpy as np
 
 from jaxgen.experiments.cscore_job import model_folder
 from jaxgen.experiments.dry_run import describe_programs
+from jaxgen.experiments.members import Cell
 from jaxgen.experiments.programs import Program
 from jaxgen.experiments.start import describe_program, refuse_all_diverged, train_program
 from jaxgen.experiments.table_job import Job, cell_name, make_cells, open_job_store
-from jaxgen.runs.store import Arrays
+from jaxgen.runs.store import Arrays, Store
+from jaxgen.types import Dataset
 
 # (job, program, a chunk's arrays, parameters of the network) -> its members; each has a `row` with setting and run.
 Measure = Callable[[Job, Program, Arrays, int], Iterator[Any]]
@@ -22,7 +24,7 @@ class Members(NamedTuple):
     """What a job's members came to.
 
     Attributes:
-      measured: one a member, by setting, then run.
+      measured: one a member.
       widths: of the programs.
       models_now: how many were trained by this call.
       seconds_now: how long that took.
@@ -46,31 +48,68 @@ def run_table(job: Job, measure: Measure, *, resume: str, say: Callable[[str], N
       say: takes lines about what is going on; with None there is no progress bar either.
     """
     store = open_job_store(job)
+
+    def read(program: Program, parameters: int) -> Iterator[Any]:
+        for arrays in store.runs(cell_name(program)):
+            yield from measure(job, program, arrays, parameters)
+
+    members = run_programs(
+        job.versions.dataset,
+        [(program, make_cells(job, program)) for program in job.programs],
+        store,
+        read,
+        describe=functools.partial(describe_program, job.dataset, num_runs=job.spec.num_runs),
+        resume=resume,
+        say=say,
+    )
+    measured = {(one.row["setting"], one.row["run"]): one for one in members.measured}
+    ordered = [measured[setting.name, run] for setting in job.settings for run in range(job.spec.num_runs)]
+    refuse_all_diverged([one.row for one in ordered])
+    return members._replace(measured=ordered)
+
+
+def run_programs(
+    dataset: Dataset,
+    programs: Sequence[tuple[Program, Mapping[str, Cell]]],
+    store: Store,
+    read: Callable[[Program, int], Iterable[Any]],
+    *,
+    describe: Callable[[Program, int], str],
+    resume: str,
+    say: Callable[[str], None] | None,
+) -> Members:
+    """Trains what the store lacks of every program, and reads what all members came to, in the order of the store.
+
+    Args:
+      dataset: what members see.
+      programs: each with its cells.
+      store: what is done, and where new runs go.
+      read: from a program and the number of its parameters to what its members came to.
+      describe: from the same to a line about the program.
+      resume: how to go on, for one who stops it.
+      say: takes lines about what is going on; with None there is no progress bar either.
+    """
     store.verify(say or (lambda line: None))
-    measured: dict[tuple[str, int], Any] = {}
+    measured: list[Any] = []
     widths, models_now, seconds_now, devices = set(), 0, 0.0, ""
     # Whatever the session is set to: shapes, draws and memory figures here are those of 32 bits.
     with jax.enable_x64(False):
-        for program in job.programs:
+        for program, cells in programs:
             done = train_program(
-                job.versions.dataset,
+                dataset,
                 program,
-                make_cells(job, program),
+                cells,
                 store,
-                describe=functools.partial(describe_program, job.dataset, program, num_runs=job.spec.num_runs),
+                describe=functools.partial(describe, program),
                 resume=resume,
                 say=say,
-                models=model_folder(job.dataset, program) if program.spec.compute.save_models else None,
+                models=model_folder(dataset, program) if program.spec.compute.save_models else None,
             )
             widths.add(done.width)
             models_now, seconds_now = models_now + done.models_now, seconds_now + done.seconds_now
             devices = done.devices
-            for arrays in store.runs(cell_name(program)):
-                for one in measure(job, program, arrays, done.parameters):
-                    measured[one.row["setting"], one.row["run"]] = one
-    ordered = [measured[setting.name, run] for setting in job.settings for run in range(job.spec.num_runs)]
-    refuse_all_diverged([one.row for one in ordered])
-    return Members(ordered, widths, models_now, seconds_now, devices)
+            measured += read(program, done.parameters)
+    return Members(measured, widths, models_now, seconds_now, devices)
 
 
 def stack_curves(ordered: Sequence[Any]) -> dict[str, np.ndarray]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from jaxgen import spec as words
 from jaxgen import sweep
-from jaxgen.experiments.programs import Program
+from jaxgen.experiments.programs import Program, split_runs
 from jaxgen.runs.store import Store
 from jaxgen.types import Scores
 
@@ -32,6 +32,21 @@ def chosen_values(setting: sweep.Setting, flags: Sequence[str]) -> dict[str, str
     return {flag: words.format_value(chosen[flag]) for flag in flags}
 
 
+def split_flags(
+    parts: Sequence[Any], varied: Sequence[str], left_out: Sequence[str] = ("preset", "keep")
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Flags of a setting as they are typed: those in which settings differ, and the others that decide training.
+
+    Args:
+      parts: of the setting's spec.
+      varied: names of the first.
+      left_out: told of none.
+    """
+    chosen = {name: words.format_value(value) for part in parts for name, value in words.values(part).items()}
+    first = {name: chosen[name] for name in varied if name in chosen}
+    return first, {name: value for name, value in chosen.items() if name not in {*first, *left_out}}
+
+
 def member_rows(
     store: Store, programs: list[Program], flags: Sequence[str], cell_name: Any
 ) -> Iterator[dict[str, Any]]:
@@ -40,13 +55,12 @@ def member_rows(
         settings = [{"setting": each.name, **chosen_values(each, flags)} for each in program.settings]
         for ratio in program.spec.subsets.subset_ratios:
             for arrays in store.runs(cell_name(program, ratio)):
-                for i, number in enumerate(arrays["run"]):
-                    run, setting = divmod(int(number), len(program.settings))
+                for run, setting, own in split_runs(program, arrays):
                     yield {
                         **settings[setting],
                         "subset_ratio": ratio,
                         "run": run,
-                        **{COLUMNS.get(name, name): arrays[name][i].item() for name in MEASURES},
+                        **{COLUMNS.get(name, name): own[name].item() for name in MEASURES},
                     }
 
 

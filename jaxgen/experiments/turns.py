@@ -17,6 +17,8 @@ from jaxgen.errors import UserError
 from jaxgen.runs.devices import available_cores
 
 Way = Callable[[Any], Iterator[Any]]
+# Workers inherit no devices that are already in use.
+PROCESSES = multiprocessing.get_context("spawn")
 
 
 class Turns:
@@ -29,10 +31,9 @@ class Turns:
 
     def __init__(self, ways: Mapping[str, Way], spec: Any):
         self.connections: dict[str, multiprocessing.connection.Connection] = {}
-        context = multiprocessing.get_context("spawn")
         for name, way in ways.items():
-            ours, theirs = context.Pipe()
-            context.Process(target=serve, args=(way, spec, theirs), daemon=True).start()
+            ours, theirs = PROCESSES.Pipe()
+            PROCESSES.Process(target=serve, args=(way, spec, theirs), daemon=True).start()
             theirs.close()
             self.connections[name] = ours
             # One after another: a worker that times its widths must have the machine to itself.
