@@ -4,15 +4,22 @@ import re
 
 import numpy as np
 import pytest
+from commands import SERVER
 
 from jaxgen import bench, flags
 from jaxgen.data import load_dataset
 from jaxgen.errors import UserError
-from jaxgen.experiments import baselines, benchmark, benchmark_corruptions, benchmark_images, benchmark_members
+from jaxgen.experiments import baselines, benchmark, benchmark_corruptions, benchmark_images, benchmark_members, turns
 from jaxgen.spec import BenchSpec, CscoreSpec, from_values
 
 TINY = ["--num_examples=120", "--epochs=2", "--hidden=8", "--num_runs=4", "--width=1", "--rounds=2"]
 TINY += ["--demo_models=1", "--plain_models=1"]
+
+
+@pytest.fixture(autouse=True)
+def _quick_workers(monkeypatch):
+    """Workers that have Python and JAX loaded."""
+    monkeypatch.setattr(turns, "PROCESSES", SERVER)
 
 
 def tiny(*arguments):
@@ -89,6 +96,7 @@ def test_training_steps_of_every_way_are_counted_in_images():
     assert "mlp on 6x6x3, batch 8" in table
 
 
+@pytest.mark.slow
 def test_seconds_a_model_for_more_and_more_members(monkeypatch, tmp_path):
     monkeypatch.setattr(benchmark_members, "MEMBERS", (1, 4, 16, 1024))
     given = tiny("--measure=members", "--subset_ratios=0.5", "--num_runs=16", f"--out={tmp_path}")
@@ -98,6 +106,7 @@ def test_seconds_a_model_for_more_and_more_members(monkeypatch, tmp_path):
     assert (tmp_path / "members.png").stat().st_size > 1000
 
 
+@pytest.mark.slow
 def test_precisions_side_by_side():
     table = benchmark.measure_precision(tiny("--measure=precision", "--subset_ratios=0.8"))
     rows = cells_of(table)

@@ -23,7 +23,7 @@ RESULTS = ("cscores.npz", "examples.png", "examples.pdf", "histogram.png", "flag
 SMALL = ["--dataset=npz:mine.npz", "--subset_ratios=0.3,0.5,0.9", "--num_runs=10", "--hidden=8", "--epochs=8"]
 SMALL += ["--batch_size=8", "--learning_rate=0.1", "--width=2", "--out=out"]
 # The same for some seconds, so that it can be met half-way.
-LONG = [*SMALL, "--epochs=1500", "--learning_rate=0.001"]
+LONG = [*SMALL, "--epochs=800", "--learning_rate=0.001"]
 
 
 def command(*arguments):
@@ -129,6 +129,7 @@ def test_more_runs_extend_the_store(finished, tmp_path):
     scores_equal(load_scores(folder / "out" / "cscores.npz"), load_scores(tmp_path / "out" / "cscores.npz"))
 
 
+@pytest.mark.slow
 def test_more_ratios_extend_the_store_too(finished, tmp_path):
     folder, _ = finished
     make_data(tmp_path)
@@ -147,7 +148,9 @@ def undisturbed(tmp_path_factory):
     return load_scores(folder / "out" / "cscores.npz")
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    "number", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.slow), signal.SIGINT]
+)
 def test_a_stopped_job_resumes_and_ends_as_if_undisturbed(undisturbed, tmp_path, number):
     make_data(tmp_path)
     process = Command(tmp_path, *LONG)

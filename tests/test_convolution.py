@@ -29,6 +29,7 @@ def arrays(inputs, kernel, members=3, images=4, seed=0):
     return draw(members, images, *inputs), draw(members, *kernel)
 
 
+@functools.partial(jax.jit, static_argnums=0)
 def value_and_gradients(function, images, kernel):
     """The outputs, and both gradients for output gradients that differ everywhere."""
     outputs, pull = jax.vjp(function, images, kernel)

@@ -37,7 +37,19 @@ def cells_of(dataset, spec):
     return make_cells(dataset, program_of(spec))
 
 
+# What was compiled for one test does for the next.
+MADE = {}
+
+
 def make(dataset, spec, num_devices=2):
+    key = (id(dataset), spec, num_devices)
+    if key not in MADE:
+        # The data set too, so that no other takes its address.
+        MADE[key] = make_anew(dataset, spec, num_devices), dataset
+    return MADE[key][0]
+
+
+def make_anew(dataset, spec, num_devices):
     program = program_of(spec)
     return Ensemble(make_recipe(dataset, program, make_kernels(program)), dataset, jax.devices()[:num_devices])
 
@@ -116,7 +128,7 @@ def test_blocks_cover_a_training_once_and_in_order(steps_per_call):
 
 def test_one_program_serves_every_ratio(dataset):
     spec = job()
-    ensemble = make(dataset, spec)
+    ensemble = make_anew(dataset, spec, 2)
     for ratio in (0.3, 0.9):
         train(dataset, spec, [0, 1, 2], ratio=ratio, ensemble=ensemble)
     assert sorted(ensemble.compiled) == [("advance", 4), ("finish", 4), ("start", 4)]
@@ -124,7 +136,7 @@ def test_one_program_serves_every_ratio(dataset):
 
 def test_timing_a_width_compiles_the_training_program_only(dataset):
     spec = job()
-    ensemble = make(dataset, spec)
+    ensemble = make_anew(dataset, spec, 2)
     ticks = iter(np.arange(0.0, 1000.0, 0.2))
     rows = cells_of(dataset, spec)["ratio_0.9"].rows(np.arange(1))
     assert time_step(ensemble, rows, 2, 54, clock=lambda: next(ticks)) > 0

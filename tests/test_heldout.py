@@ -173,6 +173,7 @@ def test_standard_error_is_the_spread_between_repeated_ensembles(design, ratios,
     np.testing.assert_allclose(claimed / spread, 1, atol=0.25)
 
 
+@pytest.mark.slow
 def test_the_nested_error_is_right_with_few_runs_too():
     """At ratio 0.8 an example is held out four times in twenty: the correction for few blocks must be that ratio's."""
     found = [
