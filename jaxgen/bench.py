@@ -23,6 +23,7 @@ def run(spec: BenchSpec, named: Sequence[str] = ()) -> None:
     from jaxgen.experiments.benchmark_images import measure_images
     from jaxgen.experiments.benchmark_members import measure_members
     from jaxgen.experiments.benchmark_noise import measure_label_noise
+    from jaxgen.experiments.benchmark_oversampling import measure_oversampling
 
     measures = {
         "speed": measure_speed,
@@ -32,6 +33,7 @@ def run(spec: BenchSpec, named: Sequence[str] = ()) -> None:
         "precision": measure_precision,
         "label_noise": measure_label_noise,
         "corruptions": measure_corruptions,
+        "oversampling": measure_oversampling,
     }
     if lists := sweep.swept(spec.job):
         raise UserError(f"--{lists[0]}: a benchmark takes one value of each flag; give one, without commas or colons")

@@ -9,7 +9,15 @@ from commands import SERVER
 from jaxgen import bench, flags
 from jaxgen.data import load_dataset
 from jaxgen.errors import UserError
-from jaxgen.experiments import baselines, benchmark, benchmark_corruptions, benchmark_images, benchmark_members, turns
+from jaxgen.experiments import (
+    baselines,
+    benchmark,
+    benchmark_corruptions,
+    benchmark_images,
+    benchmark_members,
+    benchmark_oversampling,
+    turns,
+)
 from jaxgen.spec import BenchSpec, CscoreSpec, from_values
 
 TINY = ["--num_examples=120", "--epochs=2", "--hidden=8", "--num_runs=4", "--width=1", "--rounds=2"]
@@ -178,3 +186,18 @@ def test_the_ways_of_corrupting_answer_by_name():
     assert "Error" in str(library.send("no such corruption"))
     with pytest.raises(UserError, match="at least 4 pixels a side"):
         benchmark_corruptions.measure_corruptions(tiny("--measure=corruptions", "--image_shape=3,4,3"))
+
+
+def test_oversampling_three_ways():
+    given = ["--num_runs=2", "--epochs=10", "--learning_rate=0.1", "--width=2"]
+    kept = "--keep=num_runs,epochs,learning_rate,width"
+    spec = flags.parse(BenchSpec, ["--measure=oversampling", "--rounds=1", kept, *given])
+    table = benchmark_oversampling.measure_oversampling(spec)
+    rows = cells_of(table)
+    assert [row[0] for row in rows] == ["fresh `jit` a model", "compiled once", "jaxgen"]
+    assert rows[2][2] == "1 (1 to 1)"
+    # Seven sizes and two arms, and of those two runs.
+    assert [int(re.search(r"\((\d+)\)", row[3])[1]) for row in rows] == [14, 14, 28]
+    # Learning as far as it can in so few steps: all three ways train the same.
+    assert all(0.2 < float(row[3].split()[0]) < 0.9 for row in rows)
+    assert "28 models, one program" in table

@@ -60,13 +60,32 @@ class SequentialTrainer:
         # A program of its own for the initial weights pays only if it serves many models.
         return (init if self.fresh_jit else jax.jit(init)), update, predict
 
+    def functions_of_a_model(self) -> tuple[Callable, Callable, Callable]:
+        """(init, update, predict) for the next model."""
+        return self.compile_functions() if self.fresh_jit else self.functions
+
     def train(self, ratio: float, seed: int) -> float:
         """Trains and examines one model; returns its held-out accuracy."""
-        init, update, predict = self.compile_functions() if self.fresh_jit else self.functions
-        rng = np.random.default_rng(seed)
-        count, train = len(self.labels), self.spec.train
+        functions, rng, count = self.functions_of_a_model(), np.random.default_rng(seed), len(self.labels)
         own = rng.choice(count, int(count * ratio), replace=False)
-        key = jax.random.key(seed)
+        state = self.fit(functions, self.images, self.labels, own, rng, seed)
+        correct = self.examine(functions[2], state, self.images) == self.labels
+        if self.tests is not None:
+            self.examine(functions[2], state, self.tests)
+        return float(np.delete(correct, own).mean())
+
+    def fit(
+        self,
+        functions: tuple[Callable, Callable, Callable],
+        images: np.ndarray,
+        labels: np.ndarray,
+        own: np.ndarray,
+        rng: np.random.Generator,
+        seed: int,
+    ) -> object:
+        """A model's state after training on the examples numbered `own`, in an order of `rng`."""
+        init, update, _ = functions
+        train, key = self.spec.train, jax.random.key(seed)
         state = init(key)
         num_steps = -(-len(own) // train.batch_size)
         for epoch in range(train.epochs):
@@ -74,11 +93,8 @@ class SequentialTrainer:
             for step in range(num_steps):
                 batch = order[step * train.batch_size : (step + 1) * train.batch_size]
                 moment = Moment(np.int32(epoch), np.int32(step), np.int32(num_steps))
-                state = update(key, state, self.images[batch], self.labels[batch], moment)
-        correct = self.examine(predict, state, self.images) == self.labels
-        if self.tests is not None:
-            self.examine(predict, state, self.tests)
-        return float(np.delete(correct, own).mean())
+                state = update(key, state, images[batch], labels[batch], moment)
+        return state
 
     def examine(self, predict: Callable, state: object, images: np.ndarray) -> np.ndarray:
         """The most likely class of each image, some at a time."""
