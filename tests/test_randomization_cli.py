@@ -64,6 +64,14 @@ def save_matrix(folder, rows):
     np.savetxt(folder / "matrix.csv", rows, delimiter=",")
 
 
+def test_a_matrix_is_the_one_array_of_its_file(folder):
+    np.savez(folder / "none.npz")
+    found = type_randomization(folder, "--noise_kind=matrix", "--noise_matrix=none.npz", "--label_noise=1")
+    assert found.returncode == 2
+    assert "--noise_matrix=none.npz: cannot be read (0 arrays where one is needed)" in found.stderr
+    assert found.stderr.count("\n") == 1
+
+
 @pytest.mark.parametrize(
     ("rows", "said"),
     [

@@ -39,5 +39,9 @@ def read_numbers(path: pathlib.Path) -> np.ndarray:
     """The one array of a file."""
     if path.suffix in (".npy", ".npz"):
         found = np.load(path, allow_pickle=False)
-        return found[found.files[0]] if path.suffix == ".npz" else found
+        if path.suffix == ".npy":
+            return found
+        if len(found.files) != 1:
+            raise ValueError(f"{len(found.files)} arrays where one is needed")
+        return found[found.files[0]]
     return np.loadtxt(path, delimiter=",", ndmin=2)

@@ -9,7 +9,7 @@ import numpy as np
 
 from jaxgen.data.corrupted_folders import CorruptedFolder, write_folder
 from jaxgen.errors import UserError
-from jaxgen.experiments.versions import as_pixels, corrupt
+from jaxgen.experiments.versions import as_pixels, constants_for, corrupt
 from jaxgen.spec import CorruptionSpec, RobustnessSpec
 from jaxgen.spec.corruption_names import CORRUPTIONS, STANDARD
 from jaxgen.types import Dataset
@@ -17,8 +17,6 @@ from jaxgen.types import Dataset
 # Folded into the job's key, where no run's number is as large; then one constant a purpose.
 CORRUPT = 2**32 - 2
 TRAIN, TEST, SCORED = 1, 2, 3
-# From so many pixels a side on, the constants are those of ImageNet's size.
-LARGE_SIDE = 64
 CLEAN = ("none", 0)
 
 
@@ -150,6 +148,4 @@ def export_tests(dataset: Dataset, spec: RobustnessSpec) -> None:
 
 def chosen_constants(dataset: Dataset, spec: CorruptionSpec) -> str:
     """Whose constants are taken."""
-    if spec.constants != "auto":
-        return spec.constants
-    return "imagenet" if min(dataset.images.shape[1:3]) >= LARGE_SIDE else "small"
+    return constants_for(dataset) if spec.constants == "auto" else spec.constants

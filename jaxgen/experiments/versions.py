@@ -16,6 +16,8 @@ from jaxgen.types import Dataset
 # Corruptions of the test images under which every model is examined, and how severe.
 WATCHED = ("gaussian_noise", "gaussian_blur", "occlusion", "pixelate")
 SEVERITY = 3
+# From so many pixels a side on, the constants are those of ImageNet's size.
+LARGE_SIDE = 64
 # Folded into the job's key, where no run's number is as large; then one constant a purpose.
 VERSIONS = 2**32 - 1
 SHUFFLE, TRAIN, TEST, CORRUPT = 1, 2, 3, 4
@@ -38,7 +40,8 @@ class Versions(NamedTuple):
 def make_versions(dataset: Dataset, pixels: Sequence[str], seed: int) -> Versions:
     """All versions that a job needs, drawn once and fixed for all its members.
 
-    Version 0 has the true pixels, whether a member sees them or not.
+    Version 0 has the true pixels, whether a member sees them or not. With Gaussian pixels, which are no bytes, all are
+    float32.
 
     Args:
       dataset: with a test set.
@@ -52,7 +55,7 @@ def make_versions(dataset: Dataset, pixels: Sequence[str], seed: int) -> Version
     names = watched(dataset)
     for i, name in enumerate(names):
         key = jax.random.fold_in(jax.random.fold_in(root, CORRUPT), i)
-        test.append(corrupt(name, key, dataset, dataset.test_images, SEVERITY))
+        test.append(corrupt(name, key, dataset, dataset.test_images, SEVERITY, constants_for(dataset)))
     whole = dataclasses.replace(dataset, images=np.concatenate(train), test_images=np.concatenate(test))
     places = {kind: i for i, kind in enumerate(kinds)}
     return Versions(whole, places, {name: len(kinds) + i for i, name in enumerate(names)})
@@ -66,7 +69,13 @@ def watched(dataset: Dataset) -> tuple[str, ...]:
 def versions_bytes(dataset: Dataset, pixels: Sequence[str]) -> int:
     """What all versions take on a device."""
     kinds, corrupted = len({"true", *pixels}), len(watched(dataset))
-    return kinds * dataset.images.nbytes + (kinds + corrupted) * dataset.test_images.nbytes
+    stored = kinds * dataset.images.nbytes + (kinds + corrupted) * dataset.test_images.nbytes
+    return stored * (4 // dataset.images.dtype.itemsize if "gaussian" in pixels else 1)
+
+
+def constants_for(dataset: Dataset) -> Kind:
+    """Whose constants of corruptions suit images of this size."""
+    return "imagenet" if min(dataset.images.shape[1:3]) >= LARGE_SIDE else "small"
 
 
 def draw_version(kind: str, root: jax.Array, part: int, dataset: Dataset, images: np.ndarray) -> np.ndarray:

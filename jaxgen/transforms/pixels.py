@@ -30,22 +30,21 @@ def scatter_pixels(key: jax.Array, images: jax.Array) -> jax.Array:
 
 
 def draw_gaussian(key: jax.Array, images: jax.Array, *, mean: jax.Array, deviation: jax.Array) -> jax.Array:
-    """Independent normal draws in place of ``images [n, h, w, d]`` or ``[n, f]``, cut to the range of an image's type.
+    """Independent normal draws in place of ``images [n, h, w, d]`` or ``[n, f]``: float32, of any value.
+
+    Cut to the range of an image, they would have another mean and deviation than the data wherever those crowd at an
+    end of it, as the values of MNIST do.
 
     Args:
       key: of the draws.
-      images: uint8 images, float ones in [0, 1], or features.
+      images: give the shape.
       mean, deviation: ``[d]`` of each colour, or ``[f]`` of each feature, over the data set, in the units of `images`.
     """
-    top = {jnp.dtype(jnp.uint8): 255}.get(images.dtype, 1.0)
-
     shape = images.shape[1:]
     means, deviations = jnp.broadcast_to(mean, shape), jnp.broadcast_to(deviation, shape)
 
     def one(i: jax.Array) -> jax.Array:
-        values = means + deviations * jax.random.normal(jax.random.fold_in(key, i), shape)
-        values = jnp.clip(values, 0, top) if images.ndim == 4 else values
-        return (jnp.round(values) if images.dtype == jnp.uint8 else values).astype(images.dtype)
+        return means + deviations * jax.random.normal(jax.random.fold_in(key, i), shape, jnp.float32)
 
     return jax.lax.map(one, jnp.arange(len(images)), batch_size=256)
 
