@@ -186,6 +186,10 @@ def test_versions_are_what_their_places_say(data):
     assert versions.pixels == {"true": 0, "gaussian": 1, "shuffled": 2}
     assert versions.dataset.images.shape == (180, 4, 4, 1)
     np.testing.assert_array_equal(versions.dataset.images[:60], data.images)
+    noise = versions.dataset.images[60:120]
+    assert noise.dtype == np.float32
+    np.testing.assert_allclose((noise.mean(), noise.std()), (data.images.mean(), data.images.std()), rtol=0.05)
+    assert make_versions(data, ["shuffled"], seed=3).dataset.images.dtype == np.uint8
     assert sorted(versions.dataset.images[120].ravel()) == sorted(data.images[0].ravel())
     assert list(versions.corrupted.values()) == [3, 4, 5, 6]
     assert versions.dataset.test_images.shape == (7 * 30, 4, 4, 1)
@@ -468,6 +472,58 @@ def test_a_regularizer_is_judged_in_pairs():
     assert "mlp: --dropout=0.2 on true labels: +5.1 ± 0.1 points of test accuracy (n = 4 pairs)." in said
     said = take_away(regularized_rows(0.0), ["dropout"], 10)
     assert not any("--dropout" in one for one in said), "no difference, no statement"
+
+
+def test_one_example_more_in_each_of_three_runs_is_no_finding():
+    for count, told in ((3, False), (8, True)):
+        rows = [row_of(run=i, dropout=rate, test_accuracy=0.9) for i in range(count) for rate in ("0", "0.2")]
+        for row in rows[1::2]:
+            row["test_accuracy"] += 1 / 360 + 1e-8 * row["run"]
+        assert any("--dropout" in one for one in take_away(rows, ["dropout"], 10)) == told
+
+
+def test_an_epoch_later_in_every_run_is_within_what_can_be_seen():
+    for steps, sign in ((60, "≈"), (150, "<")):
+        rows = [
+            row_of(run=i, pixels=kind, steps_to_fit=s)
+            for i in range(5)
+            for kind, s in (("true", 50), ("random", steps))
+        ]
+        [said] = [one for one in take_away(rows, ["pixels"], 10) if "steps to" in one]
+        assert f"true labels 50 ± 0 (n = 5) {sign} random pixels {steps} ± 0 (n = 5)" in said
+
+
+def test_chance_of_permuted_labels_is_that_of_the_classes_shares():
+    rows = random_rows([True] * 3, [0.82] * 3, noise_kind="permutation")
+    [said] = take_away(rows, ["label_noise"], 2, by_frequency=0.9 * 0.9 + 0.1 * 0.1)
+    assert said.endswith("chance is 82.0 %.")
+    [said] = take_away(random_rows([True] * 3, [0.5] * 3), ["label_noise"], 2, by_frequency=0.82)
+    assert said.endswith("chance is 50.0 %.")
+
+
+def test_rates_at_which_members_diverged_are_left_out_of_all_runs():
+    diverged = ((0, 0.2), (1, 0.4))
+    rows = [
+        row_of(run=run, label_noise=str(rate), test_accuracy=0.9 - rate / 2, finite=(run, rate) not in diverged)
+        for rate in (0, 0.2, 0.4, 0.6, 1)
+        for run in range(6)
+    ]
+    assert "rank correlation over 3 rates" in "\n".join(take_away(rows, ["label_noise"], 10))
+
+
+def test_early_stopping_is_paired_with_the_same_share_of_validation_examples():
+    """A larger share costs 10 points here, stopping nothing."""
+    rows = [
+        row_of(run=run, patience=wait, validation_share=share, test_accuracy=0.9 - 0.1 * (share == "0.5") + 0.001 * run)
+        for run in range(5)
+        for wait in ("0", "3")
+        for share in ("0.1", "0.5")
+    ]
+    assert not any("--patience" in one for one in take_away(rows, ["patience", "validation_share"], 10))
+    costs = [row_of(run=run, test_accuracy=0.95 + 0.003 * run) for run in range(5)]
+    own = [row for row in rows if row["patience"] == "3" and row["validation_share"] == "0.1"]
+    said = take_away(costs + own, ["patience", "validation_share"], 10)
+    assert any("--patience=3 on true labels: -5.4" in one for one in said), "with none, where no other has its share"
 
 
 def test_what_else_varies_is_not_laid_to_a_regularizer():

@@ -10,7 +10,7 @@ import numpy as np
 
 from jaxgen.experiments.oversampling_pairs import Measured, Row, Rows, reference, unsplit
 from jaxgen.experiments.pairs import compare, describe_difference
-from jaxgen.experiments.takeaways import LEAST, describe, is_consistent
+from jaxgen.experiments.takeaways import LEAST, describe, is_consistent, rank_resolution
 
 # What goes up and down with the sample has a rank correlation nearer to 0.
 MONOTONE = 0.5
@@ -75,7 +75,7 @@ def say_trend(rows: Rows, row: Row, tests: Measured, others: Sequence[str]) -> I
     from scipy.stats import spearmanr
 
     correlations = [spearmanr(tests.sizes, found).statistic for found in by_run]
-    if not is_consistent(correlations) or abs(np.mean(correlations)) < MONOTONE:
+    if not is_consistent(correlations, rank_resolution(len(tests.sizes))) or abs(np.mean(correlations)) < MONOTONE:
         return
     low, high = tests.sizes[0], tests.sizes[-1]
     yield (

@@ -5,16 +5,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxgen.scores.intervals import half_width
-
 
 class Difference(NamedTuple):
     """A mean of paired differences.
 
     Attributes:
       mean: over pairs.
-      low, high: its 95 % interval by Student's t; NaN for fewer than two pairs.
-      p: of a two-sided t test that it is 0; NaN for fewer than two pairs.
+      low, high: its 95 % interval by Student's t; NaN for fewer than two pairs, or if all are the same.
+      p: of a two-sided t test that it is 0, or if all are the same, of a sign test; NaN for fewer than two pairs.
       n: pairs.
     """
 
@@ -25,20 +23,31 @@ class Difference(NamedTuple):
     n: int
 
 
-def compare(differences: Sequence[float]) -> Difference:
-    """The mean of differences, one a run; NaN where there are none."""
+# Equal but for the rounding of float32 shares.
+SAME = 1e-5
+
+
+def compare(differences: Sequence[float], resolution: float = 0.0) -> Difference:
+    """The mean of differences, one a run; NaN where there are none.
+
+    Args:
+      differences: of what is measured.
+      resolution: the least by which two of them can differ; their standard deviation is taken to be no smaller.
+    """
     found = np.asarray(differences, float)
     nan = float("nan")
     if len(found) < 2:
         return Difference(float(found.mean()) if len(found) else nan, nan, nan, nan, len(found))
     mean = float(found.mean())
-    # A constant has no spread to go by.
-    if np.ptp(found) == 0:
-        return Difference(mean, mean, mean, 1.0 if mean == 0 else 0.0, len(found))
-    from scipy.stats import ttest_1samp
+    deviation = float(max(found.std(ddof=1), resolution))
+    if deviation <= SAME * np.abs(found).max():
+        # A test example more in each of three runs is no certainty: without a spread to go by, signs are counted.
+        return Difference(mean, nan, nan, min(1.0, 2 * 0.5 ** len(found)) if mean else 1.0, len(found))
+    from scipy.stats import t
 
-    half = half_width(found)
-    return Difference(mean, mean - half, mean + half, float(ttest_1samp(found, 0).pvalue), len(found))
+    error, freedom = deviation / np.sqrt(len(found)), len(found) - 1
+    half = float(t.ppf(0.975, freedom) * error)
+    return Difference(mean, mean - half, mean + half, float(2 * t.sf(abs(mean) / error, freedom)), len(found))
 
 
 def subtract(own: Mapping[int, float], other: Mapping[int, float]) -> list[float]:
@@ -50,7 +59,7 @@ def describe_difference(found: Difference) -> str:
     """Mean [low, high] in percentage points, with a sign."""
     if not found.n:
         return "—"
-    if found.n < 2:
+    if not np.isfinite(found.low):
         return f"{100 * found.mean:+.2f}"
     return f"{100 * found.mean:+.2f} [{100 * found.low:+.2f}, {100 * found.high:+.2f}]"
 

@@ -16,6 +16,7 @@ from jaxgen.experiments.randomization import Results
 from jaxgen.experiments.table_job import Job
 from jaxgen.experiments.tables import describe_n, describe_percent, mean_and_sd, to_csv, to_table
 from jaxgen.experiments.takeaways import SIGNIFICANT, take_away
+from jaxgen.experiments.versions import SEVERITY, constants_for
 from jaxgen.flags import to_flagfile
 from jaxgen.views.figures import write_figure
 from jaxgen.views.randomization import draw_curves, draw_figure1
@@ -118,7 +119,7 @@ def to_text(job: Job, rows: Sequence[dict[str, Any]]) -> str:
             "that did not diverge; training accuracy is on the labels given, of which noise may have changed some.",
             paper_table(rows, job.flags, max(job.spec.fit.fit_at)),
             f"Gap: training minus test accuracy. Robustness drop: test accuracy minus its mean under corruption "
-            f"({corruptions}; severity 3 of 5).",
+            f"({corruptions}; severity {SEVERITY} of 5, by the constants for `{constants_for(job.dataset)}` images).",
             summary_table(rows),
             *describe_usual(job),
         ]
@@ -144,7 +145,11 @@ def write_all(job: Job, results: Results, command: str) -> tuple[str, list[pathl
     out, rows = pathlib.Path(job.spec.out), setting_rows(results.rows, job.flags)
     names = ("results.csv", "curves.npz", "table.md", "takeaways.md", "figure1.png", "curves.png", "flags.cfg")
     members, curves, table, takeaways, figure, bands, flagfile = files = [out / name for name in names]
-    statements = take_away(results.rows, job.flags, job.dataset.num_classes, max(job.spec.fit.fit_at))
+    data = job.dataset
+    train, test = (np.bincount(y, minlength=data.num_classes) / len(y) for y in (data.labels, data.test_labels))
+    statements = take_away(
+        results.rows, job.flags, data.num_classes, max(job.spec.fit.fit_at), by_frequency=float(train @ test)
+    )
     said = "\n".join(f"- {statement}" for statement in statements) or "The results show nothing that can be stated."
     with written_or_told(job.spec.out):
         members.write_text(to_csv(results.rows))

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from jaxgen.experiments.fitting import REGULARIZERS, strengths
+from jaxgen.experiments.pairs import compare
 
 Row = Mapping[str, Any]
 Rows = Sequence[Row]
@@ -23,7 +24,9 @@ LEAST = 3
 ABOUT = ("label_noise", "pixels", *REGULARIZERS, "validation_share")
 
 
-def take_away(rows: Rows, flags: Sequence[str], num_classes: int, fit_at: float = 1.0) -> list[str]:
+def take_away(
+    rows: Rows, flags: Sequence[str], num_classes: int, fit_at: float = 1.0, by_frequency: float | None = None
+) -> list[str]:
     """All statements that hold.
 
     Args:
@@ -31,14 +34,16 @@ def take_away(rows: Rows, flags: Sequence[str], num_classes: int, fit_at: float 
       flags: those in which settings differ.
       num_classes: c.
       fit_at: the training accuracy at which a member counts as having fitted.
+      by_frequency: the test accuracy of guesses that are as frequent as the training labels; None: 1 / c.
     """
     groups = collections.defaultdict(list)
     for row in rows:
         groups[group_name(row, flags)].append(row)
+    chance = {"uniform": 1 / num_classes, "permutation": by_frequency or 1 / num_classes}
     said = []
     for name, own in groups.items():
         plain = without_regularization(own)
-        said += say_labels(name, plain, num_classes, fit_at)
+        said += say_labels(name, plain, chance, fit_at)
         said += say_order(name, plain, fit_at)
         said += say_slower(name, plain)
         said += say_noise_harms(name, plain)
@@ -83,20 +88,25 @@ def describe(values: Sequence[float], factor: float = 100, unit: str = " %", dec
     return f"{found.mean():,.{decimals}f}{spread}{unit} (n = {len(found)})"
 
 
-def is_consistent(differences: Sequence[float]) -> bool:
-    """Whether the mean over runs is not 0 (Student's t test)."""
-    if len(differences) < LEAST:
-        return False
-    # A test of a constant has no spread to go by.
-    if np.ptp(differences) == 0:
-        return bool(differences[0] != 0)
-    from scipy.stats import ttest_1samp
-
-    return bool(ttest_1samp(differences, 0).pvalue < SIGNIFICANT)
+def is_consistent(differences: Sequence[float], resolution: float = 0.0) -> bool:
+    """Whether the mean over runs is not 0, by the test of `pairs.compare`."""
+    return len(differences) >= LEAST and compare(differences, resolution).p < SIGNIFICANT
 
 
-def say_labels(name: str, rows: Rows, num_classes: int, fit_at: float) -> Iterator[str]:
-    """Whether true and random labels were fitted, and what that was worth on the test set."""
+def rank_resolution(count: int) -> float:
+    """Half the least by which two rank correlations over so many values differ (Spearman's formula without ties)."""
+    return 6 / (count * (count**2 - 1))
+
+
+def say_labels(name: str, rows: Rows, chance: Mapping[str, float], fit_at: float) -> Iterator[str]:
+    """Whether true and random labels were fitted, and what that was worth on the test set.
+
+    Args:
+      name: of the network.
+      rows: its members.
+      chance: by kind of random labels, the test accuracy of guesses by them.
+      fit_at: the training accuracy at which a member counts as having fitted.
+    """
     found = by_condition(rows)
     for kind in ("true labels", "random labels"):
         own = list(found.get(kind, {}).values())
@@ -110,8 +120,9 @@ def say_labels(name: str, rows: Rows, num_classes: int, fit_at: float) -> Iterat
         did = "fitted" if fitted == len(own) else "did not always fit" if fitted else "did not fit"
         count = f"{fitted} of {len(own)} members reached {100 * fit_at:g} %"
         count += f", {diverged} diverged" if diverged else ""
-        chance = f"; chance is {100 / num_classes:.1f} %" if kind == "random labels" else f", gap {gap}"
-        yield f"{name} {did} {kind}: {count}; training accuracy {train}, test accuracy {test}{chance}."
+        random = kind == "random labels"
+        beside = f"; chance is {100 * chance[finite[0]['noise_kind']]:.1f} %" if random else f", gap {gap}"
+        yield f"{name} {did} {kind}: {count}; training accuracy {train}, test accuracy {test}{beside}."
 
 
 def say_order(name: str, rows: Rows, fit_at: float) -> Iterator[str]:
@@ -128,7 +139,9 @@ def say_order(name: str, rows: Rows, fit_at: float) -> Iterator[str]:
     for fast, slow in zip([None, *order], order, strict=False):
         if fast:
             common = steps[fast].keys() & steps[slow].keys()
-            text += " < " if is_consistent([steps[slow][run] - steps[fast][run] for run in sorted(common)]) else " ≈ "
+            later = [steps[slow][run] - steps[fast][run] for run in sorted(common)]
+            # Fitting is looked for once an epoch.
+            text += " < " if is_consistent(later, rows[0]["steps_per_epoch"]) else " ≈ "
         text += f"{slow} {describe(list(steps[slow].values()), 1, '', 0)}"
     yield f"{name}, steps to {100 * fit_at:g} % (< where runs differ consistently): {text}."
 
@@ -143,8 +156,10 @@ def say_slower(name: str, rows: Rows) -> Iterator[str]:
     if 0.0 not in whole or len(whole) < 2:
         return
     base, slow = by_rate[0.0], by_rate[max(whole)]
-    ratios = [slow[run]["steps_to_fit"] / base[run]["steps_to_fit"] for run in sorted(base.keys() & slow.keys())]
-    if is_consistent([ratio - 1 for ratio in ratios]):
+    runs = sorted(base.keys() & slow.keys())
+    ratios = [slow[run]["steps_to_fit"] / base[run]["steps_to_fit"] for run in runs]
+    an_epoch = max((base[run]["steps_per_epoch"] / base[run]["steps_to_fit"] for run in runs), default=0)
+    if is_consistent([ratio - 1 for ratio in ratios], an_epoch):
         times = describe(ratios, 1, "")
         yield f"{name} took {times} times as many steps to fit at a label noise of {max(whole):g} as at 0."
 
@@ -155,20 +170,21 @@ def say_noise_harms(name: str, rows: Rows) -> Iterator[str]:
     for row in rows:
         if row["pixels"] == "true" and row["finite"]:
             by_run[row["run"]][float(row["label_noise"])] = 1 - row["test_accuracy"]
-    longest = max(map(len, by_run.values()), default=0)
-    runs = [found for found in by_run.values() if len(found) == longest]
-    if longest < LEAST or any(np.ptp(list(found.values())) == 0 for found in runs):
+    # Where a member has diverged, its rate is left out of all runs.
+    rates = sorted(set.intersection(*map(set, by_run.values()))) if by_run else []
+    runs = [{rate: found[rate] for rate in rates} for found in by_run.values()]
+    if len(rates) < LEAST or any(np.ptp(list(found.values())) == 0 for found in runs):
         return
     from scipy.stats import spearmanr
 
-    correlations = [spearmanr(list(found), list(found.values())).statistic for found in runs]
-    if not is_consistent(correlations):
+    correlations = [spearmanr(rates, list(found.values())).statistic for found in runs]
+    if not is_consistent(correlations, rank_resolution(len(rates))):
         return
-    low, high = min(runs[0]), max(runs[0])
+    low, high = rates[0], rates[-1]
     ends = [describe([found[rate] for found in runs]) for rate in (low, high)]
     yield (
         f"{name}: test error {'rises' if np.mean(correlations) > 0 else 'falls'} with label noise: {ends[0]} at "
-        f"{low:g}, {ends[1]} at {high:g}; rank correlation over {longest} rates {describe(correlations, 1, '', 2)}."
+        f"{low:g}, {ends[1]} at {high:g}; rank correlation over {len(rates)} rates {describe(correlations, 1, '', 2)}."
     )
 
 
@@ -177,16 +193,24 @@ def say_regularizers(name: str, rows: Rows, flags: Sequence[str]) -> Iterator[st
     for flag in REGULARIZERS:
         if flag not in flags:
             continue
-        # Early stopping comes with a share of validation examples.
-        free = (flag, "validation_share") if flag == "patience" else (flag,)
-        key = lambda row, free=free: (row["run"], *(row[each] for each in flags if each not in free))  # noqa: E731
-        without = {key(row): row for row in rows if float(row[flag]) == 0}
+        without = [row for row in rows if float(row[flag]) == 0]
         for value in dict.fromkeys(row[flag] for row in rows if float(row[flag]) > 0):
-            own = [row for row in rows if row[flag] == value and key(row) in without]
-            pairs = [(row, without[key(row)]) for row in own]
+            own = [row for row in rows if row[flag] == value]
+            pairs = pair_up(own, without, [each for each in flags if each != flag])
+            if flag == "patience" and not pairs:
+                # Early stopping comes with validation examples, which nothing else has a use for.
+                whole = [row for row in without if float(row["validation_share"]) == 0]
+                pairs = pair_up(own, whole, [each for each in flags if each not in (flag, "validation_share")])
             yield from say_effect(f"{name}: --{flag}={value}", pairs)
             if flag != "patience":
                 yield from say_resistance(f"{name}: --{flag}={value}", pairs)
+
+
+def pair_up(rows: Rows, others: Rows, flags: Sequence[str]) -> list[tuple[Row, Row]]:
+    """Each of `rows` with the one of `others` that has its run and its values of `flags`, where there is one."""
+    key = lambda row: (row["run"], *(row[flag] for flag in flags))  # noqa: E731
+    found = {key(other): other for other in others}
+    return [(row, found[key(row)]) for row in rows if key(row) in found]
 
 
 def say_effect(what: str, pairs: Sequence[tuple[Row, Row]]) -> Iterator[str]:
