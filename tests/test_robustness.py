@@ -304,3 +304,35 @@ def test_a_published_folder_is_judged_instead_of_drawing(data, tmp_path):
     (exported / "contrast.npy").unlink()
     with pytest.raises(UserError, match="contrast is missing"):
         make_job(data, spec_of(tmp_path, preset="none", corrupted_dir=str(exported), corruptions=("contrast",)))
+
+
+SCALES = {"sixteenths": 1 / 16, "bytes": 1 / 255, "floats": None}
+
+
+@pytest.mark.parametrize("kind", SCALES)
+def test_a_folder_is_in_bytes_and_members_see_it_in_the_datas_own_units(data, tmp_path, kind):
+    """What is drawn and what is written and read again are the same images, so that members are as right on both."""
+    arrays = [data.images, data.test_images]
+    if SCALES[kind] != 1 / 255:
+        arrays = [np.rint(16 * (images / 255)).astype(np.uint8) for images in arrays]
+    if kind == "floats":
+        arrays = [images / np.float32(16) for images in arrays]
+    images, tests = arrays
+    own = make_dataset(
+        "own", images, data.labels, source="own", test_images=tests, test_labels=data.test_labels, scale=SCALES[kind]
+    )
+    flags = {"preset": "none", "corruptions": ("brightness", "contrast"), "num_runs": 1, "width": 1}
+    export_tests(own, spec_of(export_dir=str(tmp_path / "exported"), **flags))
+    written = np.load(tmp_path / "exported" / "brightness.npy")
+    assert written.dtype == np.uint8
+    assert written.max() > 200
+    job, drawn = run(own, tmp_path / "drawn", **flags)
+    other, read = run(own, tmp_path / "read", corrupted_dir=str(tmp_path / "exported"), **flags)
+    assert other.versions.judged == job.versions.judged
+    apart = np.abs(job.versions.dataset.probes.astype(float) - other.versions.dataset.probes) * own.scale
+    assert other.versions.dataset.probes.dtype == images.dtype
+    # A value between two of the 16 or 255 may be rounded either way.
+    assert apart.max() <= (1.01 / 16 if kind == "sixteenths" else 1.01 / 255)
+    assert np.mean(apart > 1.01 / 255) < 0.02
+    np.testing.assert_allclose(read.measured[0].accuracy, drawn.measured[0].accuracy, atol=1.01 / 30)
+    assert read.rows[0]["corrupted_accuracy"] == pytest.approx(drawn.rows[0]["corrupted_accuracy"], abs=0.02)

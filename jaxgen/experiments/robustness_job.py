@@ -121,10 +121,10 @@ def read_matching_folder(dataset: Dataset, spec: CorruptionSpec) -> CorruptedFol
         raise UserError(f"{what}: has no training images, which --cscores asks for; leave one of the two out")
     shape, tests = dataset.images.shape[1:], len(dataset.test_labels)
     for (name, _), found in folder.test.items():
-        if found.images.shape[1:] != shape or dataset.images.dtype != np.uint8:
+        if found.images.shape[1:] != shape:
             raise UserError(
-                f"{what}: {name} has uint8 images of {'x'.join(map(str, found.images.shape[1:]))}, and --dataset "
-                f"{dataset.images.dtype} images of {'x'.join(map(str, shape))}; give the data that were corrupted"
+                f"{what}: {name} has images of {'x'.join(map(str, found.images.shape[1:]))}, and --dataset images of "
+                f"{'x'.join(map(str, shape))}; give the data that were corrupted"
             )
         if len(found.labels) < tests:
             raise UserError(

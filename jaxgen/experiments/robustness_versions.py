@@ -9,7 +9,7 @@ import numpy as np
 
 from jaxgen.data.corrupted_folders import CorruptedFolder, write_folder
 from jaxgen.errors import UserError
-from jaxgen.experiments.versions import as_pixels, corrupt
+from jaxgen.experiments.versions import as_pixels, bytes_as_stored, corrupt
 from jaxgen.spec import CorruptionSpec, RobustnessSpec
 from jaxgen.spec.corruption_names import CORRUPTIONS, STANDARD
 from jaxgen.types import Dataset
@@ -116,7 +116,7 @@ def make_versions(
     for place, version in enumerate(shown):
         if folder is not None and version in folder.test:
             truth[place] = folder.test[version].labels[:count]
-            probes.append(np.asarray(folder.test[version].images[:count]))
+            probes.append(bytes_as_stored(dataset, folder.test[version].images[:count]))
         else:
             probes += [draw(part, images, *version) for part, images in parts]
     train = [draw(TRAIN, dataset.images, name, level) for name in (*modified, *mixed)]
