@@ -295,15 +295,31 @@ def test_a_published_folder_is_judged_instead_of_drawing(data, tmp_path):
         shown = job.versions.dataset.probes[30 * version : 30 * version + 30]
         whole = np.load(exported / f"{name}.npy")
         np.testing.assert_array_equal(shown, whole[30 * (severity - 1) : 30 * severity])
-    # Labels are those of the folder, whatever order its images are in.
-    labels = np.load(exported / "labels.npy")
-    np.save(exported / "labels.npy", (labels + 1) % 3)
-    moved = make_job(data, reading)
-    np.testing.assert_array_equal(moved.versions.truth[1:], (job.versions.truth[1:] + 1) % 3)
-    np.testing.assert_array_equal(moved.versions.truth[0], data.test_labels)
     (exported / "contrast.npy").unlink()
     with pytest.raises(UserError, match="contrast is missing"):
         make_job(data, spec_of(tmp_path, preset="none", corrupted_dir=str(exported), corruptions=("contrast",)))
+
+
+def test_a_folder_with_other_labels_than_the_test_set_is_refused(data, tmp_path):
+    exported = tmp_path / "corrupted"
+    export_tests(data, spec_of(tmp_path, export_dir=str(exported), **JUDGED))
+    reading = spec_of(tmp_path, preset="none", corrupted_dir=str(exported), **JUDGED)
+    labels = np.load(exported / "labels.npy")
+    twice = {"test_images": np.tile(data.test_images, (2, 1, 1, 1)), "test_labels": np.tile(data.test_labels, 2)}
+    with pytest.raises(UserError, match=r"has 30 images, and the test set 60; give --num_test_examples=30"):
+        make_job(dataclasses.replace(data, **twice), reading)
+    for place, label in ((0, (labels[0] + 1) % 3), (7, -1), (29, 3)):
+        other = labels.copy()
+        other[place] = label
+        np.save(exported / "labels.npy", other)
+        with pytest.raises(UserError, match=r"--corrupted_dir=.*: impulse_noise at severity 1 has label") as caught:
+            make_job(data, reading)
+        assert f"label {label} at place {place}, and the test set {labels[place]}; " in str(caught.value)
+        assert "the same test set in the same order is needed: --seed" in str(caught.value)
+        assert "\n" not in str(caught.value)
+    # At severity 2, which is not judged.
+    np.save(exported / "labels.npy", np.where(np.arange(150) == 37, -1, labels))
+    make_job(data, reading)
 
 
 SCALES = {"sixteenths": 1 / 16, "bytes": 1 / 255, "floats": None}

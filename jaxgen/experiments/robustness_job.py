@@ -8,9 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxgen import spec as words
 from jaxgen import sweep
-from jaxgen.data.corrupted_folders import CorruptedFolder, read_folder
 from jaxgen.data.noise_matrix import load_noise_matrix
 from jaxgen.data.score_files import load_scores
 from jaxgen.engine.members import Watch
@@ -18,6 +16,7 @@ from jaxgen.errors import UserError
 from jaxgen.experiments.arms import PLAIN, Arm, one_by_one, settings_of_arms
 from jaxgen.experiments.cscore_job import refuse_empty_validation
 from jaxgen.experiments.programs import check_program, make_programs
+from jaxgen.experiments.robustness_folder import read_matching_folder
 from jaxgen.experiments.robustness_versions import (
     Versions,
     corruption_names,
@@ -27,7 +26,7 @@ from jaxgen.experiments.robustness_versions import (
 )
 from jaxgen.experiments.table_job import NEVER, Drawn, Job, View, enrol_member
 from jaxgen.runs.devices import start_devices
-from jaxgen.spec import CorruptionSpec, RobustnessSpec
+from jaxgen.spec import RobustnessSpec
 from jaxgen.transforms.corruptions import SMALLEST_SIDE, can_corrupt
 from jaxgen.types import Dataset
 
@@ -107,36 +106,6 @@ def load_matching_scores(dataset: Dataset, path: str) -> np.ndarray:
             "training set; give the scores of these data"
         )
     return found.scores[order]
-
-
-def read_matching_folder(dataset: Dataset, spec: CorruptionSpec) -> CorruptedFolder:
-    """The folder of corrupted test images, if they are of the data's shape and classes.
-
-    Raises:
-      UserError: if they are not, or if the folder cannot be read.
-    """
-    what, names = f"--corrupted_dir={spec.corrupted_dir}", spec.corruptions
-    folder = read_folder(spec.corrupted_dir, () if names in (("standard",), ("all",)) else names)
-    if spec.cscores:
-        raise UserError(f"{what}: has no training images, which --cscores asks for; leave one of the two out")
-    shape, tests = dataset.images.shape[1:], len(dataset.test_labels)
-    for (name, _), found in folder.test.items():
-        if found.images.shape[1:] != shape:
-            raise UserError(
-                f"{what}: {name} has images of {'x'.join(map(str, found.images.shape[1:]))}, and --dataset images of "
-                f"{'x'.join(map(str, shape))}; give the data that were corrupted"
-            )
-        if len(found.labels) < tests:
-            raise UserError(
-                f"{what}: {name} has {len(found.labels):,} images a severity, and the test set {tests:,}; give "
-                f"--num_test_examples={len(found.labels)}"
-            )
-        if found.labels.max() >= dataset.num_classes:
-            raise UserError(f"{what}: {name} has labels up to {found.labels.max()} of {dataset.num_classes} classes")
-    kept = {at: found for at, found in folder.test.items() if at[1] in spec.severities}
-    if not kept:
-        raise UserError(f"{what}: has none of --severities={words.format_value(spec.severities)}; MNIST-C has 1 alone")
-    return folder._replace(test=kept)
 
 
 def settings_of(spec: RobustnessSpec, channels: int) -> list[sweep.Setting]:

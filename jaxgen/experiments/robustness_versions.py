@@ -33,7 +33,6 @@ class Versions(NamedTuple):
       mixed: by corruption the version of training images.
       shown: (corruption, severity) of each version of the probes, the clean one first.
       judged: those of them that measures under corruption are over.
-      truth: labels of the probes, ``[v, p]``.
       num_tests: how many of the probes are test examples; the others are the training examples.
       scores: C-scores of the training examples, or None.
       constants: whose.
@@ -44,7 +43,6 @@ class Versions(NamedTuple):
     mixed: dict[str, int]
     shown: tuple[tuple[str, int], ...]
     judged: tuple[tuple[str, int], ...]
-    truth: np.ndarray
     num_tests: int
     scores: np.ndarray | None
     constants: str
@@ -92,7 +90,7 @@ def make_versions(
       dataset: with a test set.
       spec: severities and constants.
       judged: (corruption, severity) of every corrupted test set.
-      folder: that has them; None: they are drawn.
+      folder: that has them, as many of each as there are test examples; None: they are drawn.
       seen: what members are trained on, one a setting.
       scores: C-scores of the training examples, or None.
       seed: of the job.
@@ -112,11 +110,10 @@ def make_versions(
     shown = tuple(dict.fromkeys([CLEAN, *((name, level) for name in modified), *judged]))
     parts = [(TEST, dataset.test_images)] + ([(SCORED, dataset.images)] if scores is not None else [])
     labels = np.concatenate([dataset.test_labels] + ([dataset.labels] if scores is not None else []))
-    truth, probes = np.tile(labels, (len(shown), 1)), []
-    for place, version in enumerate(shown):
+    probes = []
+    for version in shown:
         if folder is not None and version in folder.test:
-            truth[place] = folder.test[version].labels[:count]
-            probes.append(bytes_as_stored(dataset, folder.test[version].images[:count]))
+            probes.append(bytes_as_stored(dataset, folder.test[version].images))
         else:
             probes += [draw(part, images, *version) for part, images in parts]
     train = [draw(TRAIN, dataset.images, name, level) for name in (*modified, *mixed)]
@@ -131,7 +128,7 @@ def make_versions(
     )
     places = {name: i for i, name in enumerate(("none", *modified))}
     others = {name: 1 + len(modified) + i for i, name in enumerate(mixed)}
-    return Versions(whole, places, others, shown, tuple(judged), truth, count, scores, constants)
+    return Versions(whole, places, others, shown, tuple(judged), count, scores, constants)
 
 
 def export_tests(dataset: Dataset, spec: RobustnessSpec) -> None:
