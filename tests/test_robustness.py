@@ -18,7 +18,7 @@ from jaxgen.experiments.robustness_rows import judged, kept_by_group, score_grou
 from jaxgen.experiments.robustness_tables import summary_table, write_all
 from jaxgen.experiments.robustness_takeaways import class_changes, take_away
 from jaxgen.experiments.robustness_versions import export_tests
-from jaxgen.experiments.table_job import make_cells, open_job_store
+from jaxgen.experiments.table_job import make_cells, make_plan, open_job_store
 from jaxgen.scores.intervals import half_width
 from jaxgen.spec import RobustnessSpec, from_values
 from jaxgen.spec.corruption_names import CORRUPTIONS, STANDARD
@@ -320,6 +320,30 @@ def test_a_folder_with_other_labels_than_the_test_set_is_refused(data, tmp_path)
     # At severity 2, which is not judged.
     np.save(exported / "labels.npy", np.where(np.arange(150) == 37, -1, labels))
     make_job(data, reading)
+
+
+def test_a_folder_is_known_by_what_it_holds(data, tmp_path):
+    """Not by its name: images that are replaced are other ones, and a folder that is moved has the same."""
+    flags = {"preset": "none", "corruptions": ("contrast",)}
+    for name in ("one", "two"):
+        export_tests(data, spec_of(export_dir=str(tmp_path / name), **flags))
+
+    def plan(name, **others):
+        chosen = {"corrupted_dir": str(tmp_path / name), "severities": (1, 5), **flags, **others}
+        return make_plan(make_job(data, spec_of(tmp_path, **chosen)))
+
+    before = plan("one")
+    assert before.digest == plan("two").digest
+    assert before.identity["what is judged"] == "contrast 1,contrast 5"
+    assert before.digest != plan("one", severities=(1, 2, 5)).digest
+    images = np.load(tmp_path / "one" / "contrast.npy")
+    images[31] += 1
+    np.save(tmp_path / "one" / "contrast.npy", images)
+    assert before.digest == plan("one").digest, "of severity 2, which is not judged"
+    images[1] += 1
+    np.save(tmp_path / "one" / "contrast.npy", images)
+    after = plan("one")
+    assert {name for name in after.identity if after.identity[name] != before.identity[name]} == {"--corrupted_dir"}
 
 
 SCALES = {"sixteenths": 1 / 16, "bytes": 1 / 255, "floats": None}

@@ -1,5 +1,7 @@
 """The folder of corrupted test images that members are judged on: whether it is of these data."""
 
+import hashlib
+
 import numpy as np
 
 from jaxgen import spec as words
@@ -51,3 +53,13 @@ def refuse_other_data(dataset: Dataset, found: LabelledImages, what: str, versio
             "written, or, as tensorflow-datasets has another order than the published one, the original files by "
             "--dataset=npz:FILE"
         )
+
+
+def folder_digest(folder: CorruptedFolder) -> str:
+    """Of all images and labels in it, whatever it is called."""
+    digest = hashlib.sha256()
+    for (name, severity), found in folder.test.items():
+        digest.update(f"{name} {severity} {found.images.shape}".encode())
+        for array in (found.images, found.labels.astype(np.int64)):
+            digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()[:12]

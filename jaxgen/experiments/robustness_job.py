@@ -16,7 +16,7 @@ from jaxgen.errors import UserError
 from jaxgen.experiments.arms import PLAIN, Arm, one_by_one, settings_of_arms
 from jaxgen.experiments.cscore_job import refuse_empty_validation
 from jaxgen.experiments.programs import check_program, make_programs
-from jaxgen.experiments.robustness_folder import read_matching_folder
+from jaxgen.experiments.robustness_folder import folder_digest, read_matching_folder
 from jaxgen.experiments.robustness_versions import (
     Versions,
     corruption_names,
@@ -65,7 +65,10 @@ def make_job(dataset: Dataset, spec: RobustnessSpec) -> Job:
     view = functools.partial(view_of, versions)
     enrol = functools.partial(enrol_member, Drawn(dataset.num_classes, dataset.scale, matrix, view))
     programs = [program._replace(enrol=enrol, watch=Watch(NEVER)) for program in programs]
-    return Job(spec, dataset, versions, settings, programs, matrix, "robustness")
+    also = [("what is judged", ",".join(f"{name} {severity}" for name, severity in judged))]
+    if folder is not None:
+        also.append(("--corrupted_dir", folder_digest(folder)))
+    return Job(spec, dataset, versions, settings, programs, matrix, "robustness", tuple(also))
 
 
 def refuse_unsuitable(dataset: Dataset, spec: RobustnessSpec) -> None:
