@@ -6,7 +6,7 @@ import pytest
 
 from jaxgen.data.corrupted_folders import draw_key, read_folder, write_folder
 from jaxgen.errors import UserError
-from jaxgen.transforms.corruptions import corrupt
+from jaxgen.transforms.corruptions import MNIST_STANDARD, STANDARD, corrupt
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 3)).astype(np.uint8)
 LABELS = np.array([1, 0, 2, 1])
@@ -43,14 +43,33 @@ def test_five_blocks_are_five_severities(cifar):
     np.testing.assert_array_equal(images[:, 0, 0, 0], [8, 9, 10, 11])
     np.testing.assert_array_equal(labels, LABELS)
     assert read_folder(cifar, ["fog"]).names == ["fog"]
+    assert read_folder(cifar, ["fog", "all", "snow"]).names == ["fog", "snow"]
 
 
 def test_mnist_c_has_training_and_test_images(mnist):
     folder = read_folder(mnist)
-    assert folder.names == ["identity", "zigzag"]
+    assert folder.names == ["zigzag"], "the identity is no corruption"
     assert folder.test["zigzag", 1].images.shape == (3, 28, 28, 1)
     assert folder.train["zigzag"].images.shape == (6, 28, 28, 1)
-    np.testing.assert_array_equal(folder.train["identity"].labels, np.arange(6))
+    np.testing.assert_array_equal(folder.train["zigzag"].labels, np.arange(6))
+
+
+def test_standard_means_the_15_of_the_layout(cifar, mnist):
+    with pytest.raises(UserError, match=r"gaussian_noise, shot_noise, .*, jpeg_compression is missing; it has fog, sn"):
+        read_folder(cifar, ["standard"])
+    for name in (*STANDARD, "spatter", "saturate"):
+        np.save(cifar / f"{name}.npy", np.zeros((20, 8, 8, 3), np.uint8))
+    assert read_folder(cifar, ["standard"]).names == sorted(STANDARD)
+    assert read_folder(cifar, ["standard", "fog", "spatter"]).names == sorted([*STANDARD, "spatter"])
+    assert len(read_folder(cifar, ["all"]).names) == 17
+    # The fixtures share a folder, whose layout is told by its labels.
+    (cifar / "labels.npy").unlink()
+    for name in (*MNIST_STANDARD, "quantize"):
+        (mnist / name).mkdir(exist_ok=True)
+        for file in (mnist / "zigzag").iterdir():
+            (mnist / name / file.name).write_bytes(file.read_bytes())
+    assert read_folder(mnist, ["standard"]).names == sorted(MNIST_STANDARD)
+    assert len(read_folder(mnist).names) == 16
 
 
 @pytest.mark.parametrize(

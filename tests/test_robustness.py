@@ -217,7 +217,7 @@ def test_scores_of_more_examples_are_found_by_id(data, tmp_path):
 
 
 def test_an_ablation_changes_one_thing_at_a_time():
-    names = [setting.name for setting in settings_of(from_values(RobustnessSpec, JUDGED), 1)]
+    names = [setting.name for setting in settings_of(from_values(RobustnessSpec, JUDGED), 1, JUDGED["corruptions"])]
     assert names == [
         "plain",
         "translate=0.1",
@@ -228,7 +228,7 @@ def test_an_ablation_changes_one_thing_at_a_time():
         "train_corruption=contrast",
         "optimizer=adam,learning_rate=0.001",
     ]
-    assert "flip=0.5,crop=4" in [setting.name for setting in settings_of(spec_of(**JUDGED), 3)]
+    assert "flip=0.5,crop=4" in [setting.name for setting in settings_of(spec_of(**JUDGED), 3, STANDARD)]
 
 
 def test_a_job_of_one_setting_judges_training_examples_by_their_scores(data, tmp_path):
@@ -246,7 +246,7 @@ def test_a_job_of_one_setting_judges_training_examples_by_their_scores(data, tmp
 
 
 def test_a_modification_comes_beside_the_original():
-    names = [setting.name for setting in settings_of(spec_of(train_modification="night"), 1)]
+    names = [setting.name for setting in settings_of(spec_of(train_modification="night"), 1, STANDARD)]
     assert names == ["train_modification=none", "train_modification=night"]
 
 
@@ -288,13 +288,22 @@ def test_a_published_folder_is_judged_instead_of_drawing(data, tmp_path):
     exported = tmp_path / "corrupted"
     spec = spec_of(tmp_path, preset="none", export_dir=str(exported), **JUDGED)
     export_tests(data, spec)
-    reading = spec_of(tmp_path, preset="none", corrupted_dir=str(exported), severities=(1, 5))
+    reading = spec_of(tmp_path, preset="none", corrupted_dir=str(exported), corruptions=("all",), severities=(1, 5))
     job = make_job(data, reading)
     assert {*job.versions.judged} == {(name, one) for name in JUDGED["corruptions"] for one in (1, 5)}
     for version, (name, severity) in enumerate(job.versions.shown[1:], 1):
         shown = job.versions.dataset.probes[30 * version : 30 * version + 30]
         whole = np.load(exported / f"{name}.npy")
         np.testing.assert_array_equal(shown, whole[30 * (severity - 1) : 30 * severity])
+    # Whatever else is in it, the ablation trains under what can be drawn.
+    np.save(exported / "quantize.npy", whole)
+    other = make_job(
+        data, dataclasses.replace(reading, corruption=dataclasses.replace(reading.corruption, preset="auto"))
+    )
+    assert ("quantize", 1) in other.versions.judged
+    assert {*other.versions.mixed} == {*JUDGED["corruptions"]}
+    with pytest.raises(UserError, match=r"jpeg_compression is missing; it has contrast, impulse_noise, quantize; "):
+        make_job(data, spec_of(tmp_path, preset="none", corrupted_dir=str(exported)))
     (exported / "contrast.npy").unlink()
     with pytest.raises(UserError, match="contrast is missing"):
         make_job(data, spec_of(tmp_path, preset="none", corrupted_dir=str(exported), corruptions=("contrast",)))

@@ -3,7 +3,8 @@
 CIFAR-10-C (D. Hendrycks, T. Dietterich, https://arxiv.org/abs/1903.12261; CIFAR-100-C is alike): for each corruption
 ``<corruption>.npy``, uint8 ``[5t, h, w, d]``, the t test images at severity 1, then at 2, and so on to 5; and
 ``labels.npy``, ``[5t]``. MNIST-C (N. Mu, J. Gilmer, https://arxiv.org/abs/1906.02337): for each corruption a folder
-with ``train_images.npy``, ``train_labels.npy``, ``test_images.npy``, ``test_labels.npy``, at one severity.
+with ``train_images.npy``, ``train_labels.npy``, ``test_images.npy``, ``test_labels.npy``, at one severity; and a folder
+``identity`` with the images themselves, which is no corruption and is passed over.
 """
 
 import os
@@ -15,10 +16,18 @@ import jax
 import numpy as np
 
 from jaxgen.errors import UNREADABLE, UserError
-from jaxgen.transforms.corruptions import STANDARD, Kind, check_images, check_name, corrupt_in_batches
+from jaxgen.transforms.corruptions import (
+    MNIST_STANDARD,
+    STANDARD,
+    Kind,
+    check_images,
+    check_name,
+    corrupt_in_batches,
+)
 from jaxgen.transforms.corruptions.constants import NUM_SEVERITIES
 
 LABELS = "labels.npy"
+UNCORRUPTED = "identity"
 MNIST_FILES = ("train_images", "train_labels", "test_images", "test_labels")
 
 
@@ -51,12 +60,13 @@ class CorruptedFolder(NamedTuple):
         return sorted({name for name, _ in self.test})
 
 
-def read_folder(path: str | os.PathLike, names: Sequence[str] = ()) -> CorruptedFolder:
+def read_folder(path: str | os.PathLike, names: Sequence[str] = ("all",)) -> CorruptedFolder:
     """Reads a folder of either layout.
 
     Args:
       path: of the folder.
-      names: corruptions that must be there, and the only ones that are read; all there are if none is given.
+      names: corruptions that must be there, and the only ones that are read; ``standard`` for the 15 of CIFAR-10-C, or
+        of MNIST-C in its layout, ``all`` for all there are.
 
     Raises:
       UserError: for a folder of another kind, files that are missing or damaged, and arrays that do not fit together.
@@ -82,7 +92,7 @@ def read_cifar_layout(root: pathlib.Path, names: Sequence[str]) -> CorruptedFold
     if len(labels) % NUM_SEVERITIES or not len(labels):
         raise UserError(f"{root / LABELS}: holds {len(labels)} labels; {NUM_SEVERITIES} blocks are needed")
     size, test = len(labels) // NUM_SEVERITIES, {}
-    for name in choose(names, found, root):
+    for name in choose(names, found, STANDARD, root):
         images = read_images(root / f"{name}.npy", len(labels), LABELS)
         for severity in range(1, NUM_SEVERITIES + 1):
             block = slice((severity - 1) * size, severity * size)
@@ -93,7 +103,7 @@ def read_cifar_layout(root: pathlib.Path, names: Sequence[str]) -> CorruptedFold
 def read_mnist_layout(root: pathlib.Path, found: Sequence[str], names: Sequence[str]) -> CorruptedFolder:
     """A folder a corruption, with training and test images."""
     test, train = {}, {}
-    for name in choose(names, found, root):
+    for name in choose(names, [each for each in found if each != UNCORRUPTED], MNIST_STANDARD, root):
         for part in ("train", "test"):
             labels = read_labels(root / name / f"{part}_labels.npy")
             images = read_images(root / name / f"{part}_images.npy", len(labels), f"{part}_labels.npy")
@@ -104,19 +114,21 @@ def read_mnist_layout(root: pathlib.Path, found: Sequence[str], names: Sequence[
     return CorruptedFolder(test, train)
 
 
-def choose(names: Sequence[str], found: Sequence[str], root: pathlib.Path) -> Sequence[str]:
-    """Those asked for, or all.
+def choose(names: Sequence[str], found: Sequence[str], standard: Sequence[str], root: pathlib.Path) -> list[str]:
+    """Those asked for, each once.
 
     Raises:
       UserError: if one is missing, or there are none.
     """
-    missing = [name for name in names if name not in found]
-    if missing or not found:
+    spelt = {"standard": standard, "all": found}
+    chosen = list(dict.fromkeys(name for one in names for name in spelt.get(one, (one,))))
+    missing = [name for name in chosen if name not in found]
+    if missing or not chosen:
         raise UserError(
             f"{root}: {', '.join(missing) or 'every corruption'} is missing; it has {', '.join(found) or 'none'}; "
-            "fetch the whole folder again, or ask for those"
+            "fetch the whole folder again, or ask for what it has (--corruptions=all)"
         )
-    return names or found
+    return chosen
 
 
 def read_labels(path: pathlib.Path) -> np.ndarray:

@@ -19,8 +19,7 @@ def read_matching_folder(dataset: Dataset, spec: CorruptionSpec) -> CorruptedFol
     Raises:
       UserError: if they are of other data, or if the folder cannot be read.
     """
-    what, names = f"--corrupted_dir={spec.corrupted_dir}", spec.corruptions
-    folder = read_folder(spec.corrupted_dir, () if names in (("standard",), ("all",)) else names)
+    what, folder = f"--corrupted_dir={spec.corrupted_dir}", read_folder(spec.corrupted_dir, spec.corruptions)
     if spec.cscores:
         raise UserError(f"{what}: has no training images, which --cscores asks for; leave one of the two out")
     kept = {at: found for at, found in folder.test.items() if at[1] in spec.severities}

@@ -19,7 +19,6 @@ from jaxgen.experiments.programs import check_program, make_programs
 from jaxgen.experiments.robustness_folder import folder_digest, read_matching_folder
 from jaxgen.experiments.robustness_versions import (
     Versions,
-    corruption_names,
     judged_versions,
     make_versions,
     versions_bytes,
@@ -27,7 +26,7 @@ from jaxgen.experiments.robustness_versions import (
 from jaxgen.experiments.table_job import NEVER, Drawn, Job, View, enrol_member
 from jaxgen.runs.devices import start_devices
 from jaxgen.spec import RobustnessSpec
-from jaxgen.transforms.corruptions import SMALLEST_SIDE, can_corrupt
+from jaxgen.transforms.corruptions import CORRUPTIONS, SMALLEST_SIDE, can_corrupt
 from jaxgen.types import Dataset
 
 
@@ -44,7 +43,10 @@ def make_job(dataset: Dataset, spec: RobustnessSpec) -> Job:
     refuse_unsuitable(dataset, spec)
     scores = load_matching_scores(dataset, spec.corruption.cscores) if spec.corruption.cscores else None
     folder = read_matching_folder(dataset, spec.corruption) if spec.corruption.corrupted_dir else None
-    settings = settings_of(spec, dataset.images.shape[-1])
+    judged = judged_versions(spec.corruption, folder)
+    # A folder may have corruptions that only its makers can draw.
+    names = [name for name in dict.fromkeys(name for name, _ in judged) if name in CORRUPTIONS]
+    settings = settings_of(spec, dataset.images.shape[-1], names)
     if spec.corruption.baseline and spec.corruption.baseline not in {setting.name for setting in settings}:
         raise UserError(
             f"--baseline={spec.corruption.baseline}: no such setting; there are "
@@ -58,7 +60,6 @@ def make_job(dataset: Dataset, spec: RobustnessSpec) -> Job:
     for program in programs:
         check_program(dataset, program)
     seen = [setting.spec.corruption for setting in settings]
-    judged = judged_versions(spec.corruption, folder)
     start_devices(spec.compute.num_devices, versions_bytes(dataset, judged, seen, scores is not None))
     with jax.enable_x64(False):
         versions = make_versions(dataset, spec.corruption, judged, folder, seen, scores, spec.seed)
@@ -111,12 +112,13 @@ def load_matching_scores(dataset: Dataset, path: str) -> np.ndarray:
     return found.scores[order]
 
 
-def settings_of(spec: RobustnessSpec, channels: int) -> list[sweep.Setting]:
+def settings_of(spec: RobustnessSpec, channels: int, corruptions: Sequence[str]) -> list[sweep.Setting]:
     """Every setting that the preset, the modifications and the lists in `spec` ask for, each once.
 
     Args:
       spec: of the job.
       channels: of the images.
+      corruptions: that the ablation trains under.
 
     Raises:
       UserError: if a flag is given that the preset decides, and for huge sweeps without consent.
@@ -129,7 +131,7 @@ def settings_of(spec: RobustnessSpec, channels: int) -> list[sweep.Setting]:
     preset = spec.corruption.preset
     if preset == "auto":
         preset = "none" if changed or sweep.swept(spec) else "ablation"
-    arms = ablation(corruption_names(spec.corruption.corruptions), channels) if preset == "ablation" else [Arm({}, {})]
+    arms = ablation(corruptions, channels) if preset == "ablation" else [Arm({}, {})]
     settings = settings_of_arms(spec, arms, dataclasses.replace(spec.corruption, preset=preset))
     return [sweep.Setting(setting.name or PLAIN, setting.spec) for setting in settings]
 

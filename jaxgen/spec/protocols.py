@@ -136,7 +136,7 @@ class CorruptionSpec(Spec):
     corrupted_dir: str = option(
         "",
         "judge on this folder of corrupted test images, in the layout of CIFAR-10-C or MNIST-C, instead of drawing "
-        "them (--corruptions=standard: all it has)",
+        "them (--corruptions=standard: the 15 of CIFAR-10-C or of MNIST-C; all: all that it has)",
     )
     export_dir: str = option("", "write the test images there, under --corruptions, in the layout of CIFAR-10-C")
     train_corruption: Literal["none", *CORRUPTIONS] = option(
