@@ -37,7 +37,7 @@ def run(spec: RobustnessSpec, command: str) -> None:
 
     dataset = hold_out_test(load_dataset(spec.data), spec.corruption.test_share, spec.seed)
     spec = dataclasses.replace(spec, out=spec.out or str(pathlib.Path("runs") / f"robustness_{dataset.name}"))
-    job = make_job(dataset, spec)
+    job = make_job(dataset, spec, say=tell)
     if spec.corruption.export_dir:
         export_tests(dataset, spec)
     if spec.compute.dry_run:

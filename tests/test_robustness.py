@@ -17,7 +17,7 @@ from jaxgen.experiments.robustness_job import load_matching_scores, make_job, se
 from jaxgen.experiments.robustness_rows import judged, kept_by_group, score_groups
 from jaxgen.experiments.robustness_tables import summary_table, write_all
 from jaxgen.experiments.robustness_takeaways import class_changes, take_away
-from jaxgen.experiments.robustness_versions import export_tests
+from jaxgen.experiments.robustness_versions import export_tests, that_change
 from jaxgen.experiments.table_job import make_cells, make_plan, open_job_store
 from jaxgen.scores.intervals import half_width
 from jaxgen.spec import RobustnessSpec, from_values
@@ -231,6 +231,17 @@ def test_an_ablation_changes_one_thing_at_a_time():
     assert "flip=0.5,crop=4" in [setting.name for setting in settings_of(spec_of(**JUDGED), 3, STANDARD)]
 
 
+def test_what_changes_colours_is_left_out_where_there_are_none(data, tmp_path):
+    said = []
+    job = make_job(data, spec_of(tmp_path, corruptions=("all",), severities=(5,)), say=said.append)
+    assert said == ["saturate, grayscale: change nothing in grey images, and are left out"]
+    drawn = {*CORRUPTIONS} - {"saturate", "grayscale"}
+    assert {name for name, _ in job.versions.judged} == {*job.versions.mixed} == drawn
+    assert that_change(CORRUPTIONS, 3) == list(CORRUPTIONS)
+    make_job(data, spec_of(tmp_path, preset="none", severities=(5,)), say=said.append)
+    assert len(said) == 1, "none of the standard ones is of colour"
+
+
 def test_a_job_of_one_setting_judges_training_examples_by_their_scores(data, tmp_path):
     from jaxgen.data.score_files import write_scores
 
@@ -258,6 +269,9 @@ def test_a_modification_comes_beside_the_original():
         ({"corruptions": ("rain",)}, "--corruptions=rain: give standard, all, or some of gaussian_noise"),
         ({"train_corruption": "rain"}, "--train_corruption=rain: must be one of none, gaussian_noise"),
         ({"train_severity": 0}, "--train_severity=0: must be at least 1 and at most 5"),
+        ({"corruptions": ("fog", "saturate")}, "--corruptions=saturate: changes nothing in grey images, as those of "),
+        ({"train_corruption": ("none", "grayscale")}, "--train_corruption=grayscale: changes nothing in grey images"),
+        ({"train_modification": "saturate"}, "--train_modification=saturate: changes nothing in grey images"),
         ({"baseline": "best", **JUDGED}, "--baseline=best: no such setting; there are plain"),
     ],
 )
@@ -304,8 +318,12 @@ def test_a_published_folder_is_judged_instead_of_drawing(data, tmp_path):
     assert {*other.versions.mixed} == {*JUDGED["corruptions"]}
     with pytest.raises(UserError, match=r"jpeg_compression is missing; it has contrast, impulse_noise, quantize; "):
         make_job(data, spec_of(tmp_path, preset="none", corrupted_dir=str(exported)))
+    (exported / "impulse_noise.npy").unlink()
     (exported / "contrast.npy").unlink()
-    with pytest.raises(UserError, match="contrast is missing"):
+    made = make_job(data, spec_of(tmp_path, corrupted_dir=str(exported), corruptions=("all",)))
+    assert {*made.versions.mixed} == set()
+    (exported / "quantize.npy").rename(exported / "fog.npy")
+    with pytest.raises(UserError, match="contrast is missing; it has fog"):
         make_job(data, spec_of(tmp_path, preset="none", corrupted_dir=str(exported), corruptions=("contrast",)))
 
 

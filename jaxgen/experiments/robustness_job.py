@@ -2,13 +2,14 @@
 
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 
 from jaxgen import sweep
+from jaxgen.data.corrupted_folders import CorruptedFolder
 from jaxgen.data.noise_matrix import load_noise_matrix
 from jaxgen.data.score_files import load_scores
 from jaxgen.engine.members import Watch
@@ -19,23 +20,26 @@ from jaxgen.experiments.programs import check_program, make_programs
 from jaxgen.experiments.robustness_folder import folder_digest, read_matching_folder
 from jaxgen.experiments.robustness_versions import (
     Versions,
+    corruption_names,
     judged_versions,
     make_versions,
+    that_change,
     versions_bytes,
 )
 from jaxgen.experiments.table_job import NEVER, Drawn, Job, View, enrol_member
 from jaxgen.runs.devices import start_devices
-from jaxgen.spec import RobustnessSpec
+from jaxgen.spec import CorruptionSpec, RobustnessSpec
 from jaxgen.transforms.corruptions import CORRUPTIONS, SMALLEST_SIDE, can_corrupt
 from jaxgen.types import Dataset
 
 
-def make_job(dataset: Dataset, spec: RobustnessSpec) -> Job:
+def make_job(dataset: Dataset, spec: RobustnessSpec, *, say: Callable[[str], None] | None = None) -> Job:
     """The job that `spec` asks for.
 
     Args:
       dataset: with a test set.
       spec: flags.
+      say: takes a line about what is left out.
 
     Raises:
       UserError: for what the data do not suit, and for huge sweeps without consent.
@@ -43,10 +47,9 @@ def make_job(dataset: Dataset, spec: RobustnessSpec) -> Job:
     refuse_unsuitable(dataset, spec)
     scores = load_matching_scores(dataset, spec.corruption.cscores) if spec.corruption.cscores else None
     folder = read_matching_folder(dataset, spec.corruption) if spec.corruption.corrupted_dir else None
-    judged = judged_versions(spec.corruption, folder)
-    # A folder may have corruptions that only its makers can draw.
-    names = [name for name in dict.fromkeys(name for name, _ in judged) if name in CORRUPTIONS]
-    settings = settings_of(spec, dataset.images.shape[-1], names)
+    channels = dataset.images.shape[-1]
+    judged = judged_versions(spec.corruption, folder, channels)
+    settings = settings_of(spec, channels, trained_under(spec.corruption, folder, channels, say))
     if spec.corruption.baseline and spec.corruption.baseline not in {setting.name for setting in settings}:
         raise UserError(
             f"--baseline={spec.corruption.baseline}: no such setting; there are "
@@ -73,7 +76,7 @@ def make_job(dataset: Dataset, spec: RobustnessSpec) -> Job:
 
 
 def refuse_unsuitable(dataset: Dataset, spec: RobustnessSpec) -> None:
-    """Corruptions are for images of one or three channels.
+    """Corruptions are for images of one or three channels, and those of colour for three.
 
     Raises:
       UserError: in one line.
@@ -86,6 +89,29 @@ def refuse_unsuitable(dataset: Dataset, spec: RobustnessSpec) -> None:
             f"--dataset={spec.data.dataset}: has images of {height}x{width}x{channels}; corruption takes images of at "
             f"least {SMALLEST_SIDE} pixels a side with 1 or 3 channels"
         )
+    own = spec.corruption
+    # What a folder has under a name its makers made otherwise.
+    drawn = () if own.corrupted_dir else ("corruptions",)
+    for flag in (*drawn, "train_corruption", "train_modification"):
+        named = [name for name in sweep.alternatives(getattr(own, flag)) if name in CORRUPTIONS]
+        if idle := {*named} - {*that_change(named, channels)}:
+            raise UserError(
+                f"--{flag}={min(idle)}: changes nothing in grey images, as those of {spec.data.dataset} are; leave it "
+                "out"
+            )
+
+
+def trained_under(
+    spec: CorruptionSpec, folder: CorruptedFolder | None, channels: int, say: Callable[[str], None] | None
+) -> list[str]:
+    """The corruptions that the ablation trains under; says which are left out, as images so coloured do not change."""
+    # A folder may have corruptions that only its makers can draw.
+    asked = folder.names if folder else corruption_names(spec.corruptions)
+    asked = [name for name in asked if name in CORRUPTIONS]
+    names = that_change(asked, channels)
+    if say and (idle := [name for name in asked if name not in names]):
+        say(f"{', '.join(idle)}: change nothing in grey images, and are left out{' of training' if folder else ''}")
+    return names
 
 
 def load_matching_scores(dataset: Dataset, path: str) -> np.ndarray:
@@ -144,7 +170,7 @@ def ablation(corruptions: Sequence[str], channels: int) -> list[Arm]:
         augmentation,
         {"weight_decay": 5e-4},
         {"label_noise": (0.2, 0.4)},
-        {"train_corruption": tuple(corruptions)},
+        *([{"train_corruption": tuple(corruptions)}] if corruptions else []),
         {"optimizer": "adam", "learning_rate": 0.001},
     ]
     off = {"weight_decay": 0.0, "label_noise": 0.0, "train_corruption": "none", "optimizer": "sgd"}

@@ -12,6 +12,7 @@ from jaxgen.errors import UserError
 from jaxgen.experiments.versions import as_pixels, bytes_as_stored, corrupt
 from jaxgen.spec import CorruptionSpec, RobustnessSpec
 from jaxgen.spec.corruption_names import CORRUPTIONS, STANDARD
+from jaxgen.transforms import corruptions
 from jaxgen.types import Dataset
 
 # Folded into the job's key, where no run's number is as large; then one constant a purpose.
@@ -54,11 +55,17 @@ def corruption_names(given: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for one in given for name in spelt.get(one, (one,))))
 
 
-def judged_versions(spec: CorruptionSpec, folder: CorruptedFolder | None) -> list[tuple[str, int]]:
+def that_change(names: Sequence[str], channels: int) -> list[str]:
+    """Those of some corruptions that change images of so many channels: what changes colours leaves grey ones alone."""
+    return [name for name in names if channels > 1 or not corruptions.CORRUPTIONS[name].needs_color]
+
+
+def judged_versions(spec: CorruptionSpec, folder: CorruptedFolder | None, channels: int) -> list[tuple[str, int]]:
     """(corruption, severity) of every corrupted test set that members are judged on."""
-    if folder is None:
-        return [(name, severity) for name in corruption_names(spec.corruptions) for severity in spec.severities]
-    return list(folder.test)
+    if folder is not None:
+        return list(folder.test)
+    names = that_change(corruption_names(spec.corruptions), channels)
+    return [(name, severity) for name in names for severity in spec.severities]
 
 
 def versions_bytes(
@@ -137,7 +144,8 @@ def export_tests(dataset: Dataset, spec: RobustnessSpec) -> None:
     Raises:
       UserError: if the folder has them already, or cannot be written.
     """
-    constants, names = chosen_constants(dataset, spec.corruption), corruption_names(spec.corruption.corruptions)
+    constants = chosen_constants(dataset, spec.corruption)
+    names = that_change(corruption_names(spec.corruption.corruptions), dataset.images.shape[-1])
     values, where = as_pixels(dataset, dataset.test_images), spec.corruption.export_dir
     try:
         write_folder(where, values, dataset.test_labels, seed=spec.seed, names=names, constants=constants)

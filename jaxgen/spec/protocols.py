@@ -115,7 +115,8 @@ class CorruptionSpec(Spec):
     )
     corruptions: tuple[str, ...] = option(
         ("standard",),
-        "what members are judged under: standard (the 15 of CIFAR-10-C), all, or names",
+        "what members are judged under: standard (the 15 of CIFAR-10-C), all (of grey images all but saturate and "
+        "grayscale, which leave them as they are), or names",
         rule=lambda names: (
             bool(names) and {*names} <= {"standard", "all", *CORRUPTIONS} and len({*names}) == len(names)
         ),
