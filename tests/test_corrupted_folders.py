@@ -133,14 +133,28 @@ def test_what_is_written_is_read_again(tmp_path):
     np.testing.assert_array_equal(read_folder(floats).test["contrast", 5].images, folder.test["contrast", 5].images)
 
 
+def test_what_is_there_with_the_same_content_stays(tmp_path):
+    write_folder(tmp_path, IMAGES, LABELS, seed=7, names=["contrast"])
+    before = (tmp_path / "contrast.npy").stat()
+    write_folder(tmp_path, IMAGES, LABELS, seed=7, names=["contrast", "occlusion"])
+    after = (tmp_path / "contrast.npy").stat()
+    assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["contrast.npy", "labels.npy", "occlusion.npy"]
+    with pytest.raises(UserError, match=r"occlusion.npy: is there already, with other content"):
+        write_folder(tmp_path, IMAGES, LABELS, seed=8, names=["contrast", "occlusion"])
+
+
 def test_every_corruption_and_severity_draws_for_itself():
     keys = [draw_key(0, name, severity) for name in ("fog", "gof", "snow") for severity in range(1, 6)]
     assert len({tuple(np.asarray(jax.random.key_data(key))) for key in keys}) == 15
 
 
 def test_what_cannot_be_written_is_refused(cifar):
-    with pytest.raises(UserError, match=r"has fog.npy already; remove it"):
+    with pytest.raises(UserError, match=r"fog.npy: is there already, with other content; remove it"):
         write_folder(cifar, IMAGES, LABELS, names=["fog"])
+    np.save(cifar / "snow.npy", np.zeros((15, 8, 8, 3), np.uint8))
+    with pytest.raises(UserError, match=r"snow.npy: is there already, with other content"):
+        write_folder(cifar, IMAGES, LABELS, names=["snow"])
     with pytest.raises(UserError, match=r"labels.npy: has other labels"):
         write_folder(cifar, IMAGES, LABELS[::-1], names=["contrast"])
     with pytest.raises(UserError, match="labels are int64 of shape"):

@@ -172,7 +172,8 @@ def write_folder(
     """Writes images under corruptions of all severities in the layout of CIFAR-10-C, which `read_folder` reads.
 
     An image's draws depend on the seed, the corruption's name, the severity and its place, so that a folder written in
-    two goes is as one written at once. A file appears when it is whole.
+    two goes is as one written at once. A file appears when it is whole, and one that is there with the same content
+    stays.
 
     Args:
       path: of the folder, made if need be.
@@ -183,7 +184,8 @@ def write_folder(
       constants: whose constants.
 
     Raises:
-      UserError: for images or labels that do not fit, an unknown corruption, and files that are there already.
+      UserError: for images or labels that do not fit, an unknown corruption, and files that are there with other
+        content.
     """
     check_images(images)
     for name in names:
@@ -194,24 +196,37 @@ def write_folder(
     if images.dtype != np.uint8:
         images = np.rint(255 * np.clip(images, 0, 1)).astype(np.uint8)
     root = pathlib.Path(path)
-    there = [name for name in names if (root / f"{name}.npy").exists()]
-    if there:
-        raise UserError(f"{root}: has {there[0]}.npy already; remove it, or name another folder")
     all_labels = np.tile(labels, NUM_SEVERITIES)
     if (root / LABELS).exists() and not np.array_equal(read_labels(root / LABELS), all_labels):
         raise UserError(f"{root / LABELS}: has other labels; name another folder")
     root.mkdir(parents=True, exist_ok=True)
     for name in names:
-        part = open_part(root / f"{name}.npy", (NUM_SEVERITIES * len(images), *images.shape[1:]))
-        for severity in range(1, NUM_SEVERITIES + 1):
-            block = slice((severity - 1) * len(images), severity * len(images))
-            key = draw_key(seed, name, severity)
-            part[block] = corrupt_in_batches(name, key, images, severity=severity, constants=constants)
-        part.flush()
-        os.replace(part_of(root / f"{name}.npy"), root / f"{name}.npy")
+        write_corrupted(root / f"{name}.npy", name, images, seed, constants)
     with open(part_of(root / LABELS), "wb") as file:
         np.save(file, all_labels)
     os.replace(part_of(root / LABELS), root / LABELS)
+
+
+def write_corrupted(path: pathlib.Path, name: str, images: np.ndarray, seed: int, constants: Kind) -> None:
+    """Writes one block of images a severity, or compares them with those of a file that is there.
+
+    Raises:
+      UserError: if the file is there with other content.
+    """
+    shape, is_there = (NUM_SEVERITIES * len(images), *images.shape[1:]), path.exists()
+    whole = map_array(path) if is_there else open_part(path, shape)
+    fits = whole.shape == shape and whole.dtype == np.uint8
+    for severity in range(1, NUM_SEVERITIES + 1):
+        block = slice((severity - 1) * len(images), severity * len(images))
+        key = draw_key(seed, name, severity)
+        found = corrupt_in_batches(name, key, images, severity=severity, constants=constants)
+        if not is_there:
+            whole[block] = found
+        elif not fits or not np.array_equal(whole[block], found):
+            raise UserError(f"{path}: is there already, with other content; remove it, or name another folder")
+    if not is_there:
+        whole.flush()
+        os.replace(part_of(path), path)
 
 
 def draw_key(seed: int, name: str, severity: int) -> jax.Array:

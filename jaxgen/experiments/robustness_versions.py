@@ -142,7 +142,7 @@ def export_tests(dataset: Dataset, spec: RobustnessSpec) -> None:
     """Writes the test images under ``--corruptions``, at all severities, into ``--export_dir``.
 
     Raises:
-      UserError: if the folder has them already, or cannot be written.
+      UserError: if the folder has others under their names, or cannot be written.
     """
     constants = chosen_constants(dataset, spec.corruption)
     names = that_change(corruption_names(spec.corruption.corruptions), dataset.images.shape[-1])
