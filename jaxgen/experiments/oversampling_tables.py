@@ -100,6 +100,7 @@ def summary_table(rows: Sequence[dict[str, Any]]) -> str:
 def to_text(job: Job, rows: Sequence[dict[str, Any]], summary: Sequence[dict[str, Any]]) -> str:
     """Both tables, with what their columns are."""
     copies, sizes = job.spec.copies, len(job.spec.copies.sample_sizes)
+    over_sizes = f"Of each run its mean over the {sizes} sample sizes (one that diverged at any of them has none):"
     return "\n\n".join(
         [
             f"# Oversampling: {job.dataset.name}",
@@ -110,14 +111,7 @@ def to_text(job: Job, rows: Sequence[dict[str, Any]], summary: Sequence[dict[str
             "percentage points between members of one run: mean [95 % interval], p of a t test over runs. Exact copies "
             "(duplicates) take as many steps as noisy ones.",
             size_table(rows),
-            *(
-                [
-                    f"Of each run its mean over the {sizes} sample sizes; n runs diverged at none of them:",
-                    summary_table(summary),
-                ]
-                if sizes > 1
-                else []
-            ),
+            *([over_sizes, summary_table(summary)] if sizes > 1 else []),
         ]
     )
 
