@@ -15,7 +15,7 @@ from jaxgen.experiments.programs import make_kernels, make_recipe
 from jaxgen.experiments.robustness import run_job
 from jaxgen.experiments.robustness_job import load_matching_scores, make_job, settings_of
 from jaxgen.experiments.robustness_rows import judged, kept_by_group, score_groups
-from jaxgen.experiments.robustness_tables import summary_table, write_all
+from jaxgen.experiments.robustness_tables import cautions, summary_table, write_all
 from jaxgen.experiments.robustness_takeaways import class_changes, take_away
 from jaxgen.experiments.robustness_versions import export_tests, that_change
 from jaxgen.experiments.table_job import make_cells, make_plan, open_job_store
@@ -136,9 +136,30 @@ def test_files_are_written_and_a_finished_job_is_only_read(swept, data):
     assert "| trained on | test set | class |" in table
     assert table.count("| invert | original |") == 3
     assert summary_table(job, results) in table
+    assert "| setting | impulse_noise | contrast | n |" in table
+    assert "| setting | 0 (clean) | 1 | 5 | n |" in table
+    for name in {setting.name for setting in job.settings}:
+        # By setting, by corruption and by severity.
+        lines = [line for line in table.splitlines() if line.startswith(f"| {name} |")]
+        assert [line.split("|")[-2].strip() for line in lines] == ["3"] * 3
+    assert "in curves.npz are on the test set modified as its training set is" in table
+    assert "label noise, training accuracy" not in table
     _, again = run(data, folder, **SWEEP)
     assert again.members.models_now == 0
     assert str(again.rows) == str(results.rows)
+
+
+def test_what_curves_and_training_accuracy_are_of_is_said(swept, data):
+    _, job, results = swept
+    for one, curve in zip(results.measured, results.curves["test_accuracy"], strict=True):
+        own = "test_accuracy_invert_test_set" if one.row["train_modification"] == "invert" else "test_accuracy"
+        assert curve[-1] == pytest.approx(one.row[own], abs=1e-6)
+    noisy = make_job(data, spec_of(preset="none", label_noise=(0.0, 0.2), **JUDGED))
+    assert cautions(noisy) == (
+        " With label noise, training accuracy and gap are on the labels given, wrong ones included."
+    )
+    assert cautions(make_job(data, spec_of(preset="none", **JUDGED))) == ""
+    assert "modified" in cautions(job)
 
 
 def test_class_changes_are_paired_and_said_only_where_they_are_sure(swept):
