@@ -37,12 +37,12 @@ def run(spec: RobustnessSpec, command: str) -> None:
 
     dataset = hold_out_test(load_dataset(spec.data), spec.corruption.test_share, spec.seed)
     spec = dataclasses.replace(spec, out=spec.out or str(pathlib.Path("runs") / f"robustness_{dataset.name}"))
-    job = make_job(dataset, spec)
-    if spec.corruption.export_dir:
-        export_tests(dataset, spec)
+    job = make_job(dataset, spec, say=tell)
     if spec.compute.dry_run:
         print(describe_plan(job, say=tell))
         return
+    if spec.corruption.export_dir:
+        export_tests(dataset, spec)
     text, files = write_all(job, run_job(job, resume=command, say=tell), command)
     print(text)
     print("\n".join(["", *(str(file) for file in files)]))

@@ -6,7 +6,7 @@ import pytest
 
 from jaxgen.data.corrupted_folders import draw_key, read_folder, write_folder
 from jaxgen.errors import UserError
-from jaxgen.transforms.corruptions import corrupt
+from jaxgen.transforms.corruptions import MNIST_STANDARD, STANDARD, corrupt
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 3)).astype(np.uint8)
 LABELS = np.array([1, 0, 2, 1])
@@ -43,14 +43,33 @@ def test_five_blocks_are_five_severities(cifar):
     np.testing.assert_array_equal(images[:, 0, 0, 0], [8, 9, 10, 11])
     np.testing.assert_array_equal(labels, LABELS)
     assert read_folder(cifar, ["fog"]).names == ["fog"]
+    assert read_folder(cifar, ["fog", "all", "snow"]).names == ["fog", "snow"]
 
 
 def test_mnist_c_has_training_and_test_images(mnist):
     folder = read_folder(mnist)
-    assert folder.names == ["identity", "zigzag"]
+    assert folder.names == ["zigzag"], "the identity is no corruption"
     assert folder.test["zigzag", 1].images.shape == (3, 28, 28, 1)
     assert folder.train["zigzag"].images.shape == (6, 28, 28, 1)
-    np.testing.assert_array_equal(folder.train["identity"].labels, np.arange(6))
+    np.testing.assert_array_equal(folder.train["zigzag"].labels, np.arange(6))
+
+
+def test_standard_means_the_15_of_the_layout(cifar, mnist):
+    with pytest.raises(UserError, match=r"gaussian_noise, shot_noise, .*, jpeg_compression is missing; it has fog, sn"):
+        read_folder(cifar, ["standard"])
+    for name in (*STANDARD, "spatter", "saturate"):
+        np.save(cifar / f"{name}.npy", np.zeros((20, 8, 8, 3), np.uint8))
+    assert read_folder(cifar, ["standard"]).names == sorted(STANDARD)
+    assert read_folder(cifar, ["standard", "fog", "spatter"]).names == sorted([*STANDARD, "spatter"])
+    assert len(read_folder(cifar, ["all"]).names) == 17
+    # The fixtures share a folder, whose layout is told by its labels.
+    (cifar / "labels.npy").unlink()
+    for name in (*MNIST_STANDARD, "quantize"):
+        (mnist / name).mkdir(exist_ok=True)
+        for file in (mnist / "zigzag").iterdir():
+            (mnist / name / file.name).write_bytes(file.read_bytes())
+    assert read_folder(mnist, ["standard"]).names == sorted(MNIST_STANDARD)
+    assert len(read_folder(mnist).names) == 16
 
 
 @pytest.mark.parametrize(
@@ -114,14 +133,28 @@ def test_what_is_written_is_read_again(tmp_path):
     np.testing.assert_array_equal(read_folder(floats).test["contrast", 5].images, folder.test["contrast", 5].images)
 
 
+def test_what_is_there_with_the_same_content_stays(tmp_path):
+    write_folder(tmp_path, IMAGES, LABELS, seed=7, names=["contrast"])
+    before = (tmp_path / "contrast.npy").stat()
+    write_folder(tmp_path, IMAGES, LABELS, seed=7, names=["contrast", "occlusion"])
+    after = (tmp_path / "contrast.npy").stat()
+    assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["contrast.npy", "labels.npy", "occlusion.npy"]
+    with pytest.raises(UserError, match=r"occlusion.npy: is there already, with other content"):
+        write_folder(tmp_path, IMAGES, LABELS, seed=8, names=["contrast", "occlusion"])
+
+
 def test_every_corruption_and_severity_draws_for_itself():
     keys = [draw_key(0, name, severity) for name in ("fog", "gof", "snow") for severity in range(1, 6)]
     assert len({tuple(np.asarray(jax.random.key_data(key))) for key in keys}) == 15
 
 
 def test_what_cannot_be_written_is_refused(cifar):
-    with pytest.raises(UserError, match=r"has fog.npy already; remove it"):
+    with pytest.raises(UserError, match=r"fog.npy: is there already, with other content; remove it"):
         write_folder(cifar, IMAGES, LABELS, names=["fog"])
+    np.save(cifar / "snow.npy", np.zeros((15, 8, 8, 3), np.uint8))
+    with pytest.raises(UserError, match=r"snow.npy: is there already, with other content"):
+        write_folder(cifar, IMAGES, LABELS, names=["snow"])
     with pytest.raises(UserError, match=r"labels.npy: has other labels"):
         write_folder(cifar, IMAGES, LABELS[::-1], names=["contrast"])
     with pytest.raises(UserError, match="labels are int64 of shape"):

@@ -291,6 +291,22 @@ def test_glass_moves_pixels_and_invents_none():
     np.testing.assert_array_equal(found, image[rows + down, columns + right])
 
 
+def test_with_mnists_constants_every_other_pixel_stays():
+    """Without blurs, on an image whose every value is one of a kind."""
+    image = jnp.asarray(np.random.default_rng(0).random((28, 28, 1)), jnp.float32)
+    shares = {}
+    for kind in ("imagenet", "mnist"):
+        strength = constants.find_strength("glass_blur", kind, image.shape)
+        # No blur, offsets up to 4, one round.
+        strength = strength._replace(rows=np.array([[1e-3, 4, 1]] * 5), stretch=1.0)
+        draw = jax.jit(lambda key, by=strength: blur.blur_glass(draw_seeds(key), image, jnp.int32(1), by))
+        found = np.stack([draw(key) for key in jax.random.split(KEY, 20)])
+        shares[kind] = (found != np.asarray(image))[:, 5:24, 5:24].mean()
+    # One of 8 x 8 offsets is none.
+    assert shares["imagenet"] == pytest.approx(63 / 64, abs=0.01)
+    assert shares["mnist"] == pytest.approx(63 / 128, abs=0.02)
+
+
 # Light and colour
 
 
@@ -417,6 +433,18 @@ def test_sampling_is_scipys(border, mode):
     for channel in range(2):
         expected = ndimage.map_coordinates(wide[..., channel], [rows + shift, columns + shift], order=1, mode=mode)
         np.testing.assert_allclose(found[..., channel], expected, atol=1e-4)
+
+
+def test_with_mnists_constants_a_warp_lets_in_black():
+    """White images, of which the border is mirrored or black."""
+    white = np.ones((8, 28, 28, 1), np.float32)
+    for severity in (1, 2, 5):
+        for kind in ("imagenet", "small"):
+            found = np.asarray(corrupt("elastic_transform", KEY, white, severity=severity, constants=kind))
+            np.testing.assert_allclose(found, 1, atol=1e-5)
+        found = np.asarray(corrupt("elastic_transform", KEY, white, severity=severity, constants="mnist"))
+        assert found[:, [0, -1]].min() < 0.9
+        assert found[:, 9:19, 9:19].mean() > (0.5 if severity < 3 else 0.99)
 
 
 def test_places_move_as_they_are_told():

@@ -28,6 +28,7 @@ from jaxgen.transforms.copies import disturb
 
 FLAGS = {"hidden": (16,), "epochs": 6, "batch_size": 8, "learning_rate": 0.1, "num_runs": 3, "width": 4}
 FLAGS |= {"sample_sizes": (24, 48)}
+NOTHING = "leaves nothing of --sample_sizes=8 to train on; lower it, or give larger samples"
 ARMS = {"arm": ("plain", "duplicates", "uniform"), "uniform_noise": (0.0, 0.5), "split": ("before", "after")}
 
 
@@ -409,6 +410,9 @@ def test_the_lecture_is_the_default():
         ({"test_set": "rest", "sample_sizes": (119,)}, "--test_set=rest: 119 of 120 examples in 3 classes"),
         ({"uniform_noise": tuple(i / 1000 for i in range(2000))}, "12,030 members"),
         ({"model": "convnot"}, "convnot"),
+        ({"sample_sizes": (100, 8), "dev_share": 0.99, "arm": "plain"}, f"--dev_share=0.99: {NOTHING}"),
+        ({"sample_sizes": (100, 8), "dev_share": 0.99}, f"--dev_share=0.99: {NOTHING}"),
+        ({"sample_sizes": (8,), "dev_share": 0.99, "arm": "duplicates", "split": "after"}, NOTHING),
     ],
 )
 def test_mistakes_are_refused_in_one_line(data, flags, said):
@@ -537,11 +541,15 @@ def test_settings_that_differ_otherwise_are_not_compared():
 
 def test_who_diverged_is_left_out_of_pairs_and_counted():
     rows = made_rows({"plain": 0.0, "duplicates": 0.05})
-    rows[0] |= {"finite": False, "test_accuracy": 0.0}
+    # Run 0 at two of three sizes.
+    for place in (0, 5):
+        rows[place] |= {"finite": False, "test_accuracy": 0.0}
     [plain] = [row for row in setting_rows(rows, ()) if (row["setting"], row["sample_size"]) == ("plain", 100)]
     assert (plain["n"], plain["diverged"]) == (4, 1)
-    assert [row["plain"].n for row in setting_rows(rows, ()) if row["setting"] == "duplicates"] == [4, 5, 5]
+    assert [row["plain"].n for row in setting_rows(rows, ()) if row["setting"] == "duplicates"] == [4, 4, 5]
     assert [row["plain"].n for row in summary_rows(rows, ()) if row["setting"] == "duplicates"] == [4]
+    [plain] = [row for row in summary_rows(rows, ()) if row["setting"] == "plain"]
+    assert (plain["n"], plain["diverged"]) == (4, 1), "both are runs"
 
 
 def test_a_difference_between_chance_and_certainty_is_left_open():

@@ -15,10 +15,10 @@ from jaxgen.experiments.programs import make_kernels, make_recipe
 from jaxgen.experiments.robustness import run_job
 from jaxgen.experiments.robustness_job import load_matching_scores, make_job, settings_of
 from jaxgen.experiments.robustness_rows import judged, kept_by_group, score_groups
-from jaxgen.experiments.robustness_tables import summary_table, write_all
+from jaxgen.experiments.robustness_tables import cautions, summary_table, write_all
 from jaxgen.experiments.robustness_takeaways import class_changes, take_away
-from jaxgen.experiments.robustness_versions import export_tests
-from jaxgen.experiments.table_job import make_cells, open_job_store
+from jaxgen.experiments.robustness_versions import export_tests, that_change
+from jaxgen.experiments.table_job import make_cells, make_plan, open_job_store
 from jaxgen.scores.intervals import half_width
 from jaxgen.spec import RobustnessSpec, from_values
 from jaxgen.spec.corruption_names import CORRUPTIONS, STANDARD
@@ -136,9 +136,30 @@ def test_files_are_written_and_a_finished_job_is_only_read(swept, data):
     assert "| trained on | test set | class |" in table
     assert table.count("| invert | original |") == 3
     assert summary_table(job, results) in table
+    assert "| setting | impulse_noise | contrast | n |" in table
+    assert "| setting | 0 (clean) | 1 | 5 | n |" in table
+    for name in {setting.name for setting in job.settings}:
+        # By setting, by corruption and by severity.
+        lines = [line for line in table.splitlines() if line.startswith(f"| {name} |")]
+        assert [line.split("|")[-2].strip() for line in lines] == ["3"] * 3
+    assert "in curves.npz are on the test set modified as its training set is" in table
+    assert "label noise, training accuracy" not in table
     _, again = run(data, folder, **SWEEP)
     assert again.members.models_now == 0
     assert str(again.rows) == str(results.rows)
+
+
+def test_what_curves_and_training_accuracy_are_of_is_said(swept, data):
+    _, job, results = swept
+    for one, curve in zip(results.measured, results.curves["test_accuracy"], strict=True):
+        own = "test_accuracy_invert_test_set" if one.row["train_modification"] == "invert" else "test_accuracy"
+        assert curve[-1] == pytest.approx(one.row[own], abs=1e-6)
+    noisy = make_job(data, spec_of(preset="none", label_noise=(0.0, 0.2), **JUDGED))
+    assert cautions(noisy) == (
+        " With label noise, training accuracy and gap are on the labels given, wrong ones included."
+    )
+    assert cautions(make_job(data, spec_of(preset="none", **JUDGED))) == ""
+    assert "modified" in cautions(job)
 
 
 def test_class_changes_are_paired_and_said_only_where_they_are_sure(swept):
@@ -217,7 +238,7 @@ def test_scores_of_more_examples_are_found_by_id(data, tmp_path):
 
 
 def test_an_ablation_changes_one_thing_at_a_time():
-    names = [setting.name for setting in settings_of(from_values(RobustnessSpec, JUDGED), 1)]
+    names = [setting.name for setting in settings_of(from_values(RobustnessSpec, JUDGED), 1, JUDGED["corruptions"])]
     assert names == [
         "plain",
         "translate=0.1",
@@ -228,7 +249,18 @@ def test_an_ablation_changes_one_thing_at_a_time():
         "train_corruption=contrast",
         "optimizer=adam,learning_rate=0.001",
     ]
-    assert "flip=0.5,crop=4" in [setting.name for setting in settings_of(spec_of(**JUDGED), 3)]
+    assert "flip=0.5,crop=4" in [setting.name for setting in settings_of(spec_of(**JUDGED), 3, STANDARD)]
+
+
+def test_what_changes_colours_is_left_out_where_there_are_none(data, tmp_path):
+    said = []
+    job = make_job(data, spec_of(tmp_path, corruptions=("all",), severities=(5,)), say=said.append)
+    assert said == ["saturate, grayscale: change nothing in grey images, and are left out"]
+    drawn = {*CORRUPTIONS} - {"saturate", "grayscale"}
+    assert {name for name, _ in job.versions.judged} == {*job.versions.mixed} == drawn
+    assert that_change(CORRUPTIONS, 3) == list(CORRUPTIONS)
+    make_job(data, spec_of(tmp_path, preset="none", severities=(5,)), say=said.append)
+    assert len(said) == 1, "none of the standard ones is of colour"
 
 
 def test_a_job_of_one_setting_judges_training_examples_by_their_scores(data, tmp_path):
@@ -246,7 +278,7 @@ def test_a_job_of_one_setting_judges_training_examples_by_their_scores(data, tmp
 
 
 def test_a_modification_comes_beside_the_original():
-    names = [setting.name for setting in settings_of(spec_of(train_modification="night"), 1)]
+    names = [setting.name for setting in settings_of(spec_of(train_modification="night"), 1, STANDARD)]
     assert names == ["train_modification=none", "train_modification=night"]
 
 
@@ -258,6 +290,9 @@ def test_a_modification_comes_beside_the_original():
         ({"corruptions": ("rain",)}, "--corruptions=rain: give standard, all, or some of gaussian_noise"),
         ({"train_corruption": "rain"}, "--train_corruption=rain: must be one of none, gaussian_noise"),
         ({"train_severity": 0}, "--train_severity=0: must be at least 1 and at most 5"),
+        ({"corruptions": ("fog", "saturate")}, "--corruptions=saturate: changes nothing in grey images, as those of "),
+        ({"train_corruption": ("none", "grayscale")}, "--train_corruption=grayscale: changes nothing in grey images"),
+        ({"train_modification": "saturate"}, "--train_modification=saturate: changes nothing in grey images"),
         ({"baseline": "best", **JUDGED}, "--baseline=best: no such setting; there are plain"),
     ],
 )
@@ -288,19 +323,104 @@ def test_a_published_folder_is_judged_instead_of_drawing(data, tmp_path):
     exported = tmp_path / "corrupted"
     spec = spec_of(tmp_path, preset="none", export_dir=str(exported), **JUDGED)
     export_tests(data, spec)
-    reading = spec_of(tmp_path, preset="none", corrupted_dir=str(exported), severities=(1, 5))
+    reading = spec_of(tmp_path, preset="none", corrupted_dir=str(exported), corruptions=("all",), severities=(1, 5))
     job = make_job(data, reading)
     assert {*job.versions.judged} == {(name, one) for name in JUDGED["corruptions"] for one in (1, 5)}
     for version, (name, severity) in enumerate(job.versions.shown[1:], 1):
         shown = job.versions.dataset.probes[30 * version : 30 * version + 30]
         whole = np.load(exported / f"{name}.npy")
         np.testing.assert_array_equal(shown, whole[30 * (severity - 1) : 30 * severity])
-    # Labels are those of the folder, whatever order its images are in.
-    labels = np.load(exported / "labels.npy")
-    np.save(exported / "labels.npy", (labels + 1) % 3)
-    moved = make_job(data, reading)
-    np.testing.assert_array_equal(moved.versions.truth[1:], (job.versions.truth[1:] + 1) % 3)
-    np.testing.assert_array_equal(moved.versions.truth[0], data.test_labels)
+    # Whatever else is in it, the ablation trains under what can be drawn.
+    np.save(exported / "quantize.npy", whole)
+    other = make_job(
+        data, dataclasses.replace(reading, corruption=dataclasses.replace(reading.corruption, preset="auto"))
+    )
+    assert ("quantize", 1) in other.versions.judged
+    assert {*other.versions.mixed} == {*JUDGED["corruptions"]}
+    with pytest.raises(UserError, match=r"jpeg_compression is missing; it has contrast, impulse_noise, quantize; "):
+        make_job(data, spec_of(tmp_path, preset="none", corrupted_dir=str(exported)))
+    (exported / "impulse_noise.npy").unlink()
     (exported / "contrast.npy").unlink()
-    with pytest.raises(UserError, match="contrast is missing"):
+    made = make_job(data, spec_of(tmp_path, corrupted_dir=str(exported), corruptions=("all",)))
+    assert {*made.versions.mixed} == set()
+    (exported / "quantize.npy").rename(exported / "fog.npy")
+    with pytest.raises(UserError, match="contrast is missing; it has fog"):
         make_job(data, spec_of(tmp_path, preset="none", corrupted_dir=str(exported), corruptions=("contrast",)))
+
+
+def test_a_folder_with_other_labels_than_the_test_set_is_refused(data, tmp_path):
+    exported = tmp_path / "corrupted"
+    export_tests(data, spec_of(tmp_path, export_dir=str(exported), **JUDGED))
+    reading = spec_of(tmp_path, preset="none", corrupted_dir=str(exported), **JUDGED)
+    labels = np.load(exported / "labels.npy")
+    twice = {"test_images": np.tile(data.test_images, (2, 1, 1, 1)), "test_labels": np.tile(data.test_labels, 2)}
+    with pytest.raises(UserError, match=r"has 30 images, and the test set 60; give --num_test_examples=30"):
+        make_job(dataclasses.replace(data, **twice), reading)
+    for place, label in ((0, (labels[0] + 1) % 3), (7, -1), (29, 3)):
+        other = labels.copy()
+        other[place] = label
+        np.save(exported / "labels.npy", other)
+        with pytest.raises(UserError, match=r"--corrupted_dir=.*: impulse_noise at severity 1 has label") as caught:
+            make_job(data, reading)
+        assert f"label {label} at place {place}, and the test set {labels[place]}; " in str(caught.value)
+        assert "the same test set in the same order is needed: --seed" in str(caught.value)
+        assert "\n" not in str(caught.value)
+    # At severity 2, which is not judged.
+    np.save(exported / "labels.npy", np.where(np.arange(150) == 37, -1, labels))
+    make_job(data, reading)
+
+
+def test_a_folder_is_known_by_what_it_holds(data, tmp_path):
+    """Not by its name: images that are replaced are other ones, and a folder that is moved has the same."""
+    flags = {"preset": "none", "corruptions": ("contrast",)}
+    for name in ("one", "two"):
+        export_tests(data, spec_of(export_dir=str(tmp_path / name), **flags))
+
+    def plan(name, **others):
+        chosen = {"corrupted_dir": str(tmp_path / name), "severities": (1, 5), **flags, **others}
+        return make_plan(make_job(data, spec_of(tmp_path, **chosen)))
+
+    before = plan("one")
+    assert before.digest == plan("two").digest
+    assert before.identity["what is judged"] == "contrast 1,contrast 5"
+    assert before.digest != plan("one", severities=(1, 2, 5)).digest
+    images = np.load(tmp_path / "one" / "contrast.npy")
+    images[31] += 1
+    np.save(tmp_path / "one" / "contrast.npy", images)
+    assert before.digest == plan("one").digest, "of severity 2, which is not judged"
+    images[1] += 1
+    np.save(tmp_path / "one" / "contrast.npy", images)
+    after = plan("one")
+    assert {name for name in after.identity if after.identity[name] != before.identity[name]} == {"--corrupted_dir"}
+
+
+SCALES = {"sixteenths": 1 / 16, "bytes": 1 / 255, "floats": None}
+
+
+@pytest.mark.parametrize("kind", SCALES)
+def test_a_folder_is_in_bytes_and_members_see_it_in_the_datas_own_units(data, tmp_path, kind):
+    """What is drawn and what is written and read again are the same images, so that members are as right on both."""
+    arrays = [data.images, data.test_images]
+    if SCALES[kind] != 1 / 255:
+        arrays = [np.rint(16 * (images / 255)).astype(np.uint8) for images in arrays]
+    if kind == "floats":
+        arrays = [images / np.float32(16) for images in arrays]
+    images, tests = arrays
+    own = make_dataset(
+        "own", images, data.labels, source="own", test_images=tests, test_labels=data.test_labels, scale=SCALES[kind]
+    )
+    flags = {"preset": "none", "corruptions": ("brightness", "contrast"), "num_runs": 1, "width": 1}
+    export_tests(own, spec_of(export_dir=str(tmp_path / "exported"), **flags))
+    written = np.load(tmp_path / "exported" / "brightness.npy")
+    assert written.dtype == np.uint8
+    assert written.max() > 200
+    job, drawn = run(own, tmp_path / "drawn", **flags)
+    other, read = run(own, tmp_path / "read", corrupted_dir=str(tmp_path / "exported"), **flags)
+    assert other.versions.judged == job.versions.judged
+    apart = np.abs(job.versions.dataset.probes.astype(float) - other.versions.dataset.probes) * own.scale
+    assert other.versions.dataset.probes.dtype == images.dtype
+    # A value between two of the 16 or 255 may be rounded either way.
+    assert apart.max() <= (1.01 / 16 if kind == "sixteenths" else 1.01 / 255)
+    assert np.mean(apart > 1.01 / 255) < 0.02
+    np.testing.assert_allclose(read.measured[0].accuracy, drawn.measured[0].accuracy, atol=1.01 / 30)
+    assert read.rows[0]["corrupted_accuracy"] == pytest.approx(drawn.rows[0]["corrupted_accuracy"], abs=0.02)

@@ -47,6 +47,22 @@ def test_a_job_ends_with_its_files_and_is_not_trained_twice(folder):
     assert "0 models trained, because all were there; 12 in all" in again.stdout
 
 
+def test_an_export_is_written_once_and_not_by_a_dry_run(folder):
+    typed = ("--preset=none", "--corruptions=contrast", "--severities=5", "--export_dir=exported")
+    planned = type_robustness(folder, *typed, "--dry_run")
+    assert planned.returncode == 0, planned.stderr
+    assert "nothing was trained" in planned.stdout
+    assert not (folder / "exported").exists()
+    assert type_robustness(folder, *typed).returncode == 0
+    assert (folder / "exported" / "contrast.npy").stat().st_size
+    again = type_robustness(folder, *typed)
+    assert again.returncode == 0, again.stderr
+    other = type_robustness(folder, *typed, "--constants=imagenet")
+    assert other.returncode == 2
+    assert "contrast.npy: is there already, with other content; remove it, or name another folder" in other.stderr
+    assert other.stderr.count("\n") == 1
+
+
 @pytest.mark.parametrize(
     ("typed", "said"),
     [

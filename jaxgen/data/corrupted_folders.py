@@ -3,7 +3,8 @@
 CIFAR-10-C (D. Hendrycks, T. Dietterich, https://arxiv.org/abs/1903.12261; CIFAR-100-C is alike): for each corruption
 ``<corruption>.npy``, uint8 ``[5t, h, w, d]``, the t test images at severity 1, then at 2, and so on to 5; and
 ``labels.npy``, ``[5t]``. MNIST-C (N. Mu, J. Gilmer, https://arxiv.org/abs/1906.02337): for each corruption a folder
-with ``train_images.npy``, ``train_labels.npy``, ``test_images.npy``, ``test_labels.npy``, at one severity.
+with ``train_images.npy``, ``train_labels.npy``, ``test_images.npy``, ``test_labels.npy``, at one severity; and a folder
+``identity`` with the images themselves, which is no corruption and is passed over.
 """
 
 import os
@@ -15,10 +16,18 @@ import jax
 import numpy as np
 
 from jaxgen.errors import UNREADABLE, UserError
-from jaxgen.transforms.corruptions import STANDARD, Kind, check_images, check_name, corrupt_in_batches
+from jaxgen.transforms.corruptions import (
+    MNIST_STANDARD,
+    STANDARD,
+    Kind,
+    check_images,
+    check_name,
+    corrupt_in_batches,
+)
 from jaxgen.transforms.corruptions.constants import NUM_SEVERITIES
 
 LABELS = "labels.npy"
+UNCORRUPTED = "identity"
 MNIST_FILES = ("train_images", "train_labels", "test_images", "test_labels")
 
 
@@ -51,12 +60,13 @@ class CorruptedFolder(NamedTuple):
         return sorted({name for name, _ in self.test})
 
 
-def read_folder(path: str | os.PathLike, names: Sequence[str] = ()) -> CorruptedFolder:
+def read_folder(path: str | os.PathLike, names: Sequence[str] = ("all",)) -> CorruptedFolder:
     """Reads a folder of either layout.
 
     Args:
       path: of the folder.
-      names: corruptions that must be there, and the only ones that are read; all there are if none is given.
+      names: corruptions that must be there, and the only ones that are read; ``standard`` for the 15 of CIFAR-10-C, or
+        of MNIST-C in its layout, ``all`` for all there are.
 
     Raises:
       UserError: for a folder of another kind, files that are missing or damaged, and arrays that do not fit together.
@@ -82,7 +92,7 @@ def read_cifar_layout(root: pathlib.Path, names: Sequence[str]) -> CorruptedFold
     if len(labels) % NUM_SEVERITIES or not len(labels):
         raise UserError(f"{root / LABELS}: holds {len(labels)} labels; {NUM_SEVERITIES} blocks are needed")
     size, test = len(labels) // NUM_SEVERITIES, {}
-    for name in choose(names, found, root):
+    for name in choose(names, found, STANDARD, root):
         images = read_images(root / f"{name}.npy", len(labels), LABELS)
         for severity in range(1, NUM_SEVERITIES + 1):
             block = slice((severity - 1) * size, severity * size)
@@ -93,7 +103,7 @@ def read_cifar_layout(root: pathlib.Path, names: Sequence[str]) -> CorruptedFold
 def read_mnist_layout(root: pathlib.Path, found: Sequence[str], names: Sequence[str]) -> CorruptedFolder:
     """A folder a corruption, with training and test images."""
     test, train = {}, {}
-    for name in choose(names, found, root):
+    for name in choose(names, [each for each in found if each != UNCORRUPTED], MNIST_STANDARD, root):
         for part in ("train", "test"):
             labels = read_labels(root / name / f"{part}_labels.npy")
             images = read_images(root / name / f"{part}_images.npy", len(labels), f"{part}_labels.npy")
@@ -104,19 +114,21 @@ def read_mnist_layout(root: pathlib.Path, found: Sequence[str], names: Sequence[
     return CorruptedFolder(test, train)
 
 
-def choose(names: Sequence[str], found: Sequence[str], root: pathlib.Path) -> Sequence[str]:
-    """Those asked for, or all.
+def choose(names: Sequence[str], found: Sequence[str], standard: Sequence[str], root: pathlib.Path) -> list[str]:
+    """Those asked for, each once.
 
     Raises:
       UserError: if one is missing, or there are none.
     """
-    missing = [name for name in names if name not in found]
-    if missing or not found:
+    spelt = {"standard": standard, "all": found}
+    chosen = list(dict.fromkeys(name for one in names for name in spelt.get(one, (one,))))
+    missing = [name for name in chosen if name not in found]
+    if missing or not chosen:
         raise UserError(
             f"{root}: {', '.join(missing) or 'every corruption'} is missing; it has {', '.join(found) or 'none'}; "
-            "fetch the whole folder again, or ask for those"
+            "fetch the whole folder again, or ask for what it has (--corruptions=all)"
         )
-    return names or found
+    return chosen
 
 
 def read_labels(path: pathlib.Path) -> np.ndarray:
@@ -160,7 +172,8 @@ def write_folder(
     """Writes images under corruptions of all severities in the layout of CIFAR-10-C, which `read_folder` reads.
 
     An image's draws depend on the seed, the corruption's name, the severity and its place, so that a folder written in
-    two goes is as one written at once. A file appears when it is whole.
+    two goes is as one written at once. A file appears when it is whole, and one that is there with the same content
+    stays.
 
     Args:
       path: of the folder, made if need be.
@@ -171,7 +184,8 @@ def write_folder(
       constants: whose constants.
 
     Raises:
-      UserError: for images or labels that do not fit, an unknown corruption, and files that are there already.
+      UserError: for images or labels that do not fit, an unknown corruption, and files that are there with other
+        content.
     """
     check_images(images)
     for name in names:
@@ -182,24 +196,37 @@ def write_folder(
     if images.dtype != np.uint8:
         images = np.rint(255 * np.clip(images, 0, 1)).astype(np.uint8)
     root = pathlib.Path(path)
-    there = [name for name in names if (root / f"{name}.npy").exists()]
-    if there:
-        raise UserError(f"{root}: has {there[0]}.npy already; remove it, or name another folder")
     all_labels = np.tile(labels, NUM_SEVERITIES)
     if (root / LABELS).exists() and not np.array_equal(read_labels(root / LABELS), all_labels):
         raise UserError(f"{root / LABELS}: has other labels; name another folder")
     root.mkdir(parents=True, exist_ok=True)
     for name in names:
-        part = open_part(root / f"{name}.npy", (NUM_SEVERITIES * len(images), *images.shape[1:]))
-        for severity in range(1, NUM_SEVERITIES + 1):
-            block = slice((severity - 1) * len(images), severity * len(images))
-            key = draw_key(seed, name, severity)
-            part[block] = corrupt_in_batches(name, key, images, severity=severity, constants=constants)
-        part.flush()
-        os.replace(part_of(root / f"{name}.npy"), root / f"{name}.npy")
+        write_corrupted(root / f"{name}.npy", name, images, seed, constants)
     with open(part_of(root / LABELS), "wb") as file:
         np.save(file, all_labels)
     os.replace(part_of(root / LABELS), root / LABELS)
+
+
+def write_corrupted(path: pathlib.Path, name: str, images: np.ndarray, seed: int, constants: Kind) -> None:
+    """Writes one block of images a severity, or compares them with those of a file that is there.
+
+    Raises:
+      UserError: if the file is there with other content.
+    """
+    shape, is_there = (NUM_SEVERITIES * len(images), *images.shape[1:]), path.exists()
+    whole = map_array(path) if is_there else open_part(path, shape)
+    fits = whole.shape == shape and whole.dtype == np.uint8
+    for severity in range(1, NUM_SEVERITIES + 1):
+        block = slice((severity - 1) * len(images), severity * len(images))
+        key = draw_key(seed, name, severity)
+        found = corrupt_in_batches(name, key, images, severity=severity, constants=constants)
+        if not is_there:
+            whole[block] = found
+        elif not fits or not np.array_equal(whole[block], found):
+            raise UserError(f"{path}: is there already, with other content; remove it, or name another folder")
+    if not is_there:
+        whole.flush()
+        os.replace(part_of(path), path)
 
 
 def draw_key(seed: int, name: str, severity: int) -> jax.Array:

@@ -86,6 +86,7 @@ def make_job(dataset: Dataset, spec: OversamplingSpec) -> Job:
         dataset = hold_out_rest(dataset, max(sizes), spec.seed)
     spec = dataclasses.replace(spec, copies=dataclasses.replace(spec.copies, sample_sizes=sizes))
     settings = settings_of(spec, dataset.has_images)
+    refuse_untrained(spec, settings)
     job = Job(spec, dataset, settings, [])
     programs = [with_copies(job, program) for program in part_programs(spec, settings)]
     for program in programs:
@@ -177,6 +178,18 @@ def sample_of(spec: OversamplingSpec, size: int) -> samples.Sample:
         num_copies=copies.num_copies,
         leaky=copies.split == "after",
     )
+
+
+def refuse_untrained(spec: OversamplingSpec, settings: list[sweep.Setting]) -> None:
+    """Refuses a share for development that leaves nothing of a sample to train on: what is copied must be there."""
+    for size in spec.copies.sample_sizes:
+        found = [sample_of(setting.spec, size) for setting in settings]
+        left = [one.num_train if one.leaky else one.size - one.num_dev for one in found]
+        if min(left) < 1:
+            raise UserError(
+                f"--dev_share={spec.copies.dev_share:g}: leaves nothing of --sample_sizes={size} to train on; lower "
+                "it, or give larger samples"
+            )
 
 
 def make_rows(program: Program, size: int, numbers: np.ndarray) -> Row:

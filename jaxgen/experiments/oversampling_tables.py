@@ -55,14 +55,17 @@ def setting_rows(rows: Rows, others: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def summary_rows(rows: Rows, others: Sequence[str]) -> list[dict[str, Any]]:
-    """One dictionary a setting: as `setting_rows`, but of each run its mean over all sizes."""
+    """One dictionary a setting: as `setting_rows`, but of each run its mean over all sizes.
+
+    Runs are counted, not members: one that diverged at any size has no such mean.
+    """
     first = {row["setting"]: row for row in reversed(rows)}
     by_measure = {name: Measured(rows, name) for name in ACCURACIES}
     found = []
     for setting in dict.fromkeys(row["setting"] for row in rows):
         tests = by_measure["test_accuracy"]
         told = {"setting": setting, "n": len(tests.over_sizes(setting))}
-        told["diverged"] = sum(row["setting"] == setting and not row["finite"] for row in rows)
+        told["diverged"] = len({row["run"] for row in rows if row["setting"] == setting and not row["finite"]})
         for name, measured in by_measure.items():
             told |= mean_and_sd(name, np.array(list(measured.over_sizes(setting).values())))
         for arm in REFERENCES:
@@ -97,6 +100,7 @@ def summary_table(rows: Sequence[dict[str, Any]]) -> str:
 def to_text(job: Job, rows: Sequence[dict[str, Any]], summary: Sequence[dict[str, Any]]) -> str:
     """Both tables, with what their columns are."""
     copies, sizes = job.spec.copies, len(job.spec.copies.sample_sizes)
+    over_sizes = f"Of each run its mean over the {sizes} sample sizes (one that diverged at any of them has none):"
     return "\n\n".join(
         [
             f"# Oversampling: {job.dataset.name}",
@@ -107,7 +111,7 @@ def to_text(job: Job, rows: Sequence[dict[str, Any]], summary: Sequence[dict[str
             "percentage points between members of one run: mean [95 % interval], p of a t test over runs. Exact copies "
             "(duplicates) take as many steps as noisy ones.",
             size_table(rows),
-            *([f"Of each run its mean over the {sizes} sample sizes:", summary_table(summary)] if sizes > 1 else []),
+            *([over_sizes, summary_table(summary)] if sizes > 1 else []),
         ]
     )
 

@@ -2,15 +2,14 @@
 
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 
-from jaxgen import spec as words
 from jaxgen import sweep
-from jaxgen.data.corrupted_folders import CorruptedFolder, read_folder
+from jaxgen.data.corrupted_folders import CorruptedFolder
 from jaxgen.data.noise_matrix import load_noise_matrix
 from jaxgen.data.score_files import load_scores
 from jaxgen.engine.members import Watch
@@ -18,26 +17,29 @@ from jaxgen.errors import UserError
 from jaxgen.experiments.arms import PLAIN, Arm, one_by_one, settings_of_arms
 from jaxgen.experiments.cscore_job import refuse_empty_validation
 from jaxgen.experiments.programs import check_program, make_programs
+from jaxgen.experiments.robustness_folder import folder_digest, read_matching_folder
 from jaxgen.experiments.robustness_versions import (
     Versions,
     corruption_names,
     judged_versions,
     make_versions,
+    that_change,
     versions_bytes,
 )
 from jaxgen.experiments.table_job import NEVER, Drawn, Job, View, enrol_member
 from jaxgen.runs.devices import start_devices
 from jaxgen.spec import CorruptionSpec, RobustnessSpec
-from jaxgen.transforms.corruptions import SMALLEST_SIDE, can_corrupt
+from jaxgen.transforms.corruptions import CORRUPTIONS, SMALLEST_SIDE, can_corrupt
 from jaxgen.types import Dataset
 
 
-def make_job(dataset: Dataset, spec: RobustnessSpec) -> Job:
+def make_job(dataset: Dataset, spec: RobustnessSpec, *, say: Callable[[str], None] | None = None) -> Job:
     """The job that `spec` asks for.
 
     Args:
       dataset: with a test set.
       spec: flags.
+      say: takes a line about what is left out.
 
     Raises:
       UserError: for what the data do not suit, and for huge sweeps without consent.
@@ -45,7 +47,9 @@ def make_job(dataset: Dataset, spec: RobustnessSpec) -> Job:
     refuse_unsuitable(dataset, spec)
     scores = load_matching_scores(dataset, spec.corruption.cscores) if spec.corruption.cscores else None
     folder = read_matching_folder(dataset, spec.corruption) if spec.corruption.corrupted_dir else None
-    settings = settings_of(spec, dataset.images.shape[-1])
+    channels = dataset.images.shape[-1]
+    judged = judged_versions(spec.corruption, folder, channels)
+    settings = settings_of(spec, channels, trained_under(spec.corruption, folder, channels, say))
     if spec.corruption.baseline and spec.corruption.baseline not in {setting.name for setting in settings}:
         raise UserError(
             f"--baseline={spec.corruption.baseline}: no such setting; there are "
@@ -59,18 +63,20 @@ def make_job(dataset: Dataset, spec: RobustnessSpec) -> Job:
     for program in programs:
         check_program(dataset, program)
     seen = [setting.spec.corruption for setting in settings]
-    judged = judged_versions(spec.corruption, folder)
     start_devices(spec.compute.num_devices, versions_bytes(dataset, judged, seen, scores is not None))
     with jax.enable_x64(False):
         versions = make_versions(dataset, spec.corruption, judged, folder, seen, scores, spec.seed)
     view = functools.partial(view_of, versions)
     enrol = functools.partial(enrol_member, Drawn(dataset.num_classes, dataset.scale, matrix, view))
     programs = [program._replace(enrol=enrol, watch=Watch(NEVER)) for program in programs]
-    return Job(spec, dataset, versions, settings, programs, matrix, "robustness")
+    also = [("what is judged", ",".join(f"{name} {severity}" for name, severity in judged))]
+    if folder is not None:
+        also.append(("--corrupted_dir", folder_digest(folder)))
+    return Job(spec, dataset, versions, settings, programs, matrix, "robustness", tuple(also))
 
 
 def refuse_unsuitable(dataset: Dataset, spec: RobustnessSpec) -> None:
-    """Corruptions are for images of one or three channels.
+    """Corruptions are for images of one or three channels, and those of colour for three.
 
     Raises:
       UserError: in one line.
@@ -83,6 +89,29 @@ def refuse_unsuitable(dataset: Dataset, spec: RobustnessSpec) -> None:
             f"--dataset={spec.data.dataset}: has images of {height}x{width}x{channels}; corruption takes images of at "
             f"least {SMALLEST_SIDE} pixels a side with 1 or 3 channels"
         )
+    own = spec.corruption
+    # What a folder has under a name its makers made otherwise.
+    drawn = () if own.corrupted_dir else ("corruptions",)
+    for flag in (*drawn, "train_corruption", "train_modification"):
+        named = [name for name in sweep.alternatives(getattr(own, flag)) if name in CORRUPTIONS]
+        if idle := {*named} - {*that_change(named, channels)}:
+            raise UserError(
+                f"--{flag}={min(idle)}: changes nothing in grey images, as those of {spec.data.dataset} are; leave it "
+                "out"
+            )
+
+
+def trained_under(
+    spec: CorruptionSpec, folder: CorruptedFolder | None, channels: int, say: Callable[[str], None] | None
+) -> list[str]:
+    """The corruptions that the ablation trains under; says which are left out, as images so coloured do not change."""
+    # A folder may have corruptions that only its makers can draw.
+    asked = folder.names if folder else corruption_names(spec.corruptions)
+    asked = [name for name in asked if name in CORRUPTIONS]
+    names = that_change(asked, channels)
+    if say and (idle := [name for name in asked if name not in names]):
+        say(f"{', '.join(idle)}: change nothing in grey images, and are left out{' of training' if folder else ''}")
+    return names
 
 
 def load_matching_scores(dataset: Dataset, path: str) -> np.ndarray:
@@ -109,42 +138,13 @@ def load_matching_scores(dataset: Dataset, path: str) -> np.ndarray:
     return found.scores[order]
 
 
-def read_matching_folder(dataset: Dataset, spec: CorruptionSpec) -> CorruptedFolder:
-    """The folder of corrupted test images, if they are of the data's shape and classes.
-
-    Raises:
-      UserError: if they are not, or if the folder cannot be read.
-    """
-    what, names = f"--corrupted_dir={spec.corrupted_dir}", spec.corruptions
-    folder = read_folder(spec.corrupted_dir, () if names in (("standard",), ("all",)) else names)
-    if spec.cscores:
-        raise UserError(f"{what}: has no training images, which --cscores asks for; leave one of the two out")
-    shape, tests = dataset.images.shape[1:], len(dataset.test_labels)
-    for (name, _), found in folder.test.items():
-        if found.images.shape[1:] != shape or dataset.images.dtype != np.uint8:
-            raise UserError(
-                f"{what}: {name} has uint8 images of {'x'.join(map(str, found.images.shape[1:]))}, and --dataset "
-                f"{dataset.images.dtype} images of {'x'.join(map(str, shape))}; give the data that were corrupted"
-            )
-        if len(found.labels) < tests:
-            raise UserError(
-                f"{what}: {name} has {len(found.labels):,} images a severity, and the test set {tests:,}; give "
-                f"--num_test_examples={len(found.labels)}"
-            )
-        if found.labels.max() >= dataset.num_classes:
-            raise UserError(f"{what}: {name} has labels up to {found.labels.max()} of {dataset.num_classes} classes")
-    kept = {at: found for at, found in folder.test.items() if at[1] in spec.severities}
-    if not kept:
-        raise UserError(f"{what}: has none of --severities={words.format_value(spec.severities)}; MNIST-C has 1 alone")
-    return folder._replace(test=kept)
-
-
-def settings_of(spec: RobustnessSpec, channels: int) -> list[sweep.Setting]:
+def settings_of(spec: RobustnessSpec, channels: int, corruptions: Sequence[str]) -> list[sweep.Setting]:
     """Every setting that the preset, the modifications and the lists in `spec` ask for, each once.
 
     Args:
       spec: of the job.
       channels: of the images.
+      corruptions: that the ablation trains under.
 
     Raises:
       UserError: if a flag is given that the preset decides, and for huge sweeps without consent.
@@ -157,7 +157,7 @@ def settings_of(spec: RobustnessSpec, channels: int) -> list[sweep.Setting]:
     preset = spec.corruption.preset
     if preset == "auto":
         preset = "none" if changed or sweep.swept(spec) else "ablation"
-    arms = ablation(corruption_names(spec.corruption.corruptions), channels) if preset == "ablation" else [Arm({}, {})]
+    arms = ablation(corruptions, channels) if preset == "ablation" else [Arm({}, {})]
     settings = settings_of_arms(spec, arms, dataclasses.replace(spec.corruption, preset=preset))
     return [sweep.Setting(setting.name or PLAIN, setting.spec) for setting in settings]
 
@@ -170,7 +170,7 @@ def ablation(corruptions: Sequence[str], channels: int) -> list[Arm]:
         augmentation,
         {"weight_decay": 5e-4},
         {"label_noise": (0.2, 0.4)},
-        {"train_corruption": tuple(corruptions)},
+        *([{"train_corruption": tuple(corruptions)}] if corruptions else []),
         {"optimizer": "adam", "learning_rate": 0.001},
     ]
     off = {"weight_decay": 0.0, "label_noise": 0.0, "train_corruption": "none", "optimizer": "sgd"}

@@ -38,7 +38,7 @@ def measure_members(job: Job, program: Program, arrays: Arrays, parameters: int)
     """The members of one chunk."""
     versions, given = job.versions, [settings_row(job, setting.spec) for setting in program.settings]
     for run, which, own in split_runs(program, arrays):
-        right = own["probe_predictions"] == versions.truth
+        right = own["probe_predictions"] == versions.dataset.probe_labels
         accuracy = right[:, : versions.num_tests].mean(1)
         last = max(int(own["epochs"]) - 1, 0)
         train_accuracy = float(own["train_accuracy_curve"][last])
@@ -111,9 +111,9 @@ def under_corruption(job: Job, accuracy: np.ndarray) -> dict[str, float]:
 
 def f1_by_test_set(job: Job, predictions: np.ndarray) -> np.ndarray:
     """F1 of each class on the clean test set and on each modified one, ``[k, c]``; NaN of a class without tests."""
-    truth = job.versions.truth[:, : job.versions.num_tests]
+    truth = job.dataset.test_labels
     places = [job.versions.shown.index(place) for place in (CLEAN, *(place for _, place in modified_places(job)))]
-    return np.array([class_f1(truth[p], predictions[p], job.dataset.num_classes) for p in places])
+    return np.array([class_f1(truth, predictions[p], job.dataset.num_classes) for p in places])
 
 
 def kept_by_group(job: Job, right: np.ndarray) -> np.ndarray:

@@ -8,10 +8,10 @@ import numpy as np
 
 from jaxgen.experiments.files import flagfile_header, settled, written_or_told
 from jaxgen.experiments.robustness import Results
-from jaxgen.experiments.robustness_rows import judged, modified_places, severities
+from jaxgen.experiments.robustness_rows import NUM_GROUPS, judged, modified_places, severities
 from jaxgen.experiments.robustness_takeaways import class_changes, interval, take_away
 from jaxgen.experiments.table_job import Job
-from jaxgen.experiments.tables import to_csv, to_table
+from jaxgen.experiments.tables import describe_n, to_csv, to_table
 from jaxgen.flags import to_flagfile
 from jaxgen.views.figures import write_figure
 from jaxgen.views.robustness import draw_classes, draw_corruptions, draw_groups, draw_heat_map, draw_severities
@@ -43,6 +43,12 @@ def percent(values: Sequence[float], decimals: int = 2) -> str:
     return f"{known.mean():.{decimals}f}{spread}"
 
 
+def count(results: Results, setting: str) -> str:
+    """How many members of a setting its means are over, and how many diverged."""
+    finite = [row["finite"] for row in results.rows if row["setting"] == setting]
+    return describe_n({"n": sum(finite), "diverged": len(finite) - sum(finite)})
+
+
 def summary_table(job: Job, results: Results) -> str:
     """Setting, training and test accuracy, gap, robustness drop, accuracies on modified test sets, mCE; in percent."""
     names = ["train_accuracy", "test_accuracy", "gap", "corrupted_accuracy", "robustness_drop", "mce"]
@@ -53,9 +59,7 @@ def summary_table(job: Job, results: Results) -> str:
     lines = []
     for setting, places in by_setting(results).items():
         own = [results.rows[i] for i in places]
-        diverged = sum(row["setting"] == setting for row in results.rows) - len(own)
-        count = f"{len(own)}" + (f" ({diverged} diverged)" if diverged else "")
-        lines.append([setting, *(percent([row[name] for row in own]) for name in names), count])
+        lines.append([setting, *(percent([row[name] for row in own]) for name in names), count(results, setting)])
     return to_table(["setting", *titles, "n"], lines)
 
 
@@ -66,8 +70,8 @@ def corruption_table(job: Job, results: Results) -> str:
     for setting, places in by_setting(results).items():
         own = [results.rows[i] for i in places]
         means = [percent([row[f"test_accuracy_{name}"] for row in own], 1) for name in names]
-        lines.append([setting, *means])
-    return to_table(["setting", *names], lines)
+        lines.append([setting, *means, count(results, setting)])
+    return to_table(["setting", *names, "n"], lines)
 
 
 def severity_table(job: Job, results: Results) -> str:
@@ -77,8 +81,8 @@ def severity_table(job: Job, results: Results) -> str:
     for setting, places in by_setting(results).items():
         own = [results.rows[i] for i in places]
         at = [percent([row[f"test_accuracy_severity_{one}"] for row in own]) for one in levels]
-        lines.append([setting, percent([row["test_accuracy"] for row in own]), *at])
-    return to_table(["setting", "0 (clean)", *map(str, levels)], lines)
+        lines.append([setting, percent([row["test_accuracy"] for row in own]), *at, count(results, setting)])
+    return to_table(["setting", "0 (clean)", *map(str, levels), "n"], lines)
 
 
 def class_table(job: Job, results: Results) -> str:
@@ -107,8 +111,9 @@ def group_table(job: Job, results: Results) -> str:
     lines = []
     for setting, places in by_setting(results).items():
         kept = np.array([results.measured[i].kept.mean(0) for i in places])
-        lines.append([setting, *(percent(column, 1) for column in kept.T)] if len(kept) else [setting] + ["—"] * 10)
-    return to_table(["setting", "lowest tenth", *(f"{i}." for i in range(2, 10)), "highest"], lines)
+        shares = [percent(column, 1) for column in kept.T] if len(kept) else ["—"] * NUM_GROUPS
+        lines.append([setting, *shares, count(results, setting)])
+    return to_table(["setting", "lowest tenth", *(f"{i}." for i in range(2, NUM_GROUPS)), "highest", "n"], lines)
 
 
 def to_text(job: Job, results: Results) -> str:
@@ -121,7 +126,7 @@ def to_text(job: Job, results: Results) -> str:
         f"diverge. Corrupted: mean over {', '.join(judged(job))}, at severities "
         f"{', '.join(map(str, severities(job)))} of 5, by the constants for "
         f"`{versions.constants}` images. Robustness drop: test accuracy minus corrupted accuracy. mCE: mean over "
-        f"corruptions of the error relative to that of `{results.baseline}`.",
+        f"corruptions of the error relative to that of `{results.baseline}`." + cautions(job),
         summary_table(job, results),
         "Test accuracy by corruption, mean over severities:",
         corruption_table(job, results),
@@ -141,6 +146,19 @@ def to_text(job: Job, results: Results) -> str:
             group_table(job, results),
         ]
     return "\n\n".join(parts)
+
+
+def cautions(job: Job) -> str:
+    """What numbers are of, where a reader may take them to be of something else."""
+    said = ""
+    if any(setting.spec.noise.label_noise for setting in job.settings):
+        said += " With label noise, training accuracy and gap are on the labels given, wrong ones included."
+    if modified_places(job):
+        said += (
+            " Test accuracy is on the original test set, whatever a member was trained on; `test_accuracy` and "
+            "`test_loss` in curves.npz are on the test set modified as its training set is."
+        )
+    return said
 
 
 def long_rows(job: Job, results: Results) -> list[dict[str, Any]]:

@@ -9,9 +9,10 @@ import numpy as np
 
 from jaxgen.data.corrupted_folders import CorruptedFolder, write_folder
 from jaxgen.errors import UserError
-from jaxgen.experiments.versions import as_pixels, constants_for, corrupt
+from jaxgen.experiments.versions import as_pixels, bytes_as_stored, constants_for, corrupt
 from jaxgen.spec import CorruptionSpec, RobustnessSpec
 from jaxgen.spec.corruption_names import CORRUPTIONS, STANDARD
+from jaxgen.transforms import corruptions
 from jaxgen.types import Dataset
 
 # Folded into the job's key, where no run's number is as large; then one constant a purpose.
@@ -31,7 +32,6 @@ class Versions(NamedTuple):
       mixed: by corruption the version of training images.
       shown: (corruption, severity) of each version of the probes, the clean one first.
       judged: those of them that measures under corruption are over.
-      truth: labels of the probes, ``[v, p]``.
       num_tests: how many of the probes are test examples; the others are the training examples.
       scores: C-scores of the training examples, or None.
       constants: whose.
@@ -42,7 +42,6 @@ class Versions(NamedTuple):
     mixed: dict[str, int]
     shown: tuple[tuple[str, int], ...]
     judged: tuple[tuple[str, int], ...]
-    truth: np.ndarray
     num_tests: int
     scores: np.ndarray | None
     constants: str
@@ -54,11 +53,17 @@ def corruption_names(given: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for one in given for name in spelt.get(one, (one,))))
 
 
-def judged_versions(spec: CorruptionSpec, folder: CorruptedFolder | None) -> list[tuple[str, int]]:
+def that_change(names: Sequence[str], channels: int) -> list[str]:
+    """Those of some corruptions that change images of so many channels: what changes colours leaves grey ones alone."""
+    return [name for name in names if channels > 1 or not corruptions.CORRUPTIONS[name].needs_color]
+
+
+def judged_versions(spec: CorruptionSpec, folder: CorruptedFolder | None, channels: int) -> list[tuple[str, int]]:
     """(corruption, severity) of every corrupted test set that members are judged on."""
-    if folder is None:
-        return [(name, severity) for name in corruption_names(spec.corruptions) for severity in spec.severities]
-    return list(folder.test)
+    if folder is not None:
+        return list(folder.test)
+    names = that_change(corruption_names(spec.corruptions), channels)
+    return [(name, severity) for name in names for severity in spec.severities]
 
 
 def versions_bytes(
@@ -90,7 +95,7 @@ def make_versions(
       dataset: with a test set.
       spec: severities and constants.
       judged: (corruption, severity) of every corrupted test set.
-      folder: that has them; None: they are drawn.
+      folder: that has them, as many of each as there are test examples; None: they are drawn.
       seen: what members are trained on, one a setting.
       scores: C-scores of the training examples, or None.
       seed: of the job.
@@ -110,11 +115,10 @@ def make_versions(
     shown = tuple(dict.fromkeys([CLEAN, *((name, level) for name in modified), *judged]))
     parts = [(TEST, dataset.test_images)] + ([(SCORED, dataset.images)] if scores is not None else [])
     labels = np.concatenate([dataset.test_labels] + ([dataset.labels] if scores is not None else []))
-    truth, probes = np.tile(labels, (len(shown), 1)), []
-    for place, version in enumerate(shown):
+    probes = []
+    for version in shown:
         if folder is not None and version in folder.test:
-            truth[place] = folder.test[version].labels[:count]
-            probes.append(np.asarray(folder.test[version].images[:count]))
+            probes.append(bytes_as_stored(dataset, folder.test[version].images))
         else:
             probes += [draw(part, images, *version) for part, images in parts]
     train = [draw(TRAIN, dataset.images, name, level) for name in (*modified, *mixed)]
@@ -129,16 +133,17 @@ def make_versions(
     )
     places = {name: i for i, name in enumerate(("none", *modified))}
     others = {name: 1 + len(modified) + i for i, name in enumerate(mixed)}
-    return Versions(whole, places, others, shown, tuple(judged), truth, count, scores, constants)
+    return Versions(whole, places, others, shown, tuple(judged), count, scores, constants)
 
 
 def export_tests(dataset: Dataset, spec: RobustnessSpec) -> None:
     """Writes the test images under ``--corruptions``, at all severities, into ``--export_dir``.
 
     Raises:
-      UserError: if the folder has them already, or cannot be written.
+      UserError: if the folder has others under their names, or cannot be written.
     """
-    constants, names = chosen_constants(dataset, spec.corruption), corruption_names(spec.corruption.corruptions)
+    constants = chosen_constants(dataset, spec.corruption)
+    names = that_change(corruption_names(spec.corruption.corruptions), dataset.images.shape[-1])
     values, where = as_pixels(dataset, dataset.test_images), spec.corruption.export_dir
     try:
         write_folder(where, values, dataset.test_labels, seed=spec.seed, names=names, constants=constants)

@@ -48,6 +48,7 @@ class Job(NamedTuple):
       programs: what is compiled for them.
       matrix: class-conditional noise, if any.
       experiment: its name.
+      also: what else its runs depend on, by name, beside data and flags.
     """
 
     spec: Any
@@ -57,6 +58,7 @@ class Job(NamedTuple):
     programs: list[Program]
     matrix: np.ndarray | None
     experiment: str = "randomization"
+    also: tuple[tuple[str, str], ...] = ()
 
     @property
     def flags(self) -> tuple[str, ...]:
@@ -137,6 +139,7 @@ def make_plan(job: Job) -> Plan:
     if job.matrix is not None:
         identity["--noise_matrix"] = hashlib.sha256(job.matrix.tobytes()).hexdigest()[:12]
     identity |= {"the data": data, "the numerics version": str(NUMERICS), "the experiment": job.experiment}
+    identity |= dict(job.also)
     return Plan(identity, {cell_name(one): spec.num_runs * len(one.settings) for one in job.programs})
 
 

@@ -115,7 +115,8 @@ class CorruptionSpec(Spec):
     )
     corruptions: tuple[str, ...] = option(
         ("standard",),
-        "what members are judged under: standard (the 15 of CIFAR-10-C), all, or names",
+        "what members are judged under: standard (the 15 of CIFAR-10-C), all (of grey images all but saturate and "
+        "grayscale, which leave them as they are), or names",
         rule=lambda names: (
             bool(names) and {*names} <= {"standard", "all", *CORRUPTIONS} and len({*names}) == len(names)
         ),
@@ -136,7 +137,7 @@ class CorruptionSpec(Spec):
     corrupted_dir: str = option(
         "",
         "judge on this folder of corrupted test images, in the layout of CIFAR-10-C or MNIST-C, instead of drawing "
-        "them (--corruptions=standard: all it has)",
+        "them (--corruptions=standard: the 15 of CIFAR-10-C or of MNIST-C; all: all that it has)",
     )
     export_dir: str = option("", "write the test images there, under --corruptions, in the layout of CIFAR-10-C")
     train_corruption: Literal["none", *CORRUPTIONS] = option(

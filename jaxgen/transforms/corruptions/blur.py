@@ -120,18 +120,23 @@ def blur_glass(seeds: jax.Array, image: jax.Array, severity: jax.Array, strength
 
     In every round all do so at once. The published code goes from pixel to pixel, and what it writes as a swap copies
     one colour pixel onto the other; so for offsets up to one pixel (all of CIFAR-10-C) its images are drawn as these
-    are, while by its larger offsets it also copies what it has already moved, and in grey images it does swap.
+    are, while by its larger offsets it also copies what it has already moved, and in grey images it does swap. With
+    MNIST-C's constants each pixel stays in half of all cases, as by its code.
     """
     height, width = image.shape[:2]
     _, reach, rounds = strength.at(severity)
     reach = jnp.maximum(jnp.round(reach * strength.stretch), 1)
     most = max(round(float(strength.rows[:, 1].max()) * strength.stretch), 1)
+    may_stay = strength.kind == "mnist"
     rows, columns = jnp.meshgrid(jnp.arange(height), jnp.arange(width), indexing="ij")
     inside = (rows > reach) & (rows <= height - reach) & (columns > reach) & (columns <= width - reach)
 
     def move(i: jax.Array, image: jax.Array) -> jax.Array:
-        drawn = seeded_uniform(fold_seeds(seeds, i), (2, height, width))
-        down, right = jnp.where(inside[None], jnp.floor(2 * reach * drawn) - reach, 0).astype(jnp.int32)
+        down, right, *stays = seeded_uniform(fold_seeds(seeds, i), (3 if may_stay else 2, height, width))
+        moves = inside & (stays[0] < 0.5) if may_stay else inside
+        down, right = (
+            jnp.where(moves, jnp.floor(2 * reach * one) - reach, 0).astype(jnp.int32) for one in (down, right)
+        )
         return take_near(image, down, right, most)
 
     moved = jax.lax.fori_loop(0, rounds.astype(jnp.int32), move, blur_as(image, severity, strength))

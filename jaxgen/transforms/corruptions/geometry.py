@@ -53,13 +53,14 @@ def warp_elastically(seeds: jax.Array, image: jax.Array, severity: jax.Array, st
     """A random affine map, then random smooth waves; all lengths in proportion to the side.
 
     P. Simard, D. Steinkraus, J. Platt, Best Practices for Convolutional Neural Networks, ICDAR 2003, with the affine
-    map of the published code.
+    map of the published code. Mirrored at the border; with MNIST-C's constants black outside, as in its code.
     """
     height, width = image.shape[:2]
     side = min(height, width)
     height_of_waves, _, reach = strength.at(severity)
+    affine_border, border = (None, None) if strength.kind == "mnist" else (by_mirror, by_reflection)
     grid = jnp.meshgrid(jnp.arange(height), jnp.arange(width), indexing="ij")
-    image = sample(image, *map_back(fold_seeds(seeds, 0), image.shape, reach * side, grid), by_mirror)
+    image = sample(image, *map_back(fold_seeds(seeds, 0), image.shape, reach * side, grid), affine_border)
     waves = 2 * seeded_uniform(fold_seeds(seeds, 1), (height, width, 2)) - 1
     smooth = [
         strength.choose(
@@ -68,7 +69,7 @@ def warp_elastically(seeds: jax.Array, image: jax.Array, severity: jax.Array, st
         for size in (height, width)
     ]
     waves = height_of_waves * side * apply_along(waves, *smooth)
-    return sample(image, grid[0] + waves[:, :, 0], grid[1] + waves[:, :, 1], by_reflection)
+    return sample(image, grid[0] + waves[:, :, 0], grid[1] + waves[:, :, 1], border)
 
 
 def map_back(
