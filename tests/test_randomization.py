@@ -383,7 +383,8 @@ def row_of(**known):
             False,
             "too few steps: training accuracy rose by 0.200 to 0.850, mean of the last 2 of 10 epochs",
         ),
-        ({"dropout": "0.5"}, np.full(10, 0.9), False, "regularization (--dropout=0.5), likely"),
+        ({"dropout": "0.5"}, np.full(10, 0.9), None, "regularization (--dropout=0.5), likely"),
+        ({"dropout": "0.5"}, np.full(10, 0.9), False, "a plateau: training accuracy stands at 0.900; another"),
         ({"parameters": 99}, np.full(10, 0.9), False, "too small a model: 99 parameters for 100 examples"),
         ({"patience": "2", "epochs_trained": 4}, np.full(10, 0.9), True, "stopped by --patience=2 after 4 epochs"),
         ({"epochs_trained": 4}, np.full(10, 0.9), False, "too few steps: 4 epochs in all"),
@@ -392,7 +393,16 @@ def row_of(**known):
     ],
 )
 def test_reasons_for_not_fitting_by_hand(known, curve, without, said):
-    assert explain(row_of(fitted=False, **known), {"train_accuracy": curve}, without).startswith(said)
+    curves = {"train_accuracy": curve, "train_loss": np.full(10, 0.5)}
+    assert explain(row_of(fitted=False, **known), curves, without).startswith(said)
+
+
+def test_where_the_loss_still_falls_there_is_no_plateau():
+    curves = {"train_accuracy": np.full(10, 0.9), "train_loss": np.linspace(2, 1, 10)}
+    said = "too few steps: training loss fell by 0.222 to 1.056, mean of the last 2 of 10 epochs and of those before"
+    assert explain(row_of(fitted=False), curves, None) == said
+    regularized = explain(row_of(fitted=False, dropout="0.5"), {**curves, "train_loss": np.full(10, 0.5)}, False)
+    assert regularized.endswith("the same run without --dropout=0.5 did not fit either")
 
 
 def random_rows(fitted, tests, **known):
