@@ -77,7 +77,7 @@ def test_what_is_no_score_file_is_said(content, tmp_path):
     path.write_bytes(content)
     with pytest.raises(jaxgen.UserError, match=r"not a cscores\.npz"):
         jaxgen.load_scores(path)
-    with pytest.raises(jaxgen.UserError, match="not a cscores"):
+    with pytest.raises(jaxgen.UserError, match="there is no such file; a cscores"):
         jaxgen.load_scores(tmp_path / "nowhere.npz")
 
 

@@ -307,6 +307,12 @@ def test_a_folder_without_pictures_says_how_it_should_look(tmp_path):
         load(f"images:{tmp_path}")
 
 
+def test_a_quantity_is_no_label_of_a_csv(tmp_path):
+    with pytest.raises(UserError, match="column label holds numbers that are not whole; classes are needed"):
+        load(write_csv(tmp_path, "label,v\n0.5,1\n2,2\n0.7,3\n"))
+    assert load(write_csv(tmp_path, "label,v\n1.0,1\n2.0,2\n1.0,3\n")).num_classes == 2
+
+
 def test_csv_gives_columns_labels_and_ids(tmp_path):
     dataset = load(write_csv(tmp_path, TABLE))
     assert dataset.class_names == ("elm", "oak")

@@ -71,8 +71,8 @@ def test_an_export_is_written_once_and_not_by_a_dry_run(folder):
         (("--train_severity=6",), "--train_severity=6: must be at least 1 and at most 5"),
         (("--train_modification=rain",), "--train_modification=rain: must be one of none, gaussian_noise"),
         (("--dataset=csv:table.csv",), "--dataset=csv:table.csv: has rows of features, and corruption is for images"),
-        (("--corrupted_dir=nowhere",), "nowhere: there is no such folder"),
-        (("--cscores=nothing.npz",), "nothing.npz: not a cscores.npz"),
+        (("--corrupted_dir=nowhere",), "--corrupted_dir: nowhere: there is no such folder"),
+        (("--cscores=nothing.npz",), "--cscores: nothing.npz: there is no such file; a cscores.npz"),
         (("--baseline=best", "--preset=none"), "--baseline=best: no such setting"),
     ],
 )

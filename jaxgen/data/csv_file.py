@@ -25,6 +25,7 @@ def load_csv(path: str, spec: DataSpec) -> Dataset:
     if (labels == "").any():
         line = lines[int(np.argmax(labels == ""))]
         raise UserError(f"{source}: line {line} has no {spec.label_column}; fill it or drop the line")
+    refuse_quantity(labels, source, spec.label_column)
     labels = whole_numbers(labels)
     ids = column.pop(ID_COLUMN, None)
     if not column:
@@ -67,6 +68,16 @@ def numbers(values: np.ndarray, lines: list[int], what: str) -> np.ndarray:
         bad = int(np.argmin(np.isfinite(parsed)))
         raise UserError(f"{what}, line {lines[bad]}: {str(values[bad])!r} is no finite number; fill, encode or drop it")
     return parsed
+
+
+def refuse_quantity(labels: np.ndarray, source: str, name: str) -> None:
+    """Refuses labels that are all numbers, some of them with a fraction."""
+    values = np.asarray([to_number(label) for label in labels])
+    if np.isfinite(values).all() and (values != np.rint(values)).any():
+        raise UserError(
+            f"{source}: column {name} holds numbers that are not whole; classes are needed, not a quantity: name "
+            "another column by --label_column, or make classes of them"
+        )
 
 
 def to_number(text: str) -> float:

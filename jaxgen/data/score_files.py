@@ -28,12 +28,14 @@ def load_scores(path: str | os.PathLike) -> Scores:
     Raises:
       UserError: if there is no such file, or it is another kind of file.
     """
-    if os.path.exists(path) and not zipfile.is_zipfile(path):
-        raise UserError(f"{path}: not a cscores.npz (no .npz file at all)")
+    if not os.path.exists(path):
+        raise UserError(f"{path}: there is no such file; a cscores.npz, as jaxgen.cscore writes it, is needed")
+    if not zipfile.is_zipfile(path):
+        raise UserError(f"{path}: not a cscores.npz (no .npz file at all); give one that jaxgen.cscore has written")
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {field.name: file[field.name] for field in dataclasses.fields(Scores)}
         arrays |= {"num_runs": int(arrays["num_runs"]), "metadata": json.loads(str(arrays["metadata"]))}
     except UNREADABLE as error:
-        raise UserError(f"{path}: not a cscores.npz ({error})") from None
+        raise UserError(f"{path}: not a cscores.npz ({error}); give one that jaxgen.cscore has written") from None
     return Scores(**arrays)

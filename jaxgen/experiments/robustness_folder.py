@@ -19,7 +19,11 @@ def read_matching_folder(dataset: Dataset, spec: CorruptionSpec) -> CorruptedFol
     Raises:
       UserError: if they are of other data, or if the folder cannot be read.
     """
-    what, folder = f"--corrupted_dir={spec.corrupted_dir}", read_folder(spec.corrupted_dir, spec.corruptions)
+    what = f"--corrupted_dir={spec.corrupted_dir}"
+    try:
+        folder = read_folder(spec.corrupted_dir, spec.corruptions)
+    except UserError as error:
+        raise UserError(f"--corrupted_dir: {error}") from None
     if spec.cscores:
         raise UserError(f"{what}: has no training images, which --cscores asks for; leave one of the two out")
     kept = {at: found for at, found in folder.test.items() if at[1] in spec.severities}

@@ -120,7 +120,10 @@ def load_matching_scores(dataset: Dataset, path: str) -> np.ndarray:
     Raises:
       UserError: if one of them is not there, or has another label there.
     """
-    found = load_scores(path)
+    try:
+        found = load_scores(path)
+    except UserError as error:
+        raise UserError(f"--cscores: {error}") from None
     places = {str(each): place for place, each in enumerate(found.ids)}
     order = np.array([places.get(str(each), -1) for each in dataset.ids])
     if len(missing := np.flatnonzero(order < 0)):
