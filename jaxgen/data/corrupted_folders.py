@@ -16,6 +16,7 @@ import jax
 import numpy as np
 
 from jaxgen.errors import UNREADABLE, UserError
+from jaxgen.spec.corruption_names import spell_out
 from jaxgen.transforms.corruptions import (
     MNIST_STANDARD,
     STANDARD,
@@ -120,8 +121,7 @@ def choose(names: Sequence[str], found: Sequence[str], standard: Sequence[str], 
     Raises:
       UserError: if one is missing, or there are none.
     """
-    spelt = {"standard": standard, "all": found}
-    chosen = list(dict.fromkeys(name for one in names for name in spelt.get(one, (one,))))
+    chosen = spell_out(names, standard, found)
     missing = [name for name in chosen if name not in found]
     if missing or not chosen:
         raise UserError(

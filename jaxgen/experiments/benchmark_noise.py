@@ -14,7 +14,7 @@ import numpy as np
 from jaxgen import spec as words
 from jaxgen.data import load_dataset
 from jaxgen.data.parts import hold_out_test
-from jaxgen.experiments.turns import Turns, describe_machine, describe_ratio
+from jaxgen.experiments.turns import Turns, describe_machine, way_lines
 from jaxgen.runs.plan import Chunk
 from jaxgen.spec import BenchSpec, RandomizationSpec
 
@@ -27,10 +27,9 @@ def make_sweep(spec: BenchSpec) -> Any:
     """The job of ``--preset=label_noise`` on the benchmark's data, network and training."""
     from jaxgen.experiments.randomization_job import make_job
 
-    known = words.values(RandomizationSpec()).keys()
-    chosen = {name: value for name, value in words.values(spec.job).items() if name in known}
-    own = {"preset": "label_noise", "num_runs": NUM_RUNS, "keep": tuple(name for name in spec.keep if name in known)}
-    asked = words.from_values(RandomizationSpec, {**chosen, **own})
+    kept = tuple(name for name in spec.keep if name in words.values(RandomizationSpec()))
+    own = {"preset": "label_noise", "num_runs": NUM_RUNS, "keep": kept}
+    asked = words.from_values(RandomizationSpec, {**words.values(spec.job), **own})
     return make_job(hold_out_test(load_dataset(asked.data), asked.fit.test_share, asked.seed), asked)
 
 
@@ -180,11 +179,8 @@ def measure_label_noise(spec: BenchSpec) -> str:
         "| way | s a model | this / jaxgen | test accuracy (n models) |",
         "| --- " * 4 + "|",
     ]
-    for way, text in (("demo", "fresh `jit` a run"), ("plain", "compiled once"), ("jaxgen", "jaxgen")):
-        ratio = describe_ratio(np.array(seconds[way]) / np.array(seconds["jaxgen"]))
-        accuracy = f"{np.mean(accuracies[way]):.4f} ({len(accuracies[way])})"
-        lines.append(f"| {text} | {np.median(seconds[way]):.3g} | {ratio} | {accuracy} |")
-    return "\n".join(lines)
+    titles = {"demo": "fresh `jit` a run", "plain": "compiled once", "jaxgen": "jaxgen"}
+    return "\n".join([*lines, *way_lines(titles, seconds, accuracies, lambda taken: taken)])
 
 
 def draw_numbers(program: Any, rng: np.random.Generator) -> list[int]:

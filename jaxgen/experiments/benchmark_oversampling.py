@@ -12,7 +12,7 @@ import numpy as np
 
 from jaxgen import spec as words
 from jaxgen.data import load_dataset
-from jaxgen.experiments.turns import Turns, describe_machine, describe_ratio
+from jaxgen.experiments.turns import Turns, describe_machine, way_lines
 from jaxgen.runs.plan import Span, cut_chunks
 from jaxgen.spec import BenchSpec, CscoreSpec, OversamplingSpec
 
@@ -23,9 +23,7 @@ def make_experiment(spec: BenchSpec) -> Any:
     """The job of ``python -m jaxgen.oversampling --arm=plain,uniform`` with the flags that were given."""
     from jaxgen.experiments.oversampling_job import make_job
 
-    known = words.values(OversamplingSpec()).keys()
-    named = {*spec.keep, "dataset"}
-    chosen = {name: value for name, value in words.values(spec.job).items() if name in known and name in named}
+    chosen = {name: value for name, value in words.values(spec.job).items() if name in (*spec.keep, "dataset")}
     asked = words.from_values(OversamplingSpec, {**chosen, "arm": ARMS})
     return make_job(load_dataset(asked.data), asked)
 
@@ -36,10 +34,9 @@ class SequentialSamples:
     def __init__(self, job: Any, *, fresh_jit: bool):
         from jaxgen.experiments.baselines import SequentialTrainer
 
-        known = words.values(CscoreSpec()).keys()
-        same = {name: value for name, value in words.values(job.settings[0].spec).items() if name in known}
+        same = words.from_values(CscoreSpec, words.values(job.settings[0].spec))
         self.copies, self.dataset = job.spec.copies, job.dataset
-        self.trainer = SequentialTrainer(job.dataset, words.from_values(CscoreSpec, same), fresh_jit=fresh_jit)
+        self.trainer = SequentialTrainer(job.dataset, same, fresh_jit=fresh_jit)
 
     def train(self, size: int, arm: str, seed: int) -> float:
         """Trains a model on a sample, and examines it on what it was trained on, its development part and the test set;
@@ -142,8 +139,5 @@ def measure_oversampling(spec: BenchSpec) -> str:
         "| way | models/s | jaxgen / this | test accuracy (n models) |",
         "| --- " * 4 + "|",
     ]
-    for way, text in (("demo", "fresh `jit` a model"), ("plain", "compiled once"), ("jaxgen", "jaxgen")):
-        ratio = describe_ratio(np.array(seconds[way]) / np.array(seconds["jaxgen"]))
-        accuracy = f"{np.mean(accuracies[way]):.4f} ({len(accuracies[way])})"
-        lines.append(f"| {text} | {1 / np.median(seconds[way]):.3g} | {ratio} | {accuracy} |")
-    return "\n".join(lines)
+    titles = {"demo": "fresh `jit` a model", "plain": "compiled once", "jaxgen": "jaxgen"}
+    return "\n".join([*lines, *way_lines(titles, seconds, accuracies, lambda taken: 1 / taken)])

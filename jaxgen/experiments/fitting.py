@@ -88,19 +88,14 @@ def explain(row: Mapping[str, Any], curves: Mapping[str, np.ndarray], fitted_wit
     if len(curve) < LEAST_EPOCHS:
         return f"too few steps: {len(curve)} epochs in all"
     part = round(LAST_PART * len(curve))
+    means = f"mean of the last {part} of {len(curve)} epochs and of those before"
     last, rise, error = compare_ends(curve, part)
     # Of few epochs the spread is unknown.
     if rise > max(STILL_RISING, STANDARD_ERRORS * error) or (part <= FEW and rise > CLEAR):
-        return (
-            f"too few steps: training accuracy rose by {rise:.3f} to {last:.3f}, mean of the last {part} of "
-            f"{len(curve)} epochs and of those before"
-        )
+        return f"too few steps: training accuracy rose by {rise:.3f} to {last:.3f}, {means}"
     low, change, error = compare_ends(curves["train_loss"][: row["epochs_trained"]], part)
     if -change > max(STILL_FALLING * low, STANDARD_ERRORS * error):
-        return (
-            f"too few steps: training loss fell by {-change:.3f} to {low:.3f}, mean of the last {part} of "
-            f"{len(curve)} epochs and of those before"
-        )
+        return f"too few steps: training loss fell by {-change:.3f} to {low:.3f}, {means}"
     told = f"training accuracy stands at {curve[-1]:.3f}"
     if regularized and fitted_without is None:
         return f"regularization ({' '.join(regularized)}), likely: {told}; no run without it is here to compare with"

@@ -5,6 +5,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jaxgen.scores.intervals import half_width
+
+# Equal but for the rounding of float32 shares.
+SAME = 1e-5
+
 
 class Difference(NamedTuple):
     """A mean of paired differences.
@@ -21,10 +26,6 @@ class Difference(NamedTuple):
     high: float
     p: float
     n: int
-
-
-# Equal but for the rounding of float32 shares.
-SAME = 1e-5
 
 
 def compare(differences: Sequence[float], resolution: float = 0.0) -> Difference:
@@ -45,9 +46,8 @@ def compare(differences: Sequence[float], resolution: float = 0.0) -> Difference
         return Difference(mean, nan, nan, min(1.0, 2 * 0.5 ** len(found)) if mean else 1.0, len(found))
     from scipy.stats import t
 
-    error, freedom = deviation / np.sqrt(len(found)), len(found) - 1
-    half = float(t.ppf(0.975, freedom) * error)
-    return Difference(mean, mean - half, mean + half, float(2 * t.sf(abs(mean) / error, freedom)), len(found))
+    half, error = half_width(found, resolution), deviation / np.sqrt(len(found))
+    return Difference(mean, mean - half, mean + half, float(2 * t.sf(abs(mean) / error, len(found) - 1)), len(found))
 
 
 def subtract(own: Mapping[int, float], other: Mapping[int, float]) -> list[float]:

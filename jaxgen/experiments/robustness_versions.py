@@ -11,7 +11,7 @@ from jaxgen.data.corrupted_folders import CorruptedFolder, write_folder
 from jaxgen.errors import UserError
 from jaxgen.experiments.versions import as_pixels, bytes_as_stored, constants_for, corrupt
 from jaxgen.spec import CorruptionSpec, RobustnessSpec
-from jaxgen.spec.corruption_names import CORRUPTIONS, STANDARD
+from jaxgen.spec.corruption_names import CORRUPTIONS, STANDARD, spell_out
 from jaxgen.transforms import corruptions
 from jaxgen.types import Dataset
 
@@ -47,10 +47,9 @@ class Versions(NamedTuple):
     constants: str
 
 
-def corruption_names(given: Sequence[str]) -> tuple[str, ...]:
-    """Names, with ``standard`` and ``all`` spelt out; each once."""
-    spelt = {"standard": STANDARD, "all": CORRUPTIONS}
-    return tuple(dict.fromkeys(name for one in given for name in spelt.get(one, (one,))))
+def corruption_names(given: Sequence[str]) -> list[str]:
+    """Of the corruptions that jaxgen draws, with ``standard`` and ``all`` spelt out; each once."""
+    return spell_out(given, STANDARD, CORRUPTIONS)
 
 
 def that_change(names: Sequence[str], channels: int) -> list[str]:

@@ -39,7 +39,7 @@ def take_away(
     groups = collections.defaultdict(list)
     for row in rows:
         groups[group_name(row, flags)].append(row)
-    chance = {"uniform": 1 / num_classes, "permutation": by_frequency or 1 / num_classes}
+    chance = {"uniform": 1 / num_classes, "permutation": 1 / num_classes if by_frequency is None else by_frequency}
     said = []
     for name, own in groups.items():
         plain = without_regularization(own)

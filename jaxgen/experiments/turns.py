@@ -83,6 +83,28 @@ def describe_ratio(ratios: np.ndarray) -> str:
     return f"{np.median(ratios):.3g} ({ratios.min():.3g} to {ratios.max():.3g})"
 
 
+def way_lines(
+    titles: Mapping[str, str],
+    seconds: Mapping[str, list[float]],
+    accuracies: Mapping[str, list[float]],
+    figure: Callable[[float], float],
+) -> list[str]:
+    """A table's rows: of each way its title, a figure, how many times jaxgen's seconds it took, and its accuracy (n).
+
+    Args:
+      titles: by way.
+      seconds: by way, a model's in each round.
+      accuracies: by way, of every model.
+      figure: from the median of a way's seconds to what is shown of it.
+    """
+    lines = []
+    for way, title in titles.items():
+        ratio = describe_ratio(np.array(seconds[way]) / np.array(seconds["jaxgen"]))
+        accuracy = f"{np.mean(accuracies[way]):.4f} ({len(accuracies[way])})"
+        lines.append(f"| {title} | {figure(np.median(seconds[way])):.3g} | {ratio} | {accuracy} |")
+    return lines
+
+
 def describe_machine() -> str:
     """The processor and what else a figure depends on."""
     import jax

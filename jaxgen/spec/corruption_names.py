@@ -1,5 +1,7 @@
 """The names of all corruptions, known without JAX; `jaxgen.transforms.corruptions` is what they do."""
 
+from collections.abc import Sequence
+
 # The 15 of CIFAR-10-C and ImageNet-C, in their order.
 STANDARD = (
     "gaussian_noise",
@@ -53,3 +55,9 @@ CORRUPTIONS = (
     "zigzag",
     "canny_edges",
 )
+
+
+def spell_out(names: Sequence[str], standard: Sequence[str], everything: Sequence[str]) -> list[str]:
+    """Names, with ``standard`` and ``all`` spelt out; each once."""
+    spelt = {"standard": standard, "all": everything}
+    return list(dict.fromkeys(name for one in names for name in spelt.get(one, (one,))))
