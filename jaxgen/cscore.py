@@ -1,7 +1,5 @@
 """``python -m jaxgen.cscore``: which examples are regular, and which are not? See `jaxgen.experiments.cscore`."""
 
-import dataclasses
-import pathlib
 import sys
 from collections.abc import Sequence
 
@@ -21,11 +19,12 @@ def run(spec: CscoreSpec, command: str) -> None:
     # Imported here: --help and refused flags need no JAX.
     from jaxgen.data import load_dataset
     from jaxgen.experiments.cscore import describe_plan, score_settings
+    from jaxgen.experiments.files import with_folder
     from jaxgen.experiments.members import tell
     from jaxgen.experiments.results import write_all
 
     dataset = load_dataset(spec.data)
-    spec = dataclasses.replace(spec, out=spec.out or str(pathlib.Path("runs") / f"cscore_{dataset.name}"))
+    spec = with_folder(spec, "cscore", dataset.name)
     if spec.compute.dry_run:
         print(describe_plan(dataset, spec, say=tell))
         return

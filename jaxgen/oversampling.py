@@ -1,7 +1,5 @@
 """``python -m jaxgen.oversampling``: do noisy copies help where data are scarce? See `jaxgen.experiments`."""
 
-import dataclasses
-import pathlib
 import sys
 from collections.abc import Sequence
 
@@ -21,14 +19,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run(spec: OversamplingSpec, command: str) -> None:
     # Imported here: --help and refused flags need no JAX.
     from jaxgen.data import load_dataset
+    from jaxgen.experiments.files import with_folder
     from jaxgen.experiments.members import tell
     from jaxgen.experiments.oversampling import describe_plan, run_job
     from jaxgen.experiments.oversampling_job import make_job
     from jaxgen.experiments.oversampling_tables import write_all
 
     dataset = load_dataset(spec.data)
-    spec = dataclasses.replace(spec, out=spec.out or str(pathlib.Path("runs") / f"oversampling_{dataset.name}"))
-    job = make_job(dataset, spec)
+    spec = with_folder(spec, "oversampling", dataset.name)
+    job = make_job(dataset, spec, say=tell)
     if spec.compute.dry_run:
         print(describe_plan(job, say=tell))
         return

@@ -1,7 +1,6 @@
 """``python -m jaxgen.randomization``: what do networks fit, and what do they learn? See `jaxgen.experiments`."""
 
 import dataclasses
-import pathlib
 import sys
 from collections.abc import Sequence
 
@@ -30,6 +29,7 @@ def run(spec: RandomizationSpec, command: str) -> None:
     # Imported here: --help and refused flags need no JAX.
     from jaxgen.data import load_dataset
     from jaxgen.data.parts import hold_out_test
+    from jaxgen.experiments.files import with_folder
     from jaxgen.experiments.members import tell
     from jaxgen.experiments.randomization import run_job
     from jaxgen.experiments.randomization_job import make_job
@@ -37,7 +37,8 @@ def run(spec: RandomizationSpec, command: str) -> None:
     from jaxgen.experiments.table_runs import describe_plan
 
     dataset = hold_out_test(load_dataset(spec.data), spec.fit.test_share, spec.seed)
-    spec = dataclasses.replace(spec, out=spec.out or str(pathlib.Path("runs") / f"randomization_{dataset.name}"))
+    preset = spec.noise.preset if spec.noise.preset != "none" else ""
+    spec = with_folder(spec, "randomization", dataset.name, preset)
     job = make_job(dataset, spec)
     if spec.compute.dry_run:
         print(describe_plan(job, say=tell))

@@ -1,11 +1,10 @@
 """``python -m jaxgen.robustness``: what does corruption do to which training? See `jaxgen.experiments.robustness`."""
 
 import dataclasses
-import pathlib
 import sys
 from collections.abc import Sequence
 
-from jaxgen import flags
+from jaxgen import flags, sweep
 from jaxgen.spec import RobustnessSpec
 
 PROGRAM = "jaxgen.robustness"
@@ -28,6 +27,7 @@ def run(spec: RobustnessSpec, command: str) -> None:
     # Imported here: --help and refused flags need no JAX.
     from jaxgen.data import load_dataset
     from jaxgen.data.parts import hold_out_test
+    from jaxgen.experiments.files import with_folder
     from jaxgen.experiments.members import tell
     from jaxgen.experiments.robustness import run_job
     from jaxgen.experiments.robustness_job import make_job
@@ -36,7 +36,8 @@ def run(spec: RobustnessSpec, command: str) -> None:
     from jaxgen.experiments.table_runs import describe_plan
 
     dataset = hold_out_test(load_dataset(spec.data), spec.corruption.test_share, spec.seed)
-    spec = dataclasses.replace(spec, out=spec.out or str(pathlib.Path("runs") / f"robustness_{dataset.name}"))
+    modifications = [one for one in sweep.alternatives(spec.corruption.train_modification) if one != "none"]
+    spec = with_folder(spec, "robustness", dataset.name, "+".join(modifications))
     job = make_job(dataset, spec, say=tell)
     if spec.compute.dry_run:
         print(describe_plan(job, say=tell))

@@ -248,11 +248,20 @@ def knobs_in_use(specs: Sequence[Any]) -> frozenset[str]:
     )
 
 
-def refuse_many(num_members: int, yes: bool) -> None:
+def refuse_many(num_settings: int, models_each: int, yes: bool) -> None:
     """Asks for a word of consent before very many members are trained.
+
+    Args:
+      num_settings: combinations of the lists of flags.
+      models_each: of each setting.
+      yes: whether it was given.
 
     Raises:
       UserError: if there are more than `MANY` and no consent.
     """
+    num_members = num_settings * models_each
     if num_members > MANY and not yes:
-        raise UserError(f"these are {num_members:,} members, more than {MANY:,}; give fewer, or --yes to train them")
+        raise UserError(
+            f"{num_settings:,} settings of {models_each:,} models each are {num_members:,} members, more than "
+            f"{MANY:,}; give fewer values in lists, fewer --num_runs, or --yes to train them all"
+        )

@@ -291,7 +291,10 @@ BAD_INPUT = [
     (["--weight_decay="], "--weight_decay="),
     (["--weight_decay=0,-1e-4"], "must be 0 or more"),
     (["--learning_rate=0.1,0.1"], "comes more than once"),
-    (["--learning_rate=0.001:0.1:0.001", "--momentum=0:0.9:0.1"], "1,800,000 members, more than 10,000; give fewer"),
+    (
+        ["--learning_rate=0.001:0.1:0.001", "--momentum=0:0.9:0.1"],
+        "1,800,000 members, more than 10,000; give fewer val",
+    ),
     (["--sharpness=1"], "sharpness"),
     (["--patience=2"], "--patience=2: needs a --validation_share above 0"),
     (["--patience=2", "--validation_share=0.001"], "is none of the"),

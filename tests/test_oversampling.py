@@ -373,13 +373,16 @@ def test_the_rest_is_what_no_sample_is_drawn_from(data):
 
 
 def test_sizes_suit_the_data(data):
-    def chosen(count, **flags):
+    def chosen(count, say=None, **flags):
         labels = np.arange(count) % 3
-        return choose_sizes(spec_of(**{"sample_sizes": (), **flags}), dataclasses.replace(data, labels=labels))
+        return choose_sizes(spec_of(**{"sample_sizes": (), **flags}), dataclasses.replace(data, labels=labels), say)
 
     assert chosen(8000) == chosen(60000) == (500, 1000, 1500, 2000, 2500, 3000, 4000)
     assert chosen(1437, batch_size=32) == (89, 179, 269, 359, 449, 538, 718)
+    told = []
     assert chosen(120) == (15, 22, 30, 37, 45, 60)
+    assert chosen(120, batch_size=20, say=told.append) == (22, 30, 37, 45, 60)
+    assert told == ["samples of 7, 15 examples are left out: less than 20, a batch or one a class"]
     assert chosen(120, sample_sizes=(48, 24)) == (24, 48)
 
 

@@ -24,12 +24,13 @@ from jaxgen.experiments.randomization_rows import fits
 from jaxgen.experiments.randomization_tables import setting_rows, write_all
 from jaxgen.experiments.table_job import LABELS, make_cells, make_rows, open_job_store
 from jaxgen.experiments.table_runs import describe_plan
-from jaxgen.experiments.takeaways import take_away
+from jaxgen.experiments.takeaways import list_statements, take_away
 from jaxgen.experiments.versions import SHUFFLE, VERSIONS, make_versions
 from jaxgen.metrics import expected_calibration_error
 from jaxgen.spec import RandomizationSpec, from_values
 from jaxgen.transforms.labels import corrupt_uniform
 from jaxgen.transforms.pixels import shuffle_pixels
+from jaxgen.views.randomization import draw_figure1
 
 EPOCHS = 25
 FLAGS = {"hidden": (32,), "epochs": EPOCHS, "batch_size": 8, "learning_rate": 0.05, "num_runs": 3, "width": 2}
@@ -421,6 +422,27 @@ def test_statements_hold_or_are_not_made():
     [said] = take_away(random_rows([True, False, True], [0.1] * 3), ["label_noise"], 10, fit_at=0.9)
     assert said.startswith("mlp did not always fit random labels: 2 of 3 members reached 90 %")
     assert not take_away(random_rows([True] * 2, [0.1] * 2), ["label_noise"], 10), "two members say nothing"
+
+
+def test_no_statement_comes_with_its_reason():
+    assert list_statements(["so", "and so"], 1) == "- so\n- and so"
+    assert "Nothing can be stated of fewer than 3 runs, and these are 2" in list_statements([], 2)
+    assert "nothing that can be stated" in list_statements([], 3)
+
+
+def test_figure_1_says_which_settings_it_lacks(figure1):
+    _, job, results = figure1
+    shown = place(results.rows, pixels="shuffled")
+    rows = [results.rows[i] for i in shown]
+    curves = {name: curve[shown] for name, curve in results.curves.items()}
+    losses, times, errors = draw_figure1(rows, curves, job.flags, "mine").axes
+    assert [line.get_label() for line in losses.get_lines()] == ["shuffled pixels"]
+    for axis in (times, errors):
+        assert [text.get_text() for text in axis.texts] == ["no setting has\ntrue pixels"]
+    halves = [{**row, "pixels": "true", "label_noise": "0.5"} for row in rows]
+    losses, times, _ = draw_figure1(halves, curves, job.flags, "mine").axes
+    assert [text.get_text() for text in losses.texts] == ["no setting of\nthese kinds"]
+    assert [text.get_text() for text in times.texts] == ["no member fitted\nthe true labels"]
 
 
 def test_who_diverged_is_counted():

@@ -24,6 +24,7 @@ def folder(tmp_path):
     arrays = {"images": images, "labels": labels, "test_images": tests, "test_labels": test_labels}
     np.savez(tmp_path / "mine.npz", class_names=["a", "b", "c"], **arrays)
     np.savez(tmp_path / "untested.npz", images=images, labels=labels)
+    np.savez(tmp_path / "skewed.npz", images=images, labels=labels[1:])
     return tmp_path
 
 
@@ -36,7 +37,7 @@ def test_a_job_ends_with_its_files_and_is_not_trained_twice(folder):
     assert said.returncode == 0, said.stderr
     assert "60 images of 4x4x1 in 3 classes, 30 for testing" in said.stderr
     assert "18 models trained in" in said.stdout
-    out = folder / "runs" / "randomization_mine"
+    out = folder / "runs" / "randomization_mine_figure1"
     names = ("results.csv", "curves.npz", "table.md", "takeaways.md", "figure1.png", "curves.png", "flags.cfg")
     for name in names:
         assert (out / name).stat().st_size
@@ -100,7 +101,10 @@ def test_a_wrong_matrix_is_refused(folder, rows, said):
         (("--num_test_examples=31",), "--num_test_examples=31: npz:mine.npz has 30 test examples"),
         (("--center_crop=9",), "--center_crop=9: npz:mine.npz has images of 4x4 pixels; take less"),
         (("--keep=colour",), "--keep=colour: no such flag"),
-        (("--label_noise=0:1:0.001", "--num_runs=99"), "more than 10,000; give fewer, or --yes"),
+        (("--label_noise=0:1:0.001", "--num_runs=99"), "1,001 settings of 99 models each are 99,099 members"),
+        (("--noise_kind=pairs",), "--noise_kind=pairs: no label is drawn anew; give a --label_noise above 0"),
+        (("--noise_kind=matrix", "--noise_matrix=m.csv"), "--noise_kind=matrix: no label is drawn anew"),
+        (("--dataset=npz:skewed.npz",), "--dataset=npz:skewed.npz: labels: have shape (59,) for 60 examples"),
         (("--patience=3",), "--patience=3: needs a --validation_share"),
     ],
 )

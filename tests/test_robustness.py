@@ -293,7 +293,7 @@ def test_a_modification_comes_beside_the_original():
         ({"corruptions": ("fog", "saturate")}, "--corruptions=saturate: changes nothing in grey images, as those of "),
         ({"train_corruption": ("none", "grayscale")}, "--train_corruption=grayscale: changes nothing in grey images"),
         ({"train_modification": "saturate"}, "--train_modification=saturate: changes nothing in grey images"),
-        ({"baseline": "best", **JUDGED}, "--baseline=best: no such setting; there are plain"),
+        ({"baseline": "best", **JUDGED}, "--baseline=best: no such setting; the 5 of 8 most like it: "),
     ],
 )
 def test_mistakes_are_one_line(data, flags, said):

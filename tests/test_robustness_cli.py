@@ -32,7 +32,7 @@ def test_a_job_ends_with_its_files_and_is_not_trained_twice(folder):
     said = type_robustness(folder, *SWEEP)
     assert said.returncode == 0, said.stderr
     assert "12 models trained in" in said.stdout
-    out = folder / "runs" / "robustness_mine"
+    out = folder / "runs" / "robustness_mine_invert"
     for name in ("results.csv", "corrupted.csv", "f1.csv", "table.md", "takeaways.md", "curves.npz", "flags.cfg"):
         assert (out / name).stat().st_size
         assert name in said.stdout
@@ -73,7 +73,10 @@ def test_an_export_is_written_once_and_not_by_a_dry_run(folder):
         (("--dataset=csv:table.csv",), "--dataset=csv:table.csv: has rows of features, and corruption is for images"),
         (("--corrupted_dir=nowhere",), "--corrupted_dir: nowhere: there is no such folder"),
         (("--cscores=nothing.npz",), "--cscores: nothing.npz: there is no such file; a cscores.npz"),
-        (("--baseline=best", "--preset=none"), "--baseline=best: no such setting"),
+        (("--baseline=best", "--preset=none"), "--baseline=best: no such setting; there are: plain"),
+        (("--baseline=train_corruption=frog",), "the 5 of 21 most like it: train_corruption=fog | train_corruption=f"),
+        (("--noise_kind=pairs,cyclic",), "--noise_kind=pairs,cyclic: no label is drawn anew; give a --label_noise"),
+        (("--noise_matrix=m.csv",), "--noise_matrix=m.csv: leave it out, or give --noise_kind=matrix"),
     ],
 )
 def test_mistakes_are_one_line_and_exit_code_2(folder, typed, said):

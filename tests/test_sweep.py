@@ -149,10 +149,10 @@ def test_knobs_in_use_are_those_above_0_in_some_spec():
 
 
 def test_very_many_members_need_a_word_of_consent():
-    sweep.refuse_many(sweep.MANY, yes=False)
-    sweep.refuse_many(10**9, yes=True)
-    with pytest.raises(UserError, match=r"10,001 members.*--yes") as refusal:
-        sweep.refuse_many(sweep.MANY + 1, yes=False)
+    sweep.refuse_many(sweep.MANY // 2, 2, yes=False)
+    sweep.refuse_many(10**5, 10**4, yes=True)
+    with pytest.raises(UserError, match=r"5,001 settings of 2 models each are 10,002 members.*--yes") as refusal:
+        sweep.refuse_many(sweep.MANY // 2 + 1, 2, yes=False)
     assert "\n" not in str(refusal.value)
 
 

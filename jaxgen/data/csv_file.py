@@ -35,7 +35,7 @@ def load_csv(path: str, spec: DataSpec) -> Dataset:
         pathlib.Path(path).stem,
         np.stack(features, axis=1),
         labels,
-        source=f"csv:{path}",
+        source=f"--dataset=csv:{path}",
         ids=None if ids is None else whole_numbers(ids),
     )
 

@@ -33,7 +33,7 @@ def load_idx_folder(folder: str, spec: DataSpec) -> Dataset:
     if not root.is_dir():
         raise UserError(f"--dataset=idx:{folder}: there is no such folder")
     arrays = {part: read_idx(find(root, name), 3 if "images" in part else 1) for part, name in FILES.items()}
-    return make_dataset(root.resolve().name, source=f"idx:{folder}", **arrays)
+    return make_dataset(root.resolve().name, source=f"--dataset=idx:{folder}", **arrays)
 
 
 def find(root: pathlib.Path, name: str) -> pathlib.Path:

@@ -34,7 +34,7 @@ def load_image_folder(folder: str, spec: DataSpec) -> Dataset:
         root.resolve().name,
         pixels[: len(files)],
         labels[: len(files)],
-        source=f"images:{folder}",
+        source=f"--dataset=images:{folder}",
         ids=np.asarray([path.relative_to(root).as_posix() for path in files]),
         **test,
     )

@@ -42,7 +42,7 @@ def load_npz(path: str, spec: DataSpec) -> Dataset:
                     )
     except UNREADABLE as error:
         raise UserError(f"--dataset={source}: is not an .npz file that can be read ({error})") from None
-    return make_dataset(pathlib.Path(path).stem, source=source, **arrays)
+    return make_dataset(pathlib.Path(path).stem, source=f"--dataset={source}", **arrays)
 
 
 def read_array(file: np.lib.npyio.NpzFile, name: str, source: str) -> np.ndarray:

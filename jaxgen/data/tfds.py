@@ -45,7 +45,9 @@ def load_tfds(spec: DataSpec) -> Dataset:
         arrays = read_cifar(archive, *CIFAR_SETS[spec.dataset])
     else:
         return read_prepared(builder, spec)
-    return make_dataset(spec.dataset, source=spec.dataset, class_names=label_names(builder), **in_tfds_order(arrays))
+    return make_dataset(
+        spec.dataset, source=f"--dataset={spec.dataset}", class_names=label_names(builder), **in_tfds_order(arrays)
+    )
 
 
 def find_builder(spec: DataSpec) -> Any:
@@ -192,7 +194,7 @@ def read_prepared(builder: Any, spec: DataSpec) -> Dataset:
             arrays |= split_arrays(builder.as_data_source(split=splits[0]), image_key, label_key, spec, "test_")
     except (TypeError, ValueError, KeyError, AttributeError) as error:
         raise UserError(f"--dataset={spec.dataset}: is no set of labelled images ({first_line(error)})") from None
-    return make_dataset(builder.name, source=spec.dataset, class_names=names, **arrays)
+    return make_dataset(builder.name, source=f"--dataset={spec.dataset}", class_names=names, **arrays)
 
 
 def prepare(builder: Any, spec: DataSpec, error: Exception) -> Any:

@@ -67,7 +67,7 @@ def settings_of_arms(
         own = {name: value for name, value in arm.usual.items() if name not in chosen}
         parts.append(words.from_values(type(spec), {**given, **own, **arm.fixed}))
     # Before they are expanded: there may be more than memory holds.
-    sweep.refuse_many(sum(map(sweep.num_settings, parts)) * spec.num_runs, spec.compute.yes)
+    sweep.refuse_many(sum(map(sweep.num_settings, parts)), spec.num_runs, spec.compute.yes)
     found = dict.fromkeys(setting.spec for part in parts for setting in sweep.expand(part))
     varied = sweep.varied([sweep.Setting("", one) for one in found])
     own = [{name: words.values(one)[name] for name in varied} for one in found]

@@ -34,8 +34,8 @@ CIRCUMSTANCES = {"width", "num_devices", "checkpoint_minutes", "save_models", "d
 def check_job(dataset: Dataset, spec: CscoreSpec) -> list[Program]:
     """The job's programs; refuses what the data set is too small for, networks it does not suit, and huge sweeps."""
     if sweep.swept(spec):
-        num_members = sweep.num_settings(spec) * spec.subsets.num_runs * len(spec.subsets.subset_ratios)
-        sweep.refuse_many(num_members, spec.compute.yes)
+        models_each = spec.subsets.num_runs * len(spec.subsets.subset_ratios)
+        sweep.refuse_many(sweep.num_settings(spec), models_each, spec.compute.yes)
     programs = make_programs(spec)
     for program in programs:
         check_program(dataset, program)

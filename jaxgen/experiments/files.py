@@ -10,6 +10,11 @@ import jaxgen
 from jaxgen.errors import UserError
 
 
+def with_folder(spec: Any, *words: str) -> Any:
+    """The spec with a folder for results: ``--out``, or else one in ``runs`` named by these words but empty ones."""
+    return dataclasses.replace(spec, out=spec.out or str(pathlib.Path("runs") / "_".join(filter(None, words))))
+
+
 def settled(spec: Any, widths: Collection[int]) -> Any:
     """The flags with the width that was found, if it is one for all programs.
 

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import pathlib
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -67,12 +68,13 @@ class Job(NamedTuple):
         return tuple(flag for flag in self.flags if flag not in own)
 
 
-def make_job(dataset: Dataset, spec: OversamplingSpec) -> Job:
+def make_job(dataset: Dataset, spec: OversamplingSpec, *, say: Callable[[str], None] | None = None) -> Job:
     """The job that `spec` asks for.
 
     Args:
       dataset: as its source has it.
       spec: flags.
+      say: takes a line about what is left out.
 
     Raises:
       UserError: for what the data do not suit, and for huge sweeps without consent.
@@ -81,7 +83,7 @@ def make_job(dataset: Dataset, spec: OversamplingSpec) -> Job:
         raise UserError("--whiten: noise is added to pixels in [0, 1], which whitened ones are not; leave it out")
     if spec.copies.test_set == "source":
         dataset = hold_out_test(dataset, spec.copies.test_share, spec.seed)
-    sizes = choose_sizes(spec, dataset)
+    sizes = choose_sizes(spec, dataset, say)
     if spec.copies.test_set == "rest":
         dataset = hold_out_rest(dataset, max(sizes), spec.seed)
     spec = dataclasses.replace(spec, copies=dataclasses.replace(spec.copies, sample_sizes=sizes))

@@ -1,6 +1,6 @@
 """The settings of an oversampling job: what each arm fixes, what its lists span, and the sizes of its samples."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from jaxgen import spec as words
@@ -60,8 +60,8 @@ def settings_of(spec: OversamplingSpec, has_images: bool) -> list[sweep.Setting]
         raise UserError(f"--{name}={words.format_value(value)}: is for --arm=augmented; add that, or leave it out")
     parts = [sweep.with_values(spec, fixed_by(arm, spec, has_images)) for arm in arms]
     # Before they are expanded: there may be more than memory holds.
-    number = sum(map(sweep.num_settings, parts)) * spec.num_runs * len(spec.copies.sample_sizes)
-    sweep.refuse_many(number, spec.compute.yes)
+    models_each = spec.num_runs * len(spec.copies.sample_sizes)
+    sweep.refuse_many(sum(map(sweep.num_settings, parts)), models_each, spec.compute.yes)
     return [
         sweep.Setting(",".join(filter(None, (part.copies.arm, each.name))), each.spec)
         for part in parts
@@ -69,8 +69,13 @@ def settings_of(spec: OversamplingSpec, has_images: bool) -> list[sweep.Setting]
     ]
 
 
-def choose_sizes(spec: OversamplingSpec, dataset: Dataset) -> tuple[int, ...]:
+def choose_sizes(spec: OversamplingSpec, dataset: Dataset, say: Callable[[str], None] | None = None) -> tuple[int, ...]:
     """The sizes of samples, ascending: those asked for, or those that suit the data.
+
+    Args:
+      spec: flags.
+      dataset: with the test set held out.
+      say: takes a line about sizes that are left out.
 
     Raises:
       UserError: for a sample that the data cannot give, or too small to be trained on.
@@ -87,6 +92,9 @@ def choose_sizes(spec: OversamplingSpec, dataset: Dataset) -> tuple[int, ...]:
             f"--sample_sizes=: half of the {count} training examples of {dataset.name} is less than {needed}, a batch "
             "or one a class; give sizes, with a lower --batch_size"
         )
+    if say and len(usable) < len(sizes):
+        left_out = ", ".join(str(size) for size in sizes if size not in usable)
+        say(f"samples of {left_out} examples are left out: less than {needed}, a batch or one a class")
     return usable
 
 

@@ -14,7 +14,7 @@ from jaxgen.experiments.oversampling_takeaways import take_away
 from jaxgen.experiments.pairs import compare, describe_difference, describe_p
 from jaxgen.experiments.table_runs import Members
 from jaxgen.experiments.tables import describe_n, describe_percent, mean_and_sd, to_csv, to_table
-from jaxgen.experiments.takeaways import SIGNIFICANT
+from jaxgen.experiments.takeaways import SIGNIFICANT, list_statements
 from jaxgen.flags import to_flagfile
 from jaxgen.views.figures import write_figure
 from jaxgen.views.oversampling import draw_samples
@@ -127,7 +127,7 @@ def write_all(job: Job, results: Members, command: str) -> tuple[str, list[pathl
     members, table, takeaways, figure, flagfile = files = [out / name for name in names]
     summary = summary_rows(results.measured, job.others)
     statements = take_away(results.measured, job.others)
-    said = "\n".join(f"- {statement}" for statement in statements) or "The results show nothing that can be stated."
+    said = list_statements(statements, job.spec.num_runs)
     with written_or_told(job.spec.out):
         members.write_text(to_csv(results.measured))
         table.write_text(to_text(job, rows, summary) + "\n")

@@ -5,13 +5,11 @@ import functools
 import jax
 
 from jaxgen import sweep
-from jaxgen.data.noise_matrix import load_noise_matrix
 from jaxgen.engine.members import Watch
-from jaxgen.errors import UserError
 from jaxgen.experiments.cscore_job import refuse_empty_validation
 from jaxgen.experiments.presets import settings_of
 from jaxgen.experiments.programs import check_program, make_programs
-from jaxgen.experiments.table_job import NEVER, Drawn, Job, View, enrol_member
+from jaxgen.experiments.table_job import NEVER, Drawn, Job, View, enrol_member, load_matrix
 from jaxgen.experiments.versions import make_versions, versions_bytes
 from jaxgen.models import other_norms
 from jaxgen.runs.devices import start_devices
@@ -30,11 +28,9 @@ def make_job(dataset: Dataset, spec: RandomizationSpec) -> Job:
       UserError: for what the data do not suit, and for huge sweeps without consent.
     """
     settings = settings_of(spec, dataset.has_images, other_norms(sweep.alternatives(spec.model.model)))
-    if spec.noise.noise_matrix and all(each.spec.noise.noise_kind != "matrix" for each in settings):
-        raise UserError(f"--noise_matrix={spec.noise.noise_matrix}: leave it out, or give --noise_kind=matrix")
     for setting in settings:
         refuse_empty_validation(setting.spec, len(dataset.labels), "a member")
-    matrix = load_noise_matrix(spec.noise.noise_matrix, dataset.num_classes) if spec.noise.noise_matrix else None
+    matrix = load_matrix(settings, spec.noise, dataset.num_classes)
     programs = make_programs(spec, settings)
     for program in programs:
         check_program(dataset, program)

@@ -15,7 +15,7 @@ from jaxgen.experiments.presets import ALWAYS_NAMED
 from jaxgen.experiments.randomization import Results
 from jaxgen.experiments.table_job import Job
 from jaxgen.experiments.tables import describe_n, describe_percent, mean_and_sd, to_csv, to_table
-from jaxgen.experiments.takeaways import SIGNIFICANT, take_away
+from jaxgen.experiments.takeaways import SIGNIFICANT, list_statements, take_away
 from jaxgen.experiments.versions import SEVERITY, constants_for
 from jaxgen.flags import to_flagfile
 from jaxgen.views.figures import write_figure
@@ -150,7 +150,7 @@ def write_all(job: Job, results: Results, command: str) -> tuple[str, list[pathl
     statements = take_away(
         results.rows, job.flags, data.num_classes, max(job.spec.fit.fit_at), by_frequency=float(train @ test)
     )
-    said = "\n".join(f"- {statement}" for statement in statements) or "The results show nothing that can be stated."
+    said = list_statements(statements, job.spec.num_runs)
     with written_or_told(job.spec.out):
         members.write_text(to_csv(results.rows))
         settings = np.array([row["setting"] for row in results.rows])

@@ -1,6 +1,7 @@
 """A robustness job: what is refused, its settings and programs, what its members see and are judged on."""
 
 import dataclasses
+import difflib
 import functools
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -10,7 +11,6 @@ import numpy as np
 
 from jaxgen import sweep
 from jaxgen.data.corrupted_folders import CorruptedFolder
-from jaxgen.data.noise_matrix import load_noise_matrix
 from jaxgen.data.score_files import load_scores
 from jaxgen.engine.members import Watch
 from jaxgen.errors import UserError
@@ -26,11 +26,14 @@ from jaxgen.experiments.robustness_versions import (
     that_change,
     versions_bytes,
 )
-from jaxgen.experiments.table_job import NEVER, Drawn, Job, View, enrol_member
+from jaxgen.experiments.table_job import NEVER, Drawn, Job, View, enrol_member, load_matrix
 from jaxgen.runs.devices import start_devices
 from jaxgen.spec import CorruptionSpec, RobustnessSpec
 from jaxgen.transforms.corruptions import CORRUPTIONS, SMALLEST_SIDE, can_corrupt
 from jaxgen.types import Dataset
+
+# So many settings are named to one who names none.
+CLOSEST = 5
 
 
 def make_job(dataset: Dataset, spec: RobustnessSpec, *, say: Callable[[str], None] | None = None) -> Job:
@@ -51,14 +54,10 @@ def make_job(dataset: Dataset, spec: RobustnessSpec, *, say: Callable[[str], Non
     judged = judged_versions(spec.corruption, folder, channels)
     settings = settings_of(spec, channels, trained_under(spec.corruption, folder, channels, say))
     if spec.corruption.baseline and spec.corruption.baseline not in {setting.name for setting in settings}:
-        raise UserError(
-            f"--baseline={spec.corruption.baseline}: no such setting; there are "
-            f"{sweep.shorten(' | '.join(setting.name for setting in settings))}"
-        )
+        refuse_baseline(spec.corruption.baseline, [setting.name for setting in settings])
     for setting in settings:
         refuse_empty_validation(setting.spec, len(dataset.labels), "a member")
-    file = spec.noise.noise_matrix
-    matrix = load_noise_matrix(file, dataset.num_classes) if file else None
+    matrix = load_matrix(settings, spec.noise, dataset.num_classes)
     programs = make_programs(spec, settings)
     for program in programs:
         check_program(dataset, program)
@@ -73,6 +72,17 @@ def make_job(dataset: Dataset, spec: RobustnessSpec, *, say: Callable[[str], Non
     if folder is not None:
         also.append(("--corrupted_dir", folder_digest(folder)))
     return Job(spec, dataset, versions, settings, programs, matrix, "robustness", tuple(also))
+
+
+def refuse_baseline(given: str, names: Sequence[str]) -> None:
+    """Refuses a setting that is none, and names those that are most like it.
+
+    Raises:
+      UserError: in one line.
+    """
+    closest = difflib.get_close_matches(given, names, CLOSEST, cutoff=0.0)
+    which = f"the {CLOSEST} of {len(names)} most like it" if len(names) > CLOSEST else "there are"
+    raise UserError(f"--baseline={given}: no such setting; {which}: {' | '.join(closest)}")
 
 
 def refuse_unsuitable(dataset: Dataset, spec: RobustnessSpec) -> None:

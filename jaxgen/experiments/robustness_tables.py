@@ -12,6 +12,7 @@ from jaxgen.experiments.robustness_rows import NUM_GROUPS, judged, modified_plac
 from jaxgen.experiments.robustness_takeaways import class_changes, interval, take_away
 from jaxgen.experiments.table_job import Job
 from jaxgen.experiments.tables import describe_n, to_csv, to_table
+from jaxgen.experiments.takeaways import list_statements
 from jaxgen.flags import to_flagfile
 from jaxgen.views.figures import write_figure
 from jaxgen.views.robustness import draw_classes, draw_corruptions, draw_groups, draw_heat_map, draw_severities
@@ -196,7 +197,7 @@ def write_all(job: Job, results: Results, command: str) -> tuple[str, list[pathl
     """
     out = pathlib.Path(job.spec.out)
     statements = take_away(job, results)
-    said = "\n".join(f"- {statement}" for statement in statements) or "The results show nothing that can be stated."
+    said = list_statements(statements, job.spec.num_runs)
     texts = {
         "results.csv": to_csv(results.rows),
         "corrupted.csv": to_csv(long_rows(job, results)),

@@ -3,7 +3,7 @@
 import functools
 import hashlib
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -12,13 +12,16 @@ import numpy as np
 
 from jaxgen import spec as words
 from jaxgen import sweep
+from jaxgen.data.noise_matrix import load_noise_matrix
 from jaxgen.engine.members import Enrolment, Examples, Mixed
+from jaxgen.errors import UserError
 from jaxgen.experiments.cscore_job import NUMERICS
 from jaxgen.experiments.identity import identify
 from jaxgen.experiments.members import Cell
 from jaxgen.experiments.programs import Program, knobs_of
 from jaxgen.runs.plan import Plan
 from jaxgen.runs.store import Store, open_store
+from jaxgen.spec import LabelNoiseSpec
 from jaxgen.transforms.labels import make_noise
 from jaxgen.types import Dataset
 
@@ -109,6 +112,23 @@ def enrol_member(drawn: Drawn, program: Program, row: Row, train: Examples) -> E
     if shares.any():
         mixed = Mixed(jnp.asarray(others)[row.setting], jnp.asarray(shares)[row.setting])
     return Enrolment(key, jnp.ones(count, bool), knobs_of(program, row.setting), labels, version, mixed)
+
+
+def load_matrix(settings: Sequence[sweep.Setting], spec: LabelNoiseSpec, num_classes: int) -> np.ndarray | None:
+    """Class-conditional noise ``[c, c]``, if any.
+
+    Raises:
+      UserError: for a file that does not suit, and for flags of noise that no setting heeds.
+    """
+    kinds = {setting.spec.noise.noise_kind for setting in settings}
+    if spec.noise_matrix and "matrix" not in kinds:
+        raise UserError(f"--noise_matrix={spec.noise_matrix}: leave it out, or give --noise_kind=matrix")
+    if kinds != {LabelNoiseSpec.noise_kind} and not any(setting.spec.noise.label_noise for setting in settings):
+        raise UserError(
+            f"--noise_kind={sweep.format_value(spec.noise_kind)}: no label is drawn anew; give a --label_noise "
+            "above 0, or leave it out"
+        )
+    return load_noise_matrix(spec.noise_matrix, num_classes) if spec.noise_matrix else None
 
 
 def make_rows(program: Program, numbers: np.ndarray) -> Row:

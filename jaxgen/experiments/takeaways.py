@@ -51,6 +51,15 @@ def take_away(
     return said
 
 
+def list_statements(statements: Sequence[str], num_runs: int) -> str:
+    """A line each; or why there are none."""
+    if statements:
+        return "\n".join(f"- {statement}" for statement in statements)
+    if num_runs < LEAST:
+        return f"Nothing can be stated of fewer than {LEAST} runs, and these are {num_runs}: give more --num_runs."
+    return "The results show nothing that can be stated."
+
+
 def group_name(row: Row, flags: Sequence[str]) -> str:
     """The network, and what else tells a group of members from others."""
     others = [f"{flag}={row[flag]}" for flag in flags if flag not in (*ABOUT, "model")]

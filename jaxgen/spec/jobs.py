@@ -48,7 +48,7 @@ class RandomizationSpec(Spec):
     compute: ComputeSpec = dataclasses.field(default_factory=ComputeSpec)
     num_runs: int = option(5, "models per setting", **at_least(1))
     seed: int = option(0, "seed of every random draw", **between(0, 2**32))
-    out: str = option("", "folder for results and finished runs (empty: runs/randomization_<dataset>)")
+    out: str = option("", "folder for results and finished runs (empty: runs/randomization_<dataset>[_<preset>])")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +66,7 @@ class RobustnessSpec(Spec):
     compute: ComputeSpec = dataclasses.field(default_factory=ComputeSpec)
     num_runs: int = option(5, "models per setting", **at_least(1))
     seed: int = option(0, "seed of every random draw", **between(0, 2**32))
-    out: str = option("", "folder for results and finished runs (empty: runs/robustness_<dataset>)")
+    out: str = option("", "folder for results and finished runs (empty: runs/robustness_<dataset>[_<modification>])")
 
 
 @dataclasses.dataclass(frozen=True)

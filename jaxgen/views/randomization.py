@@ -68,11 +68,22 @@ def draw_figure1(rows: Rows, curves: Curves, flags: Sequence[str], name: str) ->
         noisy = [rows[i] for i in own if rows[i]["pixels"] == "true"]
         draw_time_to_fit(middle, noisy, model, MARKS[m % len(MARKS)], f"C{m}" if len(models) > 1 else ACCENT)
         draw_errors(right, noisy, model, MARKS[m % len(MARKS)], f"C{m}" if len(models) > 1 else ACCENT)
+    if not any(rows[i]["pixels"] == "true" for i in chosen):
+        for axis in (middle, right):
+            axis.text(0.5, 0.5, "no setting has\ntrue pixels", transform=axis.transAxes, ha="center", color=INK)
+    if len(models) > 1:
+        for axis in (middle, right):
+            axis.legend(frameon=False)
+    if left.get_legend_handles_labels()[0]:
+        left.legend(frameon=False, fontsize=8)
+    else:
+        left.text(0.5, 0.5, "no setting of\nthese kinds", transform=left.transAxes, ha="center", color=INK)
     settings = [rows[i]["setting"] for i in chosen]
     counts = sorted({settings.count(setting) for setting in settings}) or [0]
     number = f"{counts[0]}" if counts[0] == counts[-1] else f"{counts[0]} to {counts[-1]}"
     at = "".join(f", {flag}={value}" for flag, value in zip(others, shown, strict=True))
-    figure.suptitle(f"{name}{at}: n = {number} members a point, bands and bars ± 1 sd", fontsize=11)
+    network = f", {models[0]}" if len(models) == 1 else ""
+    figure.suptitle(f"{name}{network}{at}: n = {number} members a point, bands and bars ± 1 sd", fontsize=11)
     return figure
 
 
@@ -85,8 +96,6 @@ def draw_losses(axis: Axes, rows: Rows, curves: Curves, own: Sequence[int], mark
             shown = label if not mark or mark == MARKS[0] else None
             draw_band(axis, steps, curves["step_loss"][found], colour, shown, mark)
     axis.set(xlabel="steps", ylabel="training loss, nats", title="(a) learning curves", ylim=(0, None))
-    if axis.get_legend_handles_labels()[0]:
-        axis.legend(frameon=False)
 
 
 def draw_band(
@@ -138,8 +147,7 @@ def draw_time_to_fit(axis: Axes, rows: Rows, model: str, mark: str, colour: str)
             )
     if places:
         axis.errorbar(places, means, spreads, color=colour, marker=mark, markersize=4, capsize=2, label=model)
-        axis.legend(frameon=False)
-    else:
+    elif rows:
         axis.text(0.5, 0.5, "no member fitted\nthe true labels", transform=axis.transAxes, ha="center", color=INK)
     axis.set(
         xlabel="label noise",
@@ -165,7 +173,6 @@ def draw_errors(axis: Axes, rows: Rows, model: str, mark: str, colour: str) -> N
             capsize=2,
             label=model,
         )
-        axis.legend(frameon=False)
     axis.set(xlabel="label noise", ylabel="test error", title="(c) generalization", xlim=(-0.05, 1.05), ylim=(0, 1))
 
 

@@ -12,6 +12,8 @@ MOST_LINES = 10
 # Of each corruption in the picture of all.
 SHOWN_IMAGES, SHOWN_SEVERITIES = 2, (1, 3, 5)
 LONGEST_LABEL = 48
+# One after ten colours each.
+STYLES = ("-", "--", ":", "-.")
 
 
 def short(name: str) -> str:
@@ -72,7 +74,9 @@ def corruption_columns(results: Any) -> list[str]:
 @styled
 def draw_severities(job: Any, results: Any) -> Figure:
     """Test accuracy against severity, mean ± sd over members: by setting, and of the baseline by corruption."""
-    figure = new_figure(12.5, 4.6)
+    names = [column.removeprefix("test_accuracy_") for column in corruption_columns(results)]
+    # As high as its legends.
+    figure = new_figure(12.5, max(4.6, 1.2 + 0.165 * len(names)))
     left, right = figure.subplots(1, 2)
     own = groups(results)
     severities = [0, *sorted({severity for _, severity in job.versions.judged})]
@@ -88,12 +92,11 @@ def draw_severities(job: Any, results: Any) -> Figure:
     title = "all corruptions" + (f", {len(chosen)} of {len(own)} settings" if len(chosen) < len(own) else "")
     left.set_title(f"(a) {title}", loc="left")
     shown = job.versions.shown
-    for i, column in enumerate(corruption_columns(results)):
-        name = column.removeprefix("test_accuracy_")
+    for i, name in enumerate(names):
         places = [0, *(shown.index((name, severity)) for severity in severities[1:])]
         values = np.array([one.accuracy[places] for one in own.get(results.baseline, [])])
         if len(values):
-            draw_line(right, severities, values, f"C{i % 10}", name.replace("_", " "), "-" if i < 10 else "--")
+            draw_line(right, severities, values, f"C{i % 10}", name.replace("_", " "), STYLES[i // 10 % len(STYLES)])
     right.set_title(f"(b) {short(results.baseline)}, by corruption", loc="left")
     for axis in (left, right):
         axis.set(xlabel="severity", ylabel="test accuracy", ylim=(0, 1.02), xticks=severities)
