@@ -17,14 +17,16 @@ Curves = Mapping[str, np.ndarray]
 
 # At a rate of 1 the other kinds of noise leave something to be learnt.
 WHOLLY_RANDOM = ("uniform", "permutation")
+# Dashes show a line of which another lies on top: networks without convolutions do not see that pixels are shuffled.
 KINDS = (
-    ("true labels", "#1f6f8b", lambda row: (row["pixels"], float(row["label_noise"])) == ("true", 0)),
-    ("shuffled pixels", "#4f9d69", lambda row: (row["pixels"], float(row["label_noise"])) == ("shuffled", 0)),
-    ("random pixels", "#d9a441", lambda row: (row["pixels"], float(row["label_noise"])) == ("random", 0)),
-    ("gaussian pixels", "#8e6bb0", lambda row: (row["pixels"], float(row["label_noise"])) == ("gaussian", 0)),
+    ("true labels", "#1f6f8b", "-", lambda row: (row["pixels"], float(row["label_noise"])) == ("true", 0)),
+    ("shuffled pixels", "#4f9d69", "--", lambda row: (row["pixels"], float(row["label_noise"])) == ("shuffled", 0)),
+    ("random pixels", "#d9a441", "-", lambda row: (row["pixels"], float(row["label_noise"])) == ("random", 0)),
+    ("gaussian pixels", "#8e6bb0", "--", lambda row: (row["pixels"], float(row["label_noise"])) == ("gaussian", 0)),
     (
         "random labels",
         "#c0504d",
+        "-",
         lambda row: (row["pixels"], float(row["label_noise"])) == ("true", 1) and row["noise_kind"] in WHOLLY_RANDOM,
     ),
 )
@@ -89,17 +91,23 @@ def draw_figure1(rows: Rows, curves: Curves, flags: Sequence[str], name: str) ->
 
 def draw_losses(axis: Axes, rows: Rows, curves: Curves, own: Sequence[int], mark: str) -> None:
     """(a) Mean training loss of each epoch against steps."""
-    for label, colour, belongs in KINDS:
+    for label, colour, style, belongs in KINDS:
         found = [i for i in own if belongs(rows[i])]
         if found:
             steps = rows[found[0]]["steps_per_epoch"] * np.arange(1, curves["step_loss"].shape[1] + 1)
             shown = label if not mark or mark == MARKS[0] else None
-            draw_band(axis, steps, curves["step_loss"][found], colour, shown, mark)
+            draw_band(axis, steps, curves["step_loss"][found], colour, shown, mark, style)
     axis.set(xlabel="steps", ylabel="training loss, nats", title="(a) learning curves", ylim=(0, None))
 
 
 def draw_band(
-    axis: Axes, places: np.ndarray, values: np.ndarray, colour: Any, label: str | None, mark: str = ""
+    axis: Axes,
+    places: np.ndarray,
+    values: np.ndarray,
+    colour: Any,
+    label: str | None,
+    mark: str = "",
+    style: str = "-",
 ) -> None:
     """Mean ± sd over members ``[m, e]``; a member that is done counts with its last value."""
     held = hold_last(values)
@@ -110,7 +118,7 @@ def draw_band(
     mean, deviation = held.mean(0)[:until], held.std(0, ddof=1)[:until] if len(held) > 1 else np.zeros(until)
     marks = {"marker": mark, "markevery": max(1, until // 6), "markersize": 4} if mark else {}
     single = {"marker": "."} if until == 1 and not mark else {}
-    axis.plot(places[:until], mean, color=colour, label=label, **marks, **single)
+    axis.plot(places[:until], mean, style, color=colour, label=label, **marks, **single)
     axis.fill_between(places[:until], mean - deviation, mean + deviation, color=colour, alpha=0.2, linewidth=0)
 
 
