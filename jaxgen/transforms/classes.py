@@ -1,0 +1,84 @@
+"""Classes of unequal size: their counts, weights, priors and smoothing. Axes: n examples, c classes.
+
+Effective numbers: Y. Cui et al., Class-Balanced Loss Based on Effective Number of Samples, CVPR 2019
+(https://arxiv.org/abs/1901.05555). Logit adjustment: A. K. Menon et al., Long-tail learning via logit adjustment, ICLR
+2021 (https://arxiv.org/abs/2007.07314). Label-aware smoothing: Z. Zhong et al., Improving Calibration for Long-Tailed
+Recognition, CVPR 2021 (https://arxiv.org/abs/2104.00466), called MiSLAS.
+"""
+
+import jax
+import jax.numpy as jnp
+
+SHAPES = ("concave", "linear", "convex")
+
+
+def class_counts(labels: jax.Array, num_classes: int) -> jax.Array:
+    """How many labels each class has: int32 ``[c]``."""
+    return jnp.zeros(num_classes, jnp.int32).at[labels].add(1)
+
+
+def rank_in_class(key: jax.Array, labels: jax.Array, num_classes: int) -> jax.Array:
+    """Each example's place in a random order of its class: int ``[n]`` from 0."""
+    order = jnp.lexsort((jax.random.uniform(key, labels.shape), labels))
+    counts = class_counts(labels, num_classes)
+    first = jnp.cumsum(counts) - counts
+    return jnp.zeros_like(order).at[order].set(jnp.arange(len(labels))) - first[labels]
+
+
+def inverse_weights(counts: jax.Array) -> jax.Array:
+    """Weights ``[c]`` by which every class has the same part in the loss, and examples the weight 1 on average.
+
+    Of a class without examples 0.
+    """
+    counts = counts.astype(jnp.float32)
+    present = jnp.sum(counts > 0)
+    return jnp.where(counts > 0, jnp.sum(counts) / (present * jnp.maximum(counts, 1)), 0)
+
+
+def effective_weights(counts: jax.Array, beta: float = 0.9999) -> jax.Array:
+    """Weights ``[c]`` by the effective number of examples, ``(1 - beta) / (1 - beta^n)`` (Cui et al. 2019, eq. 2).
+
+    They sum up to c. Near 1, `beta` gives inverse frequencies; 0 gives all classes the weight 1.
+    """
+    counts = jnp.maximum(counts.astype(jnp.float32), 1)
+    # 1 - beta^n without the loss of all digits where n is small.
+    weights = 1 / -jnp.expm1(counts * jnp.log(jnp.maximum(beta, 1e-30)))
+    return weights * len(counts) / jnp.sum(weights)
+
+
+def log_prior(counts: jax.Array) -> jax.Array:
+    """Logarithms of the classes' shares ``[c]``, which logit adjustment adds to logits in training, or takes from them
+    afterwards (Menon et al. 2021, eqs. 9 and 10); a class without examples counts as if it had half of one."""
+    counts = jnp.maximum(counts.astype(jnp.float32), 0.5)
+    return jnp.log(counts / jnp.sum(counts))
+
+
+def smooth_by_class(counts: jax.Array, *, head: jax.Array, tail: jax.Array, shape: str = "concave") -> jax.Array:
+    """Label smoothing of each class ``[c]``: `head` for the largest, `tail` for the smallest (MiSLAS, eqs. 5 to 7).
+
+    ``a = (n_y - n_min) / (n_max - n_min)``. concave, which the authors use: ``t + (h - t) sin(pi a / 2)``; linear:
+    ``t + (h - t) a``; convex: ``h + (h - t) sin(3 pi / 2 + pi a / 2)``. Classes of one size are all smoothed by `head`.
+
+    Args:
+      counts: n_y ``[c]``.
+      head: h.
+      tail: t.
+      shape: of `SHAPES`.
+    """
+    counts = counts.astype(jnp.float32)
+    reach = jnp.max(counts) - jnp.min(counts)
+    a = jnp.where(reach > 0, (counts - jnp.min(counts)) / jnp.where(reach > 0, reach, 1), 1)
+    if shape == "concave":
+        return tail + (head - tail) * jnp.sin(jnp.pi * a / 2)
+    if shape == "linear":
+        return tail + (head - tail) * a
+    return head + (head - tail) * jnp.sin(3 * jnp.pi / 2 + jnp.pi * a / 2)
+
+
+def spread_over_others(smoothing: jax.Array, num_classes: int) -> jax.Array:
+    """The smoothing over all c classes that is the same as this one over the c - 1 others.
+
+    The MiSLAS paper gives ``eps / (c - 1)`` to each other class; its code, and `jaxgen.losses.cross_entropy`, give
+    ``eps / c`` to every class, the label's own included.
+    """
+    return smoothing * num_classes / (num_classes - 1)
