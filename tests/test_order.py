@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxgen.engine.class_order import VISIT, draw_class_aware, group_by_class
 from jaxgen.engine.order import permute
 
 many = jax.jit(jax.vmap(permute, (0, None, None)))
@@ -67,3 +68,42 @@ def test_orders_of_two_keys_are_unrelated():
     correlation = np.corrcoef(orders)[np.triu_indices(400, 1)]
     assert abs(correlation.mean()) < 0.002
     np.testing.assert_allclose(correlation.std(), 1 / np.sqrt(199), rtol=0.05)
+
+
+LABELS = jnp.array([0] * 23 + [1] * 9 + [3] * 2 + [0] * 6, jnp.int32)
+
+
+def streamed(key, count, chosen=None):
+    groups = group_by_class(LABELS, jnp.ones(len(LABELS), bool) if chosen is None else chosen, 4)
+    return np.asarray(draw_class_aware(key, jnp.arange(count), groups))
+
+
+def test_classes_come_alike_often_in_shuffled_cycles():
+    drawn = np.asarray(LABELS)[streamed(jax.random.key(0), 240)].reshape(-1, VISIT)
+    # A visit is of one class; every cycle of three visits has each class that there is.
+    assert (drawn == drawn[:, :1]).all()
+    cycles = drawn[:, 0].reshape(-1, 3)
+    assert (np.sort(cycles, axis=1) == [0, 1, 3]).all()
+    assert len({tuple(cycle) for cycle in cycles}) > 2
+
+
+def test_all_examples_of_a_class_come_before_one_comes_again():
+    drawn = streamed(jax.random.key(0), 720)
+    for one, count in ((0, 29), (1, 9), (3, 2)):
+        own = drawn[np.asarray(LABELS)[drawn] == one]
+        rounds = own[: len(own) // count * count].reshape(-1, count)
+        assert (np.sort(rounds, axis=1) == np.flatnonzero(np.asarray(LABELS) == one)).all()
+        assert (rounds[0] != rounds[1]).any() or count == 2
+
+
+def test_who_is_left_out_does_not_come_and_the_key_decides():
+    left_out = jnp.arange(len(LABELS)) % 2 == 0
+    drawn = streamed(jax.random.key(0), 300, ~left_out)
+    assert not np.asarray(left_out)[drawn].any()
+    assert {*drawn} == {*np.flatnonzero(~np.asarray(left_out))}
+    assert (streamed(jax.random.key(1), 300, ~left_out) != drawn).any()
+    np.testing.assert_array_equal(streamed(jax.random.key(0), 300, ~left_out), drawn)
+    # A part of the stream is the stream's part.
+    groups = group_by_class(LABELS, ~left_out, 4)
+    part = draw_class_aware(jax.random.key(0), jnp.arange(100, 140), groups)
+    np.testing.assert_array_equal(part, drawn[100:140])

@@ -216,7 +216,9 @@ def predict_version(
 def distances(recipe: Recipe, members: Member, weights: Weights) -> jax.Array:
     """How far each member has come from its first parameters, ``[m]``."""
     # One after another, as when they were drawn.
-    first = jax.lax.map(lambda who: recipe.learner.init(who.key, who.knobs).weights.params, members.enrolled)
+    first = jax.lax.map(
+        lambda who: recipe.learner.init(who.key, who.knobs, who.params).weights.params, members.enrolled
+    )
     return norms(jax.tree.map(jnp.subtract, weights.params, first))
 
 

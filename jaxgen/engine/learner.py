@@ -1,5 +1,6 @@
 """One model and how it learns: pure functions without a member axis. `ensemble` maps them over members."""
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -8,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxgen.losses import cross_entropy, mixed_cross_entropy
+from jaxgen.losses import cross_entropy, mixed_cross_entropy, weigh
 from jaxgen.models.layers import EXAMINE, How
 from jaxgen.optim import Knobs, ascend, average, limit_norms
 from jaxgen.transforms.augment import Mixed
@@ -17,15 +18,30 @@ from jaxgen.transforms.augment import Mixed
 INIT, ORDER, NOISE, AUGMENT, DROPOUT, VALIDATION, MIXED = 1, 2, 3, 4, 5, 6, 20
 
 
+class ClassTerms(NamedTuple):
+    """What classes change of a loss, by the label given; float ``[c]`` all.
+
+    Attributes:
+      smoothing: label smoothing of a class's examples.
+      weights: by which their losses count.
+      shift: what is added to logits while training (logit adjustment).
+    """
+
+    smoothing: jax.Array
+    weights: jax.Array
+    shift: jax.Array
+
+
 class Batch(NamedTuple):
     """b examples: ``inputs [b, ...]`` as the network sees them, ``labels [b]``, ``weights [b]``.
 
-    A weight of 0 leaves an example out; those of weight 1 come first.
+    A weight of 0 leaves an example out; those of weight 1 come first. With `terms`, smoothing is by class.
     """
 
     inputs: jax.Array
     labels: jax.Array
     weights: jax.Array
+    terms: ClassTerms | None = None
 
 
 class Moment(NamedTuple):
@@ -65,13 +81,13 @@ class Learner(NamedTuple):
     """A model and its optimizer.
 
     Attributes:
-      init: ``(key, knobs) -> state``.
+      init: ``(key, knobs, params) -> state``, with these parameters, or with drawn ones where `params` is None.
       step: ``(key, knobs, state, batch, moment) -> (state, loss)``: one gradient step, and the batch's mean loss before
         it.
       predict: ``(weights, inputs [b, ...]) -> logits [b, c]``.
     """
 
-    init: Callable[[jax.Array, Knobs], LearnerState]
+    init: Callable[..., LearnerState]
     step: Callable[[jax.Array, Knobs, LearnerState, Batch, Moment], tuple[LearnerState, jax.Array]]
     predict: Callable[[Weights, jax.Array], jax.Array]
 
@@ -104,9 +120,9 @@ def make_learner(model: nn.Module, methods: Methods, input_shape: tuple[int, ...
       input_shape: the shape of one example.
     """
 
-    def init(key: jax.Array, knobs: Knobs) -> LearnerState:
+    def init(key: jax.Array, knobs: Knobs, params: Any = None) -> LearnerState:
         variables = model.init(jax.random.fold_in(key, INIT), jnp.zeros((1, *input_shape)))
-        weights = Weights(variables["params"], variables.get("batch_stats", {}))
+        weights = Weights(variables["params"] if params is None else params, variables.get("batch_stats", {}))
         opt_state = methods.optimize(jax.random.fold_in(key, NOISE), knobs).init(weights.params)
         return LearnerState(weights, opt_state, weights if "ema_decay" in methods.in_use else None)
 
@@ -114,12 +130,14 @@ def make_learner(model: nn.Module, methods: Methods, input_shape: tuple[int, ...
         key: jax.Array, knobs: Knobs, state: LearnerState, batch: Batch, moment: Moment
     ) -> tuple[LearnerState, jax.Array]:
         with jax.default_matmul_precision(methods.precision):
+            terms = batch.terms
             batch, targets = prepare(methods, key, knobs, batch, moment)
             params, stats = state.weights
-            loss, grads, seen = mean_gradient(model, methods, knobs, params, stats, batch, targets)
+            differentiate = functools.partial(mean_gradient, model, methods, knobs, terms=terms)
+            loss, grads, seen = differentiate(params, stats, batch, targets)
             if "sam_radius" in methods.in_use:
                 there = ascend(params, grads, knobs["sam_radius"])
-                _, grads, _ = mean_gradient(model, methods, knobs, there, stats, batch, targets)
+                _, grads, _ = differentiate(there, stats, batch, targets)
             optimizer = methods.optimize(jax.random.fold_in(key, NOISE), knobs)
             updates, opt_state = optimizer.update(grads, state.opt_state, params, progress=moment.progress)
             params = optax.apply_updates(params, updates)
@@ -168,13 +186,22 @@ def prepare(methods: Methods, key: jax.Array, knobs: Knobs, batch: Batch, moment
 
 
 def mean_gradient(
-    model: nn.Module, methods: Methods, knobs: Knobs, params: Any, stats: Any, inputs: jax.Array, targets: Targets
+    model: nn.Module,
+    methods: Methods,
+    knobs: Knobs,
+    params: Any,
+    stats: Any,
+    inputs: jax.Array,
+    targets: Targets,
+    terms: ClassTerms | None = None,
 ) -> tuple[jax.Array, Any, Any]:
     """The weighted mean loss of a batch, its gradient, and the batch statistics after it.
 
     It is summed up over pieces of `at_once` examples; nothing but rounding depends on their size.
     """
-    total = jnp.maximum(jnp.sum(targets.weights), 1)
+    total = jnp.maximum(
+        jnp.sum(targets.weights if terms is None else targets.weights * class_weights(terms, targets)), 1
+    )
     smoothing = knobs["label_smoothing"] if "label_smoothing" in methods.in_use else 0.0
     mixes = {"mixup", "cutmix"} & methods.in_use
 
@@ -183,7 +210,9 @@ def mean_gradient(
         logits, updated = model.apply(
             as_variables(Weights(params, stats)), inputs, how, mutable=["batch_stats"] if stats else []
         )
-        if mixes:
+        if terms is not None:
+            losses = balanced_losses(logits, targets, terms)
+        elif mixes:
             losses = mixed_cross_entropy(logits, targets.labels, targets.partners, targets.shares, smoothing)
         else:
             losses = cross_entropy(logits, targets.labels, smoothing)
@@ -202,6 +231,22 @@ def mean_gradient(
 
     (loss, grads), _ = jax.lax.scan(add, jax.tree.map(jnp.zeros_like, (jnp.zeros(()), params)), pieces)
     return loss, grads, stats
+
+
+def class_weights(terms: ClassTerms, targets: Targets) -> jax.Array:
+    """By what each example's loss counts for its class, ``[b]``; in a mixture, for both."""
+    own, partner = terms.weights[targets.labels], terms.weights[targets.partners]
+    return targets.shares * own + (1 - targets.shares) * partner
+
+
+def balanced_losses(logits: jax.Array, targets: Targets, terms: ClassTerms) -> jax.Array:
+    """Cross-entropies ``[b]`` of shifted logits ``[b, c]``, smoothed and weighted by class."""
+    shifted = logits + terms.shift[None]
+    own, partner = (
+        terms.weights[labels] * cross_entropy(shifted, labels, terms.smoothing[labels])
+        for labels in (targets.labels, targets.partners)
+    )
+    return weigh(targets.shares, own) + weigh(1 - targets.shares, partner)
 
 
 def as_variables(weights: Weights) -> Mapping[str, Any]:

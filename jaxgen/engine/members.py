@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxgen.engine.learner import MIXED, Learner, LearnerState, Weights, final_weights
+from jaxgen.engine.class_order import ByClass
+from jaxgen.engine.learner import MIXED, ClassTerms, Learner, LearnerState, Weights, final_weights
 from jaxgen.optim import Knobs
 from jaxgen.transforms.pixels import whiten_images
 
@@ -74,6 +75,20 @@ class Mixed(NamedTuple):
     share: jax.Array
 
 
+class Balance(NamedTuple):
+    """How a member makes up for classes of unequal size, by the labels that it is given.
+
+    Attributes:
+      groups: its examples by class.
+      aware: bool: whether it sees classes alike often in place of every example once an epoch.
+      terms: what classes change of its loss.
+    """
+
+    groups: ByClass
+    aware: jax.Array
+    terms: ClassTerms
+
+
 class Enrolment(NamedTuple):
     """Who a member is; n is u where it has examples of its own.
 
@@ -85,6 +100,8 @@ class Enrolment(NamedTuple):
       version: int32: the version of the images that it sees; None: there is but one.
       mixed: what it sees besides while it is trained, but not when it is examined; None: nothing.
       rows: int32 ``[u]``: which of the data's examples its own are, in any order and number; None: they are those n.
+      balance: how it makes up for classes of unequal size; None: not at all.
+      params: the parameters that it begins with; None: those that its key draws.
     """
 
     key: jax.Array
@@ -94,6 +111,8 @@ class Enrolment(NamedTuple):
     version: jax.Array | None = None
     mixed: Mixed | None = None
     rows: jax.Array | None = None
+    balance: Balance | None = None
+    params: Any = None
 
 
 class Member(NamedTuple):

@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from jaxgen.engine.class_order import draw_class_aware
 from jaxgen.engine.learner import ORDER, VALIDATION, Batch, Moment, final_weights
 from jaxgen.engine.members import (
     Best,
@@ -31,7 +32,7 @@ def start_members(recipe: Recipe, rows: Any, data: Data) -> tuple[Member, Progre
 
     def start(row: Any) -> tuple[Member, Progress]:
         enrolled = recipe.enrol(row, data.train)
-        key, trained_on, knobs, *_ = enrolled
+        key, trained_on, knobs = enrolled.key, enrolled.trained_on, enrolled.knobs
         own = jnp.argsort(~trained_on, stable=True).astype(jnp.int32)
         size = jnp.sum(trained_on, dtype=jnp.int32)
         num_validation = jnp.floor(size * recipe.validation_share).astype(jnp.int32)
@@ -40,7 +41,7 @@ def start_members(recipe: Recipe, rows: Any, data: Data) -> tuple[Member, Progre
             shuffled = own[permute(jax.random.fold_in(key, VALIDATION), positions, size)]
             own = jnp.where(positions < size, shuffled, own)
         member = Member(enrolled, own, size - num_validation, num_validation)
-        state = recipe.learner.init(key, knobs)
+        state = recipe.learner.init(key, knobs, enrolled.params)
         nothing = jnp.zeros((), jnp.int32)
         best = Best(final_weights(state), jnp.float32(jnp.inf), nothing) if recipe.patience else None
         curves = Curves(*[jnp.full(recipe.epochs, jnp.nan)] * len(Curves._fields)) if recipe.watch else None
@@ -56,7 +57,10 @@ def advance_members(recipe: Recipe, members: Member, progress: Progress, data: D
 
     def epoch_order(member: Member, epoch: jax.Array) -> jax.Array:
         key = jax.random.fold_in(jax.random.fold_in(member.enrolled.key, ORDER), epoch)
-        return member.own[permute(key, positions, member.size)]
+        order, balance = member.own[permute(key, positions, member.size)], member.enrolled.balance
+        if balance is None:
+            return order
+        return jnp.where(balance.aware, draw_class_aware(key, positions, balance.groups), order)
 
     def one_epoch(_: jax.Array, progress: Progress) -> Progress:
         order = map_members(epoch_order)(members, progress.epoch)
@@ -86,7 +90,8 @@ def step_member(
     weights = (start + jnp.arange(recipe.batch_size) < member.size).astype(jnp.float32)
     who, train = member.enrolled, data.train
     moment = Moment(progress.epoch, step, -(-member.size // recipe.batch_size))
-    batch = Batch(learns_from(recipe, who, train, chosen, moment.count), given_to(who, train)[chosen], weights)
+    terms = None if who.balance is None else who.balance.terms
+    batch = Batch(learns_from(recipe, who, train, chosen, moment.count), given_to(who, train)[chosen], weights, terms)
     state, loss = recipe.learner.step(who.key, who.knobs, progress.state, batch, moment)
     live = (start < member.size) & ~progress.done
     state = keep_where(live, state, progress.state)
