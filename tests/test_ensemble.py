@@ -280,7 +280,9 @@ def test_examples_of_ones_own_are_those_of_a_data_set_made_of_them(dataset):
     own = enrolled(dataset, spec, lambda who: who._replace(rows=jnp.asarray(rows)), **watch)
     other = enrolled(made, spec, lambda who: who, **watch)
     first, second = (train(dataset, spec, list(range(4)), ensemble=each) for each in (own, other))
-    assert_same(first, second, exactly=True)
+    assert_same(first._replace(measures={}), second._replace(measures={}), exactly=True)
+    # Examples of one's own are examined member by member: another product, which may round otherwise.
+    jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-5), first.measures, second.measures)
     assert len(np.unique(rows)) < len(rows)
 
 
