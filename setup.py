@@ -55,7 +55,7 @@ setup(
     entry_points={
         "console_scripts": [
             f"jaxgen-{name} = jaxgen.{name}:main"
-            for name in ("cscore", "randomization", "robustness", "oversampling", "bench")
+            for name in ("cscore", "randomization", "robustness", "oversampling", "lnr", "bench")
         ]
     },
     classifiers=[

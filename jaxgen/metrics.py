@@ -18,10 +18,28 @@ def expected_calibration_error(confidence: jax.Array, correct: jax.Array, num_bi
       correct: bool ``[n]``.
       num_bins: how many bins; (0, 1/num_bins] is the first.
     """
-    place = jnp.clip(jnp.ceil(confidence * num_bins).astype(jnp.int32) - 1, 0, num_bins - 1)
     # |sum of right - sum of confidence| in a bin is its weight times its distance, times n.
-    difference = jnp.zeros(num_bins).at[place].add(correct - confidence)
+    difference = jnp.zeros(num_bins).at[bin_places(confidence, num_bins)].add(correct - confidence)
     return jnp.sum(jnp.abs(difference)) / len(confidence)
+
+
+def bin_places(confidence: jax.Array, num_bins: int = NUM_BINS) -> jax.Array:
+    """The bin of equal width of each confidence, int ``[n]``: 0 is (0, 1/num_bins], and 0 itself."""
+    return jnp.clip(jnp.ceil(confidence * num_bins).astype(jnp.int32) - 1, 0, num_bins - 1)
+
+
+def reliability(confidence: jax.Array, correct: jax.Array, num_bins: int = NUM_BINS) -> jax.Array:
+    """A reliability diagram, ``[3, num_bins]``: of each bin how many examples, the mean confidence, the accuracy; the
+    means of an empty bin are 0. Arguments as of `expected_calibration_error`."""
+    columns = jnp.stack([jnp.ones_like(confidence), confidence, correct.astype(confidence.dtype)])
+    sums = jnp.zeros((3, num_bins)).at[:, bin_places(confidence, num_bins)].add(columns)
+    return sums.at[1:].divide(jnp.maximum(sums[:1], 1))
+
+
+def maximum_calibration_error(diagram: jax.Array) -> jax.Array:
+    """The largest |accuracy - mean confidence| of a bin that is not empty (Guo et al. 2017, equation 5)."""
+    count, confidence, accuracy = diagram
+    return jnp.max(jnp.where(count > 0, jnp.abs(accuracy - confidence), 0))
 
 
 def margins(logits: jax.Array, labels: jax.Array) -> jax.Array:

@@ -9,7 +9,7 @@ import jaxgen
 
 PACKAGE = pathlib.Path(jaxgen.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
-ENTRIES = {"cscore", "randomization", "robustness", "oversampling", "bench"}
+ENTRIES = {"cscore", "randomization", "robustness", "oversampling", "lnr", "bench"}
 WORDS = {"spec", "sweep", "types", "errors"}
 PURE = {"models", "transforms", "scores", "optim", "schedules", "losses", "metrics", "hashing"}
 

@@ -32,9 +32,13 @@ def finish_members(recipe: Recipe, members: Member, progress: Progress, data: Da
     validation = jax.vmap(validation_mask)(members) if recipe.validation_share else correct[:, :0]
     packed = pack(members.enrolled.trained_on), pack(correct), pack(test_correct)
     measures = {}
+    if recipe.keeps_params:
+        number = len(members.size)
+        leaves = [leaf.reshape(number, -1) for leaf in jax.tree.leaves(weights.params)]
+        measures["params"] = jnp.concatenate(leaves, axis=1)
     if recipe.watch:
         curves = {f"{name}_curve": curve for name, curve in progress.curves._asdict().items()}
-        measures = {**curves, **measure_end(recipe, members, weights, data)}
+        measures |= {**curves, **measure_end(recipe, members, weights, data)}
     return Outcome(*packed, loss_curve, kept, finite, pack(validation), measures)
 
 

@@ -102,6 +102,8 @@ class Methods(NamedTuple):
       at_once: examples whose gradient is computed together, a divisor of the batch size, or None: the whole batch.
         Activations of a few examples stay in a CPU's cache. Networks with batch norm need the whole batch.
       precision: of float32 products, as `jax.default_matmul_precision` has it.
+      groups: names of all of the parameters' uppermost groups, if each has a step size of its own: the usual one times
+        the knob ``<group>_rate``. At 0 a group stays as it is.
     """
 
     optimize: Callable[[jax.Array, Knobs], optax.GradientTransformationExtraArgs]
@@ -109,6 +111,7 @@ class Methods(NamedTuple):
     in_use: frozenset[str] = frozenset()
     at_once: int | None = None
     precision: str = "float32"
+    groups: tuple[str, ...] = ()
 
 
 def make_learner(model: nn.Module, methods: Methods, input_shape: tuple[int, ...]) -> Learner:
@@ -140,6 +143,9 @@ def make_learner(model: nn.Module, methods: Methods, input_shape: tuple[int, ...
                 _, grads, _ = differentiate(there, stats, batch, targets)
             optimizer = methods.optimize(jax.random.fold_in(key, NOISE), knobs)
             updates, opt_state = optimizer.update(grads, state.opt_state, params, progress=moment.progress)
+            if methods.groups:
+                rates = {group: knobs[f"{group}_rate"] for group in methods.groups}
+                updates = {group: optax.tree.scale(rate, updates[group]) for group, rate in rates.items()}
             params = optax.apply_updates(params, updates)
         if "max_norm" in methods.in_use:
             params = limit_norms(params, knobs["max_norm"])

@@ -32,6 +32,7 @@ class Recipe(NamedTuple):
       patience: epochs without a better validation loss after which a member stops; its best weights are kept. 0: none
         stops.
       watch: what is measured of members epoch by epoch; None: nothing but their loss.
+      keeps_params: whether the outcome holds the members' parameters.
       show: what a member makes of training examples, always the same: ``(enrolment, chosen [b], inputs [b, ...]) ->
         inputs``; None: nothing.
     """
@@ -48,6 +49,7 @@ class Recipe(NamedTuple):
     validation_share: float = 0.0
     patience: int = 0
     watch: "Watch | None" = None
+    keeps_params: bool = False
     show: "Callable[[Enrolment, jax.Array, jax.Array], jax.Array] | None" = None
 
     @property

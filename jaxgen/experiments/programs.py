@@ -43,6 +43,8 @@ class Program(NamedTuple):
       watch: what is measured of its members epoch by epoch, if anything.
       show: what its members make of their examples, if anything (`jaxgen.engine.members.Recipe`).
       num_examples: u, where members have examples of their own; None: all of the data's.
+      groups: of parameters, that have step sizes of their own (`jaxgen.engine.learner.Methods`).
+      keeps_params: whether what is kept of a run holds the model's parameters, ``params [m, p]``.
     """
 
     name: str
@@ -51,6 +53,8 @@ class Program(NamedTuple):
     watch: Watch | None = None
     show: Callable[[Enrolment, jax.Array, jax.Array], jax.Array] | None = None
     num_examples: int | None = None
+    groups: tuple[str, ...] = ()
+    keeps_params: bool = False
 
     @property
     def spec(self) -> Any:
@@ -134,6 +138,7 @@ def make_methods(program: Program, at_once: int | None = None) -> Methods:
         in_use,
         at_once,
         product_precision(program.spec.compute.precision),
+        program.groups,
     )
 
 
@@ -165,6 +170,7 @@ def make_recipe(
         spec.stopping.validation_share,
         spec.stopping.patience,
         program.watch,
+        program.keeps_params,
         program.show,
     )
 

@@ -1,4 +1,4 @@
-"""A classifier on features that another network has found."""
+"""A linear classifier whose classes have learnt scales."""
 
 import flax.linen as nn
 import jax
@@ -20,9 +20,18 @@ class ScaledLinear(nn.Module):
 
     num_classes: int
 
-    @nn.compact
+    def setup(self) -> None:
+        self.head = nn.Dense(self.num_classes, kernel_init=nn.initializers.glorot_normal())
+        self.scale = self.param("scale", nn.initializers.ones, (self.num_classes,))
+
     def __call__(self, inputs: jax.Array, how: How = EXAMINE) -> jax.Array:
-        """Maps features ``[b, f]`` to logits ``[b, c]``."""
-        logits = nn.Dense(self.num_classes, kernel_init=nn.initializers.glorot_normal(), name="head")(inputs)
-        scale = self.param("scale", nn.initializers.ones, (self.num_classes,))
-        return logits * scale[None].astype(jnp.float32)
+        """Maps ``[b, ...]`` inputs to logits ``[b, c]``."""
+        return self.classify(self.features(inputs, how))
+
+    def features(self, inputs: jax.Array, how: How = EXAMINE) -> jax.Array:
+        """``[b, f]``: the flattened inputs."""
+        return inputs.reshape(inputs.shape[0], -1)
+
+    def classify(self, features: jax.Array) -> jax.Array:
+        """``[b, f]`` features to float32 logits ``[b, c]``."""
+        return (self.head(features) * self.scale[None]).astype(jnp.float32)

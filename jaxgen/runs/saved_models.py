@@ -62,6 +62,7 @@ class LoadedModel:
     def __init__(self, network: nn.Module, variables: Mapping[str, Any], description: Mapping[str, Any]):
         self.network, self.variables, self.description = network, variables, description
         self._apply = jax.jit(lambda variables, inputs: network.apply(variables, inputs, EXAMINE))
+        self._look = jax.jit(lambda variables, inputs: network.apply(variables, inputs, EXAMINE, method="features"))
         # As it was examined when it was trained.
         self._precision = product_precision(description["precision"])
 
@@ -76,10 +77,19 @@ class LoadedModel:
         Raises:
           UserError: for examples of another shape, or of another type than the uint8 trained on.
         """
-        inputs = self._as_stored(np.asarray(images)) * np.float32(self.description["scale"])
-        inputs = whiten_images(inputs) if self.description["whiten"] else inputs
+        inputs = self._as_seen(self._as_stored(np.asarray(images)))
         with jax.default_matmul_precision(self._precision):
             return np.asarray(self._apply(self.variables, inputs), np.float32)
+
+    def features(self, stored: np.ndarray) -> np.ndarray:
+        """What the classifier sees, float32 ``[b, f]``, of examples ``[b, ...]`` as training saw them stored."""
+        with jax.default_matmul_precision(self._precision):
+            return np.asarray(self._look(self.variables, self._as_seen(stored)), np.float32)
+
+    def _as_seen(self, stored: np.ndarray) -> np.ndarray:
+        """Stored examples as the network sees them."""
+        inputs = stored.astype(np.float32) * np.float32(self.description["scale"])
+        return whiten_images(inputs) if self.description["whiten"] else inputs
 
     def _as_stored(self, images: np.ndarray) -> np.ndarray:
         """Examples as training saw them stored: float32 ``[b, ...]``."""

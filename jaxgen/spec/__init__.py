@@ -9,9 +9,13 @@ whole commands in `jobs`.
 # `x as x`: what readers of a spec use of its fields' module they find here too.
 from jaxgen.spec.jobs import BenchSpec as BenchSpec
 from jaxgen.spec.jobs import CscoreSpec as CscoreSpec
+from jaxgen.spec.jobs import LnrSpec as LnrSpec
 from jaxgen.spec.jobs import OversamplingSpec as OversamplingSpec
 from jaxgen.spec.jobs import RandomizationSpec as RandomizationSpec
 from jaxgen.spec.jobs import RobustnessSpec as RobustnessSpec
+from jaxgen.spec.longtail import FlipSpec as FlipSpec
+from jaxgen.spec.longtail import HeadSpec as HeadSpec
+from jaxgen.spec.longtail import TailSpec as TailSpec
 from jaxgen.spec.protocols import CopiesSpec as CopiesSpec
 from jaxgen.spec.protocols import CorruptionSpec as CorruptionSpec
 from jaxgen.spec.protocols import FitSpec as FitSpec

@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Literal
 
+from jaxgen.spec.longtail import FlipSpec, HeadSpec, TailSpec
 from jaxgen.spec.protocols import CopiesSpec, CorruptionSpec, FitSpec, LabelNoiseSpec, NoiseSpec, SubsetSpec
 from jaxgen.spec.rules import Spec, at_least, between
 from jaxgen.spec.training import (
@@ -88,6 +89,25 @@ class OversamplingSpec(Spec):
 
     # No flags: examples kept to stop by would have their copies among those trained on.
     stopping = StoppingSpec()
+
+
+@dataclasses.dataclass(frozen=True)
+class LnrSpec(Spec):
+    """Label-noise rebalancing: long-tailed data in two stages, and whether flipped labels beat their controls."""
+
+    longtail: TailSpec = dataclasses.field(default_factory=TailSpec)
+    flips: FlipSpec = dataclasses.field(default_factory=FlipSpec)
+    head: HeadSpec = dataclasses.field(default_factory=HeadSpec)
+    data: DataSpec = dataclasses.field(default_factory=DataSpec)
+    model: ModelSpec = dataclasses.field(default_factory=ModelSpec)
+    train: TrainSpec = dataclasses.field(default_factory=lambda: TrainSpec(epochs=60))
+    regularization: RegularizationSpec = dataclasses.field(default_factory=RegularizationSpec)
+    augmentation: AugmentationSpec = dataclasses.field(default_factory=lambda: AugmentationSpec(mixup=1.0))
+    stopping: StoppingSpec = dataclasses.field(default_factory=StoppingSpec)
+    compute: ComputeSpec = dataclasses.field(default_factory=ComputeSpec)
+    num_runs: int = option(5, "models of stage 1 of each kind, and classifiers of stage 2 on each", **at_least(1))
+    seed: int = option(0, "seed of every random draw", **between(0, 2**32))
+    out: str = option("", "folder for results and finished runs (empty: runs/lnr_<dataset>)")
 
 
 @dataclasses.dataclass(frozen=True)

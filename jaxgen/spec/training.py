@@ -38,7 +38,8 @@ class ModelSpec(Spec):
 
     model: str = option(
         "mlp",
-        "the network: linear, mlp, mlpLxN (L hidden layers of N units: mlp1x512, mlp3x512), convnet, "
+        "the network: linear, scaled_linear (its classes have learnt scales), mlp, "
+        "mlpLxN (L hidden layers of N units: mlp1x512, mlp3x512), convnet, "
         "alexnet_small, inception_small, resnet20, resnet32, "
         "resnet9, resnet18 or resnet50",
         sweep=True,

@@ -1,0 +1,78 @@
+"""A long-tailed part of a data set, and a balanced one beside it to choose by."""
+
+import dataclasses
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from jaxgen.errors import UserError
+from jaxgen.spec.longtail import TailSpec
+from jaxgen.transforms.tails import choose_tail, tail_counts
+from jaxgen.types import Dataset
+
+# Folded into the key of the job's seed.
+SELECTION, TAIL = 31, 32
+
+
+class LongTail(NamedTuple):
+    """Data of unequal classes.
+
+    Attributes:
+      dataset: what is trained on, and the balanced test set.
+      images, labels: as many examples of every class, which no model is trained on, to choose by; stored values.
+    """
+
+    dataset: Dataset
+    images: np.ndarray
+    labels: np.ndarray
+
+
+def cut_tail(dataset: Dataset, spec: TailSpec, seed: int) -> LongTail:
+    """Takes out the examples to choose by, and then leaves of each class what the profile says, the first the most.
+
+    Both are drawn once, by the job's seed: all its models are trained on the same examples.
+
+    Args:
+      dataset: with a test set.
+      spec: flags.
+      seed: of the job.
+
+    Raises:
+      UserError: where a class is left without examples.
+    """
+    counts = np.bincount(dataset.labels, minlength=dataset.num_classes)
+    if not counts.min():
+        raise UserError(
+            f"--num_examples: the class {dataset.class_names[counts.argmin()]} of {dataset.name} has no training "
+            "example; take more"
+        )
+    each = int(spec.selection_share * counts.min())
+    if not each:
+        raise UserError(
+            f"--selection_share={spec.selection_share:g}: is none of the {counts.min()} training examples of the class "
+            f"{dataset.class_names[counts.argmin()]}; raise it"
+        )
+    key = jax.random.key(seed)
+    chosen = np.asarray(choose_tail(jax.random.fold_in(key, SELECTION), dataset.labels, np.full(len(counts), each)))
+    left = np.flatnonzero(~chosen)
+    if spec.imbalance > 1:
+        wanted = fitting_counts(spec, counts - each)
+        if not min(wanted):
+            raise UserError(
+                f"--imbalance={spec.imbalance:g}: leaves no example of the smallest class, of {counts.max() - each:,} "
+                "in the largest; lower it"
+            )
+        kept = choose_tail(jax.random.fold_in(key, TAIL), dataset.labels[left], np.array(wanted))
+        left = left[np.asarray(kept)]
+    own = dataclasses.replace(dataset, images=dataset.images[left], labels=dataset.labels[left], ids=dataset.ids[left])
+    return LongTail(own, dataset.images[chosen], dataset.labels[chosen])
+
+
+def fitting_counts(spec: TailSpec, available: np.ndarray) -> list[int]:
+    """The profile of the largest head for which every class has enough examples."""
+    for largest in range(int(available[0]), 0, -1):
+        wanted = tail_counts(spec.tail, spec.imbalance, len(available), largest)
+        if all(np.array(wanted) <= available):
+            return wanted
+    return [0] * len(available)

@@ -1,0 +1,192 @@
+"""Label-noise rebalancing in two stages, beside its controls and baselines under identical settings of stage 2.
+
+S. Hu et al., ICML 2025 (PMLR 267:24535), on the two stages of Z. Zhong et al., CVPR 2021 (MiSLAS). Stage 1 trains
+networks, with mixup and without. Stage 2 freezes what they found: classifiers are trained on features that are computed
+once, without augmentation, thousands side by side. Thresholds are chosen on examples that no model is trained on.
+"""
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxgen import sweep
+from jaxgen.experiments.cscore_job import model_folder
+from jaxgen.experiments.dry_run import describe_programs
+from jaxgen.experiments.lnr_features import Found, look
+from jaxgen.experiments.lnr_job import (
+    CELL,
+    FLIP,
+    Job,
+    Stage2,
+    describe_tail,
+    first_cells,
+    make_stage2,
+    open_first_store,
+    open_second_store,
+    second_cells,
+)
+from jaxgen.experiments.lnr_rows import Measured, choose_threshold, given_labels, measure_head, measure_stage1
+from jaxgen.experiments.programs import Program, split_runs
+from jaxgen.experiments.start import describe_program
+from jaxgen.experiments.table_runs import Members, run_programs
+from jaxgen.runs.saved_models import load_model
+from jaxgen.runs.store import Store
+from jaxgen.transforms.lnr import expected_flips, flip_rates, lnr_flip, standardize
+
+
+class Flip(NamedTuple):
+    """A label that was flipped: in which run, whose, from what to what, and how it came to it."""
+
+    run: int
+    id: Any
+    old: int
+    new: int
+    z: float
+    rate: float
+
+
+class Results(NamedTuple):
+    """What a job found.
+
+    Attributes:
+      measured: of every classifier: stage 1's as they are, then stage 2's by setting and run.
+      chosen: by method that flips, the threshold that does best on the selection examples.
+      flips: those of the chosen threshold.
+      expected: mean over runs of the labels expected to be flipped at each threshold, by threshold.
+      first, second: how both stages were trained.
+    """
+
+    measured: list[Measured]
+    chosen: dict[str, float]
+    flips: list[Flip]
+    expected: dict[float, float]
+    first: Members
+    second: Members
+
+
+def with_models_kept(job: Job) -> Job:
+    """The job whose stage 1 keeps its models: stage 2 is made of them."""
+    settings = []
+    for setting in job.program.settings:
+        compute = dataclasses.replace(setting.spec.compute, save_models=True)
+        settings.append(sweep.Setting(setting.name, dataclasses.replace(setting.spec, compute=compute)))
+    return job._replace(program=job.program._replace(settings=tuple(settings)))
+
+
+def train_first(job: Job, *, resume: str, say: Callable[[str], None] | None) -> tuple[Members, Found]:
+    """Trains what is missing of stage 1, and shows its models all examples."""
+    job, data = with_models_kept(job), job.tail.dataset
+    if say:
+        say(describe_tail(job))
+    members = run_programs(
+        data,
+        [(job.program, first_cells(job))],
+        open_first_store(job),
+        lambda program, parameters: [parameters],
+        describe=lambda program, parameters: describe_program(data, program, parameters, job.spec.num_runs),
+        resume=resume,
+        say=say,
+    )
+    folder, kinds = model_folder(data, job.program), len(job.kinds)
+    numbers = [run * kinds + kind for kind in range(kinds) for run in range(job.spec.num_runs)]
+    return members, look([load_model(folder.path(CELL, number)) for number in numbers], job.tail)
+
+
+def run_job(job: Job, *, resume: str, say: Callable[[str], None] | None) -> Results:
+    """Trains what is missing of both stages, and measures all classifiers.
+
+    Args:
+      job: what to train.
+      resume: how to go on, for one who stops it.
+      say: takes lines about what is going on; with None there is no progress bar either.
+    """
+    first, found = train_first(job, resume=resume, say=say)
+    dataset, program = make_stage2(job, found)
+    stage2 = program.enrol.args[0]
+    expected = expect_all(job, found.probabilities)
+    measured = measure_stage1(job, found)
+    second = Members([], set(), 0, 0.0, "")
+    if stage2.heads:
+        store = open_second_store(job, program, found.train.shape[-1])
+        second = run_programs(
+            dataset,
+            [(program, second_cells(job, program))],
+            store,
+            lambda program, parameters: measure_heads(job, stage2, program, store),
+            describe=lambda program, parameters: describe_second(job, program, parameters),
+            resume=resume,
+            say=say,
+        )
+    by_place = {(one.row["method"], one.row["threshold"], one.row["run"]): one for one in second.measured}
+    places = [(head.method, head.threshold if np.isfinite(head.threshold) else "") for head in stage2.heads]
+    measured += [by_place[(*place, run)] for place in places for run in range(job.spec.num_runs)]
+    chosen = {name: choose_threshold(measured, name) for name in ("lnr", "random_flips")}
+    chosen = {name: threshold for name, threshold in chosen.items() if threshold is not None}
+    # The control flips as many labels: it is shown at the threshold that is chosen for what it controls.
+    if "lnr" in chosen and "random_flips" in chosen:
+        chosen["random_flips"] = chosen["lnr"]
+    flips = list(list_flips(job, stage2, chosen["lnr"])) if "lnr" in chosen else []
+    return Results(measured, chosen, flips, expected, first, second)
+
+
+def describe_second(job: Job, program: Program, parameters: int) -> str:
+    """One line about stage 2."""
+    return (
+        f"stage 2, on features computed once: {len(program.settings)} settings of a classifier with {parameters:,} "
+        f"parameters, runs of each: {job.spec.num_runs}"
+    )
+
+
+def measure_heads(job: Job, stage2: Stage2, program: Program, store: Store) -> Iterator[Measured]:
+    """All classifiers that the store holds."""
+    labels, key = job.tail.dataset.labels, jax.random.key(job.spec.seed)
+    for arrays in store.runs(CELL):
+        for run, setting, own in split_runs(program, arrays):
+            flips = int((given_labels(job, stage2, key, setting, run) != labels).sum())
+            yield measure_head(job, stage2, stage2.heads[setting], run, own["params"], flips)
+
+
+def expect_flips(job: Job, *, resume: str, say: Callable[[str], None] | None) -> dict[float, float]:
+    """How many labels each threshold is expected to flip, mean over runs; trains what is missing of stage 1."""
+    return expect_all(job, train_first(job, resume=resume, say=say)[1].probabilities)
+
+
+def expect_all(job: Job, probabilities: np.ndarray) -> dict[float, float]:
+    """By threshold, how many labels are expected to be flipped before any draw, mean over runs.
+
+    Args:
+      job: of whose labels.
+      probabilities: of all models of stage 1, ``[v, n, c]``.
+    """
+    labels, runs = jnp.asarray(job.tail.dataset.labels), job.spec.num_runs
+
+    def count(z: jax.Array, threshold: jax.Array) -> jax.Array:
+        return jnp.sum(expected_flips(flip_rates(z, labels, threshold=threshold), labels))
+
+    own = jnp.asarray(probabilities[job.base * runs : (job.base + 1) * runs])
+    z = jax.vmap(standardize, (0, None))(own, labels)
+    thresholds = jnp.asarray(job.spec.flips.threshold, jnp.float32)
+    counts = jax.vmap(lambda one: jax.lax.map(lambda at: count(one, at), thresholds))(z).mean(0)
+    return dict(zip(job.spec.flips.threshold, np.asarray(counts).tolist(), strict=True))
+
+
+def describe_plan(job: Job, *, say: Callable[[str], None]) -> str:
+    """What stage 1 would train, how, and how long that would take; stage 2 takes seconds."""
+    say(describe_tail(job))
+    return describe_programs(job.tail.dataset, [(job.program, first_cells(job))], open_first_store(job), say=say)
+
+
+def list_flips(job: Job, stage2: Stage2, threshold: float) -> Iterator[Flip]:
+    """Who is flipped at a threshold, in every run."""
+    data, root = job.tail.dataset, jax.random.key(job.spec.seed)
+    for run in range(job.spec.num_runs):
+        key = jax.random.fold_in(jax.random.fold_in(root, run), FLIP)
+        probabilities = jnp.asarray(stage2.probabilities[stage2.first + run])
+        flips = jax.tree.map(np.asarray, lnr_flip(key, probabilities, jnp.asarray(data.labels), threshold=threshold))
+        for i in np.flatnonzero(flips.changed):
+            new = int(flips.labels[i])
+            yield Flip(run, data.ids[i], int(data.labels[i]), new, float(flips.z[i, new]), float(flips.rates[i, new]))

@@ -1,0 +1,127 @@
+"""What is told of each classifier: accuracy by class and by shot, calibration, flips."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxgen.experiments.lnr_features import Found
+from jaxgen.experiments.lnr_job import Head, Job, Stage2, flip_labels
+from jaxgen.experiments.lnr_methods import AS_THEY_ARE, NONE, make_methods
+from jaxgen.experiments.table_job import Row
+from jaxgen.experiments.tables import class_f1
+from jaxgen.metrics import maximum_calibration_error, reliability
+
+SHOTS = ("many", "medium", "few")
+
+
+class Measured(NamedTuple):
+    """What one classifier came to.
+
+    Attributes:
+      row: method, threshold, run and measures.
+      accuracies: by class, float ``[c]``; NaN of a class without test examples.
+      diagram: of its confidence on the test set, ``[3, bins]`` (`jaxgen.metrics.reliability`).
+    """
+
+    row: dict[str, Any]
+    accuracies: np.ndarray
+    diagram: np.ndarray
+
+
+def shot_groups(counts: np.ndarray, shots: tuple[int, ...]) -> dict[str, np.ndarray]:
+    """Which classes have many, a medium number of and few training examples: bool ``[c]`` each."""
+    few, many = counts < shots[0], counts > shots[1]
+    return {"many": many, "medium": ~many & ~few, "few": few}
+
+
+def class_accuracies(labels: np.ndarray, predictions: np.ndarray, num_classes: int) -> np.ndarray:
+    """The share of each class that is got right ``[c]``; NaN of a class without examples."""
+    right = np.bincount(labels[labels == predictions], minlength=num_classes)
+    count = np.bincount(labels, minlength=num_classes)
+    return np.divide(right, count, out=np.full(num_classes, np.nan), where=count > 0)
+
+
+def measure(job: Job, head: Head, run: int, *, test: np.ndarray, selection: np.ndarray, flips: int) -> Measured:
+    """All that is told of a classifier by its logits ``[t, c]`` and ``[s, c]`` on test and selection examples."""
+    data, finite = job.tail.dataset, bool(np.isfinite(test).all() and np.isfinite(selection).all())
+    counts = np.bincount(data.labels, minlength=data.num_classes)
+    predictions = test.argmax(1)
+    confidence = np.asarray(jax.nn.softmax(jnp.asarray(test))).max(1)
+    right = predictions == data.test_labels
+    own = class_accuracies(data.test_labels, predictions, data.num_classes)
+    chosen = class_accuracies(job.tail.labels, selection.argmax(1), data.num_classes)
+    diagram = np.asarray(reliability(jnp.asarray(confidence), jnp.asarray(right)))
+    groups = shot_groups(counts, job.spec.longtail.shots)
+    row = {
+        "method": head.method,
+        "threshold": head.threshold if np.isfinite(head.threshold) else "",
+        "run": run,
+        "finite": finite,
+        "test_accuracy": float(right.mean()),
+        **{f"{name}_accuracy": mean_of(own[group]) for name, group in groups.items()},
+        "balanced_accuracy": mean_of(own),
+        "worst_class_accuracy": float(np.nanmin(own)),
+        "f1_macro": mean_of(class_f1(data.test_labels, predictions, data.num_classes)),
+        "ece": float((diagram[0] * np.abs(diagram[2] - diagram[1])).sum() / diagram[0].sum()),
+        "mce": float(maximum_calibration_error(diagram)),
+        "selection_accuracy": mean_of(chosen),
+        "flips": flips,
+    }
+    return Measured(row, own, diagram)
+
+
+def mean_of(values: np.ndarray) -> float:
+    """Of those that are numbers; NaN of none."""
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if len(known) else float("nan")
+
+
+def measure_stage1(job: Job, found: Found) -> list[Measured]:
+    """The rows that are stage 1 as it is, of every run."""
+    tests, selections = found.logits(found.test), found.logits(found.selection)
+    rows = []
+    for place, kind in enumerate(job.kinds):
+        if kind not in job.spec.flips.methods or kind not in AS_THEY_ARE:
+            continue
+        for run in range(job.spec.num_runs):
+            version = place * job.spec.num_runs + run
+            rows.append(measure(job, Head(kind), run, test=tests[version], selection=selections[version], flips=0))
+    return rows
+
+
+def measure_head(job: Job, stage2: Stage2, head: Head, run: int, params: np.ndarray, flips: int) -> Measured:
+    """A classifier of stage 2 by its parameters, flattened as they are kept: bias, kernel, scale."""
+    found, version = stage2.found, stage2.first + run
+    width, num_classes = found.kernels.shape[1:]
+    bias, kernel, scale = np.split(params, [num_classes, num_classes * (width + 1)])
+    kernel = kernel.reshape(width, num_classes)
+
+    def logits(features: np.ndarray) -> np.ndarray:
+        return (features[version] @ kernel + bias) * scale
+
+    return measure(job, head, run, test=logits(found.test), selection=logits(found.selection), flips=flips)
+
+
+def given_labels(job: Job, stage2: Stage2, key: jax.Array, setting: int, run: int) -> np.ndarray:
+    """The labels that a classifier was trained with: flipped again by the same draws."""
+    kind = make_methods(job.spec.head)[stage2.heads[setting].method].flips
+    labels = jnp.asarray(job.tail.dataset.labels)
+    if kind == NONE:
+        return np.asarray(labels)
+    return np.asarray(flip_labels(jax.random.fold_in(key, run), stage2, kind, Row(run, setting), labels))
+
+
+def choose_threshold(measured: list[Measured], method: str) -> float | None:
+    """The threshold whose classifiers do best on the selection examples, mean over runs; the highest of as good ones.
+
+    None where the method has none, or no classifier that stayed finite.
+    """
+    by_threshold: dict[float, list[float]] = {}
+    for one in measured:
+        if one.row["method"] == method and one.row["finite"] and one.row["threshold"] != "":
+            by_threshold.setdefault(one.row["threshold"], []).append(one.row["selection_accuracy"])
+    means: Mapping[float, float] = {threshold: float(np.mean(found)) for threshold, found in by_threshold.items()}
+    return max(means, key=lambda threshold: (means[threshold], threshold)) if means else None

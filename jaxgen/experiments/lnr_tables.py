@@ -1,0 +1,224 @@
+"""What a long-tail job tells: the table of methods, that of thresholds, who was flipped, the files."""
+
+import pathlib
+from typing import Any
+
+import numpy as np
+
+from jaxgen.experiments.files import flagfile_header, settled, written_or_told
+from jaxgen.experiments.lnr import Flip, Results
+from jaxgen.experiments.lnr_job import Job, describe_tail
+from jaxgen.experiments.lnr_rows import SHOTS, Measured, shot_groups
+from jaxgen.experiments.pairs import Difference, compare, describe_difference, describe_p, subtract
+from jaxgen.experiments.tables import describe_n, describe_percent, mean_and_sd, to_csv, to_table
+from jaxgen.experiments.takeaways import LEAST, SIGNIFICANT, describe
+from jaxgen.flags import to_flagfile
+from jaxgen.views.figures import write_figure
+from jaxgen.views.lnr import draw_flips, draw_methods, draw_reliability, draw_thresholds
+from jaxgen.views.summary import describe_speed
+
+PROGRAM = "jaxgen.lnr"
+MEASURES = (
+    "test_accuracy",
+    *(f"{name}_accuracy" for name in SHOTS),
+    "worst_class_accuracy",
+    "f1_macro",
+    "ece",
+    "mce",
+    "selection_accuracy",
+)
+TITLES = ("test", *SHOTS, "worst class", "macro F1", "ECE", "MCE")
+# What others are held against: the same training without flips.
+CONTROL = "mislas"
+HOW_STATED = (
+    "Differences are taken within runs, which share features, first classifier and draws: mean and 95 % interval of "
+    f"Student's t over n runs. A difference is called shown where p < {SIGNIFICANT:g}; each test stands by itself."
+)
+
+
+def members_of(results: Results, method: str, threshold: Any = None) -> list[Measured]:
+    """The classifiers of a method: at a threshold, or at the one chosen, or all there are."""
+    at = results.chosen.get(method, "") if threshold is None else threshold
+    return [one for one in results.measured if one.row["method"] == method and one.row["threshold"] == at]
+
+
+def by_run(members: list[Measured], measure: str) -> dict[int, float]:
+    """A measure of the classifiers that stayed finite."""
+    return {one.row["run"]: one.row[measure] for one in members if one.row["finite"]}
+
+
+def difference(results: Results, method: str, other: str, measure: str = "test_accuracy") -> Difference:
+    """One method minus another, in pairs of runs."""
+    own, others = (by_run(members_of(results, name), measure) for name in (method, other))
+    return compare(subtract(own, others))
+
+
+def method_rows(job: Job, results: Results) -> list[dict[str, Any]]:
+    """One dictionary a method: means and standard deviations over its runs, at the threshold chosen."""
+    rows = []
+    for method in job.spec.flips.methods:
+        members = members_of(results, method)
+        if not members:
+            continue
+        seen = [one.row for one in members if one.row["finite"]]
+        told = {"method": method, "threshold": results.chosen.get(method, ""), "n": len(seen)}
+        told["diverged"] = len(members) - len(seen)
+        for name in MEASURES:
+            values = np.array([row[name] for row in seen], float)
+            told |= mean_and_sd(name, values[np.isfinite(values)])
+        told |= mean_and_sd("flips", np.array([row["flips"] for row in seen], float))
+        told["difference"] = difference(results, method, CONTROL) if method != CONTROL else compare([])
+        rows.append(told)
+    return rows
+
+
+def method_table(rows: list[dict[str, Any]]) -> str:
+    """A line a method; in percent."""
+    header = ["method", "t", *TITLES, "flips", f"test - {CONTROL}", "p", "n"]
+    lines = []
+    for row in rows:
+        threshold = f"{row['threshold']:g}" if row["threshold"] != "" else ""
+        flips = f"{row['flips']:.1f}" if row["flips"] else ""
+        measures = [describe_percent(row, name) for name in MEASURES[:-1]]
+        against = [describe_difference(row["difference"]), describe_p(row["difference"])]
+        lines.append([row["method"], threshold, *measures, flips, *against, describe_n(row)])
+    return to_table(header, lines)
+
+
+def threshold_rows(job: Job, results: Results) -> list[dict[str, Any]]:
+    """One dictionary a threshold of each method that flips."""
+    rows = []
+    for method in ("lnr", "random_flips"):
+        for threshold in job.spec.flips.threshold if method in job.spec.flips.methods else ():
+            seen = [one.row for one in members_of(results, method, threshold) if one.row["finite"]]
+            told = {"method": method, "threshold": threshold, "expected": results.expected[threshold], "n": len(seen)}
+            told["diverged"] = job.spec.num_runs - len(seen)
+            for name in ("selection_accuracy", "test_accuracy", "few_accuracy"):
+                values = np.array([row[name] for row in seen], float)
+                told |= mean_and_sd(name, values[np.isfinite(values)])
+            rows.append(told | mean_and_sd("flips", np.array([row["flips"] for row in seen], float)))
+    return rows
+
+
+def threshold_table(rows: list[dict[str, Any]]) -> str:
+    """A line a method and threshold: flips expected and drawn, accuracies in percent."""
+    lines = [
+        [
+            row["method"],
+            f"{row['threshold']:g}",
+            f"{row['expected']:.1f}",
+            f"{row['flips']:.1f}",
+            *(describe_percent(row, name) for name in ("selection_accuracy", "test_accuracy", "few_accuracy")),
+            describe_n(row),
+        ]
+        for row in rows
+    ]
+    return to_table(["method", "t", "flips expected", "flips", "selection", "test", "few", "n"], lines)
+
+
+def what_if_table(job: Job, expected: dict[float, float]) -> str:
+    """How many labels each threshold is expected to flip."""
+    count = len(job.tail.dataset.labels)
+    lines = [[f"{one:g}", f"{flips:.1f}", f"{100 * flips / count:.2f}"] for one, flips in expected.items()]
+    return to_table(["t", "flips expected, mean over runs", "percent of the labels"], lines)
+
+
+def describe_shots(job: Job) -> str:
+    """Which classes count as many-, medium- and few-shot."""
+    data = job.tail.dataset
+    groups = shot_groups(np.bincount(data.labels, minlength=data.num_classes), job.spec.longtail.shots)
+    few, many = job.spec.longtail.shots
+    sizes = {"many": f"more than {many}", "medium": f"{few} to {many}", "few": f"fewer than {few}"}
+    return "; ".join(
+        f"{name} ({sizes[name]} training examples): {', '.join(np.array(data.class_names)[group]) or 'none'}"
+        for name, group in groups.items()
+    )
+
+
+def statements(job: Job, results: Results) -> list[str]:
+    """What can be said of flipping: it beats its controls, it does worse, or neither is shown."""
+    said = []
+    for other, what in ((CONTROL, "the same without flips"), ("random_flips", "as many flips at random")):
+        if not members_of(results, "lnr") or not members_of(results, other):
+            continue
+        found = difference(results, "lnr", other)
+        if found.n < LEAST:
+            continue
+        shown = found.p < SIGNIFICANT
+        verdict = ("lnr is better" if found.mean > 0 else "lnr is worse") if shown else "no difference is shown"
+        flips = describe([one.row["flips"] for one in members_of(results, "lnr")], 1, "")
+        said.append(
+            f"lnr at t = {results.chosen['lnr']:g}, {flips} flips, against {what} ({other}): test accuracy "
+            f"{describe_difference(found)} points, p = {describe_p(found)}, n = {found.n} runs: {verdict}."
+        )
+    return said
+
+
+def to_text(job: Job, results: Results) -> str:
+    """All tables, with what they are."""
+    parts = [
+        f"# Long tail: {job.tail.dataset.name}",
+        describe_tail(job) + ".",
+        f"Shots: {describe_shots(job)}. In percent, mean ± standard deviation over the n runs that stayed finite. "
+        "Many, medium, few: mean of the classes' accuracies. Thresholds are those of the highest mean accuracy over "
+        "classes on the selection examples; random_flips has lnr's. Stage 2 is trained on features of a frozen "
+        "network, computed once, without augmentation or shifted batch norm; ce and mixup are stage 1 as it is. "
+        + HOW_STATED,
+        method_table(method_rows(job, results)),
+    ]
+    if rows := threshold_rows(job, results):
+        parts += ["By threshold:", threshold_table(rows)]
+    return "\n\n".join(parts)
+
+
+def flip_rows(job: Job, flips: list[Flip]) -> list[dict[str, Any]]:
+    """One dictionary a flip."""
+    names = job.tail.dataset.class_names
+    return [{**one._asdict(), "old": names[one.old], "new": names[one.new]} for one in flips]
+
+
+def write_all(job: Job, results: Results, command: str) -> tuple[str, list[pathlib.Path]]:
+    """Writes all results into ``spec.out``; returns what to tell the user, and the files.
+
+    Raises:
+      UserError: if a file cannot be written.
+    """
+    out, name = pathlib.Path(job.spec.out), job.tail.dataset.name
+    said = "\n".join(f"- {one}" for one in statements(job, results)) or (
+        f"Nothing is stated of flips: that takes lnr, {CONTROL} and {LEAST} runs or more."
+    )
+    texts = {
+        "results.csv": to_csv([one.row for one in results.measured]),
+        "table.md": to_text(job, results) + "\n",
+        "takeaways.md": f"# What {name} shows\n\n{said}\n\n{HOW_STATED}\n",
+    }
+    rows = method_rows(job, results)
+    chosen = {row["method"]: members_of(results, row["method"]) for row in rows}
+    figures = {"methods.png": draw_methods(rows, name), "reliability.png": draw_reliability(chosen, name)}
+    if thresholds := threshold_rows(job, results):
+        control = next((row for row in rows if row["method"] == CONTROL), None)
+        figures["thresholds.png"] = draw_thresholds(thresholds, control, name)
+    if results.flips:
+        texts["flips.csv"] = to_csv(flip_rows(job, results.flips))
+        if job.tail.dataset.has_images:
+            figures["flips.png"] = draw_flips(job.tail.dataset, results.flips, results.chosen["lnr"])
+    with written_or_told(job.spec.out):
+        for file, text in texts.items():
+            (out / file).write_text(text)
+        for file, figure in figures.items():
+            write_figure(figure, out / file)
+        flagfile = out / "flags.cfg"
+        header = flagfile_header(PROGRAM, command, flagfile)
+        flagfile.write_text(to_flagfile(settled(job.spec, results.first.widths), header))
+    heads = len(results.second.measured)
+    speed = [
+        "stage 1: " + describe_speed(*spent(results.first), job.spec.num_runs * len(job.kinds)),
+        "stage 2: " + describe_speed(*spent(results.second), heads),
+    ]
+    files = [out / file for file in (*texts, *figures, "flags.cfg")]
+    return "\n".join([*speed[: 1 + bool(heads)], "", method_table(rows), "", said]), files
+
+
+def spent(members: Any) -> tuple[int, float, str]:
+    """Models, seconds and devices of this call."""
+    return members.models_now, members.seconds_now, members.devices

@@ -1,0 +1,96 @@
+"""What the long-tail experiment asks for: the tail, the flips, the second stage."""
+
+import dataclasses
+import math
+from typing import Literal
+
+from jaxgen.spec.rules import Spec, above, at_least, between, within
+from jaxgen.sweep import option
+
+METHODS = (
+    "ce",
+    "mixup",
+    "plain",
+    "class_weights",
+    "logit_adjustment",
+    "oversampling",
+    "undersampling",
+    "crt",
+    "lws",
+    "mislas",
+    "lnr",
+    "random_flips",
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class TailSpec(Spec):
+    """Long tail"""
+
+    imbalance: float = option(
+        20.0, "largest class over the smallest in training (1: the classes as they are)", **at_least(1)
+    )
+    tail: Literal["exp", "step"] = option(
+        "exp", "sizes of classes: exp (each a constant part of the one before) or step (half of them small)"
+    )
+    selection_share: float = option(
+        0.2,
+        "share of the smallest class, and as many examples of every other, that are kept out of training to choose "
+        "thresholds by",
+        **between(0, 1),
+    )
+    test_share: float = option(
+        0.2, "share of the examples that no member sees, where the data have no test set", **between(0, 1)
+    )
+    shots: tuple[int, ...] = option(
+        (20, 100),
+        "few-shot classes have fewer training examples than the first, many-shot ones more than the second",
+        rule=lambda pair: len(pair) == 2 and 0 <= pair[0] <= pair[1],
+        says="give two numbers, the lower one first",
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class FlipSpec(Spec):
+    """Label-noise rebalancing"""
+
+    methods: tuple[str, ...] = option(
+        METHODS,
+        "rows of the table: ce, mixup (stage 1 as it is, without and with mixup); then stage 2 on frozen features: "
+        "plain (every example once an epoch), class_weights, logit_adjustment, oversampling, undersampling, crt (a new "
+        "classifier on class-aware batches), lws (a scale for each class of the old one), mislas (both, smoothed by "
+        "class), lnr (mislas on flipped labels), random_flips (mislas, as many labels of each pair flipped at random)",
+        rule=lambda names: bool(names) and {*names} <= {*METHODS} and len({*names}) == len(names),
+        says=f"give some of {', '.join(METHODS)}, none twice",
+    )
+    threshold: tuple[float, ...] = option(
+        (0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.5, 10.0),
+        "lnr, random_flips: thresholds t, of which the table shows the one that does best on the selection examples",
+        rule=lambda found: bool(found) and all(map(math.isfinite, found)) and len({*found}) == len(found),
+        says="give one or more finite numbers, none twice",
+    )
+    what_if: bool = option(False, "train stage 1 only, and say how many labels each threshold is expected to flip")
+
+
+@dataclasses.dataclass(frozen=True)
+class HeadSpec(Spec):
+    """Stage 2"""
+
+    head_epochs: int = option(20, "passes over as many examples as the training set has", **at_least(1))
+    head_batch_size: int = option(64, "examples in one step", **at_least(1))
+    head_learning_rate: float = option(0.1, "step size at first; it goes down as a cosine", **above(0))
+    head_weight_decay: float = option(2e-4, "L2 of classifier and scale", **at_least(0))
+    head_factor: float = option(
+        0.5,
+        "mislas, lnr, random_flips: the old classifier's share of the step size, beside its scale's",
+        **within(0, 1),
+    )
+    most_smoothing: float = option(
+        0.1, "mislas, lnr, random_flips: label smoothing of the largest class", **between(0, 1)
+    )
+    least_smoothing: float = option(0.0, "the same of the smallest class", **between(0, 1))
+    smoothing_shape: Literal["concave", "linear", "convex"] = option("concave", "how it goes from one to the other")
+    smoothing_form: Literal["code", "paper"] = option(
+        "code", "what is smoothed away goes to all classes (the authors' code) or to all others (their paper)"
+    )
+    adjustment: float = option(1.0, "logit_adjustment: tau", **at_least(0))

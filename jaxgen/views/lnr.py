@@ -1,0 +1,126 @@
+"""Figures of a long-tail job: methods side by side, thresholds, calibration, who was flipped."""
+
+import collections
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from jaxgen.types import Dataset
+from jaxgen.views.figures import ACCENT, INK, SOFT, new_figure, styled
+
+PANELS = (
+    ("test_accuracy", "test accuracy, %"),
+    ("many_accuracy", "many-shot"),
+    ("medium_accuracy", "medium-shot"),
+    ("few_accuracy", "few-shot"),
+    ("ece", "calibration error, %"),
+)
+COLUMNS, MOST_SHOWN = 10, 40
+
+
+@styled
+def draw_methods(rows: Sequence[Mapping[str, Any]], name: str) -> Figure:
+    """Accuracy, by shot too, and calibration error of each method, mean ± sd."""
+    figure = new_figure(13, 1.2 + 0.3 * len(rows))
+    axes = figure.subplots(1, len(PANELS), sharey=True)
+    places = np.arange(len(rows))[::-1]
+    for axis, (measure, title) in zip(axes, PANELS, strict=True):
+        means = 100 * np.array([row[measure] for row in rows])
+        spreads = 100 * np.nan_to_num([row[f"{measure}_sd"] for row in rows])
+        axis.errorbar(means, places, xerr=spreads, fmt="o", color=ACCENT, ecolor=SOFT, capsize=2, markersize=4)
+        axis.set(xlabel=title)
+        axis.grid(axis="x", color="#e5e5e5", linewidth=0.6)
+        if not np.isfinite(means).any():
+            axis.text(0.5, 0.5, "no such class", transform=axis.transAxes, ha="center", color=INK)
+    axes[0].set_yticks(places, [row["method"] for row in rows])
+    counts = sorted({row["n"] for row in rows})
+    number = f"{counts[0]}" if counts[0] == counts[-1] else f"{counts[0]} to {counts[-1]}"
+    figure.suptitle(f"{name}: mean ± sd over n = {number} runs", fontsize=11)
+    return figure
+
+
+@styled
+def draw_thresholds(rows: Sequence[Mapping[str, Any]], control: Mapping[str, Any] | None, name: str) -> Figure:
+    """(a) Flips and (b) test accuracy against the threshold, for flips by the rule and at random."""
+    figure = new_figure(9.5, 3.6)
+    left, right = figure.subplots(1, 2)
+    for i, method in enumerate(dict.fromkeys(row["method"] for row in rows)):
+        own = sorted((row for row in rows if row["method"] == method), key=lambda row: row["threshold"])
+        places = [row["threshold"] for row in own]
+        if not i:
+            spread(left, places, [row["flips"] for row in own], [row["flips_sd"] for row in own], "drawn", ACCENT)
+            left.plot(places, [row["expected"] for row in own], "--", color=INK, label="expected")
+        means, spreads = ([100 * row[f"test_accuracy{end}"] for row in own] for end in ("", "_sd"))
+        spread(right, places, means, spreads, method, f"C{i}")
+    if control:
+        mean, deviation = 100 * control["test_accuracy"], 100 * np.nan_to_num(control["test_accuracy_sd"])
+        right.axhline(mean, color=INK, linewidth=1, label=f"{control['method']}: no flips")
+        right.axhspan(mean - deviation, mean + deviation, color=INK, alpha=0.08, linewidth=0)
+    left.set(xlabel="threshold t", ylabel="labels flipped", title="(a) flips", ylim=(0, None))
+    right.set(xlabel="threshold t", ylabel="test accuracy, %", title="(b) accuracy")
+    for axis in (left, right):
+        axis.legend(frameon=False, fontsize=8)
+    figure.suptitle(f"{name}: mean ± sd over n = {rows[0]['n']} runs", fontsize=11)
+    return figure
+
+
+def spread(axis: Axes, places: Any, means: Any, deviations: Any, label: str, colour: str) -> None:
+    """A line with bars of one standard deviation."""
+    axis.errorbar(
+        places, means, np.nan_to_num(deviations), color=colour, marker="o", markersize=3, capsize=2, label=label
+    )
+
+
+@styled
+def draw_reliability(members: Mapping[str, Sequence[Any]], name: str) -> Figure:
+    """Accuracy against confidence, a panel a method: all runs together."""
+    columns = min(6, len(members))
+    lines = -(-len(members) // columns)
+    figure = new_figure(2.1 * columns + 0.4, 2.2 * lines + 0.5)
+    grid = figure.subplots(lines, columns, squeeze=False, sharex=True, sharey=True).ravel()
+    for axis in grid[len(members) :]:
+        axis.set_visible(False)
+    for axis, (method, own) in zip(grid, members.items(), strict=False):
+        diagrams = np.array([one.diagram for one in own if one.row["finite"]])
+        axis.plot([0, 1], [0, 1], color=SOFT, linewidth=1)
+        axis.set(xlim=(0, 1), ylim=(0, 1), xticks=(0, 0.5, 1), yticks=(0, 0.5, 1))
+        axis.set_title(method, fontsize=9)
+        if len(diagrams):
+            counts = diagrams[:, 0].sum(0)
+            confidence, accuracy = (diagrams[:, 0] * diagrams[:, i] for i in (1, 2))
+            seen = counts > 0
+            confidence, accuracy = (part.sum(0)[seen] / counts[seen] for part in (confidence, accuracy))
+            axis.scatter(
+                confidence, accuracy, s=4 + 90 * counts[seen] / counts.sum(), color=ACCENT, zorder=3, clip_on=False
+            )
+            error = 100 * np.mean([one.row["ece"] for one in own if one.row["finite"]])
+            axis.text(0.04, 0.9, f"ECE {error:.1f} %, n = {len(diagrams)}", fontsize=7, color=INK)
+    figure.supxlabel("confidence", fontsize=9)
+    figure.supylabel("accuracy", fontsize=9)
+    figure.suptitle(f"{name}: reliability on the test set", fontsize=11)
+    return figure
+
+
+@styled
+def draw_flips(dataset: Dataset, flips: Sequence[Any], threshold: float) -> Figure:
+    """The images whose labels are flipped in most runs, with both classes."""
+    counts = collections.Counter((one.id, one.old, one.new) for one in flips)
+    shown = counts.most_common(MOST_SHOWN)
+    places = {name: place for place, name in enumerate(dataset.ids.tolist())}
+    columns = min(COLUMNS, len(shown))
+    lines = -(-len(shown) // columns)
+    figure = new_figure(0.4 + 1.15 * columns, 0.6 + 1.35 * lines)
+    grid = figure.subplots(lines, columns, squeeze=False).ravel()
+    for axis in grid:
+        axis.set(xticks=[], yticks=[])
+        axis.spines[:].set_visible(False)
+    for axis, ((name, old, new), count) in zip(grid, shown, strict=False):
+        image = dataset.images[places[name if not hasattr(name, "item") else name.item()]] * dataset.scale
+        axis.imshow(np.clip(image.squeeze(), 0, 1), cmap="gray", vmin=0, vmax=1)
+        axis.set_title(f"{dataset.class_names[old]} → {dataset.class_names[new]} ({count})", fontsize=7)
+    more = f", {len(shown)} of {len(counts)} shown" if len(shown) < len(counts) else ""
+    figure.suptitle(f"{dataset.name}: flipped at t = {threshold:g} (in so many runs){more}", fontsize=10)
+    return figure

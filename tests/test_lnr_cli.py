@@ -1,0 +1,69 @@
+"""``python -m jaxgen.lnr`` as a user types it."""
+
+import numpy as np
+import pytest
+from commands import type_in
+from conftest import blobs
+
+# Data and training of tests/test_long_tail.py.
+FLAGS = ("--dataset=npz:mine.npz", "--hidden=16", "--epochs=8", "--batch_size=8", "--learning_rate=0.05")
+FLAGS += ("--num_runs=3", "--width=3", "--imbalance=8", "--head_epochs=4", "--head_batch_size=16")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    images, labels = blobs(240)
+    tests, test_labels = blobs(90, seed=1)
+    arrays = {"images": images, "labels": labels, "test_images": tests, "test_labels": test_labels}
+    np.savez(tmp_path / "mine.npz", class_names=["a", "b", "c"], **arrays)
+    return tmp_path
+
+
+def type_lnr(folder, *typed):
+    return type_in(folder, *FLAGS, *typed, entry="lnr")
+
+
+def test_a_job_ends_with_its_files_and_is_not_trained_twice(folder):
+    said = type_lnr(folder, "--threshold=0.5,1.5")
+    assert said.returncode == 0, said.stderr
+    assert "94 training examples, of the classes 64, 22, 8; 48 of all classes alike" in said.stderr
+    assert "stage 1: 6 models trained in" in said.stdout
+    assert "stage 2: 36 models trained in" in said.stdout
+    out = folder / "runs" / "lnr_mine"
+    for name in ("results.csv", "table.md", "takeaways.md", "methods.png", "reliability.png", "flips.png", "flags.cfg"):
+        assert (out / name).stat().st_size
+        assert name in said.stdout
+    again = type_in(folder, f"--flagfile={out}/flags.cfg", entry="lnr")
+    assert again.returncode == 0, again.stderr
+    assert again.stdout.count("0 models trained, because all were there") == 2
+
+
+def test_what_if_trains_stage_1_only(folder):
+    said = type_lnr(folder, "--what_if", "--threshold=1,3")
+    assert said.returncode == 0, said.stderr
+    first, second = (float(line.split("|")[2]) for line in said.stdout.splitlines()[2:4])
+    assert first > second >= 0
+    assert not (folder / "runs" / "lnr_mine" / "stage2").exists()
+    planned = type_lnr(folder, "--dry_run", "--out=other")
+    assert planned.returncode == 0, planned.stderr
+    assert "nothing was trained" in planned.stdout
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        (("--imbalance=0.5",), "--imbalance=0.5: must be 1 or more"),
+        (("--imbalance=1e4",), "--imbalance=10000: leaves no example of the smallest class"),
+        (("--methods=smote",), "--methods=smote: give some of ce, mixup"),
+        (("--threshold=inf",), "--threshold=inf"),
+        (("--selection_share=0",), "--selection_share=0: is none of the"),
+        (("--tail=long",), "--tail=long: must be one of exp, step"),
+        (("--dropout=0,0.1",), "--dropout=0,0.1: takes one value here"),
+    ],
+)
+def test_mistakes_are_one_line_and_exit_code_2(folder, typed, said):
+    found = type_lnr(folder, *typed)
+    assert found.returncode == 2
+    assert said in found.stderr
+    assert found.stderr.count("\n") == 1
+    assert not (folder / "runs").exists()

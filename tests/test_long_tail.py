@@ -1,0 +1,267 @@
+"""Long tails in two stages: who is trained on what, what each method changes, what is told of it."""
+
+import dataclasses
+import pathlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from conftest import blobs
+from sklearn.metrics import balanced_accuracy_score, f1_score
+
+from jaxgen import UserError
+from jaxgen.data.checks import make_dataset
+from jaxgen.data.long_tail import cut_tail
+from jaxgen.experiments.lnr import expect_flips, run_job, train_first
+from jaxgen.experiments.lnr_job import CELL, make_heads, make_job, make_stage2, open_first_store, open_second_store
+from jaxgen.experiments.lnr_methods import make_methods
+from jaxgen.experiments.lnr_rows import Measured, choose_threshold, measure, shot_groups
+from jaxgen.experiments.lnr_tables import difference, members_of, method_rows, write_all
+from jaxgen.metrics import expected_calibration_error, maximum_calibration_error, reliability
+from jaxgen.spec import HeadSpec, LnrSpec, TailSpec, from_values
+
+FLAGS = {"hidden": (16,), "epochs": 8, "batch_size": 8, "learning_rate": 0.05, "num_runs": 3, "width": 3}
+FLAGS |= {"imbalance": 8.0, "head_epochs": 4, "head_batch_size": 16, "threshold": (0.5, 1.5), "shots": (15, 50)}
+
+
+@pytest.fixture(scope="module")
+def data():
+    images, labels = blobs(240)
+    tests, test_labels = blobs(90, seed=1)
+    tests = {"test_images": tests, "test_labels": test_labels}
+    return make_dataset("mine", images, labels, source="mine", class_names=["a", "b", "c"], **tests)
+
+
+def spec_of(folder="nowhere", **flags):
+    return from_values(LnrSpec, {**FLAGS, "out": str(folder), **flags})
+
+
+@pytest.fixture(scope="module")
+def ran(data, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("lnr")
+    job = make_job(data, spec_of(folder))
+    return job, run_job(job, resume="", say=None)
+
+
+def kept_params(job):
+    """By setting and run, the parameters of stage 2's classifiers: bias, kernel, scale."""
+    _, found = train_first(job, resume="", say=None)
+    _, program = make_stage2(job, found)
+    names, chunks = [head.name for head in make_heads(job)], open_second_store(job, program, 16).runs(CELL)
+    found = {
+        (names[number % len(names)], int(number) // len(names)): params
+        for arrays in chunks
+        for number, params in zip(arrays["run"], arrays["params"], strict=True)
+    }
+    return {place: np.split(params, [3, 3 + 16 * 3]) for place, params in found.items()}
+
+
+def job_folder(job):
+    return pathlib.Path(job.spec.out)
+
+
+def test_the_tail_is_what_is_asked_for_and_nothing_is_seen_twice(data):
+    tail = cut_tail(data, TailSpec(imbalance=8.0, selection_share=0.25), 0)
+    assert np.bincount(tail.labels).tolist() == [20, 20, 20]
+    assert np.bincount(tail.dataset.labels).tolist() == [60, 21, 7]
+    seen = [{image.tobytes() for image in images} for images in (tail.images, tail.dataset.images)]
+    assert not seen[0] & seen[1]
+    assert tail.dataset.test_images is data.test_images
+    again, other = (cut_tail(data, TailSpec(imbalance=8.0, selection_share=0.25), seed) for seed in (0, 1))
+    np.testing.assert_array_equal(again.dataset.ids, tail.dataset.ids)
+    assert set(other.dataset.ids) != set(tail.dataset.ids)
+    whole = cut_tail(data, TailSpec(imbalance=1.0, selection_share=0.25), 0)
+    assert np.bincount(whole.dataset.labels).tolist() == [60, 60, 60]
+
+
+def test_a_tail_fits_classes_of_other_sizes(data):
+    """The head is as large as the other classes let it be."""
+    few = dataclasses.replace(data, images=data.images[:120], labels=np.repeat([0, 1, 2], [80, 10, 30]))
+    tail = cut_tail(few, TailSpec(imbalance=4.0, selection_share=0.2), 0)
+    # 8 of 10 are left of class 1, half of the head.
+    assert np.bincount(tail.dataset.labels).tolist() == [17, 8, 4]
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ({"imbalance": 1000.0}, "--imbalance=1000: leaves no example of the smallest class"),
+        ({"selection_share": 0.001}, "--selection_share=0.001: is none of the 80 training examples of the class a"),
+        ({"learning_rate": (0.1, 0.2)}, "--learning_rate=0.1,0.2: takes one value here"),
+        ({"mixup": 0.0, "methods": ("mixup", "lnr")}, "--methods=mixup: needs a --mixup above 0"),
+        ({"methods": ("smote",)}, "--methods=smote: give some of ce, mixup, plain"),
+        ({"threshold": (1.0, float("nan"))}, "--threshold=1,nan: give one or more finite numbers"),
+        ({"shots": (100, 20)}, "--shots=100,20: give two numbers, the lower one first"),
+        ({"patience": 3, "validation_share": 0.1}, "--patience: a long tail has too few examples to stop by"),
+    ],
+)
+def test_mistakes_are_one_line(data, flags, said):
+    with pytest.raises(UserError) as caught:
+        make_job(data, spec_of(**flags))
+    assert str(caught.value).startswith(said)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_class_without_examples_is_named(data):
+    lacking = dataclasses.replace(data, labels=np.where(data.labels == 1, 0, data.labels))
+    with pytest.raises(UserError, match="the class b of mine has no training example"):
+        make_job(lacking, spec_of())
+
+
+def test_stage_1_as_it_is_is_what_stage_1_was_examined_as(ran):
+    job, results = ran
+    arrays = list(open_first_store(job).runs(CELL))
+    kept = {
+        int(number): share
+        for chunk in arrays
+        for number, share in zip(chunk["run"], chunk["test_accuracy"], strict=True)
+    }
+    for kind, method in enumerate(("ce", "mixup")):
+        for one in members_of(results, method):
+            assert one.row["test_accuracy"] == pytest.approx(kept[one.row["run"] * 2 + kind], abs=1e-6)
+    assert [one.row["method"] for one in results.measured[:6]] == ["ce"] * 3 + ["mixup"] * 3
+
+
+def test_methods_change_what_they_say_and_nothing_else(ran):
+    job, _ = ran
+    params = kept_params(job)
+    for run in range(3):
+        own = {name: params[name, run] for name in ("plain", "lws", "crt", "mislas")}
+        for name in ("plain", "crt"):
+            assert (own[name][2] == 1).all(), "no scale is learnt"
+        assert (own["lws"][2] != 1).all()
+        assert (own["mislas"][2] != 1).all()
+        # The classifier of lws is stage 1's, as all others began with but crt.
+        first = own["lws"][1]
+        assert (own["plain"][1] != first).any()
+        near, far = (np.abs(own[name][1] - first).mean() for name in ("plain", "crt"))
+        assert near < far
+    assert not np.array_equal(params["mislas", 0][1], params["mislas", 1][1])
+
+
+def test_flips_are_counted_as_they_were_drawn_and_the_control_has_as_many(ran):
+    job, results = ran
+    for threshold in job.spec.flips.threshold:
+        drawn, control = (
+            [one.row["flips"] for one in members_of(results, method, threshold)] for method in ("lnr", "random_flips")
+        )
+        assert drawn == control
+        assert sum(drawn) / 3 == pytest.approx(results.expected[threshold], abs=4)
+    low, high = (sum(one.row["flips"] for one in members_of(results, "lnr", at)) for at in job.spec.flips.threshold)
+    assert low > high > 0
+    assert len(results.flips) == sum(one.row["flips"] for one in members_of(results, "lnr"))
+    labels = dict(zip(job.tail.dataset.ids.tolist(), job.tail.dataset.labels.tolist(), strict=True))
+    for flip in results.flips:
+        assert labels[int(flip.id)] == flip.old < flip.new
+        assert 0 < flip.rate <= 1
+        assert flip.z > results.chosen["lnr"]
+    assert results.chosen["random_flips"] == results.chosen["lnr"]
+    others = [one.row["flips"] for one in results.measured if one.row["method"] not in ("lnr", "random_flips")]
+    assert not any(others)
+
+
+def test_flips_are_told_without_stage_2(ran):
+    job, results = ran
+    assert expect_flips(job, resume="", say=None) == pytest.approx(results.expected)
+
+
+def test_what_is_there_is_not_trained_again_and_stage_2_may_be_another(ran, data):
+    job, results = ran
+    again = run_job(job, resume="", say=None)
+    assert (again.first.models_now, again.second.models_now) == (0, 0)
+    assert [one.row for one in again.measured] == [one.row for one in results.measured]
+    other = make_job(data, spec_of(job.spec.out, methods=("mislas", "lnr"), threshold=(1.0,), head_epochs=2))
+    # Without ce there are other models of stage 1, which never share a folder.
+    with pytest.raises(UserError, match="another --out"):
+        run_job(other, resume="", say=None)
+    other = make_job(data, spec_of(job.spec.out, methods=("ce", "mislas", "lnr"), threshold=(1.0,), head_epochs=2))
+    found = run_job(other, resume="", say=None)
+    assert (found.first.models_now, found.second.models_now) == (0, 6)
+
+
+def test_more_runs_are_added(ran, data):
+    job, results = ran
+    more = run_job(make_job(data, spec_of(job.spec.out, num_runs=4)), resume="", say=None)
+    assert more.first.models_now == 2
+    assert more.second.models_now == len(make_heads(job))
+    before = {tuple(one.row[name] for name in ("method", "threshold", "run")): one.row for one in results.measured}
+    same = [one.row for one in more.measured if one.row["run"] < 3]
+    assert len(same) == len(before)
+    for row in same:
+        assert row == before[tuple(row[name] for name in ("method", "threshold", "run"))]
+
+
+def test_measures_are_scikit_learns(ran):
+    job, _ = ran
+    rng = np.random.default_rng(0)
+    truth = job.tail.dataset.test_labels
+    logits = rng.normal(0, 2, (len(truth), 3)) + 2 * np.eye(3)[truth]
+    found = measure(job, make_heads(job)[0], 0, test=logits, selection=np.eye(3)[job.tail.labels], flips=0)
+    chosen = logits.argmax(1)
+    assert found.row["test_accuracy"] == pytest.approx((chosen == truth).mean())
+    assert found.row["balanced_accuracy"] == pytest.approx(balanced_accuracy_score(truth, chosen))
+    assert found.row["f1_macro"] == pytest.approx(f1_score(truth, chosen, average="macro"))
+    assert found.row["selection_accuracy"] == 1
+    confidence = jax.nn.softmax(jnp.asarray(logits, jnp.float32)).max(1)
+    error = expected_calibration_error(confidence, jnp.asarray(chosen == truth))
+    assert found.row["ece"] == pytest.approx(float(error), rel=1e-4)
+    own = [(chosen[truth == one] == one).mean() for one in range(3)]
+    np.testing.assert_allclose(found.accuracies, own)
+    # 64, 22 and 8 training examples.
+    assert [found.row[f"{name}_accuracy"] for name in ("many", "medium", "few")] == pytest.approx(own)
+
+
+def test_a_reliability_diagram_by_hand():
+    confidence, right = jnp.array([0.05, 0.9, 0.95, 0.93]), jnp.array([False, True, False, True])
+    diagram = np.asarray(reliability(confidence, right, 10))
+    assert diagram[0].tolist() == [1, 0, 0, 0, 0, 0, 0, 0, 1, 2]
+    np.testing.assert_allclose(diagram[1:, 8:], [[0.9, 0.94], [1, 0.5]], rtol=1e-6)
+    assert float(maximum_calibration_error(diagram)) == pytest.approx(0.44)
+
+
+def test_shots_by_hand():
+    groups = shot_groups(np.array([101, 100, 20, 19]), (20, 100))
+    found = {name: group.tolist() for name, group in groups.items()}
+    assert found["many"] == [True, False, False, False]
+    assert found["medium"] == [False, True, True, False]
+    assert found["few"] == [False, False, False, True]
+
+
+def test_a_threshold_is_chosen_by_selection_examples_and_the_higher_of_as_good_ones():
+    def one(threshold, run, selection, finite=True):
+        row = {"method": "lnr", "threshold": threshold, "run": run, "finite": finite, "selection_accuracy": selection}
+        return Measured({**row, "test_accuracy": 1 - selection}, np.zeros(0), np.zeros(0))
+
+    found = [one(1.0, 0, 0.8), one(1.0, 1, 0.9), one(2.0, 0, 0.9), one(2.0, 1, 0.8), one(3.0, 0, 0.1)]
+    assert choose_threshold(found, "lnr") == 2.0
+    assert choose_threshold([*found, one(4.0, 0, 1.0, finite=False)], "lnr") == 2.0
+    assert choose_threshold(found, "random_flips") is None
+
+
+def test_smoothing_of_the_paper_goes_to_other_classes_only():
+    counts = np.array([60, 21, 7])
+    code, paper = (
+        make_methods(HeadSpec())["mislas"].terms(counts, HeadSpec(smoothing_form=form, most_smoothing=0.3))
+        for form in ("code", "paper")
+    )
+    np.testing.assert_allclose(code.smoothing[[0, 2]], [0.3, 0], atol=1e-6)
+    np.testing.assert_allclose(paper.smoothing, code.smoothing * 1.5, rtol=1e-6)
+
+
+def test_files_say_what_was_found(ran):
+    job, results = ran
+    text, files = write_all(job, results, "command")
+    assert {file.name for file in files} >= {"results.csv", "table.md", "methods.png", "thresholds.png", "flips.csv"}
+    for file in files:
+        assert file.stat().st_size
+    rows = {row["method"]: row for row in method_rows(job, results)}
+    own = np.array([one.row["test_accuracy"] for one in members_of(results, "mislas")])
+    assert f"{100 * own.mean():.2f} ± {100 * own.std(ddof=1):.2f}" in text
+    lnr = np.array([one.row["test_accuracy"] for one in members_of(results, "lnr")])
+    assert rows["lnr"]["difference"].mean == pytest.approx((lnr - own).mean())
+    assert difference(results, "lnr", "random_flips").n == 3
+    table = (job_folder(job) / "table.md").read_text()
+    assert "64, 22, 8" in table
+    assert "many (more than 50 training examples): a; medium (15 to 50 training examples): b" in table
+    assert "against the same without flips (mislas)" in (job_folder(job) / "takeaways.md").read_text()
