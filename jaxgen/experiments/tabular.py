@@ -1,0 +1,199 @@
+"""Rows of features in two unequal classes: what flips, or more or fewer rows, make of scikit-learn's classifiers.
+
+The binary rule of S. Hu et al., ICML 2025 (PMLR 267:24535), in stratified folds: features are standardized, out-of-fold
+probabilities found, the threshold chosen and labels flipped within the training part of each fold alone.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxgen.errors import UserError
+from jaxgen.experiments.tabular_mlp import predict_each
+from jaxgen.spec import LnrSpec
+from jaxgen.transforms.lnr import count_flips, flip_at_random, lnr_flip_binary
+
+MEASURES = ("f1", "g_mean", "auc")
+# Folded into a fold's key.
+FLIP, CONTROL = 33, 34
+
+
+class Part(NamedTuple):
+    """Rows ``x [n, f]`` and labels ``y [n]``, 1 in the minority."""
+
+    x: np.ndarray
+    y: np.ndarray
+
+
+class Fold(NamedTuple):
+    """A fold to be judged: its training and its test part, and the seed of all its draws."""
+
+    train: Part
+    test: Part
+    seed: int
+
+
+def make_classifier(name: str, seed: int) -> Any:
+    """One of scikit-learn's, by name."""
+    from sklearn.ensemble import RandomForestClassifier
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.neighbors import KNeighborsClassifier
+    from sklearn.tree import DecisionTreeClassifier
+
+    makers: dict[str, Callable[[], Any]] = {
+        "knn": KNeighborsClassifier,
+        "cart": lambda: DecisionTreeClassifier(random_state=seed),
+        "logistic": lambda: LogisticRegression(max_iter=1000),
+        "forest": lambda: RandomForestClassifier(random_state=seed),
+    }
+    return makers[name]()
+
+
+def fold_rows(part: Part, folds: int, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The places of training and test rows of stratified folds."""
+    from sklearn.model_selection import StratifiedKFold
+
+    return StratifiedKFold(folds, shuffle=True, random_state=seed).split(part.x, part.y)
+
+
+def split(part: Part, folds: int, seed: int) -> list[tuple[Part, Part]]:
+    """Stratified folds, each standardized by its training part."""
+    from sklearn.preprocessing import StandardScaler
+
+    found = []
+    for train, test in fold_rows(part, folds, seed):
+        scaler = StandardScaler().fit(part.x[train])
+        found.append(tuple(Part(scaler.transform(part.x[rows]), part.y[rows]) for rows in (train, test)))
+    return found
+
+
+def out_of_fold(part: Part, spec: LnrSpec, seed: int) -> np.ndarray:
+    """How likely each row is of the minority, float32 ``[n]``, by a classifier that has not seen it."""
+    found = np.zeros(len(part.y), np.float32)
+    for train, test in fold_rows(part, max(2, min(spec.tabular.folds, int(part.y.sum()))), seed):
+        table = Part(part.x[train], part.y[train])
+        [found[test]] = predict(spec.tabular.score_by, spec, seed, [table], part.x[test])
+    return found
+
+
+@jax.jit
+def flip_at_each(
+    key: jax.Array, scores: jax.Array, labels: jax.Array, thresholds: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """Labels flipped by the rule and, as many, at random: int ``[t, n]`` each, of one draw at all thresholds."""
+
+    def at(threshold: jax.Array) -> tuple[jax.Array, jax.Array]:
+        flipped = lnr_flip_binary(jax.random.fold_in(key, FLIP), scores, labels, threshold=threshold).labels
+        control = flip_at_random(jax.random.fold_in(key, CONTROL), labels, count_flips(labels, flipped, 2))
+        return flipped, control
+
+    return jax.lax.map(at, thresholds)
+
+
+def flip(part: Part, spec: LnrSpec, thresholds: Sequence[float], seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """`flip_at_each` of a training part, by its own out-of-fold probabilities."""
+    scores, labels = jnp.asarray(out_of_fold(part, spec, seed)), jnp.asarray(part.y, jnp.int32)
+    found = flip_at_each(jax.random.key(seed), scores, labels, jnp.asarray(thresholds, jnp.float32))
+    return tuple(np.asarray(one) for one in found)
+
+
+def resample(part: Part, how: str, seed: int) -> Part:
+    """More rows of the minority, or fewer of the majority, as imbalanced-learn makes them; the part itself where it
+    finds none to make.
+
+    Raises:
+      UserError: where imbalanced-learn is missing.
+    """
+    try:
+        from imblearn.over_sampling import ADASYN, SMOTE, BorderlineSMOTE, RandomOverSampler
+        from imblearn.under_sampling import RandomUnderSampler
+    except ImportError:
+        raise UserError(
+            f"--treatments={how}: needs imbalanced-learn; pip install -e '.[imbalance]', or leave it out"
+        ) from None
+    neighbours = max(1, min(5, int(part.y.sum()) - 1))
+    makers = {
+        "smote": lambda: SMOTE(random_state=seed, k_neighbors=neighbours),
+        "borderline_smote": lambda: BorderlineSMOTE(random_state=seed, k_neighbors=neighbours),
+        "adasyn": lambda: ADASYN(random_state=seed, n_neighbors=neighbours),
+        "oversampling": lambda: RandomOverSampler(random_state=seed),
+        "undersampling": lambda: RandomUnderSampler(random_state=seed),
+    }
+    try:
+        return Part(*makers[how]().fit_resample(part.x, part.y))
+    except (ValueError, RuntimeError):
+        # ADASYN has nothing to add where no row of the minority has a neighbour of the majority, or classes are alike.
+        return part
+
+
+def predict(classifier: str, spec: LnrSpec, seed: int, tables: Sequence[Part], test: np.ndarray) -> np.ndarray:
+    """How likely each row of ``test [t, f]`` is of the minority, by a model of each table: ``[k, t]``."""
+    if classifier == "mlp":
+        return predict_each([(one.x, one.y) for one in tables], test, epochs=spec.tabular.mlp_epochs, seed=seed)
+    models = (make_classifier(classifier, seed).fit(one.x, one.y) for one in tables)
+    return np.stack([likely_minority(model, test) for model in models])
+
+
+def likely_minority(model: Any, rows: np.ndarray) -> np.ndarray:
+    """The probability of class 1; of a model that has seen one class only, all or nothing."""
+    found = model.predict_proba(rows)
+    return found[:, 1] if found.shape[1] == 2 else np.full(len(rows), float(model.classes_[0]))
+
+
+def judge(likely: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """F1 of the minority, the geometric mean of both classes' recall, and the area under the ROC curve ``[3]``."""
+    from sklearn.metrics import f1_score, recall_score, roc_auc_score
+
+    chosen = likely > 0.5
+    recalls = recall_score(labels, chosen, average=None, zero_division=0)
+    f1 = f1_score(labels, chosen, zero_division=0)
+    return np.array([f1, np.sqrt(np.prod(recalls)), roc_auc_score(labels, likely)])
+
+
+def choose_threshold(fold: Fold, classifier: str, spec: LnrSpec) -> float:
+    """The threshold of the highest mean F1 over inner folds of the training part; the highest of as good ones."""
+    inner = min(spec.tabular.inner_folds, int(fold.train.y.sum()))
+    if len(spec.flips.threshold) == 1 or inner < 2:
+        return max(spec.flips.threshold)
+    found = []
+    for train, test in split(fold.train, inner, fold.seed):
+        flipped, _ = flip(train, spec, spec.flips.threshold, fold.seed)
+        likely = predict(classifier, spec, fold.seed, [Part(train.x, y) for y in flipped], test.x)
+        found.append([judge(one, test.y)[0] for one in likely])
+    means = np.mean(found, axis=0)
+    return max(zip(means, spec.flips.threshold, strict=True))[1]
+
+
+class Judged(NamedTuple):
+    """What became of a fold.
+
+    Attributes:
+      scores: of each treatment, ``[treatments, 3]``.
+      threshold: that was chosen; NaN where nothing is flipped.
+      flips: how many labels it flipped.
+    """
+
+    scores: np.ndarray
+    threshold: float
+    flips: int
+
+
+def judge_fold(fold: Fold, classifier: str, spec: LnrSpec) -> Judged:
+    """One classifier under each treatment of a fold's training part, judged on its test part."""
+    flipping = {"lnr", "random_flips"} & {*spec.tabular.treatments}
+    threshold, flips, labels = float("nan"), 0, {}
+    if flipping:
+        threshold = choose_threshold(fold, classifier, spec)
+        own, control = (one[0] for one in flip(fold.train, spec, (threshold,), fold.seed))
+        labels, flips = {"lnr": own, "random_flips": control}, int((own != fold.train.y).sum())
+    tables = []
+    for name in spec.tabular.treatments:
+        if name in labels:
+            tables.append(Part(fold.train.x, labels[name]))
+        else:
+            tables.append(fold.train if name == "none" else resample(fold.train, name, fold.seed))
+    likely = predict(classifier, spec, fold.seed, tables, fold.test.x)
+    return Judged(np.array([judge(one, fold.test.y) for one in likely]), threshold, flips)

