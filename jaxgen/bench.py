@@ -20,6 +20,7 @@ def run(spec: BenchSpec, named: Sequence[str] = ()) -> None:
     # Imported here: --help and refused flags need no JAX.
     from jaxgen.experiments.benchmark import measure_precision, measure_scaling, measure_speed
     from jaxgen.experiments.benchmark_corruptions import measure_corruptions
+    from jaxgen.experiments.benchmark_heads import measure_heads
     from jaxgen.experiments.benchmark_images import measure_images
     from jaxgen.experiments.benchmark_members import measure_members
     from jaxgen.experiments.benchmark_noise import measure_label_noise
@@ -34,6 +35,7 @@ def run(spec: BenchSpec, named: Sequence[str] = ()) -> None:
         "label_noise": measure_label_noise,
         "corruptions": measure_corruptions,
         "oversampling": measure_oversampling,
+        "heads": measure_heads,
     }
     if lists := sweep.swept(spec.job):
         raise UserError(f"--{lists[0]}: a benchmark takes one value of each flag; give one, without commas or colons")

@@ -117,7 +117,7 @@ class BenchSpec(Spec):
 
     job: CscoreSpec = dataclasses.field(default_factory=CscoreSpec)
     measure: Literal[
-        "speed", "scaling", "images", "members", "precision", "label_noise", "corruptions", "oversampling"
+        "speed", "scaling", "images", "members", "precision", "label_noise", "corruptions", "oversampling", "heads"
     ] = option(
         "speed",
         "speed: three ways side by side at each of --subset_ratios; scaling: whole jobs of growing --num_runs; images: "
@@ -125,7 +125,8 @@ class BenchSpec(Spec):
         "members grow, up to --num_runs; precision: speed and accuracy by --precision; "
         "label_noise: the sweep of jaxgen.randomization's preset of that name, three ways; "
         "corruptions: the 15 standard corruptions of --bench_images images, beside imagecorruptions; "
-        "oversampling: that experiment's plain and noisily copied samples, three ways",
+        "oversampling: that experiment's plain and noisily copied samples, three ways; "
+        "heads: the classifiers of stage 2 of jaxgen.lnr, three ways",
     )
     rounds: int = option(5, "how often ways take turns", **at_least(1))
     demo_models: int = option(1, "speed: models a round as the demo trains them", **at_least(1))
@@ -137,4 +138,6 @@ class BenchSpec(Spec):
         says="give height,width,channels, such as 32,32,3",
     )
     bench_images: int = option(2048, "images: about so many a turn; corruptions: exactly so many", **at_least(1))
-    keep: tuple[str, ...] = option((), "label_noise, oversampling: flags of yours that stay, though at their defaults")
+    keep: tuple[str, ...] = option(
+        (), "label_noise, oversampling, heads: flags of yours that stay, though at their defaults"
+    )
