@@ -250,6 +250,10 @@ def test_an_ablation_changes_one_thing_at_a_time():
         "optimizer=adam,learning_rate=0.001",
     ]
     assert "flip=0.5,crop=4" in [setting.name for setting in settings_of(spec_of(**JUDGED), 3, STANDARD)]
+    # A step size that is given is SGD's.
+    spec = from_values(RobustnessSpec, {**JUDGED, "learning_rate": 0.02})
+    rates = {one.spec.train.optimizer: one.spec.train.learning_rate for one in settings_of(spec, 1, ("contrast",))}
+    assert rates == {"sgd": 0.02, "adam": 0.001}
 
 
 def test_what_changes_colours_is_left_out_where_there_are_none(data, tmp_path):

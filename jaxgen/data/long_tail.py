@@ -13,13 +13,15 @@ from jaxgen.types import Dataset
 
 # Folded into the key of the job's seed.
 SELECTION, TAIL = 31, 32
+# A tail is cut of classes that are alike: where one is so many times another, they have a tail of their own.
+UNEQUAL, USUAL = 2, 20.0
 
 
 class LongTail(NamedTuple):
     """Data of unequal classes.
 
     Attributes:
-      dataset: what is trained on, and the balanced test set.
+      dataset: what is trained on, and the test set as it was.
       images, labels: as many examples of every class, which no model is trained on, to choose by; stored values.
     """
 
@@ -56,23 +58,21 @@ def cut_tail(dataset: Dataset, spec: TailSpec, seed: int) -> LongTail:
     key = jax.random.key(seed)
     chosen = np.asarray(choose_tail(jax.random.fold_in(key, SELECTION), dataset.labels, np.full(len(counts), each)))
     left = np.flatnonzero(~chosen)
-    if spec.imbalance > 1:
-        wanted = fitting_counts(spec, counts - each)
+    imbalance = spec.imbalance or (USUAL if counts.max() < UNEQUAL * counts.min() else 1)
+    if imbalance > 1:
+        wanted = fitting_counts(spec.tail, imbalance, counts - each)
         if not min(wanted):
-            raise UserError(
-                f"--imbalance={spec.imbalance:g}: leaves no example of the smallest class, of {counts.max() - each:,} "
-                "in the largest; lower it"
-            )
+            raise UserError(f"--imbalance={imbalance:g}: leaves a class without an example; lower it")
         kept = choose_tail(jax.random.fold_in(key, TAIL), dataset.labels[left], np.array(wanted))
         left = left[np.asarray(kept)]
     own = dataclasses.replace(dataset, images=dataset.images[left], labels=dataset.labels[left], ids=dataset.ids[left])
     return LongTail(own, dataset.images[chosen], dataset.labels[chosen])
 
 
-def fitting_counts(spec: TailSpec, available: np.ndarray) -> list[int]:
+def fitting_counts(profile: str, imbalance: float, available: np.ndarray) -> list[int]:
     """The profile of the largest head for which every class has enough examples."""
     for largest in range(int(available[0]), 0, -1):
-        wanted = tail_counts(spec.tail, spec.imbalance, len(available), largest)
+        wanted = tail_counts(profile, imbalance, len(available), largest)
         if all(np.array(wanted) <= available):
             return wanted
     return [0] * len(available)

@@ -205,9 +205,11 @@ def mean_gradient(
 
     It is summed up over pieces of `at_once` examples; nothing but rounding depends on their size.
     """
-    total = jnp.maximum(
-        jnp.sum(targets.weights if terms is None else targets.weights * class_weights(terms, targets)), 1
-    )
+    if terms is None:
+        total = jnp.maximum(jnp.sum(targets.weights), 1)
+    else:
+        total = jnp.sum(targets.weights * class_weights(terms, targets))
+        total = jnp.where(total > 0, total, 1)
     smoothing = knobs["label_smoothing"] if "label_smoothing" in methods.in_use else 0.0
     mixes = {"mixup", "cutmix"} & methods.in_use
 

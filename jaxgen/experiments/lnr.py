@@ -2,7 +2,9 @@
 
 S. Hu et al., ICML 2025 (PMLR 267:24535), on the two stages of Z. Zhong et al., CVPR 2021 (MiSLAS). Stage 1 trains
 networks, with mixup and without. Stage 2 freezes what they found: classifiers are trained on features that are computed
-once, without augmentation, thousands side by side. Thresholds are chosen on examples that no model is trained on.
+once, without augmentation, thousands side by side. The probabilities that labels are flipped by come of the same
+features, in one pass; the authors' are the mean of two over augmented, class-balanced batches. Thresholds are chosen on
+examples that no model is trained on.
 """
 
 import dataclasses
@@ -24,6 +26,7 @@ from jaxgen.experiments.lnr_job import (
     Stage2,
     describe_tail,
     first_cells,
+    make_heads,
     make_stage2,
     open_first_store,
     open_second_store,
@@ -31,7 +34,7 @@ from jaxgen.experiments.lnr_job import (
 )
 from jaxgen.experiments.lnr_rows import Measured, choose_threshold, given_labels, measure_head, measure_stage1
 from jaxgen.experiments.programs import Program, split_runs
-from jaxgen.experiments.start import describe_program
+from jaxgen.experiments.start import describe_program, refuse_all_diverged
 from jaxgen.experiments.table_runs import Members, run_programs
 from jaxgen.runs.saved_models import load_model
 from jaxgen.runs.store import Store
@@ -80,20 +83,25 @@ def with_models_kept(job: Job) -> Job:
 def train_first(job: Job, *, resume: str, say: Callable[[str], None] | None) -> tuple[Members, Found]:
     """Trains what is missing of stage 1, and shows its models all examples."""
     job, data = with_models_kept(job), job.tail.dataset
+    store = open_first_store(job)
     if say:
         say(describe_tail(job))
     members = run_programs(
         data,
         [(job.program, first_cells(job))],
-        open_first_store(job),
-        lambda program, parameters: [parameters],
+        store,
+        lambda program, parameters: [
+            pair for arrays in store.runs(CELL) for pair in zip(arrays["run"], arrays["finite"], strict=True)
+        ],
         describe=lambda program, parameters: describe_program(data, program, parameters, job.spec.num_runs),
         resume=resume,
         say=say,
     )
     folder, kinds = model_folder(data, job.program), len(job.kinds)
     numbers = [run * kinds + kind for kind in range(kinds) for run in range(job.spec.num_runs)]
-    return members, look([load_model(folder.path(CELL, number)) for number in numbers], job.tail)
+    finite = {int(number): bool(one) for number, one in members.measured}
+    models = [load_model(folder.path(CELL, number)) for number in numbers]
+    return members, look(models, job.tail, np.array([finite[number] for number in numbers]))
 
 
 def run_job(job: Job, *, resume: str, say: Callable[[str], None] | None) -> Results:
@@ -104,14 +112,17 @@ def run_job(job: Job, *, resume: str, say: Callable[[str], None] | None) -> Resu
       resume: how to go on, for one who stops it.
       say: takes lines about what is going on; with None there is no progress bar either.
     """
-    first, found = train_first(job, resume=resume, say=say)
-    dataset, program = make_stage2(job, found)
-    stage2 = program.enrol.args[0]
-    expected = expect_all(job, found.probabilities)
-    measured = measure_stage1(job, found)
-    second = Members([], set(), 0, 0.0, "")
-    if stage2.heads:
-        store = open_second_store(job, program, found.train.shape[-1])
+    with jax.enable_x64(False):
+        return run_stages(job, *train_first(job, resume=resume, say=say), resume=resume, say=say)
+
+
+def run_stages(job: Job, first: Members, found: Found, *, resume: str, say: Callable[[str], None] | None) -> Results:
+    """What comes after stage 1."""
+    measured, second, heads = measure_stage1(job, found), Members([], set(), 0, 0.0, ""), make_heads(job)
+    expected, stage2 = expect_all(job, found), None
+    if heads:
+        dataset, program = make_stage2(job, found)
+        stage2, store = program.enrol.args[0], open_second_store(job, program, found.train.shape[-1])
         second = run_programs(
             dataset,
             [(program, second_cells(job, program))],
@@ -122,8 +133,9 @@ def run_job(job: Job, *, resume: str, say: Callable[[str], None] | None) -> Resu
             say=say,
         )
     by_place = {(one.row["method"], one.row["threshold"], one.row["run"]): one for one in second.measured}
-    places = [(head.method, head.threshold if np.isfinite(head.threshold) else "") for head in stage2.heads]
+    places = [(head.method, head.threshold if np.isfinite(head.threshold) else "") for head in heads]
     measured += [by_place[(*place, run)] for place in places for run in range(job.spec.num_runs)]
+    refuse_all_diverged([one.row for one in measured])
     chosen = {name: choose_threshold(measured, name) for name in ("lnr", "random_flips")}
     chosen = {name: threshold for name, threshold in chosen.items() if threshold is not None}
     # The control flips as many labels: it is shown at the threshold that is chosen for what it controls.
@@ -147,28 +159,30 @@ def measure_heads(job: Job, stage2: Stage2, program: Program, store: Store) -> I
     for arrays in store.runs(CELL):
         for run, setting, own in split_runs(program, arrays):
             flips = int((given_labels(job, stage2, key, setting, run) != labels).sum())
-            yield measure_head(job, stage2, stage2.heads[setting], run, own["params"], flips)
+            yield measure_head(job, stage2, stage2.heads[setting], run, own["params"], flips, bool(own["finite"]))
 
 
 def expect_flips(job: Job, *, resume: str, say: Callable[[str], None] | None) -> dict[float, float]:
     """How many labels each threshold is expected to flip, mean over runs; trains what is missing of stage 1."""
-    return expect_all(job, train_first(job, resume=resume, say=say)[1].probabilities)
+    with jax.enable_x64(False):
+        return expect_all(job, train_first(job, resume=resume, say=say)[1])
 
 
-def expect_all(job: Job, probabilities: np.ndarray) -> dict[float, float]:
-    """By threshold, how many labels are expected to be flipped before any draw, mean over runs.
+def expect_all(job: Job, found: Found) -> dict[float, float]:
+    """By threshold, how many labels are expected to be flipped before any draw: the mean over runs that stayed finite.
 
     Args:
       job: of whose labels.
-      probabilities: of all models of stage 1, ``[v, n, c]``.
+      found: what stage 1 found.
     """
-    labels, runs = jnp.asarray(job.tail.dataset.labels), job.spec.num_runs
+    labels, base = jnp.asarray(job.tail.dataset.labels), job.of_base(found)
+    if not base.finite.any():
+        return dict.fromkeys(job.spec.flips.threshold, float("nan"))
 
     def count(z: jax.Array, threshold: jax.Array) -> jax.Array:
         return jnp.sum(expected_flips(flip_rates(z, labels, threshold=threshold), labels))
 
-    own = jnp.asarray(probabilities[job.base * runs : (job.base + 1) * runs])
-    z = jax.vmap(standardize, (0, None))(own, labels)
+    z = jax.vmap(standardize, (0, None))(jnp.asarray(base.probabilities[base.finite]), labels)
     thresholds = jnp.asarray(job.spec.flips.threshold, jnp.float32)
     counts = jax.vmap(lambda one: jax.lax.map(lambda at: count(one, at), thresholds))(z).mean(0)
     return dict(zip(job.spec.flips.threshold, np.asarray(counts).tolist(), strict=True))
@@ -185,7 +199,9 @@ def list_flips(job: Job, stage2: Stage2, threshold: float) -> Iterator[Flip]:
     data, root = job.tail.dataset, jax.random.key(job.spec.seed)
     for run in range(job.spec.num_runs):
         key = jax.random.fold_in(jax.random.fold_in(root, run), FLIP)
-        probabilities = jnp.asarray(stage2.probabilities[stage2.first + run])
+        if not stage2.found.finite[run]:
+            continue
+        probabilities = jnp.asarray(stage2.probabilities[run])
         flips = jax.tree.map(np.asarray, lnr_flip(key, probabilities, jnp.asarray(data.labels), threshold=threshold))
         for i in np.flatnonzero(flips.changed):
             new = int(flips.labels[i])

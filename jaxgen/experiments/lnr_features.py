@@ -3,7 +3,6 @@
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jaxgen.data.long_tail import LongTail
@@ -19,6 +18,7 @@ class Found(NamedTuple):
     Attributes:
       train, selection, test: features float32 ``[v, n, f]``, ``[v, s, f]``, ``[v, t, f]``.
       kernels, biases: of their classifiers, ``[v, f, c]`` and ``[v, c]``.
+      finite: whether their training stayed finite, bool ``[v]``.
     """
 
     train: np.ndarray
@@ -26,6 +26,7 @@ class Found(NamedTuple):
     test: np.ndarray
     kernels: np.ndarray
     biases: np.ndarray
+    finite: np.ndarray
 
     def logits(self, features: np.ndarray) -> np.ndarray:
         """Of the models' own classifiers, ``[v, b, c]`` of ``[v, b, f]``."""
@@ -37,13 +38,13 @@ class Found(NamedTuple):
         return np.asarray(jax.nn.softmax(self.logits(self.train)))
 
 
-def look(models: list[LoadedModel], tail: LongTail) -> Found:
-    """Shows all models all examples, as they are: without augmentation."""
+def look(models: list[LoadedModel], tail: LongTail, finite: np.ndarray) -> Found:
+    """Shows all models all examples, as they are: without augmentation; `finite` says whose training stayed so."""
     sets = (tail.dataset.images, tail.images, tail.dataset.test_images)
     found = [[features_of(model, images) for images in sets] for model in models]
-    classifiers = [classifier_of(model, own[0].shape[-1]) for model, own in zip(models, found, strict=True)]
+    classifiers = [classifier_of(model) for model in models]
     stack = lambda parts: [np.stack(part) for part in zip(*parts, strict=True)]  # noqa: E731
-    return Found(*stack(found), *stack(classifiers))
+    return Found(*stack(found), *stack(classifiers), finite)
 
 
 def features_of(model: LoadedModel, images: np.ndarray) -> np.ndarray:
@@ -52,8 +53,10 @@ def features_of(model: LoadedModel, images: np.ndarray) -> np.ndarray:
     return np.concatenate([model.features(part) for part in parts])
 
 
-def classifier_of(model: LoadedModel, width: int) -> tuple[np.ndarray, np.ndarray]:
-    """The linear map from ``[b, f]`` features to logits: its kernel ``[f, c]`` and its bias ``[c]``."""
-    rows = jnp.concatenate([jnp.zeros((1, width)), jnp.eye(width)])
-    logits = np.asarray(model.network.apply(model.variables, rows, method="classify"))
-    return logits[1:] - logits[:1], logits[0]
+def classifier_of(model: LoadedModel) -> tuple[np.ndarray, np.ndarray]:
+    """The linear map from ``[b, f]`` features to logits: its kernel ``[f, c]`` and its bias ``[c]``, as learnt."""
+    params = model.variables["params"]
+    layers = sorted((name for name in params if name.startswith("Dense_")), key=lambda name: int(name.split("_")[1]))
+    own = params[next((name for name in ("classifier", "head") if name in params), layers[-1] if layers else "")]
+    scale = np.asarray(params.get("scale", 1.0), np.float32)
+    return np.asarray(own["kernel"], np.float32) * scale, np.asarray(own["bias"], np.float32) * scale

@@ -63,6 +63,11 @@ class Job(NamedTuple):
         """The kind of stage 1 that stage 2 goes on from: with mixup, if there is any."""
         return len(self.kinds) - 1
 
+    def of_base(self, found: Found) -> Found:
+        """What those models of stage 1 found that stage 2 goes on from, one a run."""
+        runs = self.spec.num_runs
+        return Found(*(part[self.base * runs : (self.base + 1) * runs] for part in found))
+
 
 class Head(NamedTuple):
     """A classifier of stage 2, but for its run: its method, and the threshold of its flips."""
@@ -73,7 +78,7 @@ class Head(NamedTuple):
     @property
     def name(self) -> str:
         """As a setting."""
-        return self.method + (f",threshold={self.threshold:g}" if np.isfinite(self.threshold) else "")
+        return self.method + (f",threshold={sweep.format_value(self.threshold)}" if np.isfinite(self.threshold) else "")
 
 
 def make_job(dataset: Dataset, spec: LnrSpec) -> Job:
@@ -90,7 +95,7 @@ def make_job(dataset: Dataset, spec: LnrSpec) -> Job:
         value = sweep.format_value(words.values(spec)[swept[0]])
         raise UserError(f"--{swept[0]}={value}: takes one value here; lists are for --threshold and --methods")
     if spec.stopping != words.StoppingSpec():
-        raise UserError("--patience: a long tail has too few examples to stop by; leave it and --validation_share out")
+        raise UserError("--validation_share, --patience: a long tail has too few examples to stop by; leave them out")
     # Drawing the tail would start JAX, and not on the devices that training wants.
     start_devices(spec.compute.num_devices, dataset.images.nbytes + dataset.test_images.nbytes)
     with jax.enable_x64(False):
@@ -103,6 +108,8 @@ def make_job(dataset: Dataset, spec: LnrSpec) -> Job:
         kinds = {"ce": alone}
     elif "ce" not in spec.flips.methods:
         kinds = {"mixup": spec}
+    elif spec.flips.methods == ("ce",):
+        kinds = {"ce": alone}
     settings = tuple(sweep.Setting(name, one) for name, one in kinds.items())
     program = Program("", settings, enrol_model)
     check_program(tail.dataset, program)
@@ -132,16 +139,14 @@ class Stage2(NamedTuple):
 
     Attributes:
       heads: one a setting.
-      found: what stage 1 found, its models by kind and then by run.
-      probabilities: of the training examples, ``[v, n, c]``.
-      first: the place of the first run's model that stage 2 goes on from.
+      found: what the models of stage 1 that it goes on from found, one a run.
+      probabilities: of the training examples, ``[runs, n, c]``.
       terms: of each head, ``[s, c]``.
     """
 
     heads: list[Head]
     found: Found
     probabilities: np.ndarray
-    first: int
     terms: ClassTerms
 
 
@@ -162,10 +167,13 @@ def make_stage2(job: Job, found: Found) -> tuple[Dataset, Program]:
         train=train,
         regularization=RegularizationSpec(weight_decay=own.head_weight_decay),
         augmentation=words.AugmentationSpec(),
+        # What is kept of them is their parameters, in the store.
+        compute=dataclasses.replace(spec.compute, save_models=False),
     )
     labels = job.tail.dataset.labels
     counts = np.bincount(labels, minlength=job.tail.dataset.num_classes)
-    stage2 = Stage2(heads, found, found.probabilities, job.base * spec.num_runs, stack_terms(methods, counts, own))
+    found = job.of_base(found)
+    stage2 = Stage2(heads, found, found.probabilities, stack_terms(methods, counts, own))
     dataset = dataclasses.replace(
         job.tail.dataset,
         images=found.train.reshape(-1, found.train.shape[-1]),
@@ -187,7 +195,6 @@ def enrol_head(stage2: Stage2, program: Program, row: Row, train: Examples) -> E
         return jnp.asarray([getattr(method, name) for method in methods])[row.setting]
 
     key = jax.random.fold_in(jax.random.key(program.spec.seed), row.run)
-    version = stage2.first + row.run
     labels = flip_labels(key, stage2, of("flips"), row, train.labels)
     counts = class_counts(train.labels, found.biases.shape[1])
     fewest = jnp.where(of("few"), jnp.min(jnp.where(counts > 0, counts, len(labels))), len(labels))
@@ -195,19 +202,19 @@ def enrol_head(stage2: Stage2, program: Program, row: Row, train: Examples) -> E
     terms = ClassTerms(*(jnp.asarray(part, jnp.float32)[row.setting] for part in stage2.terms))
     balance = Balance(group_by_class(labels, chosen, len(counts)), of("aware"), terms)
     drawn = jax.nn.initializers.glorot_normal()(jax.random.fold_in(key, INIT), found.kernels.shape[1:])
-    kernel = jnp.where(of("new"), drawn, jnp.asarray(found.kernels)[version])
-    bias = jnp.where(of("new"), 0.0, jnp.asarray(found.biases)[version])
+    kernel = jnp.where(of("new"), drawn, jnp.asarray(found.kernels)[row.run])
+    bias = jnp.where(of("new"), 0.0, jnp.asarray(found.biases)[row.run])
     params = {"head": {"bias": bias, "kernel": kernel}, "scale": jnp.ones(len(counts))}
     rates = {f"{name}_rate": of(f"{name}_rate") for name in ("head", "scale")}
     knobs = {**knobs_of(program, row.setting), **rates}
     every = jnp.ones(len(labels), bool)
-    return Enrolment(key, every, knobs, labels, version.astype(jnp.int32), balance=balance, params=params)
+    return Enrolment(key, every, knobs, labels, jnp.asarray(row.run, jnp.int32), balance=balance, params=params)
 
 
 def flip_labels(key: jax.Array, stage2: Stage2, kind: jax.Array, row: Row, labels: jax.Array) -> jax.Array:
     """The labels that a classifier is trained with: flipped once, by one draw at all thresholds."""
     threshold = jnp.asarray([head.threshold for head in stage2.heads], jnp.float32)[row.setting]
-    probabilities = jnp.asarray(stage2.probabilities)[stage2.first + row.run]
+    probabilities = jnp.asarray(stage2.probabilities)[row.run]
     flipped = lnr_flip(jax.random.fold_in(key, FLIP), probabilities, labels, threshold=threshold).labels
     counts = count_flips(labels, flipped, probabilities.shape[1])
     control = flip_at_random(jax.random.fold_in(key, CONTROL), labels, counts)
@@ -217,9 +224,8 @@ def flip_labels(key: jax.Array, stage2: Stage2, kind: jax.Array, row: Row, label
 def make_plan(job: Job) -> Plan:
     """The identity of stage 1 and its one cell."""
     flags = {name: value for name, value in words.values(job.spec).items() if name not in CIRCUMSTANCES | NO_MODEL}
-    flags = {name: value for name, value in flags.items() if name not in words.values(job.spec.head)}
-    for name in words.values(job.spec.data):
-        del flags[name]
+    own = {*words.values(job.spec.head), *words.values(job.spec.tabular), *words.values(job.spec.data)}
+    flags = {name: value for name, value in flags.items() if name not in own}
     identity = {f"--{name}": words.format_value(value) for name, value in flags.items()}
     data = job.tail.dataset
     identity |= {

@@ -44,9 +44,12 @@ def class_accuracies(labels: np.ndarray, predictions: np.ndarray, num_classes: i
     return np.divide(right, count, out=np.full(num_classes, np.nan), where=count > 0)
 
 
-def measure(job: Job, head: Head, run: int, *, test: np.ndarray, selection: np.ndarray, flips: int) -> Measured:
-    """All that is told of a classifier by its logits ``[t, c]`` and ``[s, c]`` on test and selection examples."""
-    data, finite = job.tail.dataset, bool(np.isfinite(test).all() and np.isfinite(selection).all())
+def measure(
+    job: Job, head: Head, run: int, *, test: np.ndarray, selection: np.ndarray, flips: int, finite: bool
+) -> Measured:
+    """All that is told of a classifier by its logits ``[t, c]`` and ``[s, c]`` on test and selection examples; `finite`
+    says whether training stayed so."""
+    data = job.tail.dataset
     counts = np.bincount(data.labels, minlength=data.num_classes)
     predictions = test.argmax(1)
     confidence = np.asarray(jax.nn.softmax(jnp.asarray(test))).max(1)
@@ -88,21 +91,25 @@ def measure_stage1(job: Job, found: Found) -> list[Measured]:
             continue
         for run in range(job.spec.num_runs):
             version = place * job.spec.num_runs + run
-            rows.append(measure(job, Head(kind), run, test=tests[version], selection=selections[version], flips=0))
+            logits = {"test": tests[version], "selection": selections[version]}
+            rows.append(measure(job, Head(kind), run, **logits, flips=0, finite=bool(found.finite[version])))
     return rows
 
 
-def measure_head(job: Job, stage2: Stage2, head: Head, run: int, params: np.ndarray, flips: int) -> Measured:
+def measure_head(
+    job: Job, stage2: Stage2, head: Head, run: int, params: np.ndarray, flips: int, finite: bool
+) -> Measured:
     """A classifier of stage 2 by its parameters, flattened as they are kept: bias, kernel, scale."""
-    found, version = stage2.found, stage2.first + run
+    found, finite = stage2.found, finite and bool(stage2.found.finite[run])
     width, num_classes = found.kernels.shape[1:]
     bias, kernel, scale = np.split(params, [num_classes, num_classes * (width + 1)])
     kernel = kernel.reshape(width, num_classes)
 
-    def logits(features: np.ndarray) -> np.ndarray:
-        return (features[version] @ kernel + bias) * scale
+    def logits_of(features: np.ndarray) -> np.ndarray:
+        return (features[run] @ kernel + bias) * scale
 
-    return measure(job, head, run, test=logits(found.test), selection=logits(found.selection), flips=flips)
+    logits = {"test": logits_of(found.test), "selection": logits_of(found.selection)}
+    return measure(job, head, run, **logits, flips=flips, finite=finite)
 
 
 def given_labels(job: Job, stage2: Stage2, key: jax.Array, setting: int, run: int) -> np.ndarray:

@@ -19,7 +19,7 @@ from jaxgen.views.summary import describe_speed
 
 PROGRAM = "jaxgen.lnr"
 MEASURES = (
-    "test_accuracy",
+    "balanced_accuracy",
     *(f"{name}_accuracy" for name in SHOTS),
     "worst_class_accuracy",
     "f1_macro",
@@ -47,7 +47,7 @@ def by_run(members: list[Measured], measure: str) -> dict[int, float]:
     return {one.row["run"]: one.row[measure] for one in members if one.row["finite"]}
 
 
-def difference(results: Results, method: str, other: str, measure: str = "test_accuracy") -> Difference:
+def difference(results: Results, method: str, other: str, measure: str = MEASURES[0]) -> Difference:
     """One method minus another, in pairs of runs."""
     own, others = (by_run(members_of(results, name), measure) for name in (method, other))
     return compare(subtract(own, others))
@@ -93,7 +93,7 @@ def threshold_rows(job: Job, results: Results) -> list[dict[str, Any]]:
             seen = [one.row for one in members_of(results, method, threshold) if one.row["finite"]]
             told = {"method": method, "threshold": threshold, "expected": results.expected[threshold], "n": len(seen)}
             told["diverged"] = job.spec.num_runs - len(seen)
-            for name in ("selection_accuracy", "test_accuracy", "few_accuracy"):
+            for name in ("selection_accuracy", MEASURES[0], "few_accuracy"):
                 values = np.array([row[name] for row in seen], float)
                 told |= mean_and_sd(name, values[np.isfinite(values)])
             rows.append(told | mean_and_sd("flips", np.array([row["flips"] for row in seen], float)))
@@ -108,7 +108,7 @@ def threshold_table(rows: list[dict[str, Any]]) -> str:
             f"{row['threshold']:g}",
             f"{row['expected']:.1f}",
             f"{row['flips']:.1f}",
-            *(describe_percent(row, name) for name in ("selection_accuracy", "test_accuracy", "few_accuracy")),
+            *(describe_percent(row, name) for name in ("selection_accuracy", MEASURES[0], "few_accuracy")),
             describe_n(row),
         ]
         for row in rows
@@ -148,7 +148,7 @@ def statements(job: Job, results: Results) -> list[str]:
         verdict = ("lnr is better" if found.mean > 0 else "lnr is worse") if shown else "no difference is shown"
         flips = describe([one.row["flips"] for one in members_of(results, "lnr")], 1, "")
         said.append(
-            f"lnr at t = {results.chosen['lnr']:g}, {flips} flips, against {what} ({other}): test accuracy "
+            f"lnr at t = {results.chosen['lnr']:g}, {flips} flips, against {what} ({other}): balanced accuracy "
             f"{describe_difference(found)} points, p = {describe_p(found)}, n = {found.n} runs: {verdict}."
         )
     return said
@@ -160,8 +160,9 @@ def to_text(job: Job, results: Results) -> str:
         f"# Long tail: {job.tail.dataset.name}",
         describe_tail(job) + ".",
         f"Shots: {describe_shots(job)}. In percent, mean ± standard deviation over the n runs that stayed finite. "
-        "Many, medium, few: mean of the classes' accuracies. Thresholds are those of the highest mean accuracy over "
-        "classes on the selection examples; random_flips has lnr's. Stage 2 is trained on features of a frozen "
+        "Test: balanced accuracy, the mean of all classes' accuracies on the test set; many, medium, few: of those "
+        "classes. Thresholds are those of the highest balanced accuracy on the selection examples; random_flips has "
+        "lnr's, where that is among the methods. Stage 2 is trained on features of a frozen "
         "network, computed once, without augmentation or shifted batch norm; ce and mixup are stage 1 as it is. "
         + HOW_STATED,
         method_table(method_rows(job, results)),
@@ -209,7 +210,11 @@ def write_all(job: Job, results: Results, command: str) -> tuple[str, list[pathl
             write_figure(figure, out / file)
         flagfile = out / "flags.cfg"
         header = flagfile_header(PROGRAM, command, flagfile)
-        flagfile.write_text(to_flagfile(settled(job.spec, results.first.widths), header))
+        widths = results.first.widths | results.second.widths
+        flagfile.write_text(to_flagfile(settled(job.spec, widths), header))
+        # Of another stage 2 in the same folder.
+        for stale in {"flips.csv", "flips.png", "thresholds.png"} - {*texts, *figures}:
+            (out / stale).unlink(missing_ok=True)
     heads = len(results.second.measured)
     speed = [
         "stage 1: " + describe_speed(*spent(results.first), job.spec.num_runs * len(job.kinds)),

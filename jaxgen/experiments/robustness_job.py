@@ -184,10 +184,11 @@ def ablation(corruptions: Sequence[str], channels: int) -> list[Arm]:
         {"weight_decay": 5e-4},
         {"label_noise": (0.2, 0.4)},
         *([{"train_corruption": tuple(corruptions)}] if corruptions else []),
-        {"optimizer": "adam", "learning_rate": 0.001},
     ]
-    off = {"weight_decay": 0.0, "label_noise": 0.0, "train_corruption": "none", "optimizer": "sgd"}
-    return one_by_one(alone, {**dict.fromkeys(augmentation, 0), **off})
+    off = {**dict.fromkeys(augmentation, 0), "weight_decay": 0.0, "label_noise": 0.0, "train_corruption": "none"}
+    # A step size that is given is SGD's: Adam's are others.
+    adam = Arm({**off, "optimizer": "adam", "learning_rate": 0.001}, {})
+    return [*one_by_one(alone, {**off, "optimizer": "sgd"}), adam]
 
 
 def view_of(versions: Versions, spec: RobustnessSpec) -> View:

@@ -102,7 +102,7 @@ def flip(part: Part, spec: LnrSpec, thresholds: Sequence[float], seed: int) -> t
 
 def resample(part: Part, how: str, seed: int) -> Part:
     """More rows of the minority, or fewer of the majority, as imbalanced-learn makes them; the part itself where it
-    finds none to make.
+    refuses: ADASYN where no row of the minority has a neighbour of the majority, SMOTE where there is but one row.
 
     Raises:
       UserError: where imbalanced-learn is missing.
@@ -125,7 +125,6 @@ def resample(part: Part, how: str, seed: int) -> Part:
     try:
         return Part(*makers[how]().fit_resample(part.x, part.y))
     except (ValueError, RuntimeError):
-        # ADASYN has nothing to add where no row of the minority has a neighbour of the majority, or classes are alike.
         return part
 
 
@@ -133,14 +132,17 @@ def predict(classifier: str, spec: LnrSpec, seed: int, tables: Sequence[Part], t
     """How likely each row of ``test [t, f]`` is of the minority, by a model of each table: ``[k, t]``."""
     if classifier == "mlp":
         return predict_each([(one.x, one.y) for one in tables], test, epochs=spec.tabular.mlp_epochs, seed=seed)
-    models = (make_classifier(classifier, seed).fit(one.x, one.y) for one in tables)
-    return np.stack([likely_minority(model, test) for model in models])
+    return np.stack([predict_one(classifier, seed, one, test) for one in tables])
 
 
-def likely_minority(model: Any, rows: np.ndarray) -> np.ndarray:
-    """The probability of class 1; of a model that has seen one class only, all or nothing."""
-    found = model.predict_proba(rows)
-    return found[:, 1] if found.shape[1] == 2 else np.full(len(rows), float(model.classes_[0]))
+def predict_one(classifier: str, seed: int, table: Part, test: np.ndarray) -> np.ndarray:
+    """By one of scikit-learn's; of rows of one class only, that class for sure."""
+    if len(np.unique(table.y)) == 1:
+        return np.full(len(test), float(table.y[0]))
+    model = make_classifier(classifier, seed)
+    if classifier == "knn" and len(table.y) < model.n_neighbors:
+        model.set_params(n_neighbors=len(table.y))
+    return model.fit(table.x, table.y).predict_proba(test)[:, 1]
 
 
 def judge(likely: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -170,19 +172,29 @@ def choose_threshold(fold: Fold, classifier: str, spec: LnrSpec) -> float:
 class Judged(NamedTuple):
     """What became of a fold.
 
+    Of a treatment that made no change, `refused`, the scores are those of none.
+
     Attributes:
       scores: of each treatment, ``[treatments, 3]``.
       threshold: that was chosen; NaN where nothing is flipped.
       flips: how many labels it flipped.
+      refused: of each treatment, whether imbalanced-learn found nothing to make: bool ``[treatments]``.
     """
 
     scores: np.ndarray
     threshold: float
     flips: int
+    refused: np.ndarray
 
 
 def judge_fold(fold: Fold, classifier: str, spec: LnrSpec) -> Judged:
     """One classifier under each treatment of a fold's training part, judged on its test part."""
+    with jax.enable_x64(False):
+        return judge_now(fold, classifier, spec)
+
+
+def judge_now(fold: Fold, classifier: str, spec: LnrSpec) -> Judged:
+    """As `judge_fold`, whatever the session is set to."""
     flipping = {"lnr", "random_flips"} & {*spec.tabular.treatments}
     threshold, flips, labels = float("nan"), 0, {}
     if flipping:
@@ -196,4 +208,5 @@ def judge_fold(fold: Fold, classifier: str, spec: LnrSpec) -> Judged:
         else:
             tables.append(fold.train if name == "none" else resample(fold.train, name, fold.seed))
     likely = predict(classifier, spec, fold.seed, tables, fold.test.x)
-    return Judged(np.array([judge(one, fold.test.y) for one in likely]), threshold, flips)
+    refused = [one is fold.train and name != "none" for one, name in zip(tables, spec.tabular.treatments, strict=True)]
+    return Judged(np.array([judge(one, fold.test.y) for one in likely]), threshold, flips, np.array(refused))

@@ -12,7 +12,7 @@ from jaxgen.engine.order import permute
 from jaxgen.losses import cross_entropy, weighted_mean
 from jaxgen.models.mlp import MLP
 
-# As LNR's authors have it for KEEL's data: three hidden layers, Adam at 0.001, batches of 32.
+# As those who tried LNR on KEEL's data had it: three hidden layers, Adam at 0.001, batches of 32.
 HIDDEN, RATE, BATCH = (5, 10, 5), 1e-3, 32
 # Rows are filled up to a multiple of so many, so that folds of almost one size share a program.
 FILLED = 128

@@ -41,7 +41,11 @@ class TailSpec(Spec):
     """Long tail"""
 
     imbalance: float = option(
-        20.0, "largest class over the smallest in training (1: the classes as they are)", **at_least(1)
+        0.0,
+        "largest class over the smallest in training (1: the classes as they are; 0: 20, or where a class has twice as "
+        "many examples as another, as they are)",
+        rule=lambda ratio: ratio == 0 or ratio >= 1,
+        says="must be 1 or more, or 0",
     )
     tail: Literal["exp", "step"] = option(
         "exp", "sizes of classes: exp (each a constant part of the one before) or step (half of them small)"
@@ -77,7 +81,7 @@ class FlipSpec(Spec):
         says=f"give some of {', '.join(METHODS)}, none twice",
     )
     threshold: tuple[float, ...] = option(
-        (0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.5, 10.0),
+        (0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.5, 10.0, 15.0),
         "lnr, random_flips: thresholds t, of which the table shows the one that does best on the selection examples",
         rule=lambda found: bool(found) and all(map(math.isfinite, found)) and len({*found}) == len(found),
         says="give one or more finite numbers, none twice",
@@ -91,8 +95,8 @@ class TabularSpec(Spec):
 
     protocol: Literal["auto", "two_stage", "tabular"] = option(
         "auto",
-        "two_stage: networks, then classifiers on what they found; tabular: scikit-learn's classifiers in folds, for "
-        "rows of features in two classes; auto: tabular for these, or else two_stage",
+        "two_stage: networks, then classifiers on what they found; tabular: common classifiers in folds, for rows of "
+        "features in two classes; auto: tabular for these, or else two_stage",
     )
     keel: tuple[str, ...] = option(
         (),
@@ -119,7 +123,9 @@ class TabularSpec(Spec):
         rule=lambda names: bool(names) and {*names} <= {*TREATMENTS} and len({*names}) == len(names),
         says=f"give some of {', '.join(TREATMENTS)}, none twice",
     )
-    mlp_epochs: int = option(200, "mlp: passes over the training rows, at most", **at_least(1))
+    mlp_epochs: int = option(
+        200, "mlp: passes over the training rows (LNR on KEEL data was published with 2,000)", **at_least(1)
+    )
 
 
 @dataclasses.dataclass(frozen=True)

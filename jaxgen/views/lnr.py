@@ -12,7 +12,7 @@ from jaxgen.types import Dataset
 from jaxgen.views.figures import ACCENT, INK, SOFT, new_figure, styled
 
 PANELS = (
-    ("test_accuracy", "test accuracy, %"),
+    ("balanced_accuracy", "balanced accuracy, %"),
     ("many_accuracy", "many-shot"),
     ("medium_accuracy", "medium-shot"),
     ("few_accuracy", "few-shot"),
@@ -36,10 +36,14 @@ def draw_methods(rows: Sequence[Mapping[str, Any]], name: str) -> Figure:
         if not np.isfinite(means).any():
             axis.text(0.5, 0.5, "no such class", transform=axis.transAxes, ha="center", color=INK)
     axes[0].set_yticks(places, [row["method"] for row in rows])
-    counts = sorted({row["n"] for row in rows})
-    number = f"{counts[0]}" if counts[0] == counts[-1] else f"{counts[0]} to {counts[-1]}"
-    figure.suptitle(f"{name}: mean ± sd over n = {number} runs", fontsize=11)
+    figure.suptitle(f"{name}: mean ± sd over n = {describe_counts(rows)} runs", fontsize=11)
     return figure
+
+
+def describe_counts(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Of how many runs the means are, fewest to most."""
+    counts = sorted({row["n"] for row in rows})
+    return f"{counts[0]}" if counts[0] == counts[-1] else f"{counts[0]} to {counts[-1]}"
 
 
 @styled
@@ -53,17 +57,17 @@ def draw_thresholds(rows: Sequence[Mapping[str, Any]], control: Mapping[str, Any
         if not i:
             spread(left, places, [row["flips"] for row in own], [row["flips_sd"] for row in own], "drawn", ACCENT)
             left.plot(places, [row["expected"] for row in own], "--", color=INK, label="expected")
-        means, spreads = ([100 * row[f"test_accuracy{end}"] for row in own] for end in ("", "_sd"))
+        means, spreads = ([100 * row[f"balanced_accuracy{end}"] for row in own] for end in ("", "_sd"))
         spread(right, places, means, spreads, method, f"C{i}")
     if control:
-        mean, deviation = 100 * control["test_accuracy"], 100 * np.nan_to_num(control["test_accuracy_sd"])
+        mean, deviation = 100 * control["balanced_accuracy"], 100 * np.nan_to_num(control["balanced_accuracy_sd"])
         right.axhline(mean, color=INK, linewidth=1, label=f"{control['method']}: no flips")
         right.axhspan(mean - deviation, mean + deviation, color=INK, alpha=0.08, linewidth=0)
     left.set(xlabel="threshold t", ylabel="labels flipped", title="(a) flips", ylim=(0, None))
-    right.set(xlabel="threshold t", ylabel="test accuracy, %", title="(b) accuracy")
+    right.set(xlabel="threshold t", ylabel="balanced accuracy, %", title="(b) accuracy")
     for axis in (left, right):
         axis.legend(frameon=False, fontsize=8)
-    figure.suptitle(f"{name}: mean ± sd over n = {rows[0]['n']} runs", fontsize=11)
+    figure.suptitle(f"{name}: mean ± sd over n = {describe_counts(rows)} runs", fontsize=11)
     return figure
 
 
