@@ -4,6 +4,7 @@ import sys
 from collections.abc import Sequence
 
 from jaxgen import flags
+from jaxgen.errors import UserError
 from jaxgen.spec import LnrSpec
 from jaxgen.types import Dataset
 
@@ -29,6 +30,10 @@ def run(spec: LnrSpec, command: str) -> None:
     from jaxgen.experiments.members import tell
 
     if spec.tabular.keel:
+        if spec.data.dataset != LnrSpec().data.dataset or spec.tabular.protocol == "two_stage":
+            raise UserError(
+                "--keel: is in place of --dataset, and its tables are for --protocol=tabular; leave one out"
+            )
         run_on_tables([load_keel(name) for name in spec.tabular.keel], with_folder(spec, "lnr", "keel"), command)
         return
     dataset = load_dataset(spec.data)
@@ -53,10 +58,16 @@ def run(spec: LnrSpec, command: str) -> None:
 def run_on_tables(datasets: Sequence[Dataset], spec: LnrSpec, command: str) -> None:
     """Folds of rows in two classes, by scikit-learn's classifiers."""
     from jaxgen.experiments.members import tell
-    from jaxgen.experiments.tabular_job import make_table_job, run_tables
+    from jaxgen.experiments.tabular_job import describe_folds, expect_table_flips, make_table_job, run_tables
     from jaxgen.experiments.tabular_tables import write_tables
 
-    job = make_table_job(datasets, spec)
+    job = make_table_job(datasets, spec, say=tell)
+    if spec.compute.dry_run:
+        print(describe_folds(job))
+        return
+    if spec.flips.what_if:
+        print(expect_table_flips(job))
+        return
     text, files = write_tables(job, run_tables(job, resume=command, say=tell), command)
     print(text)
     print("\n".join(["", *(str(file) for file in files)]))

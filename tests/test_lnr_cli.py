@@ -35,6 +35,7 @@ def test_a_job_ends_with_its_files_and_is_not_trained_twice(folder):
         assert name in said.stdout
     again = type_in(folder, f"--flagfile={out}/flags.cfg", entry="lnr")
     assert again.returncode == 0, again.stderr
+    assert "--width=3" in (out / "flags.cfg").read_text()
     assert again.stdout.count("0 models trained, because all were there") == 2
 
 
@@ -52,8 +53,8 @@ def test_what_if_trains_stage_1_only(folder):
 @pytest.mark.parametrize(
     ("typed", "said"),
     [
-        (("--imbalance=0.5",), "--imbalance=0.5: must be 1 or more"),
-        (("--imbalance=1e4",), "--imbalance=10000: leaves no example of the smallest class"),
+        (("--imbalance=0.5",), "--imbalance=0.5: must be 1 or more, or 0"),
+        (("--imbalance=1e4",), "--imbalance=10000: leaves a class without an example"),
         (("--methods=smote",), "--methods=smote: give some of ce, mixup"),
         (("--threshold=inf",), "--threshold=inf"),
         (("--selection_share=0",), "--selection_share=0: is none of the"),

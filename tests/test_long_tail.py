@@ -13,10 +13,10 @@ from sklearn.metrics import balanced_accuracy_score, f1_score
 from jaxgen import UserError
 from jaxgen.data.checks import make_dataset
 from jaxgen.data.long_tail import cut_tail
-from jaxgen.experiments.lnr import expect_flips, run_job, train_first
+from jaxgen.experiments.lnr import expect_all, expect_flips, run_job, train_first
 from jaxgen.experiments.lnr_job import CELL, make_heads, make_job, make_stage2, open_first_store, open_second_store
 from jaxgen.experiments.lnr_methods import make_methods
-from jaxgen.experiments.lnr_rows import Measured, choose_threshold, measure, shot_groups
+from jaxgen.experiments.lnr_rows import Measured, choose_threshold, measure, measure_stage1, shot_groups
 from jaxgen.experiments.lnr_tables import difference, members_of, method_rows, write_all
 from jaxgen.metrics import expected_calibration_error, maximum_calibration_error, reliability
 from jaxgen.spec import HeadSpec, LnrSpec, TailSpec, from_values
@@ -86,14 +86,19 @@ def test_a_tail_fits_classes_of_other_sizes(data):
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        ({"imbalance": 1000.0}, "--imbalance=1000: leaves no example of the smallest class"),
+        ({"imbalance": 1000.0}, "--imbalance=1000: leaves a class without an example; lower it"),
+        ({"imbalance": 0.5}, "--imbalance=0.5: must be 1 or more, or 0"),
+        ({"folds": 4}, "--folds=4: does nothing with two stages; leave it out"),
         ({"selection_share": 0.001}, "--selection_share=0.001: is none of the 80 training examples of the class a"),
         ({"learning_rate": (0.1, 0.2)}, "--learning_rate=0.1,0.2: takes one value here"),
         ({"mixup": 0.0, "methods": ("mixup", "lnr")}, "--methods=mixup: needs a --mixup above 0"),
         ({"methods": ("smote",)}, "--methods=smote: give some of ce, mixup, plain"),
         ({"threshold": (1.0, float("nan"))}, "--threshold=1,nan: give one or more finite numbers"),
         ({"shots": (100, 20)}, "--shots=100,20: give two numbers, the lower one first"),
-        ({"patience": 3, "validation_share": 0.1}, "--patience: a long tail has too few examples to stop by"),
+        (
+            {"patience": 3, "validation_share": 0.1},
+            "--validation_share, --patience: a long tail has too few examples",
+        ),
     ],
 )
 def test_mistakes_are_one_line(data, flags, said):
@@ -197,7 +202,7 @@ def test_measures_are_scikit_learns(ran):
     rng = np.random.default_rng(0)
     truth = job.tail.dataset.test_labels
     logits = rng.normal(0, 2, (len(truth), 3)) + 2 * np.eye(3)[truth]
-    found = measure(job, make_heads(job)[0], 0, test=logits, selection=np.eye(3)[job.tail.labels], flips=0)
+    found = measure(job, make_heads(job)[0], 0, test=logits, selection=np.eye(3)[job.tail.labels], flips=0, finite=True)
     chosen = logits.argmax(1)
     assert found.row["test_accuracy"] == pytest.approx((chosen == truth).mean())
     assert found.row["balanced_accuracy"] == pytest.approx(balanced_accuracy_score(truth, chosen))
@@ -249,6 +254,41 @@ def test_smoothing_of_the_paper_goes_to_other_classes_only():
     np.testing.assert_allclose(paper.smoothing, code.smoothing * 1.5, rtol=1e-6)
 
 
+def test_stage_1_alone_is_a_job_too(data, tmp_path):
+    job = make_job(data, spec_of(tmp_path, methods=("ce",), num_runs=1))
+    assert job.kinds == ["ce"]
+    results = run_job(job, resume="", say=None)
+    assert (results.first.models_now, results.second.models_now, len(results.measured)) == (1, 0, 1)
+    text, files = write_all(job, results, "command")
+    assert "| ce |" in text
+    assert not results.flips
+    assert "flips.csv" not in {file.name for file in files}
+
+
+def test_models_that_are_kept_stay_those_of_stage_1(data, tmp_path):
+    flags = {"methods": ("mislas",), "num_runs": 1, "save_models": True}
+    first, again = (run_job(make_job(data, spec_of(tmp_path, **flags)), resume="", say=None) for _ in range(2))
+    assert [one.row for one in first.measured] == [one.row for one in again.measured]
+
+
+def test_diverged_models_are_left_out_of_all_means(ran):
+    job, results = ran
+    base = train_first(job, resume="", say=None)[1]
+    spoilt = base._replace(finite=base.finite & (np.arange(6) != 3))
+    assert expect_all(job, spoilt) != pytest.approx(results.expected)
+    measured = measure_stage1(job, spoilt)
+    assert [one.row["finite"] for one in measured] == [True, True, True, False, True, True]
+    rows = {row["method"]: row for row in method_rows(job, results._replace(measured=measured))}
+    assert (rows["mixup"]["n"], rows["mixup"]["diverged"]) == (2, 1)
+
+
+def test_data_with_a_tail_of_their_own_keep_it(data):
+    """None is cut unless it is asked for."""
+    uneven = dataclasses.replace(data, images=data.images[:120], labels=np.repeat([0, 1, 2], [80, 10, 30]))
+    assert np.bincount(cut_tail(uneven, TailSpec(), 0).dataset.labels).tolist() == [78, 8, 28]
+    assert np.bincount(cut_tail(data, TailSpec(selection_share=0.25), 0).dataset.labels).tolist() == [60, 13, 3]
+
+
 def test_files_say_what_was_found(ran):
     job, results = ran
     text, files = write_all(job, results, "command")
@@ -256,9 +296,9 @@ def test_files_say_what_was_found(ran):
     for file in files:
         assert file.stat().st_size
     rows = {row["method"]: row for row in method_rows(job, results)}
-    own = np.array([one.row["test_accuracy"] for one in members_of(results, "mislas")])
+    own = np.array([one.row["balanced_accuracy"] for one in members_of(results, "mislas")])
     assert f"{100 * own.mean():.2f} ± {100 * own.std(ddof=1):.2f}" in text
-    lnr = np.array([one.row["test_accuracy"] for one in members_of(results, "lnr")])
+    lnr = np.array([one.row["balanced_accuracy"] for one in members_of(results, "lnr")])
     assert rows["lnr"]["difference"].mean == pytest.approx((lnr - own).mean())
     assert difference(results, "lnr", "random_flips").n == 3
     table = (job_folder(job) / "table.md").read_text()

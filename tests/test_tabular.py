@@ -14,12 +14,20 @@ from jaxgen import UserError
 from jaxgen.data.checks import make_dataset
 from jaxgen.data.keel import load_keel
 from jaxgen.experiments import tabular
+from jaxgen.experiments.pairs import compare_folds
 from jaxgen.experiments.tabular import Fold, Part, choose_threshold, flip, judge_fold, out_of_fold, resample, split
-from jaxgen.experiments.tabular_job import as_table, make_table_job, run_tables
+from jaxgen.experiments.tabular_job import (
+    as_table,
+    describe_folds,
+    expect_table_flips,
+    make_table_job,
+    run_tables,
+)
 from jaxgen.experiments.tabular_mlp import predict_each
 from jaxgen.experiments.tabular_tables import Found, rank_table, statements, write_tables
 from jaxgen.scores.ranking import rank_methods
 from jaxgen.spec import LnrSpec, from_values
+from jaxgen.spec.longtail import CLASSIFIERS, TREATMENTS
 from jaxgen.views.ranks import cliques
 
 FLAGS = {"num_runs": 2, "folds": 3, "inner_folds": 2, "classifiers": ("knn", "cart"), "threshold": (0.5, 2.0)}
@@ -123,6 +131,47 @@ def test_resampling_copes_with_a_minority_of_two():
     part = rows(40, 2)
     for how in ("smote", "adasyn", "borderline_smote"):
         assert resample(part, how, 0).y.sum() >= 2
+
+
+def test_few_rows_of_the_minority_are_no_crash():
+    """Parts of one class, fewer rows than neighbours, resampling that is refused."""
+    spec = spec_of(classifiers=CLASSIFIERS, treatments=TREATMENTS, mlp_epochs=1, threshold=(-5.0, 1.0), folds=2)
+    for train, test in split(rows(12, 2), 2, 0):
+        for classifier in CLASSIFIERS:
+            found = judge_fold(Fold(train, test, 0), classifier, spec)
+            assert np.isfinite(found.scores).all()
+            assert found.refused[TREATMENTS.index("smote")]
+            assert not found.refused[:3].any()
+
+
+def test_repeated_folds_do_not_make_an_interval_as_narrow_as_one_likes():
+    differences = np.random.default_rng(0).normal(0.1, 1, 50)
+    few, many = compare_folds(differences, 5), compare_folds(np.tile(differences, 100), 5)
+    # By hand: the variance times 1 / 50 + 1 / 4.
+    error = np.sqrt((1 / 50 + 1 / 4) * differences.var(ddof=1))
+    assert few.high - few.mean == pytest.approx(2.0096 * error, rel=1e-3)
+    assert many.high - many.low > 0.9 * (few.high - few.low)
+    assert compare_folds([0.1, float("nan")], 5).n == 1
+    assert np.isnan(compare_folds([0.0, 0.0], 5).p)
+
+
+def test_what_would_be_done_is_told_without_doing_it(ran, tmp_path):
+    job, _ = ran
+    told = describe_folds(job._replace(spec=dataclasses.replace(job.spec, out=str(tmp_path))))
+    # Three folds of two classifiers: four treatments, and two thresholds in two inner folds.
+    assert "2 tables, 2 divisions into 3 folds, 96 models of each" in told
+    lines = expect_table_flips(job).splitlines()[2:]
+    assert len(lines) == 4
+    low, high = (float(line.split("|")[3]) for line in lines[:2])
+    assert low > high > 0
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"), [({"imbalance": 5.0}, "--imbalance=5"), ({"dropout": 0.1}, "--dropout=0.1")]
+)
+def test_flags_of_the_other_protocol_are_refused(flags, said):
+    with pytest.raises(UserError, match=f"{said}: does nothing with --protocol=tabular; leave it out"):
+        make_table_job([as_dataset(rows())], spec_of(**flags))
 
 
 def test_networks_side_by_side_are_networks_alone():

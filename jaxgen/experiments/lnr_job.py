@@ -24,6 +24,7 @@ from jaxgen.experiments.lnr_methods import AS_THEY_ARE, RANDOM, REBALANCED, make
 from jaxgen.experiments.members import Cell
 from jaxgen.experiments.programs import Program, check_program, knobs_of
 from jaxgen.experiments.table_job import Row, make_rows
+from jaxgen.experiments.tabular_job import refuse_idle
 from jaxgen.runs.devices import start_devices
 from jaxgen.runs.plan import Plan
 from jaxgen.runs.store import Store, open_store
@@ -91,6 +92,7 @@ def make_job(dataset: Dataset, spec: LnrSpec) -> Job:
     Raises:
       UserError: for what the data do not suit.
     """
+    refuse_idle(spec, [field.name for field in dataclasses.fields(spec) if field.name != "tabular"], "two stages")
     if swept := sweep.swept(spec):
         value = sweep.format_value(words.values(spec)[swept[0]])
         raise UserError(f"--{swept[0]}={value}: takes one value here; lists are for --threshold and --methods")

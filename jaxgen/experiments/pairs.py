@@ -50,6 +50,31 @@ def compare(differences: Sequence[float], resolution: float = 0.0) -> Difference
     return Difference(mean, mean - half, mean + half, float(2 * t.sf(abs(mean) / error, len(found) - 1)), len(found))
 
 
+def compare_folds(differences: Sequence[float], folds: int) -> Difference:
+    """The mean of differences over the folds of repeated cross-validation: Nadeau and Bengio's corrected t test.
+
+    The training parts of such folds are mostly the same rows, so that more repeats tell less and less: the variance of
+    the mean is taken to be ``(1 / n + 1 / (folds - 1))`` of theirs (C. Nadeau, Y. Bengio, Inference for the
+    generalization error, Machine Learning 2003, equation 9).
+
+    Args:
+      differences: one a fold of each repeat; those that are NaN are left out.
+      folds: of a repeat.
+    """
+    found = np.asarray(differences, float)
+    found = found[np.isfinite(found)]
+    nan = float("nan")
+    if len(found) < 2:
+        return Difference(float(found.mean()) if len(found) else nan, nan, nan, nan, len(found))
+    from scipy.stats import t
+
+    mean, error = float(found.mean()), float(np.sqrt((1 / len(found) + 1 / (folds - 1)) * found.var(ddof=1)))
+    if not error:
+        return Difference(mean, nan, nan, nan, len(found))
+    half = float(t.ppf(0.975, len(found) - 1)) * error
+    return Difference(mean, mean - half, mean + half, float(2 * t.sf(abs(mean) / error, len(found) - 1)), len(found))
+
+
 def subtract(own: Mapping[int, float], other: Mapping[int, float]) -> list[float]:
     """Own minus other, of the runs that both have."""
     return [own[run] - other[run] for run in sorted(own.keys() & other.keys())]

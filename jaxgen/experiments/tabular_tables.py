@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from jaxgen.experiments.files import flagfile_header, written_or_told
-from jaxgen.experiments.pairs import compare, describe_difference, describe_p
+from jaxgen.experiments.pairs import Difference, compare_folds, describe_difference, describe_p
 from jaxgen.experiments.tables import to_csv, to_table
 from jaxgen.experiments.tabular import MEASURES
 from jaxgen.experiments.tabular_job import TableJob
@@ -30,10 +30,19 @@ class Found:
         names = ("table", "classifier", "treatment", "run", "fold")
         shape = tuple(map(len, axes))
         self.scores = np.full((*shape, len(MEASURES)), np.nan)
-        self.flips = np.zeros(shape)
+        self.flips, self.refused = np.zeros(shape), np.zeros(shape, bool)
         for row in rows:
             place = tuple(where[row[name]] for where, name in zip(places, names, strict=True))
             self.scores[place], self.flips[place] = [row[measure] for measure in MEASURES], row["flips"]
+            self.refused[place] = row["refused"]
+
+    def difference(self, table: int, treatment: str, other: str, classifier: str | None = None) -> Difference:
+        """Of F1 between treatments of a table, by a classifier or by the mean over all, over all folds."""
+        places = (self.treatments.index(name) for name in (treatment, other))
+        own, theirs = (self.scores[table, :, place, :, :, 0] for place in places)
+        apart = own - theirs
+        chosen = nan_mean(apart, 0) if classifier is None else apart[self.classifiers.index(classifier)]
+        return compare_folds(chosen.ravel(), chosen.shape[1])
 
     @property
     def by_repeat(self) -> np.ndarray:
@@ -66,20 +75,26 @@ def percent(values: np.ndarray) -> str:
 
 def treatment_table(found: Found, table: int) -> str:
     """Of a table: a line a classifier and treatment."""
-    header = ["classifier", "treatment", *TITLES.values(), "flips a fold", "F1 - none", "p", "n"]
+    header = ["classifier", "treatment", *TITLES.values(), "flips a fold", "F1 - none", "p", "n", "refused"]
     lines, scores = [], found.by_repeat[table]
     for c, classifier in enumerate(found.classifiers):
         for t, treatment in enumerate(found.treatments):
             own = scores[c, t]
             cells = [percent(own[:, i]) for i in range(len(MEASURES))]
             flips = f"{found.flips[table, c, t].mean():.1f}" if treatment in ("lnr", "random_flips") else ""
-            difference = compare([])
+            difference = compare_folds([], len(found.scores[0, 0, 0, 0]))
             if "none" in found.treatments and treatment != "none":
-                difference = compare(own[:, 0] - scores[c, found.treatments.index("none")][:, 0])
+                difference = found.difference(table, treatment, "none", classifier)
             n = str(int(np.isfinite(own[:, 0]).sum()))
-            lines.append(
-                [classifier, treatment, *cells, flips, describe_difference(difference), describe_p(difference), n]
-            )
+            refused = int(found.refused[table, c, t].sum())
+            cells += [
+                flips,
+                describe_difference(difference),
+                describe_p(difference),
+                n,
+                str(refused) if refused else "",
+            ]
+            lines.append([classifier, treatment, *cells])
     return to_table(header, lines)
 
 
@@ -121,11 +136,10 @@ def statements(found: Found) -> list[str]:
                 f"{ranking.n} data sets, critical difference {ranking.critical_difference:.2f}: {verdict}."
             )
         else:
-            own, theirs = (nan_mean(found.by_repeat[0, :, place, :, 0], 0) for place in places)
-            difference = compare(own - theirs)
+            difference = found.difference(0, "lnr", other)
             said.append(
                 f"lnr minus {other}, F1, mean over classifiers: {describe_difference(difference)} points, p = "
-                f"{describe_p(difference)}, n = {difference.n} divisions of the same rows."
+                f"{describe_p(difference)} (corrected for repeated folds), n = {difference.n} folds of the same rows."
             )
     return said
 
@@ -143,13 +157,14 @@ def to_text(job: TableJob, found: Found) -> str:
         "mean of both recalls, area under the ROC curve, in percent: mean ± standard deviation over n divisions, each "
         f"the mean of its folds. Labels are flipped by out-of-fold probabilities of {own.score_by}, at the threshold "
         f"of the highest F1 in {own.inner_folds} inner folds, chosen for each fold and classifier; random_flips flips "
-        "as many. Differences are over divisions of the same rows: mean [95 % interval], p of a t test; they say "
-        "nothing of other rows.",
+        "as many. Differences are over the folds of all divisions: mean [95 % interval], p of a t test corrected for "
+        "their common rows (Nadeau and Bengio 2003). Refused: folds in which imbalanced-learn found nothing to make, "
+        "so that the scores are those of none.",
     ]
     if len(found.tables) > 1:
         parts += [
             "Mean ranks over data sets, 1 the best; two that are further apart than the critical difference (Nemenyi, "
-            "5 %) differ:",
+            "5 %) differ, if the data sets are independent: several of KEEL's are made of the same rows.",
             rank_table(found),
             mean_table(found),
         ]
