@@ -13,6 +13,7 @@ from jaxgen.experiments import (
     baselines,
     benchmark,
     benchmark_corruptions,
+    benchmark_heads,
     benchmark_images,
     benchmark_members,
     benchmark_oversampling,
@@ -201,3 +202,15 @@ def test_oversampling_three_ways():
     # Learning as far as it can in so few steps: all three ways train the same.
     assert all(0.2 < float(row[3].split()[0]) < 0.9 for row in rows)
     assert "28 models, one program" in table
+
+
+@pytest.mark.slow
+def test_classifiers_of_stage_2_three_ways():
+    given = ["--num_runs=2", "--epochs=10", "--width=2", "--keep=num_runs,epochs,width"]
+    table = benchmark_heads.measure_heads(flags.parse(BenchSpec, ["--measure=heads", "--rounds=1", *given]))
+    rows = cells_of(table)
+    assert [row[0] for row in rows] == ["fresh `jit` a classifier", "compiled once", "jaxgen, all methods"]
+    assert rows[2][2] == "1 (1 to 1)"
+    # Eight methods without flips, and ten thresholds of two with them, of two runs each.
+    assert [int(re.search(r"\((\d+)\)", row[3])[1]) for row in rows] == [2, 10, 56]
+    assert all(0.5 < float(row[3].split()[0]) < 1 for row in rows)

@@ -53,15 +53,16 @@ def sequential_way(spec: BenchSpec, count: int, *, fresh_jit: bool) -> Iterator[
     from jaxgen.experiments.baselines import SequentialTrainer
 
     job, found, dataset, program = make_experiment(spec)
-    size, version = len(dataset.labels), job.base * job.spec.num_runs
-    own = dataclasses.replace(dataset, images=dataset.images[version * size : (version + 1) * size])
+    # The features of the first run's network.
+    size, tests = len(dataset.labels), job.of_base(found).test[0]
+    own = dataclasses.replace(dataset, images=dataset.images[:size])
     same = words.from_values(CscoreSpec, words.values(program.spec))
     trainer = SequentialTrainer(own, same, fresh_jit=fresh_jit)
 
     def train(seed: int) -> float:
         functions, rng = trainer.functions_of_a_model(), np.random.default_rng(seed)
         state = trainer.fit(functions, trainer.images, trainer.labels, np.arange(size), rng, seed)
-        predictions = trainer.examine(functions[2], state, found.test[version])
+        predictions = trainer.examine(functions[2], state, tests)
         return float(np.mean(predictions == job.tail.dataset.test_labels))
 
     if not fresh_jit:
@@ -97,7 +98,7 @@ def engine_way(spec: BenchSpec) -> Iterator[Any]:
         accuracies = []
         for number, own in zip(runs, params, strict=True):
             run, setting = divmod(int(number), len(stage2.heads))
-            measured = measure_head(job, stage2, stage2.heads[setting], run, own, 0)
+            measured = measure_head(job, stage2, stage2.heads[setting], run, own, 0, True)
             accuracies.append(measured.row["test_accuracy"])
         answer = (time.perf_counter() - began) / count, accuracies
 
