@@ -17,6 +17,7 @@ SPECS = {
     "randomization": spec.RandomizationSpec,
     "oversampling": spec.OversamplingSpec,
     "robustness": spec.RobustnessSpec,
+    "lnr": spec.LnrSpec,
 }
 
 

@@ -305,7 +305,8 @@ def test_half_precision_keeps_weights_and_logits_in_single(name):
         return features, model.apply(variables, features, method="classify")
 
     features, logits = jax.eval_shape(run, variables)
-    assert features.dtype == (jnp.float32 if name == "linear" else jnp.bfloat16)
+    # Of those without a hidden layer, features are the inputs themselves.
+    assert features.dtype == (jnp.float32 if name in ("linear", "scaled_linear") else jnp.bfloat16)
     assert logits.dtype == jnp.float32
     assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {jnp.dtype("float32")}
 
@@ -355,7 +356,7 @@ def test_rows_of_features_are_refused_by_convolutional_networks():
         make("convnet", (7,))
     assert str(refused.value) == (
         "--model=convnet: needs images, and these examples are rows of 7 numbers; "
-        "take --model=linear, mlp, mlp1x512 or mlp3x512"
+        "take --model=linear, mlp, mlp1x512, mlp3x512 or scaled_linear"
     )
 
 

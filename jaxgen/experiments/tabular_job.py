@@ -64,6 +64,21 @@ def as_table(dataset: Dataset, folds: int) -> Part:
     return Part(x.astype(np.float64), (y == counts.argmin()).astype(int))
 
 
+def are_tables(datasets: Sequence[Dataset], spec: LnrSpec) -> bool:
+    """Whether data are judged in folds: by the flags, or else because they are rows of features in two classes.
+
+    Raises:
+      UserError: for flags that contradict each other.
+    """
+    own = spec.tabular
+    if own.keel and (spec.data.dataset != LnrSpec().data.dataset or own.protocol == "two_stage"):
+        raise UserError("--keel: takes the place of --dataset, and is for --protocol=tabular; leave one of them out")
+    if own.keel or own.protocol == "tabular":
+        return True
+    [dataset] = datasets
+    return own.protocol == "auto" and not dataset.has_images and dataset.num_classes == 2
+
+
 def make_table_job(datasets: Sequence[Dataset], spec: LnrSpec, *, say: Callable[[str], None] | None = None) -> TableJob:
     """The job that `spec` asks for.
 

@@ -1,6 +1,7 @@
 """What a job on tables tells: treatments by classifier, ranks over data sets, the files."""
 
 import pathlib
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,9 +10,17 @@ from jaxgen.experiments.files import flagfile_header, written_or_told
 from jaxgen.experiments.pairs import Difference, compare_folds, describe_difference, describe_p
 from jaxgen.experiments.tables import to_csv, to_table
 from jaxgen.experiments.tabular import MEASURES
-from jaxgen.experiments.tabular_job import TableJob
+from jaxgen.experiments.tabular_job import (
+    TableJob,
+    describe_folds,
+    expect_table_flips,
+    make_table_job,
+    run_tables,
+)
 from jaxgen.flags import to_flagfile
 from jaxgen.scores.ranking import Ranking, rank_methods
+from jaxgen.spec import LnrSpec
+from jaxgen.types import Dataset
 from jaxgen.views.figures import write_figure
 from jaxgen.views.ranks import draw_ranks, draw_treatments
 
@@ -196,6 +205,18 @@ def write_tables(job: TableJob, rows: list[dict[str, Any]], command: str) -> tup
     files = [out / name for name in ("results.csv", "table.md", "takeaways.md", *figures, "flags.cfg")]
     table = rank_table(found) if len(found.tables) > 1 else treatment_table(found, 0)
     return f"{table}\n\n{said}", files
+
+
+def answer_by_folds(
+    datasets: Sequence[Dataset], spec: LnrSpec, command: str, *, say: Callable[[str], None]
+) -> tuple[str, list[pathlib.Path]]:
+    """Does what the flags ask for in folds; returns what to tell the user, and the files."""
+    job = make_table_job(datasets, spec, say=say)
+    if spec.compute.dry_run:
+        return describe_folds(job), []
+    if spec.flips.what_if:
+        return expect_table_flips(job), []
+    return write_tables(job, run_tables(job, resume=command, say=say), command)
 
 
 def title_of(found: Found) -> str:

@@ -62,7 +62,7 @@ PLAIN_KERNELS = Kernels()
 MODELS: dict[str, Entry] = {
     "mlp": Entry(lambda spec, num_classes, norm, kernels: MLP(spec.hidden, num_classes, kernels), ("none",), 0),
     "linear": perceptron(),
-    "scaled_linear": Entry(lambda spec, num_classes, norm, kernels: ScaledLinear(num_classes), ("none",), 0),
+    "scaled_linear": Entry(lambda spec, num_classes, norm, kernels: ScaledLinear(num_classes, kernels), ("none",), 0),
     "mlp1x512": perceptron(512),
     "mlp3x512": perceptron(512, 512, 512),
     "convnet": convolutional(ConvNet, "none", 4),

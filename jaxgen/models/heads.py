@@ -4,7 +4,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxgen.models.layers import EXAMINE, How
+from jaxgen.models.layers import EXAMINE, How, Kernels
 
 
 class ScaledLinear(nn.Module):
@@ -16,12 +16,14 @@ class ScaledLinear(nn.Module):
 
     Attributes:
       num_classes: c, the number of logits.
+      kernels: by which arithmetic.
     """
 
     num_classes: int
+    kernels: Kernels = Kernels()
 
     def setup(self) -> None:
-        self.head = nn.Dense(self.num_classes, kernel_init=nn.initializers.glorot_normal())
+        self.head = nn.Dense(self.num_classes, kernel_init=nn.initializers.glorot_normal(), dtype=self.kernels.dtype)
         self.scale = self.param("scale", nn.initializers.ones, (self.num_classes,))
 
     def __call__(self, inputs: jax.Array, how: How = EXAMINE) -> jax.Array:
@@ -34,4 +36,4 @@ class ScaledLinear(nn.Module):
 
     def classify(self, features: jax.Array) -> jax.Array:
         """``[b, f]`` features to float32 logits ``[b, c]``."""
-        return (self.head(features) * self.scale[None]).astype(jnp.float32)
+        return self.head(features).astype(jnp.float32) * self.scale[None]
