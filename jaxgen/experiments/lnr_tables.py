@@ -142,6 +142,10 @@ def describe_shots(job: Job) -> str:
 def statements(job: Job, results: Results) -> list[str]:
     """What can be said of flipping: it beats its controls, it does worse, or neither is shown."""
     said = []
+    if results.chosen.get("lnr") == max(job.spec.flips.threshold):
+        said.append(
+            "Of all thresholds the highest, which flips the fewest labels, does best on the selection examples."
+        )
     for other, what in ((CONTROL, "the same without flips"), ("random_flips", "as many flips at random")):
         if not members_of(results, "lnr") or not members_of(results, other):
             continue
