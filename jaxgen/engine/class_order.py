@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxgen.engine.order import permute
+from jaxgen.engine.order import permute_each
 from jaxgen.transforms.classes import class_counts
 
 # Of a class at each visit, as in the class-aware sampler of MiSLAS.
@@ -51,11 +51,10 @@ def draw_class_aware(key: jax.Array, positions: jax.Array, groups: ByClass) -> j
     number = jnp.sum(groups.counts > 0)
     visit, within = positions // VISIT, positions % VISIT
     cycle, place = visit // number, visit % number
-    cycle_keys = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.fold_in(key, CLASSES), cycle)
-    one = lambda key, place, size: permute(key, place[None], size)[0]  # noqa: E731
-    chosen = present[jax.vmap(one, (0, 0, None))(cycle_keys, place, number)]
+    numbers = jnp.broadcast_to(number, place.shape)
+    chosen = present[permute_each(jax.random.fold_in(key, CLASSES), place, numbers, cycle)]
     # How many examples of its class have come before.
     before, size = cycle * VISIT + within, jnp.maximum(groups.counts[chosen], 1)
-    example_key = jax.random.fold_in(key, EXAMPLES)
-    streams = jax.vmap(jax.random.fold_in, (None, 0))(example_key, chosen + num_classes * (before // size))
-    return groups.members[groups.first[chosen] + jax.vmap(one)(streams, before % size, size)]
+    streams = chosen + num_classes * (before // size)
+    drawn = permute_each(jax.random.fold_in(key, EXAMPLES), before % size, size, streams)
+    return groups.members[groups.first[chosen] + drawn]

@@ -27,7 +27,26 @@ def permute(key: jax.Array, positions: jax.Array, size: jax.Array) -> jax.Array:
     Returns:
       int32 ``[p]``, distinct wherever `positions` are distinct and below `size`.
     """
-    rounds = jax.random.bits(key, (NUM_ROUNDS,), jnp.uint32)
+    return send(jax.random.bits(key, (NUM_ROUNDS,), jnp.uint32), positions, size)
+
+
+def permute_each(key: jax.Array, positions: jax.Array, sizes: jax.Array, streams: jax.Array) -> jax.Array:
+    """Where random permutations send `positions`, each by the permutation of its stream.
+
+    One draw of `key` serves all streams, whose numbers are hashed into it: a key for each would take most of the time.
+
+    Args:
+      key: of all streams.
+      positions: int32 ``[p]``.
+      sizes: int32 ``[p]``: of what each permutation permutes; alike in one stream.
+      streams: ints ``[p]``.
+    """
+    bits = jax.random.bits(key, (NUM_ROUNDS,), jnp.uint32)
+    return send(mix(bits[:, None] ^ mix(streams.astype(jnp.uint32) + 1)[None]), positions, sizes)
+
+
+def send(rounds: jax.Array, positions: jax.Array, size: jax.Array) -> jax.Array:
+    """Where a permutation sends positions ``[p]``, by what its rounds are keyed with: uint32 ``[8]``, or ``[8, p]``."""
     size = size.astype(jnp.uint32)
     base = jnp.ceil(jnp.sqrt(size.astype(jnp.float32))).astype(jnp.uint32)
     base = jnp.where(base * base < size, base + 1, base)

@@ -101,15 +101,19 @@ def measure_head(
 ) -> Measured:
     """A classifier of stage 2 by its parameters, flattened as they are kept: bias, kernel, scale."""
     found, finite = stage2.found, finite and bool(stage2.found.finite[run])
-    width, num_classes = found.kernels.shape[1:]
-    bias, kernel, scale = np.split(params, [num_classes, num_classes * (width + 1)])
-    kernel = kernel.reshape(width, num_classes)
+    bias, kernel, scale = split_params(params, *found.kernels.shape[1:])
 
     def logits_of(features: np.ndarray) -> np.ndarray:
         return (features[run] @ kernel + bias) * scale
 
     logits = {"test": logits_of(found.test), "selection": logits_of(found.selection)}
     return measure(job, head, run, **logits, flips=flips, finite=finite)
+
+
+def split_params(params: np.ndarray, width: int, num_classes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A classifier's bias ``[c]``, kernel ``[f, c]`` and scale ``[c]``, of its parameters as they are kept."""
+    bias, kernel, scale = np.split(params, [num_classes, num_classes * (width + 1)])
+    return bias, kernel.reshape(width, num_classes), scale
 
 
 def given_labels(job: Job, stage2: Stage2, key: jax.Array, setting: int, run: int) -> np.ndarray:
