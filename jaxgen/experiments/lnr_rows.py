@@ -11,7 +11,7 @@ from jaxgen.experiments.lnr_features import Found
 from jaxgen.experiments.lnr_job import Head, Job, Stage2, flip_labels
 from jaxgen.experiments.lnr_methods import AS_THEY_ARE, NONE, make_methods
 from jaxgen.experiments.table_job import Row
-from jaxgen.experiments.tables import class_f1
+from jaxgen.experiments.tables import class_f1, nan_mean
 from jaxgen.metrics import maximum_calibration_error, reliability
 
 SHOTS = ("many", "medium", "few")
@@ -64,22 +64,16 @@ def measure(
         "run": run,
         "finite": finite,
         "test_accuracy": float(right.mean()),
-        **{f"{name}_accuracy": mean_of(own[group]) for name, group in groups.items()},
-        "balanced_accuracy": mean_of(own),
+        **{f"{name}_accuracy": float(nan_mean(own[group], 0)) for name, group in groups.items()},
+        "balanced_accuracy": float(nan_mean(own, 0)),
         "worst_class_accuracy": float(np.nanmin(own)),
-        "f1_macro": mean_of(class_f1(data.test_labels, predictions, data.num_classes)),
+        "f1_macro": float(nan_mean(class_f1(data.test_labels, predictions, data.num_classes), 0)),
         "ece": float((diagram[0] * np.abs(diagram[2] - diagram[1])).sum() / diagram[0].sum()),
         "mce": float(maximum_calibration_error(diagram)),
-        "selection_accuracy": mean_of(chosen),
+        "selection_accuracy": float(nan_mean(chosen, 0)),
         "flips": flips,
     }
     return Measured(row, own, diagram)
-
-
-def mean_of(values: np.ndarray) -> float:
-    """Of those that are numbers; NaN of none."""
-    known = values[np.isfinite(values)]
-    return float(known.mean()) if len(known) else float("nan")
 
 
 def measure_stage1(job: Job, found: Found) -> list[Measured]:

@@ -1,7 +1,6 @@
 """What a robustness job writes: tables to read, the files."""
 
 import pathlib
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ from jaxgen.experiments.robustness import Results
 from jaxgen.experiments.robustness_rows import NUM_GROUPS, judged, modified_places, severities
 from jaxgen.experiments.robustness_takeaways import class_changes, interval, take_away
 from jaxgen.experiments.table_job import Job
-from jaxgen.experiments.tables import describe_n, to_csv, to_table
+from jaxgen.experiments.tables import describe_n, percent, to_csv, to_table
 from jaxgen.experiments.takeaways import list_statements
 from jaxgen.flags import to_flagfile
 from jaxgen.views.figures import write_figure
@@ -33,15 +32,6 @@ def by_setting(results: Results) -> dict[str, list[int]]:
         if one.row["finite"]:
             found[one.row["setting"]].append(i)
     return found
-
-
-def percent(values: Sequence[float], decimals: int = 2) -> str:
-    """Mean ± sd of shares, in percent."""
-    known = 100 * np.array([value for value in values if np.isfinite(value)])
-    if not len(known):
-        return "—"
-    spread = f" ± {known.std(ddof=1):.{decimals}f}" if len(known) > 1 else ""
-    return f"{known.mean():.{decimals}f}{spread}"
 
 
 def count(results: Results, setting: str) -> str:

@@ -105,6 +105,23 @@ def mean_and_sd(name: str, values: np.ndarray) -> dict[str, float]:
     }
 
 
+def nan_mean(values: np.ndarray, axis: int) -> np.ndarray:
+    """The mean of those that are numbers; NaN of none."""
+    known = np.isfinite(values)
+    count = known.sum(axis)
+    total = np.where(known, values, 0).sum(axis)
+    return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
+
+
+def percent(values: Sequence[float], decimals: int = 2) -> str:
+    """Mean ± sd of shares, in percent."""
+    known = 100 * np.array([value for value in values if np.isfinite(value)])
+    if not len(known):
+        return "—"
+    spread = f" ± {known.std(ddof=1):.{decimals}f}" if len(known) > 1 else ""
+    return f"{known.mean():.{decimals}f}{spread}"
+
+
 def class_f1(labels: np.ndarray, predictions: np.ndarray, num_classes: int) -> np.ndarray:
     """F1 of each class ``[c]``; a class without examples has none: NaN."""
     # Imported here: it takes a second, and not all experiments ask.

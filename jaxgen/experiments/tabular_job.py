@@ -121,8 +121,8 @@ def refuse_idle(spec: LnrSpec, heeded: Sequence[str], protocol: str) -> None:
 
 def open_table_store(job: TableJob) -> Store:
     """The store of the job below ``spec.out``: a cell for each table, a run for each repeat."""
-    own = [part for name in HEEDED for part in [words.values(getattr(job.spec, name))]]
-    flags = {name: value for part in own for name, value in part.items() if name not in NO_FOLD}
+    given = words.values(job.spec.tabular) | words.values(job.spec.flips)
+    flags = {name: value for name, value in given.items() if name not in NO_FOLD}
     digest = hashlib.sha256()
     for part in job.tables.values():
         digest.update(np.ascontiguousarray(part.x).data)
@@ -217,8 +217,6 @@ def fold_rows(job: TableJob, name: str, chunks: Any) -> list[dict[str, Any]]:
     own, rows = job.spec.tabular, []
     for arrays in chunks:
         for i, run in enumerate(arrays["run"]):
-            if run >= job.spec.num_runs:
-                continue
             for fold, (c, classifier), (t, treatment) in itertools.product(
                 range(own.folds), enumerate(own.classifiers), enumerate(own.treatments)
             ):

@@ -8,7 +8,7 @@ import numpy as np
 
 from jaxgen.experiments.files import flagfile_header, written_or_told
 from jaxgen.experiments.pairs import Difference, compare_folds, describe_difference, describe_p
-from jaxgen.experiments.tables import to_csv, to_table
+from jaxgen.experiments.tables import nan_mean, percent, to_csv, to_table
 from jaxgen.experiments.tabular import MEASURES
 from jaxgen.experiments.tabular_job import (
     TableJob,
@@ -64,22 +64,6 @@ class Found:
         means = nan_mean(self.by_repeat[..., MEASURES.index(measure)], 3)
         chosen = nan_mean(means, 1) if classifier is None else means[:, self.classifiers.index(classifier)]
         return rank_methods(chosen)
-
-
-def nan_mean(values: np.ndarray, axis: int) -> np.ndarray:
-    """The mean of those that are numbers; NaN of none."""
-    known = np.isfinite(values)
-    count = known.sum(axis)
-    total = np.where(known, values, 0).sum(axis)
-    return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
-
-
-def percent(values: np.ndarray) -> str:
-    """Mean ± sd of shares, in percent."""
-    known = 100 * values[np.isfinite(values)]
-    if not len(known):
-        return "—"
-    return f"{known.mean():.2f} ± {known.std(ddof=1):.2f}" if len(known) > 1 else f"{known.mean():.2f}"
 
 
 def treatment_table(found: Found, table: int) -> str:

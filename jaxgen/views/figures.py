@@ -3,7 +3,7 @@
 import functools
 import os
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import matplotlib
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -31,6 +31,12 @@ def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
 def _in_style(call: Callable, *arguments, **options):
     with matplotlib.rc_context(STYLE):
         return call(*arguments, **options)
+
+
+def describe_counts(counts: Iterable[int]) -> str:
+    """Of how many members a figure's points are: a number, or from the fewest to the most; 0 of none."""
+    found = sorted(set(counts)) or [0]
+    return f"{found[0]}" if found[0] == found[-1] else f"{found[0]} to {found[-1]}"
 
 
 def new_figure(width: float, height: float, layout: str = "constrained") -> Figure:

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from jaxgen.types import Dataset
-from jaxgen.views.figures import ACCENT, INK, SOFT, new_figure, styled
+from jaxgen.views.figures import ACCENT, INK, SOFT, describe_counts, new_figure, styled
 
 PANELS = (
     ("balanced_accuracy", "balanced accuracy, %"),
@@ -36,14 +36,8 @@ def draw_methods(rows: Sequence[Mapping[str, Any]], name: str) -> Figure:
         if not np.isfinite(means).any():
             axis.text(0.5, 0.5, "no such class", transform=axis.transAxes, ha="center", color=INK)
     axes[0].set_yticks(places, [row["method"] for row in rows])
-    figure.suptitle(f"{name}: mean ± sd over n = {describe_counts(rows)} runs", fontsize=11)
+    figure.suptitle(f"{name}: mean ± sd over n = {describe_counts(row['n'] for row in rows)} runs", fontsize=11)
     return figure
-
-
-def describe_counts(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Of how many runs the means are, fewest to most."""
-    counts = sorted({row["n"] for row in rows})
-    return f"{counts[0]}" if counts[0] == counts[-1] else f"{counts[0]} to {counts[-1]}"
 
 
 @styled
@@ -67,7 +61,7 @@ def draw_thresholds(rows: Sequence[Mapping[str, Any]], control: Mapping[str, Any
     right.set(xlabel="threshold t", ylabel="balanced accuracy, %", title="(b) accuracy")
     for axis in (left, right):
         axis.legend(frameon=False, fontsize=8)
-    figure.suptitle(f"{name}: mean ± sd over n = {describe_counts(rows)} runs", fontsize=11)
+    figure.suptitle(f"{name}: mean ± sd over n = {describe_counts(row['n'] for row in rows)} runs", fontsize=11)
     return figure
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from jaxgen.views.figures import new_figure, styled
+from jaxgen.views.figures import describe_counts, new_figure, styled
 
 PANELS = (
     ("train_accuracy", "training accuracy"),
@@ -52,8 +52,7 @@ def draw_samples(rows: Sequence[dict[str, Any]], name: str) -> Figure:
         axis.set(xlabel="unique samples", title=label)
         axis.grid(axis="y", linewidth=0.3)
     axes[0].set_ylabel("accuracy")
-    counts = sorted({row["n"] for row in rows})
-    number = f"{counts[0]}" if counts[0] == counts[-1] else f"{counts[0]} to {counts[-1]}"
+    number = describe_counts(row["n"] for row in rows)
     part = f" ({MOST_LINES} of {len(settings)} settings)" if len(settings) > MOST_LINES else ""
     figure.suptitle(f"{name}: n = {number} runs a point, bands ± 1 sd{part}", fontsize=11)
     handles = axes[0].get_legend_handles_labels()

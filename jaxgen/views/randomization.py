@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from jaxgen.views.figures import ACCENT, INK, new_figure, styled
+from jaxgen.views.figures import ACCENT, INK, describe_counts, new_figure, styled
 
 Rows = Sequence[dict[str, Any]]
 Curves = Mapping[str, np.ndarray]
@@ -81,8 +81,7 @@ def draw_figure1(rows: Rows, curves: Curves, flags: Sequence[str], name: str) ->
     else:
         left.text(0.5, 0.5, "no setting of\nthese kinds", transform=left.transAxes, ha="center", color=INK)
     settings = [rows[i]["setting"] for i in chosen]
-    counts = sorted({settings.count(setting) for setting in settings}) or [0]
-    number = f"{counts[0]}" if counts[0] == counts[-1] else f"{counts[0]} to {counts[-1]}"
+    number = describe_counts(settings.count(setting) for setting in settings)
     at = "".join(f", {flag}={value}" for flag, value in zip(others, shown, strict=True))
     network = f", {models[0]}" if len(models) == 1 else ""
     figure.suptitle(f"{name}{network}{at}: n = {number} members a point, bands and bars ± 1 sd", fontsize=11)

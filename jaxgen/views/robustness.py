@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from jaxgen.scores.intervals import half_width
-from jaxgen.views.figures import INK, new_figure, styled
+from jaxgen.views.figures import INK, describe_counts, new_figure, styled
 
 MOST_LINES = 10
 # Of each corruption in the picture of all.
@@ -55,8 +55,7 @@ def draw_heat_map(job: Any, results: Any) -> Figure:
     for (i, j), value in np.ndenumerate(values):
         axis.text(j, i, f"{value:.0f}", ha="center", va="center", fontsize=7, color="white" if value < middle else INK)
     figure.colorbar(picture, ax=axis, label="test accuracy, %", shrink=0.8)
-    counts = sorted({len(members) for members in own.values()})
-    number = f"{counts[0]}" if counts[0] == counts[-1] else f"{counts[0]} to {counts[-1]}"
+    number = describe_counts(len(members) for members in own.values())
     axis.set_title(f"{job.dataset.name}: mean over severities and n = {number} members", loc="left")
     return figure
 
