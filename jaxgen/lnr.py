@@ -21,7 +21,7 @@ def run(spec: LnrSpec, command: str) -> None:
     from jaxgen.data import load_dataset
     from jaxgen.data.keel import load_keel
     from jaxgen.experiments.files import with_folder
-    from jaxgen.experiments.lnr_tables import answer_by_stages
+    from jaxgen.experiments.lnr_imbalances import answer_by_stages
     from jaxgen.experiments.members import tell
     from jaxgen.experiments.tabular_job import are_tables
     from jaxgen.experiments.tabular_tables import answer_by_folds

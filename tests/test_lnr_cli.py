@@ -68,3 +68,25 @@ def test_mistakes_are_one_line_and_exit_code_2(folder, typed, said):
     assert said in found.stderr
     assert found.stderr.count("\n") == 1
     assert not (folder / "runs").exists()
+
+
+def test_several_imbalances_are_laid_side_by_side(folder):
+    said = type_lnr(folder, "--imbalance=4,8", "--threshold=0.5,1.5", "--methods=mislas,lnr,ce")
+    assert said.returncode == 0, said.stderr
+    out = folder / "runs" / "lnr_mine"
+    for imbalance in (4, 8):
+        assert (out / f"imbalance={imbalance}" / "table.md").stat().st_size
+        assert f"imbalance {imbalance}: lnr at t = " in said.stdout
+    rows = (out / "imbalances.csv").read_text().splitlines()
+    assert len(rows) == 1 + 2 * 2
+    assert [float(cell) for cell in rows[1].split(",")[:2]] == [4, 0.5]
+    table = (out / "imbalances.md").read_text()
+    assert all(f"| {imbalance} | {n} | hindsight |" in table for imbalance, n in ((4, 112), (8, 94)))
+    assert (out / "imbalances.png").stat().st_size
+    again = type_in(folder, f"--flagfile={out}/flags.cfg", entry="lnr")
+    assert again.returncode == 0, again.stderr
+    assert (out / "imbalances.csv").read_text().splitlines() == rows
+    told = type_lnr(folder, "--imbalance=4,1e4", "--out=other")
+    assert told.returncode == 2
+    assert "--imbalance=10000: leaves a class without an example" in told.stderr
+    assert not (folder / "other").exists()

@@ -14,6 +14,7 @@ from jaxgen import UserError
 from jaxgen.data.checks import make_dataset
 from jaxgen.data.long_tail import cut_tail
 from jaxgen.experiments.lnr import expect_all, expect_flips, run_job, train_first
+from jaxgen.experiments.lnr_choices import AUTHORS_SHARE, choose_in_ways, nearest_in_flips
 from jaxgen.experiments.lnr_job import CELL, make_heads, make_job, make_stage2, open_first_store, open_second_store
 from jaxgen.experiments.lnr_methods import make_methods
 from jaxgen.experiments.lnr_rows import Measured, choose_threshold, measure, measure_stage1, shot_groups
@@ -305,3 +306,37 @@ def test_files_say_what_was_found(ran):
     assert "64, 22, 8" in table
     assert "many (more than 50 training examples): a; medium (15 to 50 training examples): b" in table
     assert "against the same without flips (mislas)" in (job_folder(job) / "takeaways.md").read_text()
+
+
+def test_the_threshold_nearest_in_expected_flips_is_found_by_ratio():
+    expected = {0.5: 40.0, 1.0: 10.0, 2.0: 2.0, 3.0: 0.0, 4.0: float("nan")}
+    assert nearest_in_flips(expected, 9.0) == 1.0
+    # Twenty is as many times ten as forty is twenty.
+    assert nearest_in_flips(expected, 20.0) == 1.0
+    assert nearest_in_flips(expected, 0.001) == 3.0
+
+
+def test_ways_to_choose_are_judged_in_pairs_of_runs(ran):
+    job, results = ran
+    found = {one.rule: one for one in choose_in_ways(job, results)}
+    assert list(found) == ["selection", "expected", "hindsight"]
+    assert found["selection"].threshold == results.chosen["lnr"]
+    assert found["expected"].threshold == nearest_in_flips(results.expected, AUTHORS_SHARE * 94)
+
+    def accuracies(method, threshold=""):
+        rows = [one.row for one in results.measured]
+        return [row["balanced_accuracy"] for row in rows if (row["method"], row["threshold"]) == (method, threshold)]
+
+    means = {threshold: np.mean(accuracies("lnr", threshold)) for threshold in job.spec.flips.threshold}
+    best = found["hindsight"]
+    assert means[best.threshold] == max(means.values())
+    assert best.gain.mean == pytest.approx(means[best.threshold] - np.mean(accuracies("mislas")))
+    for one in found.values():
+        assert one.n == 3
+        expected = means[one.threshold] - means[best.threshold] if one.threshold != best.threshold else np.nan
+        assert one.loss.mean == pytest.approx(expected, nan_ok=True)
+
+
+def test_no_way_to_choose_without_lnr(ran):
+    job, results = ran
+    assert choose_in_ways(job, results._replace(chosen={})) == []

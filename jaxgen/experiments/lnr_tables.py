@@ -1,22 +1,19 @@
 """What a long-tail job tells: the table of methods, that of thresholds, who was flipped, the files."""
 
 import pathlib
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from jaxgen.data.parts import hold_out_test
 from jaxgen.experiments.files import flagfile_header, settled, written_or_told
-from jaxgen.experiments.lnr import Flip, Results, describe_plan, expect_flips, run_job
-from jaxgen.experiments.lnr_job import Job, describe_tail, make_job
+from jaxgen.experiments.lnr import Flip, Results
+from jaxgen.experiments.lnr_choices import HOW_CHOSEN, choice_table, choose_in_ways
+from jaxgen.experiments.lnr_job import Job, describe_tail
 from jaxgen.experiments.lnr_rows import SHOTS, Measured, shot_groups
 from jaxgen.experiments.pairs import Difference, compare, describe_difference, describe_p, subtract
 from jaxgen.experiments.tables import describe_n, describe_percent, mean_and_sd, to_csv, to_table
 from jaxgen.experiments.takeaways import LEAST, SIGNIFICANT, describe
 from jaxgen.flags import to_flagfile
-from jaxgen.spec import LnrSpec
-from jaxgen.types import Dataset
 from jaxgen.views.figures import write_figure
 from jaxgen.views.lnr import draw_flips, draw_methods, draw_reliability, draw_thresholds
 from jaxgen.views.summary import describe_speed
@@ -177,6 +174,8 @@ def to_text(job: Job, results: Results) -> str:
     ]
     if rows := threshold_rows(job, results):
         parts += ["By threshold:", threshold_table(rows)]
+    if choices := choose_in_ways(job, results):
+        parts += [HOW_CHOSEN, choice_table(choices)]
     return "\n\n".join(parts)
 
 
@@ -230,18 +229,6 @@ def write_all(job: Job, results: Results, command: str) -> tuple[str, list[pathl
     ]
     files = [out / file for file in (*texts, *figures, "flags.cfg")]
     return "\n".join([*speed[: 1 + bool(heads)], "", method_table(rows), "", said]), files
-
-
-def answer_by_stages(
-    dataset: Dataset, spec: LnrSpec, command: str, *, say: Callable[[str], None]
-) -> tuple[str, list[pathlib.Path]]:
-    """Does what the flags ask for in two stages; returns what to tell the user, and the files."""
-    job = make_job(hold_out_test(dataset, spec.longtail.test_share, spec.seed), spec)
-    if spec.compute.dry_run:
-        return describe_plan(job, say=say), []
-    if spec.flips.what_if:
-        return what_if_table(job, expect_flips(job, resume=command, say=say)), []
-    return write_all(job, run_job(job, resume=command, say=say), command)
 
 
 def spent(members: Any) -> tuple[int, float, str]:

@@ -43,7 +43,9 @@ class TailSpec(Spec):
     imbalance: float = option(
         0.0,
         "largest class over the smallest in training (1: the classes as they are; 0: 20, or where a class has twice as "
-        "many examples as another, as they are)",
+        "many examples as another, as they are); with several, each has its own tail, results and folder, and all are "
+        "laid side by side",
+        sweep=True,
         rule=lambda ratio: ratio == 0 or ratio >= 1,
         says="must be 1 or more, or 0",
     )
