@@ -122,6 +122,8 @@ class Scores:
         empty where there are too few blocks to split.
       metadata: versions, flags, dataset fingerprint, width, seconds of all runs; devices, models and seconds of the
         last call.
+      more: every further array of the file by its key: the scores that `jaxgen.scores.registry` lists, their errors,
+        and what else is known of the examples.
     """
 
     scores: np.ndarray
@@ -136,6 +138,7 @@ class Scores:
     heldout_accuracy: np.ndarray
     reliability: np.ndarray
     metadata: dict[str, Any]
+    more: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
     def least_regular(self, count: int = 5) -> np.ndarray:
         """Positions of the `count` examples of lowest score, lowest first; unscored ones are left out."""

@@ -11,10 +11,16 @@ import numpy as np
 from jaxgen.errors import UNREADABLE, UserError
 from jaxgen.types import Scores
 
+# What every such file has; all other keys are what is more.
+FIELDS = tuple(field.name for field in dataclasses.fields(Scores) if field.name != "more")
+
 
 def write_scores(scores: Scores, path: str | os.PathLike) -> None:
     """Writes `scores` as an ``.npz`` that loads with ``allow_pickle=False``; a reader never sees half of it."""
-    arrays = {field.name: np.asarray(getattr(scores, field.name)) for field in dataclasses.fields(scores)}
+    arrays = {name: np.asarray(getattr(scores, name)) for name in FIELDS}
+    if taken := arrays.keys() & scores.more.keys():
+        raise ValueError(f"{min(taken)}: is a field of the scores, and may be no key of what is more")
+    arrays |= {name: np.asarray(array) for name, array in scores.more.items()}
     arrays["metadata"] = np.asarray(json.dumps(scores.metadata, sort_keys=True))
     part = pathlib.Path(f"{path}.part")
     with open(part, "wb") as file:
@@ -34,8 +40,9 @@ def load_scores(path: str | os.PathLike) -> Scores:
         raise UserError(f"{path}: not a cscores.npz (no .npz file at all); give one that jaxgen.cscore has written")
     try:
         with np.load(path, allow_pickle=False) as file:
-            arrays = {field.name: file[field.name] for field in dataclasses.fields(Scores)}
-        arrays |= {"num_runs": int(arrays["num_runs"]), "metadata": json.loads(str(arrays["metadata"]))}
+            arrays = {name: file[name] for name in FIELDS}
+            more = {name: file[name] for name in file.files if name not in FIELDS}
+        arrays |= {"num_runs": int(arrays["num_runs"]), "metadata": json.loads(str(arrays["metadata"])), "more": more}
     except UNREADABLE as error:
         raise UserError(f"{path}: not a cscores.npz ({error}); give one that jaxgen.cscore has written") from None
     return Scores(**arrays)

@@ -23,6 +23,7 @@ from jaxgen.experiments.cscore_job import (
     model_folder,
     open_job_store,
 )
+from jaxgen.experiments.cscore_more import from_answers
 from jaxgen.experiments.dry_run import describe_programs
 from jaxgen.experiments.members import tell
 from jaxgen.experiments.programs import Program
@@ -203,12 +204,14 @@ def collect(
         for arrays in own_runs(subsets.subset_ratios[i]):
             yield Outcome.from_arrays(arrays)
 
+    blocks = [designs.block_size(subsets.design, ratio) for ratio in subsets.subset_ratios]
+    nested = subsets.design == "nested"
     found = heldout.estimate(
         runs,
         len(dataset.labels),
         subsets.num_runs,
-        [designs.block_size(subsets.design, ratio) for ratio in subsets.subset_ratios],
-        shared_blocks=subsets.design == "nested",
+        blocks,
+        shared_blocks=nested,
         key=jax.random.fold_in(jax.random.key(spec.seed), RELIABILITY),
     )
     return Scores(
@@ -226,6 +229,7 @@ def collect(
             "setting": program.settings[number].name,
             **totals(itertools.chain.from_iterable(map(own_runs, subsets.subset_ratios))),
         },
+        more=from_answers(runs, found, subsets.subset_ratios, blocks, shared_blocks=nested),
         **found._asdict(),
     )
 

@@ -4,6 +4,9 @@ import numpy as np
 
 from jaxgen.types import Dataset, Scores
 
+# Feldman and Zhang's threshold of memorization.
+MEMORIZED = 0.25
+
 
 def summarize(dataset: Dataset, scores: Scores) -> str:
     """Models trained and how fast, held-out accuracy per ratio, the least regular examples, reliability."""
@@ -39,7 +42,23 @@ def summarize(dataset: Dataset, scores: Scores) -> str:
             f"{unscored:,} of {len(scores.scores):,} examples were never held out at some ratio: no score. "
             "More --num_runs gives them one"
         )
-    return "\n".join([*lines, "", describe_reliability(scores)])
+    lines.append("")
+    if "memorization" in scores.more:
+        lines.append(describe_memorization(scores))
+    return "\n".join([*lines, describe_reliability(scores)])
+
+
+def describe_memorization(scores: Scores) -> str:
+    """How many examples are memorized, and which most."""
+    found, errors = scores.more["memorization"], scores.more["memorization_stderr"]
+    known = np.isfinite(found)
+    highest = [i for i in np.argsort(-found, kind="stable")[:5] if known[i]]
+    error = lambda i: f"{errors[i]:.3f}" if np.isfinite(errors[i]) else "unknown"  # noqa: E731
+    return (
+        f"memorization (accuracy trained on less held out) at ratio {scores.more['memorization_ratio']:g}: "
+        f"{(found >= MEMORIZED).sum():,} of {known.sum():,} examples at {MEMORIZED:g} or above; highest, by id: "
+        + ", ".join(f"{scores.ids[i]} ({found[i]:.3f} ± {error(i)})" for i in highest)
+    )
 
 
 def describe_speed(models_now: int, seconds_now: float, devices: str, num_models: int) -> str:
