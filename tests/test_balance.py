@@ -12,7 +12,7 @@ from test_ensemble import job, program_of
 from jaxgen.data.checks import make_dataset
 from jaxgen.engine.class_order import group_by_class
 from jaxgen.engine.ensemble import Ensemble
-from jaxgen.engine.learner import Batch, ClassTerms, Methods, Moment, make_learner
+from jaxgen.engine.learner import Batch, ClassTerms, Methods, Moment, Remix, make_learner, prepare
 from jaxgen.engine.members import Balance
 from jaxgen.experiments.programs import enrol_on_subset, make_kernels, make_recipe, subset_rows
 from jaxgen.losses import cross_entropy
@@ -91,6 +91,30 @@ def test_a_loss_by_hand():
     own, smoothing, weight = logs[np.arange(6), batch.labels], np.array([0.3] * 3 + [0.1] * 2), [0.5] * 3 + [2.0] * 2
     losses = -(1 - smoothing) * own[:5] - smoothing * logs[:5].mean(1)
     assert loss == pytest.approx((losses * weight).sum() / np.sum(weight), rel=1e-5)
+
+
+def test_labels_of_mixtures_go_to_the_small_class_and_inputs_stay_mixed():
+    inputs, labels = jnp.eye(6), jnp.array([0, 1, 0, 1, 0, 1])
+    augment = make_augmentation(frozenset({"mixup"}))
+    methods = Methods(lambda key, knobs: None, augment, frozenset({"mixup"}))
+    moment = Moment(*map(jnp.int32, (0, 0, 1)))
+    kinds = set()
+    for seed in range(12):
+        batch = Batch(inputs, labels, jnp.ones(6))
+        found = [
+            prepare(methods, jax.random.key(seed), KNOBS, batch._replace(remix=remix), moment)
+            for remix in (None, Remix(jnp.array([90.0, 10.0]), jnp.inf), Remix(jnp.array([90.0, 10.0]), jnp.float32(3)))
+        ]
+        (plain_inputs, plain), (_, unbounded), (mixed_inputs, mixed) = found
+        np.testing.assert_array_equal(plain_inputs, mixed_inputs)
+        np.testing.assert_array_equal(plain.shares, unbounded.shares)
+        share = float(plain.shares[0])
+        for own, partner, kept in zip(mixed.labels, mixed.partners, mixed.shares, strict=True):
+            # The rare class's label is whole where it has more than half of the input.
+            whole = {(0, 1): 0 if share < 0.5 else share, (1, 0): 1 if share > 0.5 else share}
+            assert float(kept) == pytest.approx(whole.get((int(own), int(partner)), share))
+            kinds.add((int(own), int(partner), share > 0.5))
+    assert len(kinds) == 8
 
 
 def test_class_aware_members_see_other_batches_and_learn_small_classes_better(skewed):

@@ -191,3 +191,32 @@ def test_weights_of_classes():
     np.testing.assert_allclose(classes.effective_weights(counts, 0.0), 1)
     np.testing.assert_allclose(classes.log_prior(counts), np.log([0.9, 0.09, 0.01]), rtol=1e-5)
     assert np.isfinite(classes.log_prior(jnp.array([5, 0]))).all()
+
+
+def test_remix_by_hand():
+    counts = jnp.array([90.0, 30.0, 29.0, 10.0])
+    # Of 90 against 30 (three times), 90 against 29, 30 against 90, 10 against 30, 29 against 10 (less than three).
+    own, partner = jnp.array([0, 0, 1, 3, 2, 0]), jnp.array([1, 2, 0, 1, 3, 0])
+
+    def remixed(share, **bounds):
+        return classes.remix_share(jnp.full(6, share), counts[own], counts[partner], **bounds).tolist()
+
+    # Below a half, the label of the rare partner; above it, the own one if it is the rare one.
+    assert remixed(0.25) == [0, 0, 0.25, 0.25, 0.25, 0.25]
+    assert remixed(0.75) == [0.75, 0.75, 1, 1, 0.75, 0.75]
+    assert remixed(0.5) == [0.5] * 6
+    assert remixed(0.25, kappa=2.5) == [0, 0, 0.25, 0.25, 0, 0.25]
+    assert remixed(0.625, tau=0.75) == [0, 0, 1, 1, 0.625, 0.625]
+
+
+def test_remix_without_a_bound_is_mixup_and_swapping_partners_swaps_shares():
+    rng = np.random.default_rng(0)
+    shares = jnp.asarray(rng.random(200), jnp.float32)
+    own, partner = (jnp.asarray(rng.integers(1, 100, 200), jnp.float32) for _ in range(2))
+    np.testing.assert_array_equal(classes.remix_share(shares, own, partner, kappa=jnp.inf), shares)
+    swapped = classes.remix_share(1 - shares, partner, own)
+    np.testing.assert_allclose(1 - classes.remix_share(shares, own, partner), swapped, atol=1e-6)
+    assert (classes.remix_share(shares, own, own) == shares).all()
+    # No label of the rare class ever counts for less.
+    rarer = own < partner
+    assert (classes.remix_share(shares, own, partner) >= shares)[rarer].all()

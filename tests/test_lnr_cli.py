@@ -24,15 +24,16 @@ def type_lnr(folder, *typed):
 
 
 def test_a_job_ends_with_its_files_and_is_not_trained_twice(folder):
-    said = type_lnr(folder, "--threshold=0.5,1.5")
+    said = type_lnr(folder, "--threshold=0.5,1.5", "--shot_classes=1,2")
     assert said.returncode == 0, said.stderr
     assert "94 training examples, of the classes 64, 22, 8; 48 of all classes alike" in said.stderr
-    assert "stage 1: 6 models trained in" in said.stdout
+    assert "stage 1: 9 models trained in" in said.stdout
     assert "stage 2: 36 models trained in" in said.stdout
     out = folder / "runs" / "lnr_mine"
     for name in ("results.csv", "table.md", "takeaways.md", "methods.png", "reliability.png", "flips.png", "flags.cfg"):
         assert (out / name).stat().st_size
         assert name in said.stdout
+    assert "by rank of class size: many (the first 1): a; medium (2 to 2): b" in (out / "table.md").read_text()
     again = type_in(folder, f"--flagfile={out}/flags.cfg", entry="lnr")
     assert again.returncode == 0, again.stderr
     assert "--width=3" in (out / "flags.cfg").read_text()
@@ -59,6 +60,7 @@ def test_what_if_trains_stage_1_only(folder):
         (("--threshold=inf",), "--threshold=inf"),
         (("--selection_share=0",), "--selection_share=0: is none of the"),
         (("--tail=long",), "--tail=long: must be one of exp, step"),
+        (("--shot_classes=1,4",), "--shot_classes=1,4: goes beyond the 3 classes; lower it"),
         (("--dropout=0,0.1",), "--dropout=0,0.1: takes one value here"),
     ],
 )

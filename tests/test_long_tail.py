@@ -17,7 +17,8 @@ from jaxgen.experiments.lnr import expect_all, expect_flips, run_job, train_firs
 from jaxgen.experiments.lnr_choices import AUTHORS_SHARE, choose_in_ways, nearest_in_flips
 from jaxgen.experiments.lnr_job import CELL, make_heads, make_job, make_stage2, open_first_store, open_second_store
 from jaxgen.experiments.lnr_methods import make_methods
-from jaxgen.experiments.lnr_rows import Measured, choose_threshold, measure, measure_stage1, shot_groups
+from jaxgen.experiments.lnr_rows import Measured, choose_threshold, measure, measure_stage1
+from jaxgen.experiments.lnr_shots import describe_shots, shot_groups
 from jaxgen.experiments.lnr_tables import difference, members_of, method_rows, write_all
 from jaxgen.metrics import expected_calibration_error, maximum_calibration_error, reliability
 from jaxgen.spec import HeadSpec, LnrSpec, TailSpec, from_values
@@ -93,9 +94,13 @@ def test_a_tail_fits_classes_of_other_sizes(data):
         ({"selection_share": 0.001}, "--selection_share=0.001: is none of the 80 training examples of the class a"),
         ({"learning_rate": (0.1, 0.2)}, "--learning_rate=0.1,0.2: takes one value here"),
         ({"mixup": 0.0, "methods": ("mixup", "lnr")}, "--methods=mixup: needs a --mixup above 0"),
-        ({"methods": ("smote",)}, "--methods=smote: give some of ce, mixup, plain"),
+        ({"mixup": 0.0, "methods": ("remix",)}, "--methods=remix: needs a --mixup above 0"),
+        ({"methods": ("smote",)}, "--methods=smote: give some of ce, mixup, remix, plain"),
         ({"threshold": (1.0, float("nan"))}, "--threshold=1,nan: give one or more finite numbers"),
         ({"shots": (100, 20)}, "--shots=100,20: give two numbers, the lower one first"),
+        ({"shot_classes": (2, 1)}, "--shot_classes=2,1: give two numbers, the lower one first"),
+        ({"shots": (20, 100), "shot_classes": (1, 4)}, "--shot_classes=1,4: goes beyond the 3 classes; lower it"),
+        ({"shot_classes": (1, 2)}, "--shot_classes=1,2: shots are by --shots=15,50 already; leave one out"),
         (
             {"patience": 3, "validation_share": 0.1},
             "--validation_share, --patience: a long tail has too few examples",
@@ -123,10 +128,41 @@ def test_stage_1_as_it_is_is_what_stage_1_was_examined_as(ran):
         for chunk in arrays
         for number, share in zip(chunk["run"], chunk["test_accuracy"], strict=True)
     }
-    for kind, method in enumerate(("ce", "mixup")):
+    for kind, method in enumerate(("ce", "mixup", "remix")):
         for one in members_of(results, method):
-            assert one.row["test_accuracy"] == pytest.approx(kept[one.row["run"] * 2 + kind], abs=1e-6)
-    assert [one.row["method"] for one in results.measured[:6]] == ["ce"] * 3 + ["mixup"] * 3
+            assert one.row["test_accuracy"] == pytest.approx(kept[one.row["run"] * 3 + kind], abs=1e-6)
+    assert [one.row["method"] for one in results.measured[:9]] == ["ce"] * 3 + ["mixup"] * 3 + ["remix"] * 3
+
+
+def first_losses(job):
+    """By kind and run, the mean loss of each epoch of stage 1."""
+    kinds = len(job.kinds)
+    return {
+        (job.kinds[number % kinds], int(number) // kinds): curve
+        for arrays in open_first_store(job).runs(CELL)
+        for number, curve in zip(arrays["run"], arrays["loss_curve"], strict=True)
+    }
+
+
+def test_a_kind_of_stage_1_alone_is_that_kind_beside_the_others(ran, data, tmp_path):
+    job, results = ran
+    together, runs = first_losses(job), range(3)
+    assert all((together["mixup", run] != together["remix", run]).any() for run in runs)
+    for kind in ("mixup", "remix"):
+        alone = make_job(data, spec_of(tmp_path / kind, methods=(kind,), num_runs=2, width=1))
+        assert alone.kinds == [kind]
+        found = run_job(alone, resume="", say=None)
+        for run, one in enumerate(found.measured):
+            np.testing.assert_allclose(first_losses(alone)[kind, run], together[kind, run], rtol=1e-4)
+            assert one.row["test_accuracy"] == members_of(results, kind)[run].row["test_accuracy"]
+
+
+def test_stage_2_goes_on_from_mixup_whatever_else_is_in_the_table(data):
+    for methods in (("mislas",), ("ce", "lnr"), ("ce", "remix", "plain"), ("remix", "mixup", "plain")):
+        job = make_job(data, spec_of(methods=methods))
+        assert job.kinds[job.base] == "mixup"
+    assert make_job(data, spec_of(methods=("ce", "remix"))).kinds == ["ce", "remix"]
+    assert make_job(data, spec_of(mixup=0.0)).kinds == ["ce"]
 
 
 def test_methods_change_what_they_say_and_nothing_else(ran):
@@ -178,10 +214,12 @@ def test_what_is_there_is_not_trained_again_and_stage_2_may_be_another(ran, data
     assert (again.first.models_now, again.second.models_now) == (0, 0)
     assert [one.row for one in again.measured] == [one.row for one in results.measured]
     other = make_job(data, spec_of(job.spec.out, methods=("mislas", "lnr"), threshold=(1.0,), head_epochs=2))
-    # Without ce there are other models of stage 1, which never share a folder.
+    # Without ce and remix there are other models of stage 1, which never share a folder.
     with pytest.raises(UserError, match="another --out"):
         run_job(other, resume="", say=None)
-    other = make_job(data, spec_of(job.spec.out, methods=("ce", "mislas", "lnr"), threshold=(1.0,), head_epochs=2))
+    other = make_job(
+        data, spec_of(job.spec.out, methods=("ce", "remix", "mislas", "lnr"), threshold=(1.0,), head_epochs=2)
+    )
     found = run_job(other, resume="", say=None)
     assert (found.first.models_now, found.second.models_now) == (0, 6)
 
@@ -189,7 +227,7 @@ def test_what_is_there_is_not_trained_again_and_stage_2_may_be_another(ran, data
 def test_more_runs_are_added(ran, data):
     job, results = ran
     more = run_job(make_job(data, spec_of(job.spec.out, num_runs=4)), resume="", say=None)
-    assert more.first.models_now == 2
+    assert more.first.models_now == 3
     assert more.second.models_now == len(make_heads(job))
     before = {tuple(one.row[name] for name in ("method", "threshold", "run")): one.row for one in results.measured}
     same = [one.row for one in more.measured if one.row["run"] < 3]
@@ -227,11 +265,21 @@ def test_a_reliability_diagram_by_hand():
 
 
 def test_shots_by_hand():
-    groups = shot_groups(np.array([101, 100, 20, 19]), (20, 100))
-    found = {name: group.tolist() for name, group in groups.items()}
-    assert found["many"] == [True, False, False, False]
-    assert found["medium"] == [False, True, True, False]
+    counts = np.array([20, 101, 100, 19])
+    found = {name: group.tolist() for name, group in shot_groups(counts, TailSpec()).items()}
+    assert found["many"] == [False, True, False, False]
+    assert found["medium"] == [True, False, True, False]
     assert found["few"] == [False, False, False, True]
+    by_rank = TailSpec(shot_classes=(1, 2))
+    found = {name: group.tolist() for name, group in shot_groups(counts, by_rank).items()}
+    assert found["many"] == [False, True, False, False]
+    assert found["medium"] == [False, False, True, False]
+    assert found["few"] == [True, False, False, True]
+    # Of classes alike the first one; a group may be empty.
+    alike = shot_groups(np.array([7, 7, 7]), TailSpec(shot_classes=(1, 1)))
+    assert [np.flatnonzero(group).tolist() for group in alike.values()] == [[0], [], [1, 2]]
+    told = describe_shots(counts, ("a", "b", "c", "d"), by_rank)
+    assert told == "by rank of class size: many (the first 1): b; medium (2 to 2): c; few (from 3 on): a, d"
 
 
 def test_a_threshold_is_chosen_by_selection_examples_and_the_higher_of_as_good_ones():
@@ -275,10 +323,10 @@ def test_models_that_are_kept_stay_those_of_stage_1(data, tmp_path):
 def test_diverged_models_are_left_out_of_all_means(ran):
     job, results = ran
     base = train_first(job, resume="", say=None)[1]
-    spoilt = base._replace(finite=base.finite & (np.arange(6) != 3))
+    spoilt = base._replace(finite=base.finite & (np.arange(9) != 3))
     assert expect_all(job, spoilt) != pytest.approx(results.expected)
     measured = measure_stage1(job, spoilt)
-    assert [one.row["finite"] for one in measured] == [True, True, True, False, True, True]
+    assert [one.row["finite"] for one in measured] == [True] * 3 + [False] + [True] * 5
     rows = {row["method"]: row for row in method_rows(job, results._replace(measured=measured))}
     assert (rows["mixup"]["n"], rows["mixup"]["diverged"]) == (2, 1)
 
@@ -304,7 +352,7 @@ def test_files_say_what_was_found(ran):
     assert difference(results, "lnr", "random_flips").n == 3
     table = (job_folder(job) / "table.md").read_text()
     assert "64, 22, 8" in table
-    assert "many (more than 50 training examples): a; medium (15 to 50 training examples): b" in table
+    assert "by number of training examples: many (more than 50): a; medium (15 to 50): b; few (fewer" in table
     assert "against the same without flips (mislas)" in (job_folder(job) / "takeaways.md").read_text()
 
 

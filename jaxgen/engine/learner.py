@@ -13,6 +13,7 @@ from jaxgen.losses import cross_entropy, mixed_cross_entropy, weigh
 from jaxgen.models.layers import EXAMINE, How
 from jaxgen.optim import Knobs, ascend, average, limit_norms
 from jaxgen.transforms.augment import Mixed
+from jaxgen.transforms.classes import remix_share
 
 # One constant a purpose, folded into a member's key (contract 1); `scores.designs` holds those of the subsets.
 INIT, ORDER, NOISE, AUGMENT, DROPOUT, VALIDATION, MIXED = 1, 2, 3, 4, 5, 6, 20
@@ -32,16 +33,30 @@ class ClassTerms(NamedTuple):
     shift: jax.Array
 
 
+class Remix(NamedTuple):
+    """Labels of mixtures by the classes' sizes (`jaxgen.transforms.classes.remix_share`).
+
+    Attributes:
+      counts: of the classes' examples ``[c]``.
+      kappa: from which ratio on; infinite: labels are mixed as inputs are.
+    """
+
+    counts: jax.Array
+    kappa: jax.Array
+
+
 class Batch(NamedTuple):
     """b examples: ``inputs [b, ...]`` as the network sees them, ``labels [b]``, ``weights [b]``.
 
-    A weight of 0 leaves an example out; those of weight 1 come first. With `terms`, smoothing is by class.
+    A weight of 0 leaves an example out; those of weight 1 come first. With `terms`, smoothing is by class. With
+    `remix`, a mixture's labels count by their classes' sizes.
     """
 
     inputs: jax.Array
     labels: jax.Array
     weights: jax.Array
     terms: ClassTerms | None = None
+    remix: Remix | None = None
 
 
 class Moment(NamedTuple):
@@ -187,8 +202,11 @@ def prepare(methods: Methods, key: jax.Array, knobs: Knobs, batch: Batch, moment
     if "dropout" in methods.in_use:
         step_key = jax.random.fold_in(jax.random.fold_in(key, DROPOUT), moment.count)
         keys = jax.vmap(jax.random.fold_in, (None, 0))(step_key, jnp.arange(size))
-    shares = jnp.broadcast_to(share, (size,))
-    return inputs, Targets(batch.labels, batch.labels[partner], shares, batch.weights, keys)
+    shares, partners = jnp.broadcast_to(share, (size,)), batch.labels[partner]
+    if batch.remix is not None:
+        own, others = (batch.remix.counts[labels] for labels in (batch.labels, partners))
+        shares = remix_share(shares, own, others, kappa=batch.remix.kappa)
+    return inputs, Targets(batch.labels, partners, shares, batch.weights, keys)
 
 
 def mean_gradient(

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxgen.engine.class_order import ByClass
-from jaxgen.engine.learner import MIXED, ClassTerms, Learner, LearnerState, Weights, final_weights
+from jaxgen.engine.learner import MIXED, ClassTerms, Learner, LearnerState, Remix, Weights, final_weights
 from jaxgen.optim import Knobs
 from jaxgen.transforms.pixels import whiten_images
 
@@ -104,6 +104,7 @@ class Enrolment(NamedTuple):
       rows: int32 ``[u]``: which of the data's examples its own are, in any order and number; None: they are those n.
       balance: how it makes up for classes of unequal size; None: not at all.
       params: the parameters that it begins with; None: those that its key draws.
+      remix: how labels of mixtures are mixed; None: as inputs are.
     """
 
     key: jax.Array
@@ -115,6 +116,7 @@ class Enrolment(NamedTuple):
     rows: jax.Array | None = None
     balance: Balance | None = None
     params: Any = None
+    remix: Remix | None = None
 
 
 class Member(NamedTuple):

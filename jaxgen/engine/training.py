@@ -91,7 +91,8 @@ def step_member(
     who, train = member.enrolled, data.train
     moment = Moment(progress.epoch, step, -(-member.size // recipe.batch_size))
     terms = None if who.balance is None else who.balance.terms
-    batch = Batch(learns_from(recipe, who, train, chosen, moment.count), given_to(who, train)[chosen], weights, terms)
+    inputs, labels = learns_from(recipe, who, train, chosen, moment.count), given_to(who, train)[chosen]
+    batch = Batch(inputs, labels, weights, terms, who.remix)
     state, loss = recipe.learner.step(who.key, who.knobs, progress.state, batch, moment)
     live = (start < member.size) & ~progress.done
     state = keep_where(live, state, progress.state)

@@ -20,7 +20,9 @@ from jaxgen.engine.members import Balance, Enrolment, Examples
 from jaxgen.errors import UserError
 from jaxgen.experiments.cscore_job import CIRCUMSTANCES, NUMERICS, model_bytes
 from jaxgen.experiments.lnr_features import Found
+from jaxgen.experiments.lnr_kinds import choose_kinds, enrol_model
 from jaxgen.experiments.lnr_methods import AS_THEY_ARE, RANDOM, REBALANCED, make_methods, stack_terms
+from jaxgen.experiments.lnr_shots import refuse_shots
 from jaxgen.experiments.members import Cell
 from jaxgen.experiments.programs import Program, check_program, knobs_of
 from jaxgen.experiments.table_job import Row, make_rows
@@ -38,7 +40,7 @@ from jaxgen.types import Dataset
 FLIP, CONTROL, FEW = 33, 34, 35
 CELL = "models"
 # What says what is made of models, and decides none.
-NO_MODEL = {"seed", "out", "num_runs", "what_if", "shots", "methods", "threshold"}
+NO_MODEL = {"seed", "out", "num_runs", "what_if", "shots", "shot_classes", "methods", "threshold"}
 
 
 class Job(NamedTuple):
@@ -47,7 +49,7 @@ class Job(NamedTuple):
     Attributes:
       spec: what was asked for.
       tail: the data.
-      program: of stage 1: settings ``ce`` and ``mixup``, as far as they are needed.
+      program: of stage 1: settings ``ce``, ``mixup`` and ``remix``, as far as they are needed.
     """
 
     spec: LnrSpec
@@ -62,7 +64,7 @@ class Job(NamedTuple):
     @property
     def base(self) -> int:
         """The kind of stage 1 that stage 2 goes on from: with mixup, if there is any."""
-        return len(self.kinds) - 1
+        return self.kinds.index("mixup") if "mixup" in self.kinds else 0
 
     def of_base(self, found: Found) -> Found:
         """What those models of stage 1 found that stage 2 goes on from, one a run."""
@@ -98,30 +100,17 @@ def make_job(dataset: Dataset, spec: LnrSpec) -> Job:
         raise UserError(f"--{swept[0]}={value}: takes one value here; lists are for --threshold and --methods")
     if spec.stopping != words.StoppingSpec():
         raise UserError("--validation_share, --patience: a long tail has too few examples to stop by; leave them out")
+    refuse_shots(spec.longtail, dataset.num_classes)
+    kinds = choose_kinds(spec)
     # Drawing the tail would start JAX, and not on the devices that training wants.
     start_devices(spec.compute.num_devices, dataset.images.nbytes + dataset.test_images.nbytes)
     with jax.enable_x64(False):
         tail = cut_tail(dataset, spec.longtail, spec.seed)
     alone = dataclasses.replace(spec, augmentation=dataclasses.replace(spec.augmentation, mixup=0.0))
-    kinds = {"ce": alone, "mixup": spec}
-    if not spec.augmentation.mixup:
-        if "mixup" in spec.flips.methods and spec.flips.methods != words.FlipSpec().methods:
-            raise UserError("--methods=mixup: needs a --mixup above 0")
-        kinds = {"ce": alone}
-    elif "ce" not in spec.flips.methods:
-        kinds = {"mixup": spec}
-    elif spec.flips.methods == ("ce",):
-        kinds = {"ce": alone}
-    settings = tuple(sweep.Setting(name, one) for name, one in kinds.items())
-    program = Program("", settings, enrol_model)
+    settings = [sweep.Setting(name, alone if name == "ce" else spec) for name in kinds]
+    program = Program("", tuple(settings), functools.partial(enrol_model, dataset.num_classes))
     check_program(tail.dataset, program)
     return Job(spec, tail, program)
-
-
-def enrol_model(program: Program, row: Row, train: Examples) -> Enrolment:
-    """Who a row of stage 1 is: runs of both kinds share their draws."""
-    key = jax.random.fold_in(jax.random.key(program.spec.seed), row.run)
-    return Enrolment(key, jnp.ones(len(train.labels), bool), knobs_of(program, row.setting))
 
 
 def make_heads(job: Job) -> list[Head]:

@@ -13,7 +13,7 @@ from jaxgen.transforms import classes
 # Whose labels are flipped: nobody's, as label-noise rebalancing does, as many at random.
 NONE, REBALANCED, RANDOM = 0, 1, 2
 # Rows of the table that are stage 1 as it is, by the kind of stage 1.
-AS_THEY_ARE = ("ce", "mixup")
+AS_THEY_ARE = ("ce", "mixup", "remix")
 
 
 class Method(NamedTuple):

@@ -10,11 +10,10 @@ import numpy as np
 from jaxgen.experiments.lnr_features import Found
 from jaxgen.experiments.lnr_job import Head, Job, Stage2, flip_labels
 from jaxgen.experiments.lnr_methods import AS_THEY_ARE, NONE, make_methods
+from jaxgen.experiments.lnr_shots import shot_groups
 from jaxgen.experiments.table_job import Row
 from jaxgen.experiments.tables import class_f1, nan_mean
 from jaxgen.metrics import maximum_calibration_error, reliability
-
-SHOTS = ("many", "medium", "few")
 
 
 class Measured(NamedTuple):
@@ -29,12 +28,6 @@ class Measured(NamedTuple):
     row: dict[str, Any]
     accuracies: np.ndarray
     diagram: np.ndarray
-
-
-def shot_groups(counts: np.ndarray, shots: tuple[int, ...]) -> dict[str, np.ndarray]:
-    """Which classes have many, a medium number of and few training examples: bool ``[c]`` each."""
-    few, many = counts < shots[0], counts > shots[1]
-    return {"many": many, "medium": ~many & ~few, "few": few}
 
 
 def class_accuracies(labels: np.ndarray, predictions: np.ndarray, num_classes: int) -> np.ndarray:
@@ -57,7 +50,7 @@ def measure(
     own = class_accuracies(data.test_labels, predictions, data.num_classes)
     chosen = class_accuracies(job.tail.labels, selection.argmax(1), data.num_classes)
     diagram = np.asarray(reliability(jnp.asarray(confidence), jnp.asarray(right)))
-    groups = shot_groups(counts, job.spec.longtail.shots)
+    groups = shot_groups(counts, job.spec.longtail)
     row = {
         "method": head.method,
         "threshold": head.threshold if np.isfinite(head.threshold) else "",

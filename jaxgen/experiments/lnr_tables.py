@@ -9,7 +9,8 @@ from jaxgen.experiments.files import flagfile_header, settled, written_or_told
 from jaxgen.experiments.lnr import Flip, Results
 from jaxgen.experiments.lnr_choices import HOW_CHOSEN, choice_table, choose_in_ways
 from jaxgen.experiments.lnr_job import Job, describe_tail
-from jaxgen.experiments.lnr_rows import SHOTS, Measured, shot_groups
+from jaxgen.experiments.lnr_rows import Measured
+from jaxgen.experiments.lnr_shots import SHOTS, describe_shots
 from jaxgen.experiments.pairs import Difference, compare, describe_difference, describe_p, subtract
 from jaxgen.experiments.tables import describe_n, describe_percent, mean_and_sd, to_csv, to_table
 from jaxgen.experiments.takeaways import LEAST, SIGNIFICANT, describe
@@ -124,18 +125,6 @@ def what_if_table(job: Job, expected: dict[float, float]) -> str:
     return to_table(["t", "flips expected, mean over runs", "percent of the labels"], lines)
 
 
-def describe_shots(job: Job) -> str:
-    """Which classes count as many-, medium- and few-shot."""
-    data = job.tail.dataset
-    groups = shot_groups(np.bincount(data.labels, minlength=data.num_classes), job.spec.longtail.shots)
-    few, many = job.spec.longtail.shots
-    sizes = {"many": f"more than {many}", "medium": f"{few} to {many}", "few": f"fewer than {few}"}
-    return "; ".join(
-        f"{name} ({sizes[name]} training examples): {', '.join(np.array(data.class_names)[group]) or 'none'}"
-        for name, group in groups.items()
-    )
-
-
 def statements(job: Job, results: Results) -> list[str]:
     """What can be said of flipping: it beats its controls, it does worse, or neither is shown."""
     said = []
@@ -161,14 +150,17 @@ def statements(job: Job, results: Results) -> list[str]:
 
 def to_text(job: Job, results: Results) -> str:
     """All tables, with what they are."""
+    data = job.tail.dataset
+    counts = np.bincount(data.labels, minlength=data.num_classes)
     parts = [
-        f"# Long tail: {job.tail.dataset.name}",
+        f"# Long tail: {data.name}",
         describe_tail(job) + ".",
-        f"Shots: {describe_shots(job)}. In percent, mean ± standard deviation over the n runs that stayed finite. "
+        f"Shots {describe_shots(counts, data.class_names, job.spec.longtail)}.",
+        "In percent, mean ± standard deviation over the n runs that stayed finite. "
         "Test: balanced accuracy, the mean of all classes' accuracies on the test set; many, medium, few: of those "
         "classes. Thresholds are those of the highest balanced accuracy on the selection examples; random_flips has "
         "lnr's, where that is among the methods. Stage 2 is trained on features of a frozen "
-        "network, computed once, without augmentation or shifted batch norm; ce and mixup are stage 1 as it is. "
+        "network, computed once, without augmentation or shifted batch norm; ce, mixup and remix are stage 1 as it is. "
         + HOW_STATED,
         method_table(method_rows(job, results)),
     ]

@@ -10,6 +10,7 @@ from jaxgen.sweep import option
 METHODS = (
     "ce",
     "mixup",
+    "remix",
     "plain",
     "class_weights",
     "logit_adjustment",
@@ -67,6 +68,13 @@ class TailSpec(Spec):
         rule=lambda pair: len(pair) == 2 and 0 <= pair[0] <= pair[1],
         says="give two numbers, the lower one first",
     )
+    shot_classes: tuple[int, ...] = option(
+        (),
+        "in place of --shots: how many of the largest classes are many-shot, and how many many- or medium-shot, such "
+        "as 3,7",
+        rule=lambda pair: not pair or (len(pair) == 2 and 0 <= pair[0] <= pair[1]),
+        says="give two numbers, the lower one first",
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,7 +83,8 @@ class FlipSpec(Spec):
 
     methods: tuple[str, ...] = option(
         METHODS,
-        "rows of the table: ce, mixup (stage 1 as it is, without and with mixup); then stage 2 on frozen features: "
+        "rows of the table: ce, mixup, remix (stage 1 as it is, without mixup, with it, and with labels mixed in "
+        "favour of small classes); then stage 2 on frozen features of mixup's networks: "
         "plain (every example once an epoch), class_weights, logit_adjustment, oversampling, undersampling, crt (a new "
         "classifier on class-aware batches), lws (a scale for each class of the old one), mislas (both, smoothed by "
         "class), lnr (mislas on flipped labels), random_flips (mislas, as many labels of each pair flipped at random)",

@@ -3,13 +3,16 @@
 Effective numbers: Y. Cui et al., Class-Balanced Loss Based on Effective Number of Samples, CVPR 2019
 (https://arxiv.org/abs/1901.05555). Logit adjustment: A. K. Menon et al., Long-tail learning via logit adjustment, ICLR
 2021 (https://arxiv.org/abs/2007.07314). Label-aware smoothing: Z. Zhong et al., Improving Calibration for Long-Tailed
-Recognition, CVPR 2021 (https://arxiv.org/abs/2104.00466), called MiSLAS.
+Recognition, CVPR 2021 (https://arxiv.org/abs/2104.00466), called MiSLAS. Mixed labels: H.-P. Chou et al., Remix:
+Rebalanced Mixup, ECCV 2020 Workshops (https://arxiv.org/abs/2007.03943).
 """
 
 import jax
 import jax.numpy as jnp
 
 SHAPES = ("concave", "linear", "convex")
+# Of Remix, as its authors took them: the ratio of class sizes, and the share, from which on a label is given whole.
+KAPPA, TAU = 3.0, 0.5
 
 
 def class_counts(labels: jax.Array, num_classes: int) -> jax.Array:
@@ -82,3 +85,21 @@ def spread_over_others(smoothing: jax.Array, num_classes: int) -> jax.Array:
     ``eps / c`` to every class, the label's own included.
     """
     return smoothing * num_classes / (num_classes - 1)
+
+
+def remix_share(
+    share: jax.Array, own: jax.Array, partner: jax.Array, *, kappa: jax.Array | float = KAPPA, tau: float = TAU
+) -> jax.Array:
+    """How much of its own label a mixture keeps, ``[b]``: rare classes get the whole label (Chou et al. 2020, eq. 8).
+
+    0 where the own class has `kappa` times the partner's examples or more and `share` is below `tau`; 1 where the
+    partner's has as many times the own one's and ``1 - share`` is below `tau`; else `share`. An infinite `kappa` leaves
+    all as it is.
+
+    Args:
+      share: how much of the example itself is left, lambda ``[b]``.
+      own, partner: how many examples the classes of both have, n_i and n_j ``[b]``, at least 1.
+      kappa, tau: bounds.
+    """
+    taken = jnp.where((own / partner >= kappa) & (share < tau), 0.0, share)
+    return jnp.where((partner / own >= kappa) & (1 - share < tau), 1.0, taken)
