@@ -15,13 +15,23 @@ from jaxgen.data.checks import make_dataset
 from jaxgen.data.long_tail import cut_tail
 from jaxgen.experiments.lnr import expect_all, expect_flips, run_job, train_first
 from jaxgen.experiments.lnr_choices import AUTHORS_SHARE, choose_in_ways, nearest_in_flips
-from jaxgen.experiments.lnr_job import CELL, make_heads, make_job, make_stage2, open_first_store, open_second_store
+from jaxgen.experiments.lnr_job import (
+    CELL,
+    FLIP,
+    make_heads,
+    make_job,
+    make_stage2,
+    open_first_store,
+    open_second_store,
+)
 from jaxgen.experiments.lnr_methods import make_methods
+from jaxgen.experiments.lnr_rounds import flip_again, look_again, round_rows, run_rounds
 from jaxgen.experiments.lnr_rows import Measured, choose_threshold, measure, measure_stage1
 from jaxgen.experiments.lnr_shots import describe_shots, shot_groups
 from jaxgen.experiments.lnr_tables import difference, members_of, method_rows, write_all
 from jaxgen.metrics import expected_calibration_error, maximum_calibration_error, reliability
 from jaxgen.spec import HeadSpec, LnrSpec, TailSpec, from_values
+from jaxgen.transforms.lnr import lnr_flip
 
 FLAGS = {"hidden": (16,), "epochs": 8, "batch_size": 8, "learning_rate": 0.05, "num_runs": 3, "width": 3}
 FLAGS |= {"imbalance": 8.0, "head_epochs": 4, "head_batch_size": 16, "threshold": (0.5, 1.5), "shots": (15, 50)}
@@ -388,3 +398,52 @@ def test_ways_to_choose_are_judged_in_pairs_of_runs(ran):
 def test_no_way_to_choose_without_lnr(ran):
     job, results = ran
     assert choose_in_ways(job, results._replace(chosen={})) == []
+
+
+def test_each_round_flips_again_by_what_the_round_before_learnt(ran, data, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("rounds")
+    job = make_job(data, spec_of(folder, methods=("lnr", "ce"), flip_rounds=3))
+    results = run_job(job, resume="", say=None)
+    assert [len(one) for one in results.rounds] == [6, 6, 6]
+    # Round 1 is the method itself: also without further rounds.
+    alone = {(one.row["threshold"], one.row["run"]): one.row for one in ran[1].measured if one.row["method"] == "lnr"}
+    for one in results.rounds[0]:
+        assert one.row["flips"] == alone[one.row["threshold"], one.row["run"]]["flips"]
+    _, found = train_first(job, resume="", say=None)
+    _, program = make_stage2(job, found)
+    stage2, store = program.enrol.args[0], open_second_store(job, program, 16)
+    again = run_rounds(job, found, (stage2, program, store), resume="", say=None)
+    assert [[one.row for one in part] for part in again] == [[one.row for one in part] for part in results.rounds[1:]]
+    # By hand: the second round's labels at the lower threshold, run 1.
+    params = kept_params(job)["lnr,threshold=0.5", 1]
+    probabilities = look_again(job.of_base(found)._replace(train=found.train[:1]), [[np.concatenate(params)]])
+    logits = (found.train[0] @ params[1].reshape(16, 3) + params[0]) * params[2]
+    np.testing.assert_allclose(probabilities[0, 0], jax.nn.softmax(logits), atol=1e-6)
+    rows = round_rows(results.rounds)
+    assert [row["round"] for row in rows] == [1, 2, 3]
+    assert rows[0]["difference"].n == 0
+    for row in rows[1:]:
+        assert row["difference"].mean == pytest.approx(row["balanced_accuracy"] - rows[0]["balanced_accuracy"])
+
+
+def test_a_further_round_goes_to_smaller_classes_by_new_draws():
+    labels = np.repeat([0, 1, 2], [60, 20, 5])
+    rng = np.random.default_rng(0)
+    probabilities = rng.dirichlet(np.ones(3), size=(2, 1, 85)).astype(np.float32)
+    given = np.broadcast_to(labels, (2, 1, 85)).astype(np.uint8)
+    thresholds, root = np.array([0.3, 1.5], np.float32), jax.random.key(7)
+    second, third = (flip_again(root, number, probabilities, given, thresholds) for number in (2, 3))
+    for found in (second, third):
+        assert found.shape == given.shape
+        assert (found >= given).all()
+        changed = (found != given).sum((1, 2))
+        assert changed[0] > changed[1] > 0
+    assert (second != third).any()
+    key = jax.random.fold_in(jax.random.fold_in(jax.random.fold_in(root, 0), FLIP), 2)
+    by_hand = lnr_flip(key, jnp.asarray(probabilities[0, 0]), jnp.asarray(labels), threshold=0.3).labels
+    np.testing.assert_array_equal(second[0, 0], by_hand)
+
+
+def test_rounds_need_lnr(data):
+    with pytest.raises(UserError, match="--flip_rounds=2: needs lnr among the --methods"):
+        make_job(data, spec_of(methods=("mislas", "ce"), flip_rounds=2))

@@ -23,7 +23,6 @@ from jaxgen.experiments.lnr_job import (
     CELL,
     FLIP,
     Job,
-    Stage2,
     describe_tail,
     first_cells,
     make_heads,
@@ -32,12 +31,12 @@ from jaxgen.experiments.lnr_job import (
     open_second_store,
     second_cells,
 )
-from jaxgen.experiments.lnr_rows import Measured, choose_threshold, given_labels, measure_head, measure_stage1
-from jaxgen.experiments.programs import Program, split_runs
+from jaxgen.experiments.lnr_rounds import METHOD, run_rounds
+from jaxgen.experiments.lnr_rows import Measured, choose_threshold, measure_heads, measure_stage1
+from jaxgen.experiments.programs import Program
 from jaxgen.experiments.start import describe_program, refuse_all_diverged
 from jaxgen.experiments.table_runs import Members, run_programs
 from jaxgen.runs.saved_models import load_model
-from jaxgen.runs.store import Store
 from jaxgen.transforms.lnr import expected_flips, flip_rates, lnr_flip, standardize
 
 
@@ -61,6 +60,7 @@ class Results(NamedTuple):
       flips: those of the chosen threshold.
       expected: mean over runs of the labels expected to be flipped at each threshold, by threshold.
       first, second: how both stages were trained.
+      rounds: with several rounds of flips, lnr's classifiers of each, from the first.
     """
 
     measured: list[Measured]
@@ -69,6 +69,7 @@ class Results(NamedTuple):
     expected: dict[float, float]
     first: Members
     second: Members
+    rounds: list[list[Measured]]
 
 
 def with_models_kept(job: Job) -> Job:
@@ -119,7 +120,7 @@ def run_job(job: Job, *, resume: str, say: Callable[[str], None] | None) -> Resu
 def run_stages(job: Job, first: Members, found: Found, *, resume: str, say: Callable[[str], None] | None) -> Results:
     """What comes after stage 1."""
     measured, second, heads = measure_stage1(job, found), Members([], set(), 0, 0.0, ""), make_heads(job)
-    expected, stage2 = expect_all(job, found), None
+    expected, rounds = expect_all(job, found), []
     if heads:
         dataset, program = make_stage2(job, found)
         stage2, store = program.enrol.args[0], open_second_store(job, program, found.train.shape[-1])
@@ -132,6 +133,9 @@ def run_stages(job: Job, first: Members, found: Found, *, resume: str, say: Call
             resume=resume,
             say=say,
         )
+        if job.spec.flips.flip_rounds > 1:
+            first_round = [one for one in second.measured if one.row["method"] == METHOD]
+            rounds = [first_round, *run_rounds(job, found, (stage2, program, store), resume=resume, say=say)]
     by_place = {(one.row["method"], one.row["threshold"], one.row["run"]): one for one in second.measured}
     places = [(head.method, head.threshold if np.isfinite(head.threshold) else "") for head in heads]
     measured += [by_place[(*place, run)] for place in places for run in range(job.spec.num_runs)]
@@ -141,8 +145,8 @@ def run_stages(job: Job, first: Members, found: Found, *, resume: str, say: Call
     # The control flips as many labels: it is shown at the threshold that is chosen for what it controls.
     if "lnr" in chosen and "random_flips" in chosen:
         chosen["random_flips"] = chosen["lnr"]
-    flips = list(list_flips(job, stage2, chosen["lnr"])) if "lnr" in chosen else []
-    return Results(measured, chosen, flips, expected, first, second)
+    flips = list(list_flips(job, found, chosen["lnr"])) if "lnr" in chosen else []
+    return Results(measured, chosen, flips, expected, first, second, rounds)
 
 
 def describe_second(job: Job, program: Program, parameters: int) -> str:
@@ -151,15 +155,6 @@ def describe_second(job: Job, program: Program, parameters: int) -> str:
         f"stage 2, on features computed once: {len(program.settings)} settings of a classifier with {parameters:,} "
         f"parameters, runs of each: {job.spec.num_runs}"
     )
-
-
-def measure_heads(job: Job, stage2: Stage2, program: Program, store: Store) -> Iterator[Measured]:
-    """All classifiers that the store holds."""
-    labels, key = job.tail.dataset.labels, jax.random.key(job.spec.seed)
-    for arrays in store.runs(CELL):
-        for run, setting, own in split_runs(program, arrays):
-            flips = int((given_labels(job, stage2, key, setting, run) != labels).sum())
-            yield measure_head(job, stage2, stage2.heads[setting], run, own["params"], flips, bool(own["finite"]))
 
 
 def expect_flips(job: Job, *, resume: str, say: Callable[[str], None] | None) -> dict[float, float]:
@@ -194,14 +189,12 @@ def describe_plan(job: Job, *, say: Callable[[str], None]) -> str:
     return describe_programs(job.tail.dataset, [(job.program, first_cells(job))], open_first_store(job), say=say)
 
 
-def list_flips(job: Job, stage2: Stage2, threshold: float) -> Iterator[Flip]:
+def list_flips(job: Job, found: Found, threshold: float) -> Iterator[Flip]:
     """Who is flipped at a threshold, in every run."""
-    data, root = job.tail.dataset, jax.random.key(job.spec.seed)
-    for run in range(job.spec.num_runs):
+    data, root, base = job.tail.dataset, jax.random.key(job.spec.seed), job.of_base(found)
+    for run in np.flatnonzero(base.finite).tolist():
         key = jax.random.fold_in(jax.random.fold_in(root, run), FLIP)
-        if not stage2.found.finite[run]:
-            continue
-        probabilities = jnp.asarray(stage2.probabilities[run])
+        probabilities = jnp.asarray(base.probabilities[run])
         flips = jax.tree.map(np.asarray, lnr_flip(key, probabilities, jnp.asarray(data.labels), threshold=threshold))
         for i in np.flatnonzero(flips.changed):
             new = int(flips.labels[i])

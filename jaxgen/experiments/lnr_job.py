@@ -40,7 +40,7 @@ from jaxgen.types import Dataset
 FLIP, CONTROL, FEW = 33, 34, 35
 CELL = "models"
 # What says what is made of models, and decides none.
-NO_MODEL = {"seed", "out", "num_runs", "what_if", "shots", "shot_classes", "methods", "threshold"}
+NO_MODEL = {"seed", "out", "num_runs", "what_if", "shots", "shot_classes", "methods", "threshold", "flip_rounds"}
 
 
 class Job(NamedTuple):
@@ -100,6 +100,8 @@ def make_job(dataset: Dataset, spec: LnrSpec) -> Job:
         raise UserError(f"--{swept[0]}={value}: takes one value here; lists are for --threshold and --methods")
     if spec.stopping != words.StoppingSpec():
         raise UserError("--validation_share, --patience: a long tail has too few examples to stop by; leave them out")
+    if spec.flips.flip_rounds > 1 and "lnr" not in spec.flips.methods:
+        raise UserError(f"--flip_rounds={spec.flips.flip_rounds}: needs lnr among the --methods")
     refuse_shots(spec.longtail, dataset.num_classes)
     kinds = choose_kinds(spec)
     # Drawing the tail would start JAX, and not on the devices that training wants.
@@ -131,19 +133,28 @@ class Stage2(NamedTuple):
     Attributes:
       heads: one a setting.
       found: what the models of stage 1 that it goes on from found, one a run.
-      probabilities: of the training examples, ``[runs, n, c]``.
+      labels: that each head's classifiers are trained with, ints ``[s, runs, n]``.
       terms: of each head, ``[s, c]``.
     """
 
     heads: list[Head]
     found: Found
-    probabilities: np.ndarray
+    labels: np.ndarray
     terms: ClassTerms
 
 
-def make_stage2(job: Job, found: Found) -> tuple[Dataset, Program]:
-    """The data and the program of stage 2: features of frozen networks, and classifiers of them."""
-    heads, spec = make_heads(job), job.spec
+def make_stage2(
+    job: Job, found: Found, heads: list[Head] | None = None, labels: np.ndarray | None = None
+) -> tuple[Dataset, Program]:
+    """The data and the program of stage 2: features of frozen networks, and classifiers of them.
+
+    Args:
+      job: of all.
+      found: what stage 1 found.
+      heads: which classifiers; None: all.
+      labels: that they are trained with, ints ``[s, runs, n]``; None: flipped as their methods say.
+    """
+    heads, spec = heads or make_heads(job), job.spec
     own = spec.head
     methods = [make_methods(own)[head.method] for head in heads]
     train = TrainSpec(
@@ -161,10 +172,11 @@ def make_stage2(job: Job, found: Found) -> tuple[Dataset, Program]:
         # What is kept of them is their parameters, in the store.
         compute=dataclasses.replace(spec.compute, save_models=False),
     )
-    labels = job.tail.dataset.labels
-    counts = np.bincount(labels, minlength=job.tail.dataset.num_classes)
+    counts = np.bincount(job.tail.dataset.labels, minlength=job.tail.dataset.num_classes)
     found = job.of_base(found)
-    stage2 = Stage2(heads, found, found.probabilities, stack_terms(methods, counts, own))
+    if labels is None:
+        labels = flip_labels(job, heads, found.probabilities)
+    stage2 = Stage2(heads, found, labels, stack_terms(methods, counts, own))
     dataset = dataclasses.replace(
         job.tail.dataset,
         images=found.train.reshape(-1, found.train.shape[-1]),
@@ -186,7 +198,7 @@ def enrol_head(stage2: Stage2, program: Program, row: Row, train: Examples) -> E
         return jnp.asarray([getattr(method, name) for method in methods])[row.setting]
 
     key = jax.random.fold_in(jax.random.key(program.spec.seed), row.run)
-    labels = flip_labels(key, stage2, of("flips"), row, train.labels)
+    labels = jnp.asarray(stage2.labels, jnp.int32)[row.setting, row.run]
     counts = class_counts(train.labels, found.biases.shape[1])
     fewest = jnp.where(of("few"), jnp.min(jnp.where(counts > 0, counts, len(labels))), len(labels))
     chosen = choose_tail(jax.random.fold_in(key, FEW), labels, jnp.full(len(counts), fewest))
@@ -202,14 +214,33 @@ def enrol_head(stage2: Stage2, program: Program, row: Row, train: Examples) -> E
     return Enrolment(key, every, knobs, labels, jnp.asarray(row.run, jnp.int32), balance=balance, params=params)
 
 
-def flip_labels(key: jax.Array, stage2: Stage2, kind: jax.Array, row: Row, labels: jax.Array) -> jax.Array:
-    """The labels that a classifier is trained with: flipped once, by one draw at all thresholds."""
-    threshold = jnp.asarray([head.threshold for head in stage2.heads], jnp.float32)[row.setting]
-    probabilities = jnp.asarray(stage2.probabilities)[row.run]
-    flipped = lnr_flip(jax.random.fold_in(key, FLIP), probabilities, labels, threshold=threshold).labels
-    counts = count_flips(labels, flipped, probabilities.shape[1])
-    control = flip_at_random(jax.random.fold_in(key, CONTROL), labels, counts)
-    return jnp.where(kind == REBALANCED, flipped, jnp.where(kind == RANDOM, control, labels))
+def flip_labels(job: Job, heads: list[Head], probabilities: np.ndarray) -> np.ndarray:
+    """The labels that classifiers are trained with, ints ``[s, runs, n]``: flipped once, by one draw at all thresholds.
+
+    Args:
+      job: of all.
+      heads: ``[s]``.
+      probabilities: of the training examples, ``[runs, n, c]``.
+    """
+    methods = make_methods(job.spec.head)
+    kinds = jnp.asarray([methods[head.method].flips for head in heads])
+    thresholds = jnp.asarray([head.threshold for head in heads], jnp.float32)
+    root, labels = jax.random.key(job.spec.seed), jnp.asarray(job.tail.dataset.labels)
+    num_classes = probabilities.shape[2]
+
+    def of_run(place: tuple[jax.Array, jax.Array]) -> jax.Array:
+        key = jax.random.fold_in(root, place[0])
+
+        def of_head(kind: jax.Array, threshold: jax.Array) -> jax.Array:
+            flipped = lnr_flip(jax.random.fold_in(key, FLIP), place[1], labels, threshold=threshold).labels
+            counts = count_flips(labels, flipped, num_classes)
+            control = flip_at_random(jax.random.fold_in(key, CONTROL), labels, counts)
+            return jnp.where(kind == REBALANCED, flipped, jnp.where(kind == RANDOM, control, labels))
+
+        return jax.lax.map(lambda head: of_head(*head), (kinds, thresholds))
+
+    found = jax.jit(lambda *places: jax.lax.map(of_run, places))(jnp.arange(len(probabilities)), probabilities)
+    return np.asarray(found.astype(np.min_scalar_type(num_classes))).swapaxes(0, 1)
 
 
 def make_plan(job: Job) -> Plan:
@@ -235,11 +266,13 @@ def open_first_store(job: Job) -> Store:
     return open_store(pathlib.Path(job.spec.out) / "store", make_plan(job), size)
 
 
-def open_second_store(job: Job, program: Program, features: int) -> Store:
-    """The store of stage 2, beside that of stage 1: other flags of stage 2 have another one."""
+def open_second_store(job: Job, program: Program, features: int, number: int = 1) -> Store:
+    """The store of a round of stage 2, beside that of stage 1: other flags of stage 2 have another one."""
     own = {f"--{name}": words.format_value(value) for name, value in words.values(job.spec.head).items()}
     heads = ",".join(setting.name for setting in program.settings)
-    plan = Plan({**make_plan(job).identity, **own, "the classifiers": heads}, {CELL: num_heads(job, program)})
+    identity = {**make_plan(job).identity, **own, "the classifiers": heads}
+    identity |= {"the round": f"{number}"} if number > 1 else {}
+    plan = Plan(identity, {CELL: num_heads(job, program)})
     name = hashlib.sha256(json.dumps(plan.identity, sort_keys=True).encode()).hexdigest()[:12]
     size = 4 * (features + 2) * job.tail.dataset.num_classes + len(job.tail.dataset.labels) // 2 + 400
     return open_store(pathlib.Path(job.spec.out) / "stage2" / name, plan, size)

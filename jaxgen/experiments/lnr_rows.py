@@ -1,6 +1,6 @@
 """What is told of each classifier: accuracy by class and by shot, calibration, flips."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -8,12 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxgen.experiments.lnr_features import Found
-from jaxgen.experiments.lnr_job import Head, Job, Stage2, flip_labels
-from jaxgen.experiments.lnr_methods import AS_THEY_ARE, NONE, make_methods
+from jaxgen.experiments.lnr_job import CELL, Head, Job, Stage2
+from jaxgen.experiments.lnr_methods import AS_THEY_ARE
 from jaxgen.experiments.lnr_shots import shot_groups
-from jaxgen.experiments.table_job import Row
+from jaxgen.experiments.programs import Program, split_runs
 from jaxgen.experiments.tables import class_f1, nan_mean
 from jaxgen.metrics import maximum_calibration_error, reliability
+from jaxgen.runs.store import Store
 
 
 class Measured(NamedTuple):
@@ -103,13 +104,13 @@ def split_params(params: np.ndarray, width: int, num_classes: int) -> tuple[np.n
     return bias, kernel.reshape(width, num_classes), scale
 
 
-def given_labels(job: Job, stage2: Stage2, key: jax.Array, setting: int, run: int) -> np.ndarray:
-    """The labels that a classifier was trained with: flipped again by the same draws."""
-    kind = make_methods(job.spec.head)[stage2.heads[setting].method].flips
-    labels = jnp.asarray(job.tail.dataset.labels)
-    if kind == NONE:
-        return np.asarray(labels)
-    return np.asarray(flip_labels(jax.random.fold_in(key, run), stage2, kind, Row(run, setting), labels))
+def measure_heads(job: Job, stage2: Stage2, program: Program, store: Store) -> Iterator[Measured]:
+    """All classifiers that the store holds."""
+    labels = job.tail.dataset.labels
+    for arrays in store.runs(CELL):
+        for run, setting, own in split_runs(program, arrays):
+            flips = int((stage2.labels[setting, run] != labels).sum())
+            yield measure_head(job, stage2, stage2.heads[setting], run, own["params"], flips, bool(own["finite"]))
 
 
 def choose_threshold(measured: list[Measured], method: str) -> float | None:

@@ -9,6 +9,7 @@ from jaxgen.experiments.files import flagfile_header, settled, written_or_told
 from jaxgen.experiments.lnr import Flip, Results
 from jaxgen.experiments.lnr_choices import HOW_CHOSEN, choice_table, choose_in_ways
 from jaxgen.experiments.lnr_job import Job, describe_tail
+from jaxgen.experiments.lnr_rounds import round_rows, round_table
 from jaxgen.experiments.lnr_rows import Measured
 from jaxgen.experiments.lnr_shots import SHOTS, describe_shots
 from jaxgen.experiments.pairs import Difference, compare, describe_difference, describe_p, subtract
@@ -35,6 +36,11 @@ CONTROL = "mislas"
 HOW_STATED = (
     "Differences are taken within runs, which share features, first classifier and draws: mean and 95 % interval of "
     f"Student's t over n runs. A difference is called shown where p < {SIGNIFICANT:g}; each test stands by itself."
+)
+
+HOW_ROUNDS = (
+    "Rounds of flips: in each the labels are flipped again, by the probabilities of the classifier that the round "
+    "before trained at the same threshold; each round at the threshold that does best on the selection examples."
 )
 
 
@@ -168,6 +174,8 @@ def to_text(job: Job, results: Results) -> str:
         parts += ["By threshold:", threshold_table(rows)]
     if choices := choose_in_ways(job, results):
         parts += [HOW_CHOSEN, choice_table(choices)]
+    if results.rounds:
+        parts += [HOW_ROUNDS, round_table(round_rows(results.rounds))]
     return "\n\n".join(parts)
 
 
@@ -192,6 +200,10 @@ def write_all(job: Job, results: Results, command: str) -> tuple[str, list[pathl
         "table.md": to_text(job, results) + "\n",
         "takeaways.md": f"# What {name} shows\n\n{said}\n\n{HOW_STATED}\n",
     }
+    if results.rounds:
+        texts["rounds.csv"] = to_csv(
+            [{"round": number, **one.row} for number, found in enumerate(results.rounds, 1) for one in found]
+        )
     rows = method_rows(job, results)
     chosen = {row["method"]: members_of(results, row["method"]) for row in rows}
     figures = {"methods.png": draw_methods(rows, name), "reliability.png": draw_reliability(chosen, name)}
@@ -212,7 +224,7 @@ def write_all(job: Job, results: Results, command: str) -> tuple[str, list[pathl
         widths = results.first.widths | results.second.widths
         flagfile.write_text(to_flagfile(settled(job.spec, widths), header))
         # Of another stage 2 in the same folder.
-        for stale in {"flips.csv", "flips.png", "thresholds.png"} - {*texts, *figures}:
+        for stale in {"flips.csv", "flips.png", "thresholds.png", "rounds.csv"} - {*texts, *figures}:
             (out / stale).unlink(missing_ok=True)
     heads = len(results.second.measured)
     speed = [

@@ -97,6 +97,11 @@ class FlipSpec(Spec):
         rule=lambda found: bool(found) and all(map(math.isfinite, found)) and len({*found}) == len(found),
         says="give one or more finite numbers, none twice",
     )
+    flip_rounds: int = option(
+        1,
+        "lnr: flip again, so many rounds in all, by what the classifiers of the round before make of the examples",
+        **at_least(1),
+    )
     what_if: bool = option(False, "train stage 1 only, and say how many labels each threshold is expected to flip")
 
 
