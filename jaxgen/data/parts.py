@@ -17,7 +17,11 @@ def first_examples(dataset: Dataset, count: int, source: str) -> Dataset:
     if len(np.unique(dataset.labels[:count])) < 2:
         raise UserError(f"--num_examples={count}: these examples are all of one class; take more")
     return dataclasses.replace(
-        dataset, images=dataset.images[:count], labels=dataset.labels[:count], ids=dataset.ids[:count]
+        dataset,
+        images=dataset.images[:count],
+        labels=dataset.labels[:count],
+        ids=dataset.ids[:count],
+        features=None if dataset.features is None else dataset.features[:count],
     )
 
 
@@ -29,7 +33,10 @@ def first_test_examples(dataset: Dataset, count: int, source: str) -> Dataset:
     if count > known:
         raise UserError(f"--num_test_examples={count}: {source} has {known} test examples")
     return dataclasses.replace(
-        dataset, test_images=dataset.test_images[:count], test_labels=dataset.test_labels[:count]
+        dataset,
+        test_images=dataset.test_images[:count],
+        test_labels=dataset.test_labels[:count],
+        test_features=None if dataset.test_features is None else dataset.test_features[:count],
     )
 
 
@@ -111,4 +118,6 @@ def part_off(dataset: Dataset, own: np.ndarray, held_out: np.ndarray) -> Dataset
         ids=dataset.ids[own],
         test_images=dataset.images[held_out],
         test_labels=dataset.labels[held_out],
+        features=None,
+        test_features=None,
     )

@@ -11,8 +11,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxgen.data.checks import column_scale
 from jaxgen.errors import UserError
-from jaxgen.experiments.tabular_mlp import predict_each
+from jaxgen.experiments.tabular_mlp import fill, predict_each
 from jaxgen.spec import LnrSpec
 from jaxgen.transforms.lnr import count_flips, flip_at_random, lnr_flip_binary
 
@@ -36,7 +37,7 @@ class Fold(NamedTuple):
     seed: int
 
 
-def make_classifier(name: str, seed: int) -> Any:
+def make_classifier(name: str, seed: int, trees: int) -> Any:
     """One of scikit-learn's, by name."""
     from sklearn.ensemble import RandomForestClassifier
     from sklearn.linear_model import LogisticRegression
@@ -47,7 +48,7 @@ def make_classifier(name: str, seed: int) -> Any:
         "knn": KNeighborsClassifier,
         "cart": lambda: DecisionTreeClassifier(random_state=seed),
         "logistic": lambda: LogisticRegression(max_iter=1000),
-        "forest": lambda: RandomForestClassifier(random_state=seed),
+        "forest": lambda: RandomForestClassifier(trees, random_state=seed),
     }
     return makers[name]()
 
@@ -60,13 +61,12 @@ def fold_rows(part: Part, folds: int, seed: int) -> Iterator[tuple[np.ndarray, n
 
 
 def split(part: Part, folds: int, seed: int) -> list[tuple[Part, Part]]:
-    """Stratified folds, each standardized by its training part."""
-    from sklearn.preprocessing import StandardScaler
-
+    """Stratified folds, each standardized by its training part; a column that is constant there is 0 in both parts."""
     found = []
     for train, test in fold_rows(part, folds, seed):
-        scaler = StandardScaler().fit(part.x[train])
-        found.append(tuple(Part(scaler.transform(part.x[rows]), part.y[rows]) for rows in (train, test)))
+        shift, spread = column_scale(part.x[train])
+        varies = np.ptp(part.x[train], axis=0) > 0
+        found.append(tuple(Part((part.x[rows] - shift) / spread * varies, part.y[rows]) for rows in (train, test)))
     return found
 
 
@@ -95,9 +95,12 @@ def flip_at_each(
 
 def flip(part: Part, spec: LnrSpec, thresholds: Sequence[float], seed: int) -> tuple[np.ndarray, np.ndarray]:
     """`flip_at_each` of a training part, by its own out-of-fold probabilities."""
-    scores, labels = jnp.asarray(out_of_fold(part, spec, seed)), jnp.asarray(part.y, jnp.int32)
+    count = len(part.y)
+    # Filled up, so that parts of almost one size share a program: rows of the minority move no mean and never flip.
+    scores, labels = np.ones(fill(count), np.float32), np.ones(fill(count), np.int32)
+    scores[:count], labels[:count] = out_of_fold(part, spec, seed), part.y
     found = flip_at_each(jax.random.key(seed), scores, labels, jnp.asarray(thresholds, jnp.float32))
-    return tuple(np.asarray(one) for one in found)
+    return tuple(np.asarray(one)[:, :count] for one in found)
 
 
 def resample(part: Part, how: str, seed: int) -> Part:
@@ -132,27 +135,50 @@ def predict(classifier: str, spec: LnrSpec, seed: int, tables: Sequence[Part], t
     """How likely each row of ``test [t, f]`` is of the minority, by a model of each table: ``[k, t]``."""
     if classifier == "mlp":
         return predict_each([(one.x, one.y) for one in tables], test, epochs=spec.tabular.mlp_epochs, seed=seed)
-    return np.stack([predict_one(classifier, seed, one, test) for one in tables])
+    return np.stack([predict_one(classifier, spec, seed, one, test) for one in tables])
 
 
-def predict_one(classifier: str, seed: int, table: Part, test: np.ndarray) -> np.ndarray:
+def predict_labels(
+    classifier: str, spec: LnrSpec, seed: int, x: np.ndarray, labels: np.ndarray, test: np.ndarray
+) -> np.ndarray:
+    """As `predict`, of the same rows under each of ``labels [k, n]``: ``[k, t]``; labels that are alike are one model.
+
+    Thresholds above a table's largest z flip nothing: often half of them.
+    """
+    distinct, places = np.unique(labels, axis=0, return_inverse=True)
+    return predict(classifier, spec, seed, [Part(x, y) for y in distinct], test)[places.ravel()]
+
+
+def predict_one(classifier: str, spec: LnrSpec, seed: int, table: Part, test: np.ndarray) -> np.ndarray:
     """By one of scikit-learn's; of rows of one class only, that class for sure."""
     if len(np.unique(table.y)) == 1:
         return np.full(len(test), float(table.y[0]))
-    model = make_classifier(classifier, seed)
+    model = make_classifier(classifier, seed, spec.tabular.trees)
     if classifier == "knn" and len(table.y) < model.n_neighbors:
         model.set_params(n_neighbors=len(table.y))
     return model.fit(table.x, table.y).predict_proba(test)[:, 1]
 
 
 def judge(likely: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """F1 of the minority, the geometric mean of both classes' recall, and the area under the ROC curve ``[3]``."""
-    from sklearn.metrics import f1_score, recall_score, roc_auc_score
+    """F1 of the minority, the geometric mean of both classes' recall, and the area under the ROC curve ``[3]``.
 
+    A row counts as of the minority where that is more likely than not; NaN of probabilities that are no numbers, as of
+    a network that diverged.
+    """
+    from sklearn.metrics import roc_auc_score
+
+    if not np.isfinite(likely).all():
+        return np.full(len(MEASURES), np.nan)
+    recalls = [(likely > 0.5)[labels == 1].mean(), (likely <= 0.5)[labels == 0].mean()]
+    return np.array([f1_of(likely, labels), np.sqrt(np.prod(recalls)), roc_auc_score(labels, likely)])
+
+
+def f1_of(likely: np.ndarray, labels: np.ndarray) -> float:
+    """Twice the hits over the rows that are chosen and those that should be: 0 where none is chosen, NaN of NaN."""
+    if not np.isfinite(likely).all():
+        return float("nan")
     chosen = likely > 0.5
-    recalls = recall_score(labels, chosen, average=None, zero_division=0)
-    f1 = f1_score(labels, chosen, zero_division=0)
-    return np.array([f1, np.sqrt(np.prod(recalls)), roc_auc_score(labels, likely)])
+    return float(2 * (chosen & (labels == 1)).sum() / (chosen.sum() + labels.sum()))
 
 
 def choose_threshold(fold: Fold, classifier: str, spec: LnrSpec) -> float:
@@ -163,9 +189,9 @@ def choose_threshold(fold: Fold, classifier: str, spec: LnrSpec) -> float:
     found = []
     for train, test in split(fold.train, inner, fold.seed):
         flipped, _ = flip(train, spec, spec.flips.threshold, fold.seed)
-        likely = predict(classifier, spec, fold.seed, [Part(train.x, y) for y in flipped], test.x)
-        found.append([judge(one, test.y)[0] for one in likely])
-    means = np.mean(found, axis=0)
+        likely = predict_labels(classifier, spec, fold.seed, train.x, flipped, test.x)
+        found.append([f1_of(one, test.y) for one in likely])
+    means = np.nan_to_num(np.mean(found, axis=0), nan=-1)
     return max(zip(means, spec.flips.threshold, strict=True))[1]
 
 
@@ -179,12 +205,15 @@ class Judged(NamedTuple):
       threshold: that was chosen; NaN where nothing is flipped.
       flips: how many labels it flipped.
       refused: of each treatment, whether imbalanced-learn found nothing to make: bool ``[treatments]``.
+      by_threshold: F1 on the test part of flips at each threshold, by which hindsight would choose: ``[thresholds]``;
+        NaN where nothing is flipped.
     """
 
     scores: np.ndarray
     threshold: float
     flips: int
     refused: np.ndarray
+    by_threshold: np.ndarray
 
 
 def judge_fold(fold: Fold, classifier: str, spec: LnrSpec) -> Judged:
@@ -195,18 +224,25 @@ def judge_fold(fold: Fold, classifier: str, spec: LnrSpec) -> Judged:
 
 def judge_now(fold: Fold, classifier: str, spec: LnrSpec) -> Judged:
     """As `judge_fold`, whatever the session is set to."""
-    flipping = {"lnr", "random_flips"} & {*spec.tabular.treatments}
-    threshold, flips, labels = float("nan"), 0, {}
-    if flipping:
+    names, thresholds = spec.tabular.treatments, spec.flips.threshold
+    threshold, flips, labels = float("nan"), 0, {"none": fold.train.y}
+    by_threshold = np.full(len(thresholds), np.nan)
+    flipped = np.empty((0, len(fold.train.y)), int)
+    if {"lnr", "random_flips"} & {*names}:
         threshold = choose_threshold(fold, classifier, spec)
-        own, control = (one[0] for one in flip(fold.train, spec, (threshold,), fold.seed))
-        labels, flips = {"lnr": own, "random_flips": control}, int((own != fold.train.y).sum())
-    tables = []
-    for name in spec.tabular.treatments:
-        if name in labels:
-            tables.append(Part(fold.train.x, labels[name]))
-        else:
-            tables.append(fold.train if name == "none" else resample(fold.train, name, fold.seed))
-    likely = predict(classifier, spec, fold.seed, tables, fold.test.x)
-    refused = [one is fold.train and name != "none" for one, name in zip(tables, spec.tabular.treatments, strict=True)]
-    return Judged(np.array([judge(one, fold.test.y) for one in likely]), threshold, flips, np.array(refused))
+        flipped, controls = flip(fold.train, spec, thresholds, fold.seed)
+        chosen = thresholds.index(threshold)
+        labels |= {"lnr": flipped[chosen], "random_flips": controls[chosen]}
+        flips = int((flipped[chosen] != fold.train.y).sum())
+    test, seed = fold.test, fold.seed
+    # Names that are not asked for cost little: without flips they are those of none.
+    found = predict_labels(classifier, spec, seed, fold.train.x, np.stack([*labels.values(), *flipped]), test.x)
+    likely = dict(zip(labels, found, strict=False))
+    by_threshold[: len(flipped)] = [f1_of(one, test.y) for one in found[len(labels) :]]
+    made = {name: resample(fold.train, name, seed) for name in names if name not in labels}
+    fresh = {name: part for name, part in made.items() if part is not fold.train}
+    if fresh:
+        likely |= dict(zip(fresh, predict(classifier, spec, seed, [*fresh.values()], test.x), strict=True))
+    scores = np.array([judge(likely.get(name, likely["none"]), test.y) for name in names])
+    refused = np.array([name in made and name not in fresh for name in names])
+    return Judged(scores, threshold, flips, refused, by_threshold)

@@ -7,63 +7,20 @@ from typing import Any
 import numpy as np
 
 from jaxgen.experiments.files import flagfile_header, written_or_told
-from jaxgen.experiments.pairs import Difference, compare_folds, describe_difference, describe_p
+from jaxgen.experiments.pairs import compare_folds, describe_difference, describe_p
 from jaxgen.experiments.tables import nan_mean, percent, to_csv, to_table
 from jaxgen.experiments.tabular import MEASURES
-from jaxgen.experiments.tabular_job import (
-    TableJob,
-    describe_folds,
-    expect_table_flips,
-    make_table_job,
-    run_tables,
-)
+from jaxgen.experiments.tabular_found import TITLES, Found
+from jaxgen.experiments.tabular_job import TableJob, make_table_job
+from jaxgen.experiments.tabular_runs import describe_folds, expect_table_flips, run_tables, threshold_rows
+from jaxgen.experiments.tabular_takeaways import contest_table, contests, statements, threshold_table
 from jaxgen.flags import to_flagfile
-from jaxgen.scores.ranking import Ranking, rank_methods
 from jaxgen.spec import LnrSpec
 from jaxgen.types import Dataset
 from jaxgen.views.figures import write_figure
 from jaxgen.views.ranks import draw_ranks, draw_treatments
 
 PROGRAM = "jaxgen.lnr"
-TITLES = dict(zip(MEASURES, ("F1", "G-mean", "AUC"), strict=True))
-
-
-class Found:
-    """All scores as one array, ``[tables, classifiers, treatments, repeats, folds, measures]``."""
-
-    def __init__(self, job: TableJob, rows: list[dict[str, Any]]):
-        own = job.spec.tabular
-        self.tables, self.classifiers, self.treatments = list(job.tables), own.classifiers, own.treatments
-        axes = self.tables, self.classifiers, self.treatments, range(job.spec.num_runs), range(own.folds)
-        places = [{name: i for i, name in enumerate(axis)} for axis in axes]
-        names = ("table", "classifier", "treatment", "run", "fold")
-        shape = tuple(map(len, axes))
-        self.scores = np.full((*shape, len(MEASURES)), np.nan)
-        self.flips, self.refused = np.zeros(shape), np.zeros(shape, bool)
-        for row in rows:
-            place = tuple(where[row[name]] for where, name in zip(places, names, strict=True))
-            self.scores[place], self.flips[place] = [row[measure] for measure in MEASURES], row["flips"]
-            self.refused[place] = row["refused"]
-
-    def difference(self, table: int, treatment: str, other: str, classifier: str | None = None) -> Difference:
-        """Of F1 between treatments of a table, by a classifier or by the mean over all, over all folds."""
-        places = (self.treatments.index(name) for name in (treatment, other))
-        own, theirs = (self.scores[table, :, place, :, :, 0] for place in places)
-        apart = own - theirs
-        chosen = nan_mean(apart, 0) if classifier is None else apart[self.classifiers.index(classifier)]
-        return compare_folds(chosen.ravel(), chosen.shape[1])
-
-    @property
-    def by_repeat(self) -> np.ndarray:
-        """Means over folds, ``[tables, classifiers, treatments, repeats, measures]``; a fold without a score is left
-        out."""
-        return nan_mean(self.scores, 4)
-
-    def ranking(self, measure: str, classifier: str | None = None) -> Ranking:
-        """Of the treatments over tables, by a classifier or by the mean over all."""
-        means = nan_mean(self.by_repeat[..., MEASURES.index(measure)], 3)
-        chosen = nan_mean(means, 1) if classifier is None else means[:, self.classifiers.index(classifier)]
-        return rank_methods(chosen)
 
 
 def treatment_table(found: Found, table: int) -> str:
@@ -107,34 +64,9 @@ def rank_table(found: Found) -> str:
 
 def mean_table(found: Found) -> str:
     """Mean F1 of each treatment on each table, over classifiers, folds and repeats."""
-    means = nan_mean(nan_mean(found.by_repeat[..., 0], 3), 1)
+    means = found.by_table[..., 0]
     lines = [[name, *(f"{100 * one:.1f}" for one in means[i])] for i, name in enumerate(found.tables)]
     return to_table(["F1, percent", *found.treatments], lines)
-
-
-def statements(found: Found) -> list[str]:
-    """Whether the rule beats its controls over data sets, by mean ranks."""
-    said = []
-    for other in ("none", "random_flips", "smote", "adasyn"):
-        if "lnr" not in found.treatments or other not in found.treatments:
-            continue
-        places = found.treatments.index("lnr"), found.treatments.index(other)
-        if len(found.tables) > 1:
-            ranking = found.ranking("f1")
-            own, theirs = (ranking.ranks[place] for place in places)
-            apart = abs(own - theirs) > ranking.critical_difference
-            verdict = ("lnr ranks better" if own < theirs else f"{other} ranks better") if apart else "not told apart"
-            said.append(
-                f"lnr against {other} by F1, mean over classifiers: mean rank {own:.2f} against {theirs:.2f} over "
-                f"{ranking.n} data sets, critical difference {ranking.critical_difference:.2f}: {verdict}."
-            )
-        else:
-            difference = found.difference(0, "lnr", other)
-            said.append(
-                f"lnr minus {other}, F1, mean over classifiers: {describe_difference(difference)} points, p = "
-                f"{describe_p(difference)} (corrected for repeated folds), n = {difference.n} folds of the same rows."
-            )
-    return said
 
 
 def to_text(job: TableJob, found: Found) -> str:
@@ -159,20 +91,37 @@ def to_text(job: TableJob, found: Found) -> str:
             "Mean ranks over data sets, 1 the best; two that are further apart than the critical difference (Nemenyi, "
             "5 %) differ, if the data sets are independent: several of KEEL's are made of the same rows.",
             rank_table(found),
-            mean_table(found),
+        ]
+        if contests(found):
+            parts += [
+                "Flips by the rule against their controls, in points, each data set the mean over classifiers, folds "
+                "and divisions: mean difference over data sets [95 % interval by Student's t], p of Wilcoxon's "
+                "signed-rank test, corrected after Holm for all tests of this table, and on how many data sets lnr is "
+                "better.",
+                contest_table(found),
+            ]
+        parts.append(mean_table(found))
+    if "lnr" in found.treatments:
+        parts += [
+            "Thresholds that inner folds choose, for each fold and classifier, against the one that does best on the "
+            "test parts of a data set, known in hindsight only: F1, percent, the mean over classifiers, folds and "
+            "divisions.",
+            threshold_table(found),
         ]
     for i, name in enumerate(found.tables):
         parts += [f"## {name}", treatment_table(found, i)]
     return "\n\n".join(parts)
 
 
-def write_tables(job: TableJob, rows: list[dict[str, Any]], command: str) -> tuple[str, list[pathlib.Path]]:
+def write_tables(
+    job: TableJob, rows: list[dict[str, Any]], in_hindsight: list[dict[str, Any]], command: str
+) -> tuple[str, list[pathlib.Path]]:
     """Writes all results into ``spec.out``; returns what to tell the user, and the files.
 
     Raises:
       UserError: if a file cannot be written.
     """
-    out, found = pathlib.Path(job.spec.out), Found(job, rows)
+    out, found = pathlib.Path(job.spec.out), Found(job, rows, in_hindsight)
     said = "\n".join(f"- {one}" for one in statements(found)) or "Nothing is stated: that takes lnr and a control."
     means = nan_mean(found.by_repeat, 0)
     figures = {"treatments.png": draw_treatments(means, found.classifiers, found.treatments, title_of(found))}
@@ -180,13 +129,16 @@ def write_tables(job: TableJob, rows: list[dict[str, Any]], command: str) -> tup
         figures["ranks.png"] = draw_ranks({TITLES[name]: found.ranking(name) for name in MEASURES}, found.treatments)
     with written_or_told(job.spec.out):
         (out / "results.csv").write_text(to_csv(rows))
+        (out / "thresholds.csv").write_text(to_csv(in_hindsight))
         (out / "table.md").write_text(to_text(job, found) + "\n")
         (out / "takeaways.md").write_text(f"# What {', '.join(found.tables)} show\n\n{said}\n")
         for name, figure in figures.items():
             write_figure(figure, out / name)
         flagfile = out / "flags.cfg"
         flagfile.write_text(to_flagfile(job.spec, flagfile_header(PROGRAM, command, flagfile)))
-    files = [out / name for name in ("results.csv", "table.md", "takeaways.md", *figures, "flags.cfg")]
+    files = [
+        out / name for name in ("results.csv", "thresholds.csv", "table.md", "takeaways.md", *figures, "flags.cfg")
+    ]
     table = rank_table(found) if len(found.tables) > 1 else treatment_table(found, 0)
     return f"{table}\n\n{said}", files
 
@@ -200,7 +152,7 @@ def answer_by_folds(
         return describe_folds(job), []
     if spec.flips.what_if:
         return expect_table_flips(job), []
-    return write_tables(job, run_tables(job, resume=command, say=say), command)
+    return write_tables(job, run_tables(job, resume=command, say=say), threshold_rows(job), command)
 
 
 def title_of(found: Found) -> str:

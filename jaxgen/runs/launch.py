@@ -22,6 +22,7 @@ def train_chunks(
     resume: str,
     shown: bool,
     stop: Stop | None = None,
+    things: str = "models",
 ) -> float:
     """Has `chunks` trained, and keeps each as soon as it is done.
 
@@ -33,6 +34,7 @@ def train_chunks(
       resume: how to go on, for one who stops it.
       shown: whether to show a progress bar.
       stop: is told of Ctrl-C and SIGTERM; `train` may heed it within a chunk.
+      things: what runs are, in the plural.
 
     Returns:
       Seconds from the first chunk to the last.
@@ -44,7 +46,7 @@ def train_chunks(
     total = sum(work(chunk.cell) * (chunk.stop - chunk.start) for chunk in chunks)
     missing = sum(span.stop - span.start for spans in store.missing().values() for span in spans)
     stop = stop or Stop()
-    bar = ProgressBar(total, store.plan.num_runs, store.plan.num_runs - missing, shown=shown)
+    bar = ProgressBar(total, store.plan.num_runs, store.plan.num_runs - missing, shown=shown, things=things)
     began = time.perf_counter()
     try:
         with stoppable(stop):
@@ -56,13 +58,13 @@ def train_chunks(
         bar.close()
         middle = ", and unfinished ones in their middle" if store.has_checkpoints() else ""
         raise Interrupted(
-            f"stopped; {bar.done:,} of {store.plan.num_runs:,} models are done and kept{middle}. To go on: {resume}"
+            f"stopped; {bar.done:,} of {store.plan.num_runs:,} {things} are done and kept{middle}. To go on: {resume}"
         ) from None
     except OSError as error:
         bar.close()
         raise UserError(
             f"--out={store.folder.parent.parent}: cannot be written ({error}); {bar.done:,} of "
-            f"{store.plan.num_runs:,} models are done and kept; make room or move what is in the way. To go on: "
+            f"{store.plan.num_runs:,} {things} are done and kept; make room or move what is in the way. To go on: "
             f"{resume}"
         ) from None
     finally:

@@ -19,13 +19,14 @@ class Report(Protocol):
 
 
 class ProgressBar:
-    """A bar over `total_work` (any unit) and `num_models`, of which some were done before.
+    """A bar over `total_work` (any unit) and `num_models`, or other `things`, of which some were done before.
 
     Only work done now counts for the ETA. Silent if `shown` is False.
     """
 
-    def __init__(self, total_work: float, num_models: int, done_before: int, *, shown: bool):
+    def __init__(self, total_work: float, num_models: int, done_before: int, *, shown: bool, things: str = "models"):
         self.num_models = num_models
+        self.things = things
         self.done = done_before
         self.now = 0
         self.began = time.perf_counter()
@@ -59,8 +60,9 @@ class ProgressBar:
 
     def _describe(self) -> None:
         rate = self.now / max(time.perf_counter() - self.began, 1e-9)
-        speed = f", {np.format_float_positional(rate, 3, fractional=False, trim='-')} models/s" if self.now else ""
-        self.bar.set_description_str(f"{self.done:,}/{self.num_models:,} models{speed}", refresh=False)
+        told = np.format_float_positional(rate, 3, fractional=False, trim="-")
+        speed = f", {told} {self.things}/s" if self.now else ""
+        self.bar.set_description_str(f"{self.done:,}/{self.num_models:,} {self.things}{speed}", refresh=False)
 
     def close(self) -> None:
         self.bar.close()

@@ -1,7 +1,7 @@
 """Ranks of methods over data sets, and how far apart they must be to differ. Axes: d data sets, m methods.
 
 J. Demšar, Statistical Comparisons of Classifiers over Multiple Data Sets, JMLR 2006
-(https://www.jmlr.org/papers/v7/demsar06a.html), section 3.2.2.
+(https://www.jmlr.org/papers/v7/demsar06a.html), sections 3.1.3 (two methods) and 3.2.2 (several).
 """
 
 from typing import NamedTuple
@@ -41,3 +41,27 @@ def rank_methods(scores: np.ndarray) -> Ranking:
     difference = studentized_range.ppf(0.95, m, np.inf) / np.sqrt(2) * np.sqrt(m * (m + 1) / (6 * n))
     p = friedmanchisquare(*known.T).pvalue if m > 2 else nan
     return Ranking(ranks, float(difference), float(p), n)
+
+
+def signed_rank_p(differences: np.ndarray) -> float:
+    """Of Wilcoxon's signed-rank test, two-sided, that differences ``[d]`` lie around 0, as many below as above.
+
+    Half of those that are 0 count as above, half as below; NaN for fewer than two.
+    """
+    from scipy.stats import wilcoxon
+
+    if len(differences) < 2:
+        return float("nan")
+    return float(wilcoxon(differences, zero_method="zsplit").pvalue) if np.any(differences) else 1.0
+
+
+def holm(p_values: np.ndarray) -> np.ndarray:
+    """p-values ``[k]`` of k tests, raised so that the chance of any false finding among them stays what it says.
+
+    S. Holm, A simple sequentially rejective multiple test procedure, 1979; those that are NaN are no tests.
+    """
+    found = np.full(len(p_values), np.nan)
+    known = np.flatnonzero(np.isfinite(p_values))
+    order = known[np.argsort(p_values[known], kind="stable")]
+    found[order] = np.minimum(1, np.maximum.accumulate(p_values[order] * np.arange(len(order), 0, -1)))
+    return found

@@ -139,6 +139,7 @@ class TabularSpec(Spec):
         rule=lambda names: bool(names) and {*names} <= {*TREATMENTS} and len({*names}) == len(names),
         says=f"give some of {', '.join(TREATMENTS)}, none twice",
     )
+    trees: int = option(50, "forest: trees", **at_least(1))
     mlp_epochs: int = option(
         200, "mlp: passes over the training rows (LNR on KEEL data was published with 2,000)", **at_least(1)
     )
