@@ -15,6 +15,7 @@ from jaxgen.experiments import (
     benchmark_corruptions,
     benchmark_heads,
     benchmark_images,
+    benchmark_influence,
     benchmark_members,
     benchmark_oversampling,
     turns,
@@ -214,3 +215,12 @@ def test_classifiers_of_stage_2_three_ways():
     # Eight methods without flips, and ten thresholds of two with them, of two runs each.
     assert [int(re.search(r"\((\d+)\)", row[3])[1]) for row in rows] == [2, 10, 56]
     assert all(0.5 < float(row[3].split()[0]) < 1 for row in rows)
+
+
+def test_the_strongest_influences_both_ways():
+    spec = tiny("--measure=influence", "--influence_shape=50,400,200", "--rounds=1")
+    rows = cells_of(benchmark_influence.measure_influence(spec))
+    assert [row[:2] for row in rows] == [["40 x 20", "jaxgen"], ["40 x 20", "dense"], ["400 x 200", "jaxgen"]]
+    assert rows[0][5] == rows[1][5], "both find the same"
+    assert 0 < float(rows[0][5]) < 1
+    assert all(20 < float(row[3]) < 20_000 for row in rows)

@@ -23,8 +23,10 @@ from jaxgen.experiments.cscore_job import (
     model_folder,
     open_job_store,
 )
-from jaxgen.experiments.cscore_more import from_answers
+from jaxgen.experiments.cscore_more import from_answers, totals
 from jaxgen.experiments.dry_run import describe_programs
+from jaxgen.experiments.export import export_runs
+from jaxgen.experiments.influence import add_influence
 from jaxgen.experiments.members import tell
 from jaxgen.experiments.programs import Program
 from jaxgen.experiments.start import train_program
@@ -214,7 +216,7 @@ def collect(
         shared_blocks=nested,
         key=jax.random.fold_in(jax.random.key(spec.seed), RELIABILITY),
     )
-    return Scores(
+    scores = Scores(
         labels=dataset.labels.astype(np.int64),
         ids=dataset.ids,
         num_runs=subsets.num_runs,
@@ -232,15 +234,9 @@ def collect(
         more=from_answers(runs, found, subsets.subset_ratios, blocks, shared_blocks=nested),
         **found._asdict(),
     )
-
-
-def totals(chunks: Iterable[Arrays]) -> dict[str, float]:
-    """Over all runs: the seconds they took, and how many diverged."""
-    seconds, diverged = 0.0, 0
-    for arrays in chunks:
-        seconds += float(arrays["seconds"].sum())
-        diverged += int((~arrays["finite"]).sum())
-    return {"seconds": seconds, "diverged": diverged}
+    if spec.influence.export_runs:
+        export_runs(dataset, spec, program.settings[number].name, runs)
+    return add_influence(dataset, spec, runs, scores) if spec.influence.influence_pairs else scores
 
 
 def describe_plan(dataset: Dataset, spec: CscoreSpec, *, say: Callable[[str], None]) -> str:

@@ -10,6 +10,8 @@ import numpy as np
 from jaxgen import spec as words
 from jaxgen import sweep
 from jaxgen.errors import UserError
+from jaxgen.experiments.export import check_export
+from jaxgen.experiments.influence import check_influence
 from jaxgen.experiments.members import Cell
 from jaxgen.experiments.programs import (
     Program,
@@ -39,6 +41,7 @@ def check_job(dataset: Dataset, spec: CscoreSpec) -> list[Program]:
     programs = make_programs(spec)
     for program in programs:
         check_program(dataset, program)
+    check_influence(dataset, spec)
     count = len(dataset.labels)
     needed = max(2, dataset.num_classes)
     for ratio in spec.subsets.subset_ratios:
@@ -52,6 +55,7 @@ def check_job(dataset: Dataset, spec: CscoreSpec) -> list[Program]:
         if largest >= count:
             raise UserError(f"--subset_ratios={ratio:g}: holds out none of {count} examples; leave it out")
         refuse_empty_validation(spec, smallest, f"a subset at ratio {ratio:g}")
+    check_export(spec)
     return programs
 
 

@@ -1,9 +1,10 @@
 """What a C-score job knows of every example besides its C-score, from the same runs."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from jaxgen.runs.store import Arrays
 from jaxgen.scores import heldout, intervals, memorization
 
 
@@ -44,3 +45,12 @@ def score_interval(found: heldout.Estimate, *, shared_blocks: bool) -> np.ndarra
         typical = np.nanmedian(larger) if np.isfinite(larger).any() else 1.0
         inflation = np.where(np.isfinite(larger), larger, typical)
     return intervals.mean_share(hits, found.counts, inflation)
+
+
+def totals(chunks: Iterable[Arrays]) -> dict[str, float]:
+    """Over all runs: the seconds they took, and how many diverged."""
+    seconds, diverged = 0.0, 0
+    for arrays in chunks:
+        seconds += float(arrays["seconds"].sum())
+        diverged += int((~arrays["finite"]).sum())
+    return {"seconds": seconds, "diverged": diverged}

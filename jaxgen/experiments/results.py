@@ -15,6 +15,7 @@ from jaxgen.types import Dataset, Scores
 from jaxgen.views.figures import write_figure
 from jaxgen.views.gallery import draw_examples
 from jaxgen.views.histogram import draw_histogram
+from jaxgen.views.influence import describe_influence, draw_influence
 from jaxgen.views.settings import draw_settings
 from jaxgen.views.summary import summarize
 
@@ -30,7 +31,10 @@ def write_all(dataset: Dataset, found: Found, spec: CscoreSpec, command: str) ->
     """
     if not sweep.swept(spec):
         [(_, scores)] = found
-        return summarize(dataset, scores), write_results(dataset, scores, spec, command)
+        texts = [summarize(dataset, scores)]
+        if "influence" in scores.more:
+            texts.append(describe_influence(dataset, scores))
+        return "\n\n".join(texts), write_results(dataset, scores, spec, command)
     return write_settings(dataset, found, spec, command)
 
 
@@ -49,6 +53,9 @@ def write_results(dataset: Dataset, scores: Scores, spec: CscoreSpec, command: s
         write_figure(examples, pdf)
         write_figure(draw_histogram(dataset, scores), histogram)
         flagfile.write_text(to_flagfile(settled(spec, widths([scores])), flagfile_header(PROGRAM, command, flagfile)))
+        if "influence" in scores.more and dataset.has_images:
+            files.append(out / "influence.png")
+            write_figure(draw_influence(dataset, scores), files[-1])
     return files
 
 

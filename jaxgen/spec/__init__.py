@@ -20,6 +20,7 @@ from jaxgen.spec.longtail import TailSpec as TailSpec
 from jaxgen.spec.protocols import CopiesSpec as CopiesSpec
 from jaxgen.spec.protocols import CorruptionSpec as CorruptionSpec
 from jaxgen.spec.protocols import FitSpec as FitSpec
+from jaxgen.spec.protocols import InfluenceSpec as InfluenceSpec
 from jaxgen.spec.protocols import LabelNoiseSpec as LabelNoiseSpec
 from jaxgen.spec.protocols import NoiseSpec as NoiseSpec
 from jaxgen.spec.protocols import SubsetSpec as SubsetSpec

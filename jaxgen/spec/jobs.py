@@ -4,7 +4,15 @@ import dataclasses
 from typing import Literal
 
 from jaxgen.spec.longtail import FlipSpec, HeadSpec, TabularSpec, TailSpec
-from jaxgen.spec.protocols import CopiesSpec, CorruptionSpec, FitSpec, LabelNoiseSpec, NoiseSpec, SubsetSpec
+from jaxgen.spec.protocols import (
+    CopiesSpec,
+    CorruptionSpec,
+    FitSpec,
+    InfluenceSpec,
+    LabelNoiseSpec,
+    NoiseSpec,
+    SubsetSpec,
+)
 from jaxgen.spec.rules import Spec, at_least, between
 from jaxgen.spec.training import (
     AugmentationSpec,
@@ -29,6 +37,7 @@ class CscoreSpec(Spec):
     augmentation: AugmentationSpec = dataclasses.field(default_factory=AugmentationSpec)
     stopping: StoppingSpec = dataclasses.field(default_factory=StoppingSpec)
     subsets: SubsetSpec = dataclasses.field(default_factory=SubsetSpec)
+    influence: InfluenceSpec = dataclasses.field(default_factory=InfluenceSpec)
     compute: ComputeSpec = dataclasses.field(default_factory=ComputeSpec)
     seed: int = option(0, "seed of every random draw", **between(0, 2**32))
     out: str = option("", "folder for results and finished runs (empty: runs/cscore_<dataset>)")
@@ -117,7 +126,16 @@ class BenchSpec(Spec):
 
     job: CscoreSpec = dataclasses.field(default_factory=CscoreSpec)
     measure: Literal[
-        "speed", "scaling", "images", "members", "precision", "label_noise", "corruptions", "oversampling", "heads"
+        "speed",
+        "scaling",
+        "images",
+        "members",
+        "precision",
+        "label_noise",
+        "corruptions",
+        "oversampling",
+        "heads",
+        "influence",
     ] = option(
         "speed",
         "speed: three ways side by side at each of --subset_ratios; scaling: whole jobs of growing --num_runs; images: "
@@ -126,7 +144,14 @@ class BenchSpec(Spec):
         "label_noise: the sweep of jaxgen.randomization's preset of that name, three ways; "
         "corruptions: the 15 standard corruptions of --bench_images images, beside imagecorruptions; "
         "oversampling: that experiment's plain and noisily copied samples, three ways; "
-        "heads: the classifiers of stage 2 of jaxgen.lnr, three ways",
+        "heads: the classifiers of stage 2 of jaxgen.lnr, three ways; "
+        "influence: the strongest pairs of synthetic runs of --influence_shape, beside the whole matrix of a tenth",
+    )
+    influence_shape: tuple[int, ...] = option(
+        (2000, 60000, 10000),
+        "influence: runs, training examples and test examples",
+        rule=lambda shape: len(shape) == 3 and all(size >= 1 for size in shape),
+        says="give runs,training,test, such as 2000,60000,10000",
     )
     rounds: int = option(5, "how often ways take turns", **at_least(1))
     demo_models: int = option(1, "speed: models a round as the demo trains them", **at_least(1))

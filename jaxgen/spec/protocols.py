@@ -1,4 +1,4 @@
-"""What single experiments ask for: subsets, noise, measures, copies."""
+"""What single experiments ask for: subsets, influence, noise, measures, copies."""
 
 import dataclasses
 from typing import Literal
@@ -35,6 +35,26 @@ class SubsetSpec(Spec):
         super().__post_init__()
         # Ratios are told apart to the millionth; what lies beyond must not make two runs of one name differ.
         object.__setattr__(self, "subset_ratios", tuple(round(ratio, 6) for ratio in self.subset_ratios))
+
+
+@dataclasses.dataclass(frozen=True)
+class InfluenceSpec(Spec):
+    """Influence"""
+
+    influence_pairs: int = option(
+        0,
+        "keep so many most influential training examples of each test example, and so many most influenced test "
+        "examples of each training example, at the ratio nearest 0.7 (0: none); needs a test set",
+        **at_least(0),
+    )
+    influence_within_class: bool = option(
+        False, "influence: only of training examples on test examples of their own class, in a fraction of the time"
+    )
+    export_runs: str = option(
+        "",
+        "write what each model saw and got right there, in the layout of the published runs: "
+        "<ratio>/<run>/aux_arrays.npz",
+    )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,0 +1,131 @@
+"""Single runs in the layout in which those behind the published scores are given away.
+
+    EXPERIMENT/<subset ratio>/<run>/aux_arrays.npz
+
+(https://github.com/google-research/heldout-influence-estimation, of Jiang et al. 2021 and Feldman and Zhang 2020). A
+file holds ``correctness_<part>`` and ``index_<part>`` of the parts train, removed and test, and ``subsample_idx``; the
+indices of train and removed together are those of the whole training set.
+"""
+
+import pathlib
+import zipfile
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from jaxgen.errors import UNREADABLE, UserError
+from jaxgen.types import Outcome
+
+NAME = "aux_arrays.npz"
+
+
+class RunFolder(NamedTuple):
+    """The runs of an experiment, sorted.
+
+    Attributes:
+      path: of the experiment.
+      ratios: k numbers, ascending.
+      files: of each ratio its runs' files, in the order of their numbers.
+      num_examples, num_tests: n and t; t is 0 where the files tell of no test set.
+    """
+
+    path: pathlib.Path
+    ratios: tuple[float, ...]
+    files: tuple[tuple[pathlib.Path, ...], ...]
+    num_examples: int
+    num_tests: int
+
+
+def is_run_folder(path: pathlib.Path) -> bool:
+    return next(path.glob(f"*/*/{NAME}"), None) is not None
+
+
+def open_run_folder(path: pathlib.Path) -> RunFolder:
+    """Finds the runs below `path`; the first file tells the numbers of examples.
+
+    Raises:
+      UserError: for a folder named by no ratio or no run, or a first file of another layout.
+    """
+    found: dict[float, list[tuple[int, pathlib.Path]]] = {}
+    for file in path.glob(f"*/*/{NAME}"):
+        try:
+            ratio, run = float(file.parts[-3]), int(file.parts[-2])
+        except ValueError:
+            raise UserError(f"{file}: is not in a folder <subset ratio>/<run number>; move it out of the way") from None
+        if not 0 < ratio < 1:
+            raise UserError(f"{file}: {ratio:g} is no subset ratio; they lie between 0 and 1")
+        found.setdefault(ratio, []).append((run, file))
+    ratios = tuple(sorted(found))
+    files = tuple(tuple(file for _, file in sorted(found[ratio])) for ratio in ratios)
+    trained, _, tests = read_run(files[0][0])
+    return RunFolder(path, ratios, files, len(trained), len(tests))
+
+
+def stream_runs(folder: RunFolder, place: int) -> Iterator[Outcome]:
+    """The runs of one ratio, one after the other.
+
+    Raises:
+      UserError: for a file of another layout, or of other numbers of examples than the first.
+    """
+    for file in folder.files[place]:
+        trained, correct, tests = read_run(file)
+        if (len(trained), len(tests)) != (folder.num_examples, folder.num_tests):
+            raise UserError(
+                f"{file}: is of {len(trained)} training and {len(tests)} test examples, {folder.files[0][0]} of "
+                f"{folder.num_examples} and {folder.num_tests}; keep one experiment to a folder"
+            )
+        packed = (np.packbits(row[None], axis=1) for row in (trained, correct, tests))
+        no_curve, epochs = np.full((1, 1), np.nan, np.float32), np.zeros(1, np.int32)
+        yield Outcome(*packed, no_curve, epochs, np.ones(1, bool), np.zeros((1, 0), np.uint8))
+
+
+def read_run(file: pathlib.Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What one run trained on ``[n]``, got right of it all ``[n]``, and of the test set ``[t]``, as bool."""
+    if not zipfile.is_zipfile(file):
+        raise UserError(f"{file}: is no .npz file; fetch it again")
+    try:
+        with np.load(file, allow_pickle=False) as arrays:
+            parts = {
+                part: (arrays[f"index_{part}"], arrays[f"correctness_{part}"])
+                for part in ("train", "removed", "test")
+                if part != "test" or "index_test" in arrays.files
+            }
+    except UNREADABLE as error:
+        raise UserError(f"{file}: has not the layout of published runs ({error})") from None
+    (inside, right_inside), (outside, right_outside) = parts["train"], parts["removed"]
+    correct = scatter(
+        file, np.concatenate([inside, outside]), np.concatenate([right_inside, right_outside]), "training"
+    )
+    trained_on = np.zeros(len(correct), bool)
+    trained_on[inside] = True
+    return trained_on, correct, scatter(file, *parts.get("test", (np.zeros(0, int), np.zeros(0, bool))), "test")
+
+
+def scatter(file: pathlib.Path, index: np.ndarray, values: np.ndarray, what: str) -> np.ndarray:
+    """The values in the order of their examples; every example must have one."""
+    if index.shape != values.shape or index.ndim != 1 or index.dtype.kind not in "iu":
+        raise UserError(
+            f"{file}: {what} indices and correctness do not belong together ({index.shape}, {values.shape})"
+        )
+    if not np.array_equal(np.sort(index), np.arange(len(index))):
+        raise UserError(f"{file}: its {what} indices are not those of {len(index)} examples, each once")
+    found = np.zeros(len(index), bool)
+    found[index] = values.astype(bool)
+    return found
+
+
+def write_run(path: pathlib.Path, trained_on: np.ndarray, correct: np.ndarray, test_correct: np.ndarray) -> None:
+    """Writes one run: bool ``[n]``, ``[n]`` and ``[t]``."""
+    inside, outside = np.flatnonzero(trained_on), np.flatnonzero(~trained_on)
+    path.mkdir(parents=True, exist_ok=True)
+    np.savez(
+        path / NAME,
+        correctness_train=correct[inside],
+        index_train=inside,
+        correctness_removed=correct[outside],
+        index_removed=outside,
+        correctness_test=test_correct,
+        index_test=np.arange(len(test_correct)),
+        subsample_idx=inside,
+    )

@@ -1,0 +1,77 @@
+"""Test examples beside the training examples that influence them most, as Feldman and Zhang (2020, figure 3) show."""
+
+import dataclasses
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from jaxgen.types import Dataset, Scores
+from jaxgen.views.figures import ACCENT, INK, new_figure, styled
+from jaxgen.views.gallery import as_picture, shorten
+
+ROWS, COLUMNS = 10, 6
+# In tiles: between test and training examples, and under each for its words.
+GAP, CAPTION = 0.3, 0.36
+
+
+def beside(scores: Scores, rows: int = ROWS, columns: int = COLUMNS) -> list[tuple[int, np.ndarray]]:
+    """Test examples of the largest influence, each with the places of its pairs, the largest first."""
+    tests = scores.more["influence_test"]
+    _, first = np.unique(tests, return_index=True)
+    return [(int(tests[i]), np.flatnonzero(tests == tests[i])[:columns]) for i in np.sort(first)[:rows]]
+
+
+@styled
+def draw_influence(dataset: Dataset, scores: Scores) -> Figure:
+    """A row a test example: itself, how often it is got right, and its most influential training examples."""
+    shown, told = beside(scores), scores.metadata["influence"]
+    tests = dataclasses.replace(dataset, images=dataset.test_images, labels=dataset.test_labels)
+    width, height = 1 + GAP + COLUMNS, max(len(shown), 1) * (1 + CAPTION)
+    figure = new_figure(1.02 * width + 0.3, 1.02 * height + 0.9, layout="none")
+    axes = figure.add_axes((0.02, 0.01, 0.96, height / (height + 0.9)))
+    axes.set(xlim=(0, width), ylim=(height, 0))
+    axes.axis("off")
+    accuracy, more = scores.more["test_accuracy_by_example"], scores.more
+    for row, (test, pairs) in enumerate(shown):
+        top = row * (1 + CAPTION)
+        draw_tile(axes, tests, test, 0, top, f"test {test}", f"right: {accuracy[test]:.2f}")
+        for column, pair in enumerate(pairs):
+            train = int(more["influence_train"][pair])
+            value = f"{more['influence'][pair]:.2f} ± {more['influence_stderr'][pair]:.2f}"
+            draw_tile(axes, dataset, train, 1 + GAP + column, top, str(dataset.ids[train]), value)
+    ratio, runs = scores.more["influence_ratio"], told["num_runs"]
+    title = f"{dataset.name}: influence of training examples on the test example at the left"
+    figure.text(0.5, 1 - 0.3 / (height + 0.9), title, ha="center", va="center", fontsize=10, color=INK)
+    second = f"± standard error; ratio {ratio:g}, n = {runs:,} runs; label and id over the value"
+    figure.text(0.5, 1 - 0.6 / (height + 0.9), second, ha="center", va="center", fontsize=8, color=INK)
+    return figure
+
+
+def draw_tile(axes, dataset: Dataset, i: int, left: float, top: float, name: str, value: str) -> None:
+    """One example with its label and name, and a value under it."""
+    axes.imshow(as_picture(dataset, i), extent=(left + 0.06, left + 0.94, top + 0.94, top + 0.06), aspect="auto")
+    label = shorten(dataset.class_names[dataset.labels[i]], 9)
+    axes.text(left + 0.5, top + 0.97, f"{label} ({shorten(name, 9)})", ha="center", va="top", fontsize=6, color=INK)
+    axes.text(left + 0.5, top + 1.12, value, ha="center", va="top", fontsize=6.5, color=ACCENT)
+
+
+def describe_influence(dataset: Dataset, scores: Scores) -> str:
+    """How many pairs are kept and how many are as those published, by influence and by chance; the strongest."""
+    more, told = scores.more, scores.metadata["influence"]
+    count = len(more["influence"])
+    lines = [
+        f"influence at ratio {more['influence_ratio']:g} over {told['num_runs']:,} runs: {count:,} pairs are kept; of "
+        f"memorization >= 0.25 and influence >= 0.15 there are {told['pairs']:,}, on {told['test_examples']:,} test "
+        f"examples, {told['single']:,} of which have but one (chance alone, by other models' answers: "
+        f"{told['by_chance']:,} pairs)",
+        "",
+        "most influential: training id, label -> test position, label, influence ± standard error",
+    ]
+    names = dataset.class_names
+    for i in range(min(5, count)):
+        train, test = more["influence_train"][i], more["influence_test"][i]
+        lines.append(
+            f"{dataset.ids[train]}  {names[dataset.labels[train]]} -> {test}  {names[dataset.test_labels[test]]}  "
+            f"{more['influence'][i]:.3f} ± {more['influence_stderr'][i]:.3f}"
+        )
+    return "\n".join(lines)
