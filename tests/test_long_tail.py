@@ -15,20 +15,14 @@ from jaxgen.data.checks import make_dataset
 from jaxgen.data.long_tail import cut_tail
 from jaxgen.experiments.lnr import expect_all, expect_flips, run_job, train_first
 from jaxgen.experiments.lnr_choices import AUTHORS_SHARE, choose_in_ways, nearest_in_flips
-from jaxgen.experiments.lnr_job import (
-    CELL,
-    FLIP,
-    make_heads,
-    make_job,
-    make_stage2,
-    open_first_store,
-    open_second_store,
-)
+from jaxgen.experiments.lnr_job import CELL, make_job, open_first_store
 from jaxgen.experiments.lnr_methods import make_methods
 from jaxgen.experiments.lnr_rounds import flip_again, look_again, round_rows, run_rounds
 from jaxgen.experiments.lnr_rows import Measured, choose_threshold, measure, measure_stage1
 from jaxgen.experiments.lnr_shots import describe_shots, shot_groups
+from jaxgen.experiments.lnr_stage2 import FLIP, cell_name, make_heads, make_stage2, open_second_store
 from jaxgen.experiments.lnr_tables import difference, members_of, method_rows, write_all
+from jaxgen.experiments.programs import split_runs
 from jaxgen.metrics import expected_calibration_error, maximum_calibration_error, reliability
 from jaxgen.spec import HeadSpec, LnrSpec, TailSpec, from_values
 from jaxgen.transforms.lnr import lnr_flip
@@ -59,13 +53,12 @@ def ran(data, tmp_path_factory):
 def kept_params(job):
     """By setting and run, the parameters of stage 2's classifiers: bias, kernel, scale."""
     _, found = train_first(job, resume="", say=None)
-    _, program = make_stage2(job, found)
-    names, chunks = [head.name for head in make_heads(job)], open_second_store(job, program, 16).runs(CELL)
-    found = {
-        (names[number % len(names)], int(number) // len(names)): params
-        for arrays in chunks
-        for number, params in zip(arrays["run"], arrays["params"], strict=True)
-    }
+    _, programs = make_stage2(job, found)
+    store, found = open_second_store(job, programs, 16), {}
+    for program in programs:
+        for arrays in store.runs(cell_name(program)):
+            for run, setting, own in split_runs(program, arrays):
+                found[program.settings[setting].name, run] = own["params"]
     return {place: np.split(params, [3, 3 + 16 * 3]) for place, params in found.items()}
 
 
@@ -192,6 +185,25 @@ def test_methods_change_what_they_say_and_nothing_else(ran):
     assert not np.array_equal(params["mislas", 0][1], params["mislas", 1][1])
 
 
+def test_selmix_is_trained_as_the_others_but_for_what_it_mixes(ran, data, tmp_path):
+    job, results = ran
+    params, measured = kept_params(job), members_of(results, "selmix")
+    for run in range(3):
+        own, plain, first = (params[name, run] for name in ("selmix", "plain", "lws"))
+        assert (own[2] == 1).all(), "no scale is learnt"
+        assert (own[1] != first[1]).any()
+        assert (own[1] != plain[1]).any()
+        # It has been told of the selection examples.
+        assert np.isnan(measured[run].row["selection_accuracy"])
+    # Alone it is what it is beside the others, run by run.
+    alone = make_job(data, spec_of(tmp_path, methods=("ce", "mixup", "remix", "selmix"), width=1))
+    found = kept_params(alone) if run_job(alone, resume="", say=None) else {}
+    assert {name for name, _ in found} == {"selmix"}
+    for run in range(3):
+        for one, other in zip(found["selmix", run], params["selmix", run], strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4)
+
+
 def test_flips_are_counted_as_they_were_drawn_and_the_control_has_as_many(ran):
     job, results = ran
     for threshold in job.spec.flips.threshold:
@@ -222,7 +234,8 @@ def test_what_is_there_is_not_trained_again_and_stage_2_may_be_another(ran, data
     job, results = ran
     again = run_job(job, resume="", say=None)
     assert (again.first.models_now, again.second.models_now) == (0, 0)
-    assert [one.row for one in again.measured] == [one.row for one in results.measured]
+    # As text, for NaN is not equal to itself.
+    assert [str(one.row) for one in again.measured] == [str(one.row) for one in results.measured]
     other = make_job(data, spec_of(job.spec.out, methods=("mislas", "lnr"), threshold=(1.0,), head_epochs=2))
     # Without ce and remix there are other models of stage 1, which never share a folder.
     with pytest.raises(UserError, match="another --out"):
@@ -243,7 +256,7 @@ def test_more_runs_are_added(ran, data):
     same = [one.row for one in more.measured if one.row["run"] < 3]
     assert len(same) == len(before)
     for row in same:
-        assert row == before[tuple(row[name] for name in ("method", "threshold", "run"))]
+        assert str(row) == str(before[tuple(row[name] for name in ("method", "threshold", "run"))])
 
 
 def test_measures_are_scikit_learns(ran):
@@ -410,9 +423,8 @@ def test_each_round_flips_again_by_what_the_round_before_learnt(ran, data, tmp_p
     for one in results.rounds[0]:
         assert one.row["flips"] == alone[one.row["threshold"], one.row["run"]]["flips"]
     _, found = train_first(job, resume="", say=None)
-    _, program = make_stage2(job, found)
-    stage2, store = program.enrol.args[0], open_second_store(job, program, 16)
-    again = run_rounds(job, found, (stage2, program, store), resume="", say=None)
+    _, [program] = make_stage2(job, found)
+    again = run_rounds(job, found, (program, open_second_store(job, [program], 16)), resume="", say=None)
     assert [[one.row for one in part] for part in again] == [[one.row for one in part] for part in results.rounds[1:]]
     # By hand: the second round's labels at the lower threshold, run 1.
     params = kept_params(job)["lnr,threshold=0.5", 1]

@@ -16,7 +16,7 @@ from jaxgen.transforms.augment import Mixed
 from jaxgen.transforms.classes import remix_share
 
 # One constant a purpose, folded into a member's key (contract 1); `scores.designs` holds those of the subsets.
-INIT, ORDER, NOISE, AUGMENT, DROPOUT, VALIDATION, MIXED = 1, 2, 3, 4, 5, 6, 20
+INIT, ORDER, NOISE, AUGMENT, DROPOUT, VALIDATION, MIXED, PAIRS = 1, 2, 3, 4, 5, 6, 20, 21
 
 
 class ClassTerms(NamedTuple):

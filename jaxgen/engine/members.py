@@ -35,6 +35,7 @@ class Recipe(NamedTuple):
       keeps_params: whether the outcome holds the members' parameters.
       show: what a member makes of training examples, always the same: ``(enrolment, chosen [b], inputs [b, ...]) ->
         inputs``; None: nothing.
+      guided: whether members mix classes as their guides tell them (`jaxgen.engine.guided`).
     """
 
     learner: Learner
@@ -51,6 +52,7 @@ class Recipe(NamedTuple):
     watch: "Watch | None" = None
     keeps_params: bool = False
     show: "Callable[[Enrolment, jax.Array, jax.Array], jax.Array] | None" = None
+    guided: bool = False
 
     @property
     def may_stop(self) -> bool:
@@ -91,6 +93,13 @@ class Balance(NamedTuple):
     terms: ClassTerms
 
 
+class Guide(NamedTuple):
+    """Held-out examples by which a member decides what it trains on: ``inputs [s, f]`` and ``labels [s]``."""
+
+    inputs: jax.Array
+    labels: jax.Array
+
+
 class Enrolment(NamedTuple):
     """Who a member is; n is u where it has examples of its own.
 
@@ -105,6 +114,7 @@ class Enrolment(NamedTuple):
       balance: how it makes up for classes of unequal size; None: not at all.
       params: the parameters that it begins with; None: those that its key draws.
       remix: how labels of mixtures are mixed; None: as inputs are.
+      guide: by what it decides what it trains on; None: it does not.
     """
 
     key: jax.Array
@@ -117,6 +127,7 @@ class Enrolment(NamedTuple):
     balance: Balance | None = None
     params: Any = None
     remix: Remix | None = None
+    guide: Guide | None = None
 
 
 class Member(NamedTuple):
@@ -173,6 +184,7 @@ class Progress(NamedTuple):
       done: whether its training is over.
       best: None unless members stop by validation.
       curves: None unless members are watched.
+      pairs: None unless members are guided: logits ``[c, c]`` of the pairs of classes that are mixed.
     """
 
     state: LearnerState
@@ -181,6 +193,7 @@ class Progress(NamedTuple):
     done: jax.Array
     best: Best | None
     curves: Curves | None
+    pairs: jax.Array | None = None
 
 
 class Examples(NamedTuple):

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxgen.engine.class_order import draw_class_aware
+from jaxgen.engine.guided import decide_again, mixed_batch, weigh_pairs
 from jaxgen.engine.learner import ORDER, VALIDATION, Batch, Moment, final_weights
 from jaxgen.engine.members import (
     Best,
@@ -45,7 +46,8 @@ def start_members(recipe: Recipe, rows: Any, data: Data) -> tuple[Member, Progre
         nothing = jnp.zeros((), jnp.int32)
         best = Best(final_weights(state), jnp.float32(jnp.inf), nothing) if recipe.patience else None
         curves = Curves(*[jnp.full(recipe.epochs, jnp.nan)] * len(Curves._fields)) if recipe.watch else None
-        return member, Progress(state, jnp.zeros(recipe.epochs), nothing, jnp.zeros((), bool), best, curves)
+        pairs = weigh_pairs(recipe, final_weights(state), enrolled.guide) if recipe.guided else None
+        return member, Progress(state, jnp.zeros(recipe.epochs), nothing, jnp.zeros((), bool), best, curves, pairs)
 
     # One member after another: a vmapped initializer takes twice as long to compile and is no faster.
     return jax.lax.map(start, rows)
@@ -67,6 +69,8 @@ def advance_members(recipe: Recipe, members: Member, progress: Progress, data: D
         steps = jnp.where(progress.done, 0, -(-members.size // recipe.batch_size))
 
         def one_step(step: jax.Array, progress: Progress) -> Progress:
+            if recipe.guided:
+                progress = decide_again(recipe, members, progress, step)
             train_one = map_members(lambda *one: step_member(recipe, *one, data, step))
             return train_one(members, progress, order)
 
@@ -91,7 +95,10 @@ def step_member(
     who, train = member.enrolled, data.train
     moment = Moment(progress.epoch, step, -(-member.size // recipe.batch_size))
     terms = None if who.balance is None else who.balance.terms
-    inputs, labels = learns_from(recipe, who, train, chosen, moment.count), given_to(who, train)[chosen]
+    if recipe.guided:
+        inputs, labels = mixed_batch(recipe, who, train, progress.pairs, moment.count)
+    else:
+        inputs, labels = learns_from(recipe, who, train, chosen, moment.count), given_to(who, train)[chosen]
     batch = Batch(inputs, labels, weights, terms, who.remix)
     state, loss = recipe.learner.step(who.key, who.knobs, progress.state, batch, moment)
     live = (start < member.size) & ~progress.done

@@ -26,7 +26,8 @@ FRESH, ONCE = 2, 10
 def make_experiment(spec: BenchSpec) -> tuple[Any, Any, Any, Any]:
     """The job of ``python -m jaxgen.lnr`` with the flags that were given, what its stage 1 found, and its stage 2."""
     from jaxgen.experiments.lnr import train_first
-    from jaxgen.experiments.lnr_job import make_job, make_stage2
+    from jaxgen.experiments.lnr_job import make_job
+    from jaxgen.experiments.lnr_stage2 import make_stage2
 
     known = words.values(LnrSpec())
     chosen = {name: value for name, value in words.values(spec.job).items() if name in (*spec.keep, "dataset")}
@@ -35,7 +36,8 @@ def make_experiment(spec: BenchSpec) -> tuple[Any, Any, Any, Any]:
         asked = words.from_values(LnrSpec, {**chosen, "out": folder})
         job = make_job(hold_out_test(load_dataset(asked.data), asked.longtail.test_share, asked.seed), asked)
         found = train_first(job, resume="", say=None)[1]
-    return job, found, *make_stage2(job, found)
+    dataset, programs = make_stage2(job, found)
+    return job, found, dataset, programs[0]
 
 
 def demo_way(spec: BenchSpec) -> Iterator[Any]:
@@ -77,8 +79,9 @@ def sequential_way(spec: BenchSpec, count: int, *, fresh_jit: bool) -> Iterator[
 
 def engine_way(spec: BenchSpec) -> Iterator[Any]:
     """All classifiers: seconds of one and test accuracies; first, seconds of compiling and how many they are."""
-    from jaxgen.experiments.lnr_job import CELL, num_heads, second_cells
+    from jaxgen.experiments.lnr_job import CELL
     from jaxgen.experiments.lnr_rows import split_params
+    from jaxgen.experiments.lnr_stage2 import num_heads, second_cells
     from jaxgen.experiments.members import tell
     from jaxgen.experiments.start import make_trainer
 

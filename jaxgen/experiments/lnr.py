@@ -19,20 +19,10 @@ from jaxgen import sweep
 from jaxgen.experiments.cscore_job import model_folder
 from jaxgen.experiments.dry_run import describe_programs
 from jaxgen.experiments.lnr_features import Found, look
-from jaxgen.experiments.lnr_job import (
-    CELL,
-    FLIP,
-    Job,
-    describe_tail,
-    first_cells,
-    make_heads,
-    make_stage2,
-    open_first_store,
-    open_second_store,
-    second_cells,
-)
+from jaxgen.experiments.lnr_job import CELL, Job, describe_tail, first_cells, open_first_store
 from jaxgen.experiments.lnr_rounds import METHOD, run_rounds
 from jaxgen.experiments.lnr_rows import Measured, choose_threshold, measure_heads, measure_stage1
+from jaxgen.experiments.lnr_stage2 import FLIP, make_heads, make_stage2, open_second_store, second_cells
 from jaxgen.experiments.programs import Program
 from jaxgen.experiments.start import describe_program, refuse_all_diverged
 from jaxgen.experiments.table_runs import Members, run_programs
@@ -122,20 +112,20 @@ def run_stages(job: Job, first: Members, found: Found, *, resume: str, say: Call
     measured, second, heads = measure_stage1(job, found), Members([], set(), 0, 0.0, ""), make_heads(job)
     expected, rounds = expect_all(job, found), []
     if heads:
-        dataset, program = make_stage2(job, found)
-        stage2, store = program.enrol.args[0], open_second_store(job, program, found.train.shape[-1])
+        dataset, programs = make_stage2(job, found)
+        store = open_second_store(job, programs, found.train.shape[-1])
         second = run_programs(
             dataset,
-            [(program, second_cells(job, program))],
+            [(program, second_cells(job, program)) for program in programs],
             store,
-            lambda program, parameters: measure_heads(job, stage2, program, store),
+            lambda program, parameters: measure_heads(job, program, store),
             describe=lambda program, parameters: describe_second(job, program, parameters),
             resume=resume,
             say=say,
         )
         if job.spec.flips.flip_rounds > 1:
             first_round = [one for one in second.measured if one.row["method"] == METHOD]
-            rounds = [first_round, *run_rounds(job, found, (stage2, program, store), resume=resume, say=say)]
+            rounds = [first_round, *run_rounds(job, found, (programs[0], store), resume=resume, say=say)]
     by_place = {(one.row["method"], one.row["threshold"], one.row["run"]): one for one in second.measured}
     places = [(head.method, head.threshold if np.isfinite(head.threshold) else "") for head in heads]
     measured += [by_place[(*place, run)] for place in places for run in range(job.spec.num_runs)]

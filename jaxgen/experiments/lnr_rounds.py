@@ -14,8 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxgen.experiments.lnr_features import Found
-from jaxgen.experiments.lnr_job import CELL, FLIP, Head, Job, Stage2, make_stage2, open_second_store, second_cells
+from jaxgen.experiments.lnr_job import CELL, Job
 from jaxgen.experiments.lnr_rows import Measured, choose_threshold, measure_heads, split_params
+from jaxgen.experiments.lnr_stage2 import FLIP, Head, make_stage2, open_second_store, second_cells
 from jaxgen.experiments.pairs import compare, describe_difference, describe_p, subtract
 from jaxgen.experiments.programs import Program, split_runs
 from jaxgen.experiments.table_runs import run_programs
@@ -74,7 +75,7 @@ def look_again(found: Found, params: list[list[np.ndarray]]) -> np.ndarray:
 def run_rounds(
     job: Job,
     found: Found,
-    first: tuple[Stage2, Program, Store],
+    first: tuple[Program, Store],
     *,
     resume: str,
     say: Callable[[str], None] | None,
@@ -84,11 +85,12 @@ def run_rounds(
     Args:
       job: with ``--flip_rounds``.
       found: what stage 1 found.
-      first: the classifiers of round 1, their program and store.
+      first: the program of round 1 and its store.
       resume: how to go on, for one who stops it.
       say: takes lines about what is going on.
     """
-    stage2, program, store = first
+    program, store = first
+    stage2 = program.enrol.args[0]
     heads = [Head(METHOD, threshold) for threshold in job.spec.flips.threshold]
     places, runs = [stage2.heads.index(head) for head in heads], job.spec.num_runs
     params = classifiers_of(program, store, len(stage2.heads), runs)
@@ -97,13 +99,13 @@ def run_rounds(
     for number in range(2, job.spec.flips.flip_rounds + 1):
         probabilities = look_again(stage2.found, params)
         labels = flip_again(jax.random.key(job.spec.seed), number, probabilities, labels, thresholds)
-        dataset, program = make_stage2(job, found, heads, labels)
-        own, store = program.enrol.args[0], open_second_store(job, program, found.train.shape[-1], number)
+        dataset, [program] = make_stage2(job, found, heads, labels)
+        store = open_second_store(job, [program], found.train.shape[-1], number)
         members = run_programs(
             dataset,
             [(program, second_cells(job, program))],
             store,
-            functools.partial(read_round, job, own, store),
+            functools.partial(read_round, job, store),
             describe=functools.partial(describe_round, number),
             resume=resume,
             say=say,
@@ -113,9 +115,9 @@ def run_rounds(
     return rounds
 
 
-def read_round(job: Job, stage2: Stage2, store: Store, program: Program, parameters: int) -> Any:
+def read_round(job: Job, store: Store, program: Program, parameters: int) -> Any:
     """All classifiers of a round that its store holds."""
-    return measure_heads(job, stage2, program, store)
+    return measure_heads(job, program, store)
 
 
 def describe_round(number: int, program: Program, parameters: int) -> str:

@@ -8,9 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxgen.experiments.lnr_features import Found
-from jaxgen.experiments.lnr_job import CELL, Head, Job, Stage2
-from jaxgen.experiments.lnr_methods import AS_THEY_ARE
+from jaxgen.experiments.lnr_job import Job
+from jaxgen.experiments.lnr_methods import AS_THEY_ARE, make_methods
 from jaxgen.experiments.lnr_shots import shot_groups
+from jaxgen.experiments.lnr_stage2 import Head, Stage2, cell_name
 from jaxgen.experiments.programs import Program, split_runs
 from jaxgen.experiments.tables import class_f1, nan_mean
 from jaxgen.metrics import maximum_calibration_error, reliability
@@ -95,7 +96,11 @@ def measure_head(
         return (features[run] @ kernel + bias) * scale
 
     logits = {"test": logits_of(found.test), "selection": logits_of(found.selection)}
-    return measure(job, head, run, **logits, flips=flips, finite=finite)
+    measured = measure(job, head, run, **logits, flips=flips, finite=finite)
+    if make_methods(job.spec.head)[head.method].guided:
+        # It has been told of these examples.
+        measured.row["selection_accuracy"] = float("nan")
+    return measured
 
 
 def split_params(params: np.ndarray, width: int, num_classes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -104,10 +109,10 @@ def split_params(params: np.ndarray, width: int, num_classes: int) -> tuple[np.n
     return bias, kernel.reshape(width, num_classes), scale
 
 
-def measure_heads(job: Job, stage2: Stage2, program: Program, store: Store) -> Iterator[Measured]:
-    """All classifiers that the store holds."""
-    labels = job.tail.dataset.labels
-    for arrays in store.runs(CELL):
+def measure_heads(job: Job, program: Program, store: Store) -> Iterator[Measured]:
+    """All classifiers of a program that the store holds."""
+    labels, stage2 = job.tail.dataset.labels, program.enrol.args[0]
+    for arrays in store.runs(cell_name(program)):
         for run, setting, own in split_runs(program, arrays):
             flips = int((stage2.labels[setting, run] != labels).sum())
             yield measure_head(job, stage2, stage2.heads[setting], run, own["params"], flips, bool(own["finite"]))

@@ -166,8 +166,8 @@ def to_text(job: Job, results: Results) -> str:
         "Test: balanced accuracy, the mean of all classes' accuracies on the test set; many, medium, few: of those "
         "classes. Thresholds are those of the highest balanced accuracy on the selection examples; random_flips has "
         "lnr's, where that is among the methods. Stage 2 is trained on features of a frozen "
-        "network, computed once, without augmentation or shifted batch norm; ce, mixup and remix are stage 1 as it is. "
-        + HOW_STATED,
+        "network, computed once, without augmentation or shifted batch norm; ce, mixup and remix are stage 1 as it is; "
+        "selmix is told which selection examples its classifier confuses, as no other method is. " + HOW_STATED,
         method_table(method_rows(job, results)),
     ]
     if rows := threshold_rows(job, results):

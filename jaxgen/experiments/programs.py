@@ -45,6 +45,7 @@ class Program(NamedTuple):
       num_examples: u, where members have examples of their own; None: all of the data's.
       groups: of parameters, that have step sizes of their own (`jaxgen.engine.learner.Methods`).
       keeps_params: whether what is kept of a run holds the model's parameters, ``params [m, p]``.
+      guided: whether its members decide which classes they mix (`jaxgen.engine.guided`).
     """
 
     name: str
@@ -55,6 +56,7 @@ class Program(NamedTuple):
     num_examples: int | None = None
     groups: tuple[str, ...] = ()
     keeps_params: bool = False
+    guided: bool = False
 
     @property
     def spec(self) -> Any:
@@ -172,6 +174,7 @@ def make_recipe(
         program.watch,
         program.keeps_params,
         program.show,
+        program.guided,
     )
 
 

@@ -18,6 +18,7 @@ METHODS = (
     "undersampling",
     "crt",
     "lws",
+    "selmix",
     "mislas",
     "lnr",
     "random_flips",
@@ -86,7 +87,8 @@ class FlipSpec(Spec):
         "rows of the table: ce, mixup, remix (stage 1 as it is, without mixup, with it, and with labels mixed in "
         "favour of small classes); then stage 2 on frozen features of mixup's networks: "
         "plain (every example once an epoch), class_weights, logit_adjustment, oversampling, undersampling, crt (a new "
-        "classifier on class-aware batches), lws (a scale for each class of the old one), mislas (both, smoothed by "
+        "classifier on class-aware batches), lws (a scale for each class of the old one), selmix (features of classes "
+        "mixed where that gains recall on the selection examples), mislas (the old one and scales, smoothed by "
         "class), lnr (mislas on flipped labels), random_flips (mislas, as many labels of each pair flipped at random)",
         rule=lambda names: bool(names) and {*names} <= {*METHODS} and len({*names}) == len(names),
         says=f"give some of {', '.join(METHODS)}, none twice",

@@ -1,0 +1,90 @@
+"""Members that decide, every so many steps, which classes' inputs to mix, by what they make of held-out examples.
+
+So far that is SelMix (`jaxgen.transforms.selmix`), on features of frozen networks. Axes: m members, b batch, c classes.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxgen.engine.class_order import ByClass
+from jaxgen.engine.learner import PAIRS, Weights
+from jaxgen.engine.members import (
+    Enrolment,
+    Examples,
+    Guide,
+    Member,
+    Progress,
+    Recipe,
+    given_to,
+    learns_from,
+    map_members,
+)
+from jaxgen.transforms import selmix
+
+
+class Pairs(NamedTuple):
+    """Which examples are mixed: ints ``[b]``, and the shares of the first ones ``[b]``."""
+
+    first: jax.Array
+    second: jax.Array
+    shares: jax.Array
+
+
+def weigh_pairs(recipe: Recipe, weights: Weights, guide: Guide) -> jax.Array:
+    """How often a member draws each pair of classes: logits ``[c, c]``, by its linear classifier's confusions."""
+    predictions = jnp.argmax(recipe.learner.predict(weights, guide.inputs), axis=-1)
+    confusion = selmix.confusion_shares(guide.labels, predictions, recipe.num_classes)
+    sums = jnp.zeros((recipe.num_classes, guide.inputs.shape[1])).at[guide.labels].add(guide.inputs)
+    counts = jnp.zeros(recipe.num_classes).at[guide.labels].add(1)
+    head, scale = weights.params["head"], weights.params["scale"]
+    gains = selmix.mixing_gains(
+        selmix.recall_slopes(confusion),
+        sums / jnp.maximum(counts, 1)[:, None],
+        head["kernel"] * scale[None],
+        head["bias"] * scale,
+    )
+    return selmix.pair_logits(gains)
+
+
+def decide_again(recipe: Recipe, members: Member, progress: Progress, step: jax.Array) -> Progress:
+    """All members before step `step` of their epochs; those whose time it is weigh pairs anew."""
+    taken = progress.epoch * -(-members.size // recipe.batch_size) + step
+    due = taken % selmix.EVERY == 0
+
+    def decide(progress: Progress) -> Progress:
+        weigh = map_members(lambda weights, guide: weigh_pairs(recipe, weights, guide))
+        fresh = weigh(progress.state.weights, members.enrolled.guide)
+        return progress._replace(pairs=jnp.where(due[:, None, None], fresh, progress.pairs))
+
+    return jax.lax.cond(jnp.any(due), decide, lambda same: same, progress)
+
+
+def draw_pairs(key: jax.Array, logits: jax.Array, groups: ByClass, size: int) -> Pairs:
+    """So many pairs of examples, of classes drawn by `logits`, each example of its class as likely as any other."""
+    classes_key, first_key, second_key, share_key = jax.random.split(key, 4)
+    num_classes = len(logits)
+    # Of classes without examples there are none to mix.
+    present = groups.counts > 0
+    allowed = jnp.where(present[:, None] & present[None], logits, -jnp.inf)
+    pairs = jax.random.categorical(classes_key, allowed.reshape(-1), shape=(size,))
+
+    def draw(key: jax.Array, classes: jax.Array) -> jax.Array:
+        counts = groups.counts[classes]
+        place = (jax.random.uniform(key, (size,)) * counts).astype(jnp.int32)
+        return groups.members[groups.first[classes] + jnp.minimum(place, counts - 1)]
+
+    shares = jax.random.uniform(share_key, (size,), minval=selmix.LEAST)
+    return Pairs(draw(first_key, pairs // num_classes), draw(second_key, pairs % num_classes), shares)
+
+
+def mixed_batch(
+    recipe: Recipe, member: Enrolment, train: Examples, logits: jax.Array, step: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """Inputs ``[b, ...]`` and labels ``[b]`` of a step: mixtures, labelled as the first of them."""
+    key = jax.random.fold_in(jax.random.fold_in(member.key, PAIRS), step)
+    pairs = draw_pairs(key, logits, member.balance.groups, recipe.batch_size)
+    first, second = (learns_from(recipe, member, train, chosen, step) for chosen in (pairs.first, pairs.second))
+    shares = pairs.shares.reshape(-1, *[1] * (first.ndim - 1))
+    return shares * first + (1 - shares) * second, given_to(member, train)[pairs.first]

@@ -1,0 +1,212 @@
+"""Stage 2: its classifiers, their programs, who a row is, their store."""
+
+import dataclasses
+import functools
+import hashlib
+import json
+import pathlib
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxgen import spec as words
+from jaxgen import sweep
+from jaxgen.engine.class_order import group_by_class
+from jaxgen.engine.learner import INIT, ClassTerms
+from jaxgen.engine.members import Balance, Enrolment, Examples, Guide
+from jaxgen.experiments.lnr_features import Found
+from jaxgen.experiments.lnr_job import CELL, Job, make_plan
+from jaxgen.experiments.lnr_methods import AS_THEY_ARE, RANDOM, REBALANCED, make_methods, stack_terms
+from jaxgen.experiments.members import Cell
+from jaxgen.experiments.programs import Program, knobs_of
+from jaxgen.experiments.table_job import Row, make_rows
+from jaxgen.runs.plan import Plan
+from jaxgen.runs.store import Store, open_store
+from jaxgen.spec import ModelSpec, RegularizationSpec, TrainSpec
+from jaxgen.transforms.classes import class_counts
+from jaxgen.transforms.lnr import count_flips, flip_at_random, lnr_flip
+from jaxgen.transforms.tails import choose_tail
+from jaxgen.types import Dataset
+
+# Folded into a member's key; `engine.learner` and `scores.designs` hold the other constants.
+FLIP, CONTROL, FEW = 33, 34, 35
+# The program of the methods that are guided by the selection examples.
+GUIDED = "guided"
+
+
+class Head(NamedTuple):
+    """A classifier of stage 2, but for its run: its method, and the threshold of its flips."""
+
+    method: str
+    threshold: float = float("inf")
+
+    @property
+    def name(self) -> str:
+        """As a setting."""
+        return self.method + (f",threshold={sweep.format_value(self.threshold)}" if np.isfinite(self.threshold) else "")
+
+
+def make_heads(job: Job) -> list[Head]:
+    """All classifiers of stage 2, for each run."""
+    methods = make_methods(job.spec.head)
+    heads = []
+    for name in job.spec.flips.methods:
+        if name in AS_THEY_ARE:
+            continue
+        flipped = methods[name].flips
+        heads += [Head(name, threshold) for threshold in job.spec.flips.threshold] if flipped else [Head(name)]
+    return heads
+
+
+class Stage2(NamedTuple):
+    """What the classifiers of stage 2 are made of, beside their rows.
+
+    Attributes:
+      heads: one a setting.
+      found: what the models of stage 1 that it goes on from found, one a run.
+      labels: that each head's classifiers are trained with, ints ``[s, runs, n]``.
+      terms: of each head, ``[s, c]``.
+      selection_labels: of the selection examples.
+    """
+
+    heads: list[Head]
+    found: Found
+    labels: np.ndarray
+    terms: ClassTerms
+    selection_labels: np.ndarray
+
+
+def make_stage2(
+    job: Job, found: Found, heads: list[Head] | None = None, labels: np.ndarray | None = None
+) -> tuple[Dataset, list[Program]]:
+    """The data and the programs of stage 2: features of frozen networks, and classifiers of them.
+
+    Args:
+      job: of all.
+      found: what stage 1 found.
+      heads: which classifiers; None: all.
+      labels: that they are trained with, ints ``[s, runs, n]``; None: flipped as their methods say.
+    """
+    found, data, own = job.of_base(found), job.tail.dataset, job.spec.head
+    methods, heads = make_methods(own), heads or make_heads(job)
+    counts = np.bincount(data.labels, minlength=data.num_classes)
+    labels = flip_labels(job, heads, found.probabilities) if labels is None else labels
+    spec, programs = stage2_spec(job), []
+    for name in ("", GUIDED):
+        places = [i for i, head in enumerate(heads) if methods[head.method].guided == bool(name)]
+        if not places:
+            continue
+        chosen = [heads[i] for i in places]
+        terms = stack_terms([methods[head.method] for head in chosen], counts, own)
+        enrol = functools.partial(enrol_head, Stage2(chosen, found, labels[places], terms, job.tail.labels))
+        settings = tuple(sweep.Setting(head.name, spec) for head in chosen)
+        groups = ("head", "scale")
+        programs.append(Program(name, settings, enrol, groups=groups, keeps_params=True, guided=bool(name)))
+    features = found.train.reshape(-1, found.train.shape[-1])
+    nothing = {"test_images": None, "test_labels": None}
+    return dataclasses.replace(data, images=features, scale=1.0, whiten=False, **nothing), programs
+
+
+def stage2_spec(job: Job) -> words.LnrSpec:
+    """How classifiers are trained."""
+    own = job.spec.head
+    return dataclasses.replace(
+        job.spec,
+        model=ModelSpec(model="scaled_linear"),
+        train=TrainSpec(
+            epochs=own.head_epochs,
+            batch_size=own.head_batch_size,
+            learning_rate=own.head_learning_rate,
+            schedule="cosine",
+        ),
+        regularization=RegularizationSpec(weight_decay=own.head_weight_decay),
+        augmentation=words.AugmentationSpec(),
+        # What is kept of them is their parameters, in the store.
+        compute=dataclasses.replace(job.spec.compute, save_models=False),
+    )
+
+
+def enrol_head(stage2: Stage2, program: Program, row: Row, train: Examples) -> Enrolment:
+    """Who a row of stage 2 is: a run has the features, the classifier and the draws of its model of stage 1."""
+    found, methods = stage2.found, [make_methods(program.spec.head)[head.method] for head in stage2.heads]
+
+    def of(name: str) -> jax.Array:
+        return jnp.asarray([getattr(method, name) for method in methods])[row.setting]
+
+    key = jax.random.fold_in(jax.random.key(program.spec.seed), row.run)
+    labels = jnp.asarray(stage2.labels, jnp.int32)[row.setting, row.run]
+    counts = class_counts(train.labels, found.biases.shape[1])
+    fewest = jnp.where(of("few"), jnp.min(jnp.where(counts > 0, counts, len(labels))), len(labels))
+    chosen = choose_tail(jax.random.fold_in(key, FEW), labels, jnp.full(len(counts), fewest))
+    terms = ClassTerms(*(jnp.asarray(part, jnp.float32)[row.setting] for part in stage2.terms))
+    balance = Balance(group_by_class(labels, chosen, len(counts)), of("aware"), terms)
+    drawn = jax.nn.initializers.glorot_normal()(jax.random.fold_in(key, INIT), found.kernels.shape[1:])
+    kernel = jnp.where(of("new"), drawn, jnp.asarray(found.kernels)[row.run])
+    bias = jnp.where(of("new"), 0.0, jnp.asarray(found.biases)[row.run])
+    params = {"head": {"bias": bias, "kernel": kernel}, "scale": jnp.ones(len(counts))}
+    rates = {f"{name}_rate": of(f"{name}_rate") for name in ("head", "scale")}
+    knobs = {**knobs_of(program, row.setting), **rates}
+    every, guide = jnp.ones(len(labels), bool), None
+    if program.guided:
+        guide = Guide(jnp.asarray(found.selection)[row.run], jnp.asarray(stage2.selection_labels, jnp.int32))
+    version = jnp.asarray(row.run, jnp.int32)
+    return Enrolment(key, every, knobs, labels, version, balance=balance, params=params, guide=guide)
+
+
+def flip_labels(job: Job, heads: list[Head], probabilities: np.ndarray) -> np.ndarray:
+    """The labels that classifiers are trained with, ints ``[s, runs, n]``: flipped once, by one draw at all thresholds.
+
+    Args:
+      job: of all.
+      heads: ``[s]``.
+      probabilities: of the training examples, ``[runs, n, c]``.
+    """
+    methods = make_methods(job.spec.head)
+    kinds = jnp.asarray([methods[head.method].flips for head in heads])
+    thresholds = jnp.asarray([head.threshold for head in heads], jnp.float32)
+    root, labels = jax.random.key(job.spec.seed), jnp.asarray(job.tail.dataset.labels)
+    num_classes = probabilities.shape[2]
+
+    def of_run(place: tuple[jax.Array, jax.Array]) -> jax.Array:
+        key = jax.random.fold_in(root, place[0])
+
+        def of_head(kind: jax.Array, threshold: jax.Array) -> jax.Array:
+            flipped = lnr_flip(jax.random.fold_in(key, FLIP), place[1], labels, threshold=threshold).labels
+            counts = count_flips(labels, flipped, num_classes)
+            control = flip_at_random(jax.random.fold_in(key, CONTROL), labels, counts)
+            return jnp.where(kind == REBALANCED, flipped, jnp.where(kind == RANDOM, control, labels))
+
+        return jax.lax.map(lambda head: of_head(*head), (kinds, thresholds))
+
+    found = jax.jit(lambda *places: jax.lax.map(of_run, places))(jnp.arange(len(probabilities)), probabilities)
+    return np.asarray(found.astype(np.min_scalar_type(num_classes))).swapaxes(0, 1)
+
+
+def cell_name(program: Program) -> str:
+    """The name of a program's runs in the store of stage 2."""
+    return program.name or CELL
+
+
+def second_cells(job: Job, program: Program) -> dict[str, Cell]:
+    """The runs of a program of stage 2."""
+    return {cell_name(program): Cell(functools.partial(make_rows, program), len(job.tail.dataset.labels))}
+
+
+def num_heads(job: Job, program: Program) -> int:
+    """Classifiers that a program of stage 2 trains."""
+    return job.spec.num_runs * len(program.settings)
+
+
+def open_second_store(job: Job, programs: list[Program], features: int, number: int = 1) -> Store:
+    """The store of a round of stage 2, beside that of stage 1: other flags of stage 2 have another one."""
+    own = {f"--{name}": words.format_value(value) for name, value in words.values(job.spec.head).items()}
+    heads = ",".join(setting.name for program in programs for setting in program.settings)
+    cells = {cell_name(program): num_heads(job, program) for program in programs}
+    identity = {**make_plan(job).identity, **own, "the classifiers": heads}
+    identity |= {"the round": f"{number}"} if number > 1 else {}
+    plan = Plan(identity, cells)
+    name = hashlib.sha256(json.dumps(plan.identity, sort_keys=True).encode()).hexdigest()[:12]
+    size = 4 * (features + 2) * job.tail.dataset.num_classes + len(job.tail.dataset.labels) // 2 + 400
+    return open_store(pathlib.Path(job.spec.out) / "stage2" / name, plan, size)
