@@ -16,12 +16,15 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     packages=find_packages(include=["jaxgen", "jaxgen.*"]),
+    # The template, style and script of the page.
+    package_data={"jaxgen.views": ["page/*"]},
     python_requires=">=3.11",
     install_requires=[
         "absl-py>=2.1",
         "flax>=0.12",
         # tensorflow-datasets needs it and does not say so.
         "importlib_resources>=6.0",
+        "jinja2>=3.1",
         "jax>=0.10",
         "matplotlib>=3.9",
         "numpy>=2.0",
@@ -59,7 +62,7 @@ setup(
     entry_points={
         "console_scripts": [
             f"jaxgen-{name} = jaxgen.{name}:main"
-            for name in ("cscore", "randomization", "robustness", "oversampling", "lnr", "bench")
+            for name in ("cscore", "randomization", "robustness", "oversampling", "lnr", "report", "bench")
         ]
     },
     classifiers=[

@@ -149,15 +149,24 @@ def define(spec_class: type) -> absl_flags.FlagValues:
     return values
 
 
-def parse(spec_class: type, argv: Sequence[str]) -> Any:
+def parse(spec_class: type, argv: Sequence[str], word: str = "") -> Any:
     """The spec that command line `argv` (without the program's name) asks for.
+
+    Args:
+      spec_class: of which spec.
+      argv: the command line.
+      word: the flag, if any, whose value may stand alone, without its name.
 
     Raises:
       UserError: for unknown flags, refused values, stray words and unreadable flag files.
     """
     values = define(spec_class)
+    # Flags after such a word are flags too.
+    values.set_gnu_getopt(bool(word))
     try:
         rest = values(["jaxgen", *argv])[1:]
+        if word and len(rest) == 1:
+            values[word].parse(rest.pop())
     except absl_flags.UnrecognizedFlagError as error:
         raise UserError(f"{str(error).rstrip(' ?')}; --help lists the flags") from None
     except absl_flags.CantOpenFlagFileError as error:
@@ -185,9 +194,14 @@ def to_flagfile(chosen: spec.Spec, header: str) -> str:
     return "\n".join([*comments, *lines]) + "\n"
 
 
-def usage(program: str, spec_class: type) -> str:
+def usage(program: str, spec_class: type, word: str = "") -> str:
     """The help page: what the program does, then its flags by topic with defaults."""
-    page = [f"python -m {program} [--flag=value ...] [--flagfile=FILE]", "", *textwrap.wrap(spec_class.__doc__, 100)]
+    alone = f"{word.upper()} " if word else ""
+    page = [
+        f"python -m {program} {alone}[--flag=value ...] [--flagfile=FILE]",
+        "",
+        *textwrap.wrap(spec_class.__doc__, 100),
+    ]
     topic = None
     for owner, field in spec.leaves(spec_class()):
         if owner is not topic:
@@ -212,19 +226,24 @@ def command(program: str, argv: Sequence[str]) -> str:
     return shlex.join(["python", "-m", program, *argv])
 
 
-def run_entry(program: str, spec_class: type, job: Callable[[Any], None], argv: Sequence[str] | None) -> int:
-    """Runs `job` on the spec that `argv` asks for, and returns the exit code: 0, or 2 after a one-line refusal."""
+def run_entry(
+    program: str, spec_class: type, job: Callable[[Any], None], argv: Sequence[str] | None, word: str = ""
+) -> int:
+    """Runs `job` on the spec that `argv` asks for, and returns the exit code: 0, or 2 after a one-line refusal.
+
+    The value of the flag `word` may stand alone in `argv`, without its name.
+    """
     argv = sys.argv[1:] if argv is None else list(argv)
     if {"--help", "-h", "-help", "--helpfull"} & set(argv):
         # The reader may be `head`, which closes the pipe.
         with contextlib.suppress(BrokenPipeError):
-            print(usage(program, spec_class), flush=True)
+            print(usage(program, spec_class, word), flush=True)
         return 0
     if "--version" in argv:
         print(f"jaxgen {jaxgen.__version__}")
         return 0
     try:
-        job(parse(spec_class, argv))
+        job(parse(spec_class, argv, word))
     except UserError as error:
         print(f"{program}: {error}", file=sys.stderr)
         return error.exit_code

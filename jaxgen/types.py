@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jaxgen import notebook
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Dataset:
@@ -143,6 +145,9 @@ class Scores:
     reliability: np.ndarray
     metadata: dict[str, Any]
     more: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+
+    def _repr_html_(self) -> str:
+        return notebook.scores_as_html(self)
 
     def least_regular(self, count: int = 5) -> np.ndarray:
         """Positions of the `count` examples of lowest score, lowest first; unscored ones are left out."""

@@ -9,8 +9,8 @@ import jaxgen
 
 PACKAGE = pathlib.Path(jaxgen.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
-ENTRIES = {"cscore", "randomization", "robustness", "oversampling", "lnr", "bench"}
-WORDS = {"spec", "sweep", "types", "errors"}
+ENTRIES = {"cscore", "randomization", "robustness", "oversampling", "lnr", "report", "bench"}
+WORDS = {"spec", "sweep", "types", "errors", "notebook"}
 PURE = {"models", "transforms", "scores", "optim", "schedules", "losses", "metrics", "hashing"}
 
 # What each layer may import of jaxgen, beside itself.

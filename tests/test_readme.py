@@ -13,7 +13,14 @@ README = (ROOT / "README.md").read_text()
 
 
 def test_every_flag_it_names_exists():
-    specs = (spec.BenchSpec, spec.RandomizationSpec, spec.RobustnessSpec, spec.OversamplingSpec, spec.LnrSpec)
+    specs = (
+        spec.BenchSpec,
+        spec.RandomizationSpec,
+        spec.RobustnessSpec,
+        spec.OversamplingSpec,
+        spec.LnrSpec,
+        spec.ReportSpec,
+    )
     known = {field.name for each in specs for _, field in spec.leaves(each)} | {"flagfile", "help", "version"}
     assert set(re.findall(r"--([a-z_0-9]+)(?:=|\b)", README)) - {"format", "check"} <= known
 

@@ -12,6 +12,7 @@ from jaxgen.spec.jobs import CscoreSpec as CscoreSpec
 from jaxgen.spec.jobs import LnrSpec as LnrSpec
 from jaxgen.spec.jobs import OversamplingSpec as OversamplingSpec
 from jaxgen.spec.jobs import RandomizationSpec as RandomizationSpec
+from jaxgen.spec.jobs import ReportSpec as ReportSpec
 from jaxgen.spec.jobs import RobustnessSpec as RobustnessSpec
 from jaxgen.spec.longtail import FlipSpec as FlipSpec
 from jaxgen.spec.longtail import HeadSpec as HeadSpec

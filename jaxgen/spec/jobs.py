@@ -121,6 +121,15 @@ class LnrSpec(Spec):
 
 
 @dataclasses.dataclass(frozen=True)
+class ReportSpec(Spec):
+    """Write one page for a browser, RUN_DIR/report.html, that shows all scores of a finished job and its examples."""
+
+    run_dir: str = option(".", "folder of a finished job of jaxgen.cscore, such as runs/cscore_digits")
+    dataset: str = option("", "where the data are now, as for jaxgen.cscore (empty: where the job had them)")
+    data_dir: str = option("", "where tensorflow-datasets keeps its data now (empty: where the job had them)")
+
+
+@dataclasses.dataclass(frozen=True)
 class BenchSpec(Spec):
     """Time the same trainings three ways: as public demos do, compiled once, and jaxgen; or how jaxgen's jobs scale."""
 

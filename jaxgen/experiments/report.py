@@ -1,0 +1,108 @@
+"""The page of a finished C-score job: its scores, and its examples read from their source once more."""
+
+import os
+import pathlib
+from collections.abc import Callable
+
+from jaxgen import flags
+from jaxgen.data import load_dataset
+from jaxgen.data.score_files import load_scores
+from jaxgen.errors import UserError
+from jaxgen.spec import DataSpec, ReportSpec, values
+from jaxgen.types import Dataset, Scores
+from jaxgen.views.report import render_report
+
+SCORES, FLAGS, PAGE = "cscores.npz", "flags.cfg", "report.html"
+
+
+def write_report(spec: ReportSpec, say: Callable[[str], None]) -> pathlib.Path:
+    """Writes the page beside the job's results, whole or not at all; returns its path.
+
+    Raises:
+      UserError: if there are no results, they cannot be read, or the page cannot be written.
+    """
+    folder = pathlib.Path(spec.run_dir)
+    scores = load_scores(find_scores(folder))
+    check_layout(scores, folder / SCORES)
+    dataset, note = find_examples(scores, spec)
+    if note:
+        say(note)
+    flagfile = "\n".join(f"--{name}={value}" for name, value in scores.metadata.get("flags", {}).items())
+    if (folder / FLAGS).is_file():
+        flagfile = (folder / FLAGS).read_text(errors="replace")
+    page = render_report(scores, dataset, flagfile=flagfile, notes=[note] if note else [])
+    path = folder / PAGE
+    part = path.with_name(f".{PAGE}.{os.getpid()}.part")
+    try:
+        # A class name of the user's may hold what UTF-8 cannot: half a surrogate pair.
+        part.write_bytes(page.encode("utf-8", "replace"))
+        os.replace(part, path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise UserError(
+            f"{path}: cannot be written ({error.strerror}); make room, or move what is in the way"
+        ) from None
+    return path
+
+
+def find_scores(folder: pathlib.Path) -> pathlib.Path:
+    """The score file of a job's folder.
+
+    Raises:
+      UserError: if there is none, saying what to give instead.
+    """
+    if not folder.is_dir():
+        what = "is no folder" if folder.exists() else "there is no such folder"
+        raise UserError(f"{folder}: {what}; give the folder of a finished job, such as runs/cscore_digits")
+    if (folder / SCORES).is_file():
+        return folder / SCORES
+    if settings := sorted(folder.glob(f"settings/*/{SCORES}")):
+        raise UserError(
+            f"{folder}: holds {len(settings)} settings, and a page is of one; give its folder, such as "
+            f"{settings[0].parent}"
+        )
+    raise UserError(f"{folder}: holds no {SCORES}; let python -m jaxgen.cscore finish with --out={folder}")
+
+
+def check_layout(scores: Scores, path: pathlib.Path) -> None:
+    """Refuses a file that has the right keys and other things in them.
+
+    Raises:
+      UserError: naming the first array that does not fit.
+    """
+    count, ratios, classes = scores.labels.size, scores.subset_ratios.size, scores.class_names.size
+    wanted = {name: (count,) for name in ("scores", "labels", "ids", "stderr")}
+    wanted |= {"counts": (ratios, count), "scores_by_ratio": (ratios, count), "class_names": (classes,)}
+    wanted |= {"heldout_accuracy": (ratios, scores.num_runs), "reliability": (scores.reliability.size,)}
+    said = f"{path}: not a cscores.npz of jaxgen.cscore"
+    for name, shape in wanted.items():
+        if getattr(scores, name).shape != shape:
+            raise UserError(f"{said} ({name} has shape {getattr(scores, name).shape} for {count} examples)")
+    labels = scores.labels
+    if not count or labels.dtype.kind not in "iu" or labels.min() < 0 or labels.max() >= classes:
+        raise UserError(f"{said} (labels are not numbers of its {classes} classes)")
+    if not isinstance(scores.metadata, dict) or not isinstance(scores.metadata.get("flags", {}), dict):
+        raise UserError(f"{said} (metadata does not tell the flags)")
+
+
+def find_examples(scores: Scores, spec: ReportSpec) -> tuple[Dataset | None, str]:
+    """The data set that was scored, or None and a line that says why it cannot be shown.
+
+    Scores are worth showing without their pictures. But a source that the user names must be the right one.
+
+    Raises:
+      UserError: if ``--dataset`` names data that cannot be read, or others than were scored.
+    """
+    given = {name: value for name in ("dataset", "data_dir") if (value := getattr(spec, name))}
+    kept = {name: text for name, text in scores.metadata.get("flags", {}).items() if name in values(DataSpec())}
+    try:
+        asked = flags.parse(DataSpec, [f"--{name}={text}" for name, text in {**kept, **given}.items()])
+        dataset = load_dataset(asked)
+        if dataset.fingerprint == scores.metadata.get("fingerprint"):
+            return dataset, ""
+        said = f"--dataset={asked.dataset}: holds other data than were scored"
+    except UserError as error:
+        said = str(error)
+    if given:
+        raise UserError(said)
+    return None, f"No pictures, because the data cannot be read again. {said}. --dataset=... says where they are now."

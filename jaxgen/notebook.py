@@ -1,0 +1,46 @@
+"""How results show themselves in a notebook: a small table, as text that is escaped."""
+
+import html
+from typing import Any
+
+import numpy as np
+
+# So many examples of either end.
+SHOWN = 5
+
+
+def scores_as_html(scores: Any) -> str:
+    """What was trained, how sure it is, and the least and the most regular examples; of `jaxgen.Scores`."""
+    unscored = int(np.isnan(scores.scores).sum())
+    order = scores.least_regular(len(scores.scores))
+    lowest, highest = order[:SHOWN], order[SHOWN:][-SHOWN:]
+    lines = [
+        f"{len(scores.scores):,} examples, {scores.num_runs:,} models at each of {len(scores.subset_ratios)} ratios",
+        *([f"{unscored:,} never held out at some ratio: no score"] if unscored else []),
+        *(describe_ratio(scores, k) for k in sorted({0, len(scores.subset_ratios) - 1})),
+    ]
+    if len(scores.reliability):
+        lines.append(f"split-half reliability {scores.reliability.mean():.4f}")
+    heads = ("", "id", "label", "C-score", "standard error", "held out (n)")
+    rows = [row(scores, i, "lowest" if k == 0 else "") for k, i in enumerate(lowest)]
+    rows += [row(scores, i, "highest" if k == 0 else "") for k, i in enumerate(highest)]
+    head = "".join(f"<th>{text}</th>" for text in heads)
+    body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells) + "</tr>" for cells in rows)
+    told = "<br>".join(html.escape(line) for line in lines)
+    return f"<div><p>{told}</p><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+
+
+def describe_ratio(scores: Any, k: int) -> str:
+    """Held-out accuracy at one ratio: mean, spread and number of models."""
+    seen = scores.heldout_accuracy[k][np.isfinite(scores.heldout_accuracy[k])]
+    if not len(seen):
+        return f"ratio {scores.subset_ratios[k]:g}: every model diverged"
+    spread = f" ± {seen.std(ddof=1):.4f}" if len(seen) > 1 else ""
+    return f"held-out accuracy at ratio {scores.subset_ratios[k]:g}: {seen.mean():.4f}{spread} (n = {len(seen)})"
+
+
+def row(scores: Any, i: int, end: str) -> list[str]:
+    """An example's cells."""
+    error = f"{scores.stderr[i]:.3f}" if np.isfinite(scores.stderr[i]) else "unknown"
+    label = str(scores.class_names[scores.labels[i]])
+    return [end, str(scores.ids[i]), label, f"{scores.scores[i]:.3f}", error, f"{scores.counts[:, i].sum():,}"]

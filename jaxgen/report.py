@@ -1,0 +1,26 @@
+"""``python -m jaxgen.report RUN_DIR``: what a job found, as one page for a browser. See `jaxgen.experiments.report`."""
+
+import sys
+from collections.abc import Sequence
+
+from jaxgen import flags
+from jaxgen.spec import ReportSpec
+
+PROGRAM = "jaxgen.report"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command line `argv` (by default the process's own); returns the exit code."""
+    return flags.run_entry(PROGRAM, ReportSpec, run, argv, word="run_dir")
+
+
+def run(spec: ReportSpec) -> None:
+    # Imported here: --help and refused flags need no NumPy.
+    from jaxgen.experiments.report import write_report
+
+    path = write_report(spec, say=lambda line: print(line, file=sys.stderr))
+    print(f"{path} ({path.stat().st_size / 1e6:.1f} MB)")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
