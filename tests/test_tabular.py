@@ -236,7 +236,12 @@ def test_what_would_be_done_is_told_without_doing_it(ran, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("flags", "said"), [({"imbalance": 5.0}, "--imbalance=5"), ({"dropout": 0.1}, "--dropout=0.1")]
+    ("flags", "said"),
+    [
+        ({"imbalance": 5.0}, "--imbalance=5"),
+        ({"flip_rounds": 2}, "--flip_rounds=2"),
+        ({"dropout": 0.1}, "--dropout=0.1"),
+    ],
 )
 def test_flags_of_the_other_protocol_are_refused(flags, said):
     with pytest.raises(UserError, match=f"{said}: does nothing with --protocol=tabular; leave it out"):

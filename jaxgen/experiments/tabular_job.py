@@ -15,6 +15,8 @@ from jaxgen.types import Dataset
 
 # The parts of a spec that this protocol heeds.
 HEEDED = ("tabular", "flips")
+# Flags of these parts that it takes no notice of.
+IDLE = ("methods", "flip_rounds")
 RESAMPLED = ("smote", "borderline_smote", "adasyn", "oversampling", "undersampling")
 
 
@@ -78,7 +80,7 @@ def make_table_job(datasets: Sequence[Dataset], spec: LnrSpec, *, say: Callable[
     Raises:
       UserError: for what the data do not suit, and for a package that is missing.
     """
-    refuse_idle(spec, HEEDED, "--protocol=tabular")
+    refuse_idle(spec, HEEDED, "--protocol=tabular", IDLE)
     tables = {dataset.name: as_table(dataset, spec.tabular.folds) for dataset in datasets}
     treatments = spec.tabular.treatments
     if treatments == words.TabularSpec().treatments and importlib.util.find_spec("imblearn") is None:
@@ -91,8 +93,8 @@ def make_table_job(datasets: Sequence[Dataset], spec: LnrSpec, *, say: Callable[
     return TableJob(dataclasses.replace(spec, tabular=own), tables)
 
 
-def refuse_idle(spec: LnrSpec, heeded: Sequence[str], protocol: str) -> None:
-    """Refuses flags that a protocol takes no notice of.
+def refuse_idle(spec: LnrSpec, heeded: Sequence[str], protocol: str, idle: Sequence[str] = ()) -> None:
+    """Refuses flags that a protocol takes no notice of: those of parts that are not `heeded`, and `idle` ones of them.
 
     Raises:
       UserError: naming the first.
@@ -100,8 +102,11 @@ def refuse_idle(spec: LnrSpec, heeded: Sequence[str], protocol: str) -> None:
     usual = LnrSpec()
     for field in dataclasses.fields(LnrSpec):
         part = getattr(spec, field.name)
-        if field.name in (*heeded, "data", "compute") or not dataclasses.is_dataclass(part):
+        taken = field.name in (*heeded, "data", "compute")
+        if not dataclasses.is_dataclass(part):
             continue
         for name, value in words.values(part).items():
+            if taken and name not in idle:
+                continue
             if value != words.values(getattr(usual, field.name))[name] and name != "protocol":
                 raise UserError(f"--{name}={words.format_value(value)}: does nothing with {protocol}; leave it out")

@@ -17,7 +17,7 @@ from jaxgen import spec as words
 from jaxgen.experiments.cscore_job import CIRCUMSTANCES, NUMERICS
 from jaxgen.experiments.tables import to_table
 from jaxgen.experiments.tabular import MEASURES, Fold, Judged, judge_fold, out_of_fold, split
-from jaxgen.experiments.tabular_job import TableJob
+from jaxgen.experiments.tabular_job import IDLE, TableJob
 from jaxgen.runs.launch import train_chunks
 from jaxgen.runs.plan import Chunk, Plan, cut_chunks
 from jaxgen.runs.progress import Report
@@ -26,7 +26,7 @@ from jaxgen.runs.store import Arrays, Store, open_store
 from jaxgen.transforms.lnr import lnr_flip_binary
 
 # Flags that decide no fold.
-NO_FOLD = {"keel", "methods", "what_if", "protocol"}
+NO_FOLD = {"keel", "what_if", "protocol", *IDLE}
 
 
 def open_table_store(job: TableJob) -> Store:

@@ -78,13 +78,13 @@ def to_text(job: TableJob, found: Found) -> str:
     )
     parts = [
         f"# Two unequal classes: {', '.join(found.tables)}",
-        f"{sizes}. Stratified {own.folds}-fold, divided anew {job.spec.num_runs} times. F1 of the minority, geometric "
-        "mean of both recalls, area under the ROC curve, in percent: mean ± standard deviation over n divisions, each "
-        f"the mean of its folds. Labels are flipped by out-of-fold probabilities of {own.score_by}, at the threshold "
-        f"of the highest F1 in {own.inner_folds} inner folds, chosen for each fold and classifier; random_flips flips "
-        "as many. Differences are over the folds of all divisions: mean [95 % interval], p of a t test corrected for "
-        "their common rows (Nadeau and Bengio 2003). Refused: folds in which imbalanced-learn found nothing to make, "
-        "so that the scores are those of none.",
+        f"{sizes}. Stratified {own.folds}-fold, by {job.spec.num_runs} division(s) of the rows. F1 of the minority, "
+        "geometric mean of both recalls, area under the ROC curve, in percent: mean ± standard deviation over n "
+        f"divisions, each the mean of its folds. Labels are flipped by out-of-fold probabilities of {own.score_by}, at "
+        f"the threshold of the highest F1 in {own.inner_folds} inner folds, chosen for each fold and classifier; "
+        "random_flips flips as many. Differences are over the folds of all divisions: mean [95 % interval], p of a t "
+        "test corrected for their common rows (Nadeau and Bengio 2003). Refused: folds in which "
+        "imbalanced-learn found nothing to make, so that the scores are those of none.",
     ]
     if len(found.tables) > 1:
         parts += [
