@@ -51,6 +51,17 @@ def test_what_if_trains_stage_1_only(folder):
     assert "nothing was trained" in planned.stdout
 
 
+def test_stage_2_may_see_augmented_images(folder):
+    typed = ("--methods=mislas,lnr", "--threshold=0.5", "--flip=0.5", "--stage2=augmented", "--num_runs=2", "--width=2")
+    said = type_lnr(folder, *typed)
+    assert said.returncode == 0, said.stderr
+    assert "stage 2, on features computed anew of augmented images: 2 settings" in said.stderr
+    assert "stage 2: 4 models trained in" in said.stdout
+    table = (folder / "runs" / "lnr_mine" / "table.md").read_text()
+    assert "Stage 2 (augmented)" in table
+    assert "augmented by flip, batch norm not shifted" in table
+
+
 @pytest.mark.parametrize(
     ("typed", "said"),
     [
@@ -60,6 +71,7 @@ def test_what_if_trains_stage_1_only(folder):
         (("--threshold=inf",), "--threshold=inf"),
         (("--selection_share=0",), "--selection_share=0: is none of the"),
         (("--tail=long",), "--tail=long: must be one of exp, step"),
+        (("--shift_bn",), "--shift_bn: cached features have no batches to shift by; give --stage2=augmented too"),
         (("--shot_classes=1,4",), "--shot_classes=1,4: goes beyond the 3 classes; lower it"),
         (("--dropout=0,0.1",), "--dropout=0,0.1: takes one value here"),
     ],

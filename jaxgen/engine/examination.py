@@ -32,9 +32,9 @@ def finish_members(recipe: Recipe, members: Member, progress: Progress, data: Da
     validation = jax.vmap(validation_mask)(members) if recipe.validation_share else correct[:, :0]
     packed = pack(members.enrolled.trained_on), pack(correct), pack(test_correct)
     measures = {}
-    if recipe.keeps_params:
-        number = len(members.size)
-        leaves = [leaf.reshape(number, -1) for leaf in jax.tree.leaves(weights.params)]
+    if recipe.keeps:
+        number, held = len(members.size), ({name: weights.params[name] for name in recipe.keeps}, weights.stats)
+        leaves = [leaf.reshape(number, -1) for leaf in jax.tree.leaves(held)]
         measures["params"] = jnp.concatenate(leaves, axis=1)
     if recipe.watch:
         curves = {f"{name}_curve": curve for name, curve in progress.curves._asdict().items()}

@@ -96,7 +96,8 @@ class Learner(NamedTuple):
     """A model and its optimizer.
 
     Attributes:
-      init: ``(key, knobs, params) -> state``, with these parameters, or with drawn ones where `params` is None.
+      init: ``(key, knobs, params, stats) -> state``, with these parameters and batch statistics, or with drawn ones
+        where they are None.
       step: ``(key, knobs, state, batch, moment) -> (state, loss)``: one gradient step, and the batch's mean loss before
         it.
       predict: ``(weights, inputs [b, ...]) -> logits [b, c]``.
@@ -138,9 +139,10 @@ def make_learner(model: nn.Module, methods: Methods, input_shape: tuple[int, ...
       input_shape: the shape of one example.
     """
 
-    def init(key: jax.Array, knobs: Knobs, params: Any = None) -> LearnerState:
+    def init(key: jax.Array, knobs: Knobs, params: Any = None, stats: Any = None) -> LearnerState:
         variables = model.init(jax.random.fold_in(key, INIT), jnp.zeros((1, *input_shape)))
-        weights = Weights(variables["params"] if params is None else params, variables.get("batch_stats", {}))
+        stats = variables.get("batch_stats", {}) if stats is None else stats
+        weights = Weights(variables["params"] if params is None else params, stats)
         opt_state = methods.optimize(jax.random.fold_in(key, NOISE), knobs).init(weights.params)
         return LearnerState(weights, opt_state, weights if "ema_decay" in methods.in_use else None)
 

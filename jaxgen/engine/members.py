@@ -32,7 +32,7 @@ class Recipe(NamedTuple):
       patience: epochs without a better validation loss after which a member stops; its best weights are kept. 0: none
         stops.
       watch: what is measured of members epoch by epoch; None: nothing but their loss.
-      keeps_params: whether the outcome holds the members' parameters.
+      keeps: uppermost groups of parameters that the outcome holds, with all batch statistics.
       show: what a member makes of training examples, always the same: ``(enrolment, chosen [b], inputs [b, ...]) ->
         inputs``; None: nothing.
       guided: whether members mix classes as their guides tell them (`jaxgen.engine.guided`).
@@ -50,7 +50,7 @@ class Recipe(NamedTuple):
     validation_share: float = 0.0
     patience: int = 0
     watch: "Watch | None" = None
-    keeps_params: bool = False
+    keeps: tuple[str, ...] = ()
     show: "Callable[[Enrolment, jax.Array, jax.Array], jax.Array] | None" = None
     guided: bool = False
 
@@ -113,6 +113,7 @@ class Enrolment(NamedTuple):
       rows: int32 ``[u]``: which of the data's examples its own are, in any order and number; None: they are those n.
       balance: how it makes up for classes of unequal size; None: not at all.
       params: the parameters that it begins with; None: those that its key draws.
+      stats: the same of running batch statistics.
       remix: how labels of mixtures are mixed; None: as inputs are.
       guide: by what it decides what it trains on; None: it does not.
     """
@@ -126,6 +127,7 @@ class Enrolment(NamedTuple):
     rows: jax.Array | None = None
     balance: Balance | None = None
     params: Any = None
+    stats: Any = None
     remix: Remix | None = None
     guide: Guide | None = None
 

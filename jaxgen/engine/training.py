@@ -42,7 +42,7 @@ def start_members(recipe: Recipe, rows: Any, data: Data) -> tuple[Member, Progre
             shuffled = own[permute(jax.random.fold_in(key, VALIDATION), positions, size)]
             own = jnp.where(positions < size, shuffled, own)
         member = Member(enrolled, own, size - num_validation, num_validation)
-        state = recipe.learner.init(key, knobs, enrolled.params)
+        state = recipe.learner.init(key, knobs, enrolled.params, enrolled.stats)
         nothing = jnp.zeros((), jnp.int32)
         best = Best(final_weights(state), jnp.float32(jnp.inf), nothing) if recipe.patience else None
         curves = Curves(*[jnp.full(recipe.epochs, jnp.nan)] * len(Curves._fields)) if recipe.watch else None

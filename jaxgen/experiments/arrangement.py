@@ -12,8 +12,8 @@ from jaxgen.engine.ensemble import Ensemble
 from jaxgen.engine.learner import Learner, num_parameters, state_bytes
 from jaxgen.engine.width import WORTHWHILE, candidates, choose_width, first_guess, time_step
 from jaxgen.errors import UserError
-from jaxgen.experiments.programs import Program, knob_table, make_kernels, make_recipe
-from jaxgen.models import convolutions, make_model, variable_shapes
+from jaxgen.experiments.programs import Program, knob_table, make_kernels, make_network, make_recipe
+from jaxgen.models import convolutions, variable_shapes
 from jaxgen.models.convolution import Geometry
 from jaxgen.models.layers import product_precision
 from jaxgen.runs.devices import memory_budget
@@ -63,7 +63,7 @@ class Layout:
         self.dataset, self.program, self.say = dataset, program, say
         spec, shape = program.spec, dataset.images.shape[1:]
         self.platform = devices[0].platform
-        self.convolutions = convolutions(make_model(spec.model, dataset.num_classes, shape), shape)
+        self.convolutions = convolutions(make_network(dataset, program), shape)
         whole = spec.model.norm == "batch" or self._has_statistics()
         piece = kernels.piece_size(self.platform, self.convolutions, spec.train.batch_size)
         self.at_once = None if whole else piece
@@ -73,8 +73,7 @@ class Layout:
         self.ensemble = Ensemble(self._recipe({}, self.at_once), dataset, devices)
 
     def _has_statistics(self) -> bool:
-        spec, shape = self.program.spec, self.dataset.images.shape[1:]
-        return "batch_stats" in variable_shapes(make_model(spec.model, self.dataset.num_classes, shape), shape)
+        return "batch_stats" in variable_shapes(make_network(self.dataset, self.program), self.dataset.images.shape[1:])
 
     def _recipe(self, backends: Mapping[Geometry, str], at_once: int | None) -> Any:
         chosen = make_kernels(self.program, tuple(backends.items()), self.names[0])

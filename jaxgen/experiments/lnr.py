@@ -2,9 +2,10 @@
 
 S. Hu et al., ICML 2025 (PMLR 267:24535), on the two stages of Z. Zhong et al., CVPR 2021 (MiSLAS). Stage 1 trains
 networks, with mixup and without. Stage 2 freezes what they found: classifiers are trained on features that are computed
-once, without augmentation, thousands side by side. The probabilities that labels are flipped by come of the same
-features, in one pass; the authors' are the mean of two over augmented, class-balanced batches. Thresholds are chosen on
-examples that no model is trained on.
+once, without augmentation, thousands side by side; the probabilities that labels are flipped by come of the same
+features, in one pass. Or, as its authors do it, on features of augmented images, with probabilities that are means of
+two passes over class-balanced batches of these (``--stage2=augmented``). Thresholds are chosen on examples that no
+model is trained on.
 """
 
 import dataclasses
@@ -20,6 +21,7 @@ from jaxgen.experiments.cscore_job import model_folder
 from jaxgen.experiments.dry_run import describe_programs
 from jaxgen.experiments.lnr_features import Found, look
 from jaxgen.experiments.lnr_job import CELL, Job, describe_tail, first_cells, open_first_store
+from jaxgen.experiments.lnr_passes import look_in_passes
 from jaxgen.experiments.lnr_rounds import METHOD, run_rounds
 from jaxgen.experiments.lnr_rows import Measured, choose_threshold, measure_heads, measure_stage1
 from jaxgen.experiments.lnr_stage2 import FLIP, make_heads, make_stage2, open_second_store, second_cells
@@ -92,7 +94,11 @@ def train_first(job: Job, *, resume: str, say: Callable[[str], None] | None) -> 
     numbers = [run * kinds + kind for kind in range(kinds) for run in range(job.spec.num_runs)]
     finite = {int(number): bool(one) for number, one in members.measured}
     models = [load_model(folder.path(CELL, number)) for number in numbers]
-    return members, look(models, job.tail, np.array([finite[number] for number in numbers]))
+    found = look(models, job.tail, np.array([finite[number] for number in numbers]))
+    if job.spec.head.stage2 == "augmented":
+        base = slice(job.base * job.spec.num_runs, (job.base + 1) * job.spec.num_runs)
+        found.probabilities[base] = look_in_passes(models[base], data, job.spec)
+    return members, found
 
 
 def run_job(job: Job, *, resume: str, say: Callable[[str], None] | None) -> Results:
@@ -141,8 +147,10 @@ def run_stages(job: Job, first: Members, found: Found, *, resume: str, say: Call
 
 def describe_second(job: Job, program: Program, parameters: int) -> str:
     """One line about stage 2."""
+    how = "once" if job.spec.head.stage2 == "cached" else "anew of augmented images"
+    how += ", with shifted batch norm" if job.spec.head.shift_bn else ""
     return (
-        f"stage 2, on features computed once: {len(program.settings)} settings of a classifier with {parameters:,} "
+        f"stage 2, on features computed {how}: {len(program.settings)} settings of a classifier with {parameters:,} "
         f"parameters, runs of each: {job.spec.num_runs}"
     )
 

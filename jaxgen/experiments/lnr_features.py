@@ -19,6 +19,7 @@ class Found(NamedTuple):
       train, selection, test: features float32 ``[v, n, f]``, ``[v, s, f]``, ``[v, t, f]``.
       kernels, biases: of their classifiers, ``[v, f, c]`` and ``[v, c]``.
       finite: whether their training stayed finite, bool ``[v]``.
+      probabilities: of the training examples, by which labels are flipped, ``[v, n, c]``; NaN of unknown ones.
     """
 
     train: np.ndarray
@@ -27,15 +28,11 @@ class Found(NamedTuple):
     kernels: np.ndarray
     biases: np.ndarray
     finite: np.ndarray
+    probabilities: np.ndarray
 
     def logits(self, features: np.ndarray) -> np.ndarray:
         """Of the models' own classifiers, ``[v, b, c]`` of ``[v, b, f]``."""
         return features @ self.kernels + self.biases[:, None]
-
-    @property
-    def probabilities(self) -> np.ndarray:
-        """Of the training examples, by the models' own classifiers: ``[v, n, c]``."""
-        return np.asarray(jax.nn.softmax(self.logits(self.train)))
 
 
 def look(models: list[LoadedModel], tail: LongTail, finite: np.ndarray) -> Found:
@@ -44,7 +41,9 @@ def look(models: list[LoadedModel], tail: LongTail, finite: np.ndarray) -> Found
     found = [[features_of(model, images) for images in sets] for model in models]
     classifiers = [classifier_of(model) for model in models]
     stack = lambda parts: [np.stack(part) for part in zip(*parts, strict=True)]  # noqa: E731
-    return Found(*stack(found), *stack(classifiers), finite)
+    (train, *others), (kernels, biases) = stack(found), stack(classifiers)
+    probabilities = np.array(jax.nn.softmax(train @ kernels + biases[:, None]))
+    return Found(train, *others, kernels, biases, finite, probabilities)
 
 
 def features_of(model: LoadedModel, images: np.ndarray) -> np.ndarray:

@@ -12,16 +12,19 @@ from jaxgen import spec as words
 from jaxgen import sweep
 from jaxgen.data.long_tail import LongTail, cut_tail
 from jaxgen.errors import UserError
-from jaxgen.experiments.cscore_job import CIRCUMSTANCES, NUMERICS, model_bytes
+from jaxgen.experiments.cscore_job import CIRCUMSTANCES, NUMERICS, model_bytes, model_folder
 from jaxgen.experiments.lnr_features import Found
 from jaxgen.experiments.lnr_kinds import choose_kinds, enrol_model
+from jaxgen.experiments.lnr_methods import GUIDED
 from jaxgen.experiments.lnr_shots import refuse_shots
 from jaxgen.experiments.members import Cell
 from jaxgen.experiments.programs import Program, check_program
 from jaxgen.experiments.table_job import make_rows
 from jaxgen.experiments.tabular_job import refuse_idle
+from jaxgen.models import make_model, variable_shapes
 from jaxgen.runs.devices import start_devices
 from jaxgen.runs.plan import Plan
+from jaxgen.runs.saved_models import LoadedModel, load_model
 from jaxgen.runs.store import Store, open_store
 from jaxgen.spec import LnrSpec
 from jaxgen.types import Dataset
@@ -82,6 +85,7 @@ def make_job(dataset: Dataset, spec: LnrSpec) -> Job:
     kinds = choose_kinds(spec)
     # Drawing the tail would start JAX, and not on the devices that training wants.
     start_devices(spec.compute.num_devices, dataset.images.nbytes + dataset.test_images.nbytes)
+    refuse_stage2(spec, dataset)
     with jax.enable_x64(False):
         tail = cut_tail(dataset, spec.longtail, spec.seed)
     alone = dataclasses.replace(spec, augmentation=dataclasses.replace(spec.augmentation, mixup=0.0))
@@ -89,6 +93,30 @@ def make_job(dataset: Dataset, spec: LnrSpec) -> Job:
     program = Program("", tuple(settings), functools.partial(enrol_model, dataset.num_classes))
     check_program(tail.dataset, program)
     return Job(spec, tail, program)
+
+
+def refuse_stage2(spec: LnrSpec, dataset: Dataset) -> None:
+    """Refuses a second stage that the network or the methods do not allow."""
+    own, methods = spec.head, spec.flips.methods
+    if own.shift_bn and own.stage2 == "cached":
+        raise UserError("--shift_bn: cached features have no batches to shift by; give --stage2=augmented too")
+    guided = [name for name in methods if name in GUIDED]
+    if own.stage2 == "augmented" and guided and methods != words.FlipSpec().methods:
+        raise UserError(f"--methods={guided[0]}: mixes cached features; leave it out, or --stage2=augmented")
+    if own.stage2 == "augmented" and spec.flips.flip_rounds > 1:
+        raise UserError(
+            f"--flip_rounds={spec.flips.flip_rounds}: goes by cached features; leave out --stage2=augmented"
+        )
+    shape = dataset.images.shape[1:]
+    network = make_model(spec.model, dataset.num_classes, shape)
+    if own.shift_bn and "batch_stats" not in variable_shapes(network, shape):
+        raise UserError(f"--shift_bn: --model={spec.model.model} has no batch norm here; leave it out")
+
+
+def load_frozen(job: Job) -> list[LoadedModel]:
+    """The networks of stage 1 that stage 2 goes on from, one a run."""
+    folder, kinds = model_folder(job.tail.dataset, job.program), len(job.kinds)
+    return [load_model(folder.path(CELL, run * kinds + job.base)) for run in range(job.spec.num_runs)]
 
 
 def make_plan(job: Job) -> Plan:

@@ -14,6 +14,8 @@ from jaxgen.transforms import classes
 NONE, REBALANCED, RANDOM = 0, 1, 2
 # Rows of the table that are stage 1 as it is, by the kind of stage 1.
 AS_THEY_ARE = ("ce", "mixup", "remix")
+# Those that mix cached features as they gain.
+GUIDED = ("selmix",)
 
 
 class Method(NamedTuple):
@@ -26,7 +28,6 @@ class Method(NamedTuple):
       few: whether of each class only as many examples as the smallest has.
       terms: ``(counts [c], spec) -> ClassTerms``.
       flips: of whose labels.
-      guided: whether classes are mixed by what that gains on the selection examples, whose labels it thereby sees.
     """
 
     new: bool = False
@@ -36,7 +37,6 @@ class Method(NamedTuple):
     few: bool = False
     terms: Any = None
     flips: int = NONE
-    guided: bool = False
 
 
 def no_terms(counts: np.ndarray, spec: HeadSpec) -> ClassTerms:
@@ -77,7 +77,7 @@ def make_methods(spec: HeadSpec) -> dict[str, Method]:
         "undersampling": Method(aware=True, few=True),
         "crt": Method(new=True, aware=True),
         "lws": Method(head_rate=0.0, scale_rate=1.0, aware=True),
-        "selmix": Method(guided=True),
+        "selmix": Method(),
         "mislas": mislas,
         "lnr": mislas._replace(flips=REBALANCED),
         "random_flips": mislas._replace(flips=RANDOM),

@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxgen.experiments.lnr_features import Found
+from jaxgen.experiments.lnr_features import Found, features_of
 from jaxgen.experiments.lnr_job import Job
-from jaxgen.experiments.lnr_methods import AS_THEY_ARE, make_methods
+from jaxgen.experiments.lnr_methods import AS_THEY_ARE, GUIDED
 from jaxgen.experiments.lnr_shots import shot_groups
 from jaxgen.experiments.lnr_stage2 import Head, Stage2, cell_name
 from jaxgen.experiments.programs import Program, split_runs
@@ -88,16 +88,16 @@ def measure_stage1(job: Job, found: Found) -> list[Measured]:
 def measure_head(
     job: Job, stage2: Stage2, head: Head, run: int, params: np.ndarray, flips: int, finite: bool
 ) -> Measured:
-    """A classifier of stage 2 by its parameters, flattened as they are kept: bias, kernel, scale."""
+    """A classifier of stage 2 by its parameters, flattened as they are kept: bias, kernel, scale, batch statistics."""
     found, finite = stage2.found, finite and bool(stage2.found.finite[run])
     bias, kernel, scale = split_params(params, *found.kernels.shape[1:])
-
-    def logits_of(features: np.ndarray) -> np.ndarray:
-        return (features[run] @ kernel + bias) * scale
-
-    logits = {"test": logits_of(found.test), "selection": logits_of(found.selection)}
+    features = {"test": found.test[run], "selection": found.selection[run]}
+    if job.spec.head.shift_bn:
+        model, data = stage2.frozen.shifted(run, params[bias.size + kernel.size + scale.size :]), job.tail.dataset
+        features = {"test": features_of(model, data.test_images), "selection": features_of(model, job.tail.images)}
+    logits = {name: (own @ kernel + bias) * scale for name, own in features.items()}
     measured = measure(job, head, run, **logits, flips=flips, finite=finite)
-    if make_methods(job.spec.head)[head.method].guided:
+    if head.method in GUIDED:
         # It has been told of these examples.
         measured.row["selection_accuracy"] = float("nan")
     return measured
@@ -105,7 +105,7 @@ def measure_head(
 
 def split_params(params: np.ndarray, width: int, num_classes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """A classifier's bias ``[c]``, kernel ``[f, c]`` and scale ``[c]``, of its parameters as they are kept."""
-    bias, kernel, scale = np.split(params, [num_classes, num_classes * (width + 1)])
+    bias, kernel, scale, _ = np.split(params, [num_classes * count for count in (1, width + 1, width + 2)])
     return bias, kernel.reshape(width, num_classes), scale
 
 

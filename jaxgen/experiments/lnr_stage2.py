@@ -16,9 +16,11 @@ from jaxgen import sweep
 from jaxgen.engine.class_order import group_by_class
 from jaxgen.engine.learner import INIT, ClassTerms
 from jaxgen.engine.members import Balance, Enrolment, Examples, Guide
+from jaxgen.experiments.cscore_job import model_bytes
 from jaxgen.experiments.lnr_features import Found
+from jaxgen.experiments.lnr_frozen import Frozen, freeze, remake
 from jaxgen.experiments.lnr_job import CELL, Job, make_plan
-from jaxgen.experiments.lnr_methods import AS_THEY_ARE, RANDOM, REBALANCED, make_methods, stack_terms
+from jaxgen.experiments.lnr_methods import AS_THEY_ARE, GUIDED, RANDOM, REBALANCED, make_methods, stack_terms
 from jaxgen.experiments.members import Cell
 from jaxgen.experiments.programs import Program, knobs_of
 from jaxgen.experiments.table_job import Row, make_rows
@@ -32,8 +34,6 @@ from jaxgen.types import Dataset
 
 # Folded into a member's key; `engine.learner` and `scores.designs` hold the other constants.
 FLIP, CONTROL, FEW = 33, 34, 35
-# The program of the methods that are guided by the selection examples.
-GUIDED = "guided"
 
 
 class Head(NamedTuple):
@@ -53,7 +53,7 @@ def make_heads(job: Job) -> list[Head]:
     methods = make_methods(job.spec.head)
     heads = []
     for name in job.spec.flips.methods:
-        if name in AS_THEY_ARE:
+        if name in AS_THEY_ARE or (name in GUIDED and job.spec.head.stage2 == "augmented"):
             continue
         flipped = methods[name].flips
         heads += [Head(name, threshold) for threshold in job.spec.flips.threshold] if flipped else [Head(name)]
@@ -69,6 +69,7 @@ class Stage2(NamedTuple):
       labels: that each head's classifiers are trained with, ints ``[s, runs, n]``.
       terms: of each head, ``[s, c]``.
       selection_labels: of the selection examples.
+      frozen: the networks that see inputs anew in each step; None: features were computed once.
     """
 
     heads: list[Head]
@@ -76,12 +77,13 @@ class Stage2(NamedTuple):
     labels: np.ndarray
     terms: ClassTerms
     selection_labels: np.ndarray
+    frozen: Frozen | None = None
 
 
 def make_stage2(
     job: Job, found: Found, heads: list[Head] | None = None, labels: np.ndarray | None = None
 ) -> tuple[Dataset, list[Program]]:
-    """The data and the programs of stage 2: features of frozen networks, and classifiers of them.
+    """The data and the programs of stage 2: features of frozen networks, or images, and classifiers.
 
     Args:
       job: of all.
@@ -93,28 +95,33 @@ def make_stage2(
     methods, heads = make_methods(own), heads or make_heads(job)
     counts = np.bincount(data.labels, minlength=data.num_classes)
     labels = flip_labels(job, heads, found.probabilities) if labels is None else labels
-    spec, programs = stage2_spec(job), []
-    for name in ("", GUIDED):
-        places = [i for i, head in enumerate(heads) if methods[head.method].guided == bool(name)]
+    spec, frozen, programs = stage2_spec(job), freeze(job) if own.stage2 == "augmented" else None, []
+    for name in ("", "guided"):
+        places = [i for i, head in enumerate(heads) if (head.method in GUIDED) == bool(name)]
         if not places:
             continue
         chosen = [heads[i] for i in places]
         terms = stack_terms([methods[head.method] for head in chosen], counts, own)
-        enrol = functools.partial(enrol_head, Stage2(chosen, found, labels[places], terms, job.tail.labels))
+        enrol = functools.partial(enrol_head, Stage2(chosen, found, labels[places], terms, job.tail.labels, frozen))
+        kept, groups = ("head", "scale"), ("network",) if frozen and frozen.params else ()
         settings = tuple(sweep.Setting(head.name, spec) for head in chosen)
-        groups = ("head", "scale")
-        programs.append(Program(name, settings, enrol, groups=groups, keeps_params=True, guided=bool(name)))
-    features = found.train.reshape(-1, found.train.shape[-1])
+        program = Program(name, settings, enrol, groups=(*kept, *groups), keeps=kept, guided=bool(name))
+        programs.append(program._replace(remake=functools.partial(remake, own.shift_bn) if frozen else None))
     nothing = {"test_images": None, "test_labels": None}
+    if frozen:
+        return dataclasses.replace(data, **nothing), programs
+    features = found.train.reshape(-1, found.train.shape[-1])
     return dataclasses.replace(data, images=features, scale=1.0, whiten=False, **nothing), programs
 
 
 def stage2_spec(job: Job) -> words.LnrSpec:
     """How classifiers are trained."""
-    own = job.spec.head
+    own, spec = job.spec.head, job.spec
+    augmented = own.stage2 == "augmented"
+    unmixed = dataclasses.replace(spec.augmentation, mixup=0.0, cutmix=0.0)
     return dataclasses.replace(
-        job.spec,
-        model=ModelSpec(model="scaled_linear"),
+        spec,
+        model=spec.model if augmented else ModelSpec(model="scaled_linear"),
         train=TrainSpec(
             epochs=own.head_epochs,
             batch_size=own.head_batch_size,
@@ -122,9 +129,9 @@ def stage2_spec(job: Job) -> words.LnrSpec:
             schedule="cosine",
         ),
         regularization=RegularizationSpec(weight_decay=own.head_weight_decay),
-        augmentation=words.AugmentationSpec(),
+        augmentation=unmixed if augmented else words.AugmentationSpec(),
         # What is kept of them is their parameters, in the store.
-        compute=dataclasses.replace(job.spec.compute, save_models=False),
+        compute=dataclasses.replace(spec.compute, save_models=False),
     )
 
 
@@ -147,12 +154,16 @@ def enrol_head(stage2: Stage2, program: Program, row: Row, train: Examples) -> E
     bias = jnp.where(of("new"), 0.0, jnp.asarray(found.biases)[row.run])
     params = {"head": {"bias": bias, "kernel": kernel}, "scale": jnp.ones(len(counts))}
     rates = {f"{name}_rate": of(f"{name}_rate") for name in ("head", "scale")}
-    knobs = {**knobs_of(program, row.setting), **rates}
+    # A frozen network's step size is 0.
+    knobs = {**knobs_of(program, row.setting), **rates, "network_rate": jnp.zeros(())}
     every, guide = jnp.ones(len(labels), bool), None
     if program.guided:
         guide = Guide(jnp.asarray(found.selection)[row.run], jnp.asarray(stage2.selection_labels, jnp.int32))
-    version = jnp.asarray(row.run, jnp.int32)
-    return Enrolment(key, every, knobs, labels, version, balance=balance, params=params, guide=guide)
+    who = Enrolment(key, every, knobs, labels, balance=balance, params=params, guide=guide)
+    if stage2.frozen is None:
+        return who._replace(version=jnp.asarray(row.run, jnp.int32))
+    network, stats = jax.tree.map(lambda leaf: jnp.asarray(leaf)[row.run], (stage2.frozen.params, stage2.frozen.stats))
+    return who._replace(params={**params, **network}, stats=stats)
 
 
 def flip_labels(job: Job, heads: list[Head], probabilities: np.ndarray) -> np.ndarray:
@@ -209,4 +220,6 @@ def open_second_store(job: Job, programs: list[Program], features: int, number: 
     plan = Plan(identity, cells)
     name = hashlib.sha256(json.dumps(plan.identity, sort_keys=True).encode()).hexdigest()[:12]
     size = 4 * (features + 2) * job.tail.dataset.num_classes + len(job.tail.dataset.labels) // 2 + 400
+    if job.spec.head.stage2 == "augmented":
+        size += model_bytes(job.tail.dataset, job.program)
     return open_store(pathlib.Path(job.spec.out) / "stage2" / name, plan, size)

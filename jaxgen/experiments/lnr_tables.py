@@ -5,10 +5,12 @@ from typing import Any
 
 import numpy as np
 
+from jaxgen import spec as words
 from jaxgen.experiments.files import flagfile_header, settled, written_or_told
 from jaxgen.experiments.lnr import Flip, Results
 from jaxgen.experiments.lnr_choices import HOW_CHOSEN, choice_table, choose_in_ways
 from jaxgen.experiments.lnr_job import Job, describe_tail
+from jaxgen.experiments.lnr_passes import PASSES
 from jaxgen.experiments.lnr_rounds import round_rows, round_table
 from jaxgen.experiments.lnr_rows import Measured
 from jaxgen.experiments.lnr_shots import SHOTS, describe_shots
@@ -16,6 +18,7 @@ from jaxgen.experiments.pairs import Difference, compare, describe_difference, d
 from jaxgen.experiments.tables import describe_n, describe_percent, mean_and_sd, to_csv, to_table
 from jaxgen.experiments.takeaways import LEAST, SIGNIFICANT, describe
 from jaxgen.flags import to_flagfile
+from jaxgen.transforms.augment import CHANGES
 from jaxgen.views.figures import write_figure
 from jaxgen.views.lnr import draw_flips, draw_methods, draw_reliability, draw_thresholds
 from jaxgen.views.summary import describe_speed
@@ -154,6 +157,23 @@ def statements(job: Job, results: Results) -> list[str]:
     return said
 
 
+def describe_stage2(job: Job) -> str:
+    """What stage 2 sees."""
+    own = job.spec.head
+    if own.stage2 == "cached":
+        return (
+            "Stage 2 (cached) is trained on features of a frozen network, computed once, without augmentation or "
+            "shifted batch norm"
+        )
+    names = [name for name, value in words.values(job.spec.augmentation).items() if value and name in CHANGES]
+    return (
+        "Stage 2 (augmented) is trained on features of a frozen network, computed anew in each step of images "
+        f"augmented by {', '.join(names) or 'nothing'}, batch norm {'' if own.shift_bn else 'not '}shifted; "
+        f"probabilities of flips are means over {PASSES} passes of such batches in which classes come alike, and "
+        "labels of examples that came in none stay"
+    )
+
+
 def to_text(job: Job, results: Results) -> str:
     """All tables, with what they are."""
     data = job.tail.dataset
@@ -165,8 +185,8 @@ def to_text(job: Job, results: Results) -> str:
         "In percent, mean ± standard deviation over the n runs that stayed finite. "
         "Test: balanced accuracy, the mean of all classes' accuracies on the test set; many, medium, few: of those "
         "classes. Thresholds are those of the highest balanced accuracy on the selection examples; random_flips has "
-        "lnr's, where that is among the methods. Stage 2 is trained on features of a frozen "
-        "network, computed once, without augmentation or shifted batch norm; ce, mixup and remix are stage 1 as it is; "
+        f"lnr's, where that is among the methods. {describe_stage2(job)}; ce, mixup and remix are "
+        "stage 1 as it is; "
         "selmix is told which selection examples its classifier confuses, as no other method is. " + HOW_STATED,
         method_table(method_rows(job, results)),
     ]

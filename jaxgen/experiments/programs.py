@@ -4,6 +4,7 @@ import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,7 +15,7 @@ from jaxgen.engine.kernels import MOST_EXAMINED
 from jaxgen.engine.learner import Methods, make_learner
 from jaxgen.engine.members import Enrolment, Examples, Recipe, Watch
 from jaxgen.errors import UserError
-from jaxgen.models import make_model
+from jaxgen.models import PLAIN_KERNELS, make_model
 from jaxgen.models.layers import Kernels, activation_dtype, product_precision
 from jaxgen.optim import STRENGTHS, Knobs, make_optimizer
 from jaxgen.schedules import make_schedule
@@ -44,8 +45,9 @@ class Program(NamedTuple):
       show: what its members make of their examples, if anything (`jaxgen.engine.members.Recipe`).
       num_examples: u, where members have examples of their own; None: all of the data's.
       groups: of parameters, that have step sizes of their own (`jaxgen.engine.learner.Methods`).
-      keeps_params: whether what is kept of a run holds the model's parameters, ``params [m, p]``.
+      keeps: groups of parameters that what is kept of a run holds, with all batch statistics: ``params [m, p]``.
       guided: whether its members decide which classes they mix (`jaxgen.engine.guided`).
+      remake: what is made of the network that the spec names before it is trained, if anything.
     """
 
     name: str
@@ -55,8 +57,9 @@ class Program(NamedTuple):
     show: Callable[[Enrolment, jax.Array, jax.Array], jax.Array] | None = None
     num_examples: int | None = None
     groups: tuple[str, ...] = ()
-    keeps_params: bool = False
+    keeps: tuple[str, ...] = ()
     guided: bool = False
+    remake: Callable[[nn.Module], nn.Module] | None = None
 
     @property
     def spec(self) -> Any:
@@ -149,6 +152,16 @@ def make_kernels(program: Program, backends: tuple = (), otherwise: str = "plain
     return Kernels(backends, otherwise, activation_dtype(program.spec.compute.precision))
 
 
+def make_network(dataset: Dataset, program: Program, kernels: Kernels = PLAIN_KERNELS) -> nn.Module:
+    """The network that the program trains.
+
+    Raises:
+      UserError: if it does not suit the data.
+    """
+    network = make_model(program.spec.model, dataset.num_classes, dataset.images.shape[1:], kernels)
+    return program.remake(network) if program.remake else network
+
+
 def make_recipe(
     dataset: Dataset,
     program: Program,
@@ -157,10 +170,9 @@ def make_recipe(
     examined_at_once: int = MOST_EXAMINED,
 ) -> Recipe:
     """All that the program's members share."""
-    spec, shape = program.spec, dataset.images.shape[1:]
-    network = make_model(spec.model, dataset.num_classes, shape, kernels)
+    spec, network = program.spec, make_network(dataset, program, kernels)
     return Recipe(
-        make_learner(network, make_methods(program, at_once), shape),
+        make_learner(network, make_methods(program, at_once), dataset.images.shape[1:]),
         functools.partial(program.enrol, program),
         spec.train.epochs,
         spec.train.batch_size,
@@ -172,7 +184,7 @@ def make_recipe(
         spec.stopping.validation_share,
         spec.stopping.patience,
         program.watch,
-        program.keeps_params,
+        program.keeps,
         program.show,
         program.guided,
     )

@@ -1,4 +1,4 @@
-"""A linear classifier whose classes have learnt scales."""
+"""A linear classifier whose classes have learnt scales, by itself or on a frozen network."""
 
 import flax.linen as nn
 import jax
@@ -37,3 +37,22 @@ class ScaledLinear(nn.Module):
     def classify(self, features: jax.Array) -> jax.Array:
         """``[b, f]`` features to float32 logits ``[b, c]``."""
         return self.head(features).astype(jnp.float32) * self.scale[None]
+
+
+class Retrained(ScaledLinear):
+    """The same on features of a frozen network, which sees inputs anew in each step.
+
+    No gradient comes to the network. Its batch norm goes by its running statistics, or, as Z. Zhong et al., CVPR 2021
+    (MiSLAS), shift it, by those of each batch, which the running ones follow.
+
+    Attributes:
+      network: has `features`.
+      shift: whether batch norm is shifted.
+    """
+
+    network: nn.Module | None = None
+    shift: bool = False
+
+    def features(self, inputs: jax.Array, how: How = EXAMINE) -> jax.Array:
+        """``[b, f]``: what the network makes of inputs ``[b, ...]``."""
+        return jax.lax.stop_gradient(self.network.features(inputs, how if self.shift else EXAMINE))

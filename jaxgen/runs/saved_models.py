@@ -1,5 +1,6 @@
 """Every trained model in a file of its own: its weights, and all that is needed to predict with it again."""
 
+import copy
 import json
 import pathlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -77,16 +78,22 @@ class LoadedModel:
         Raises:
           UserError: for examples of another shape, or of another type than the uint8 trained on.
         """
-        inputs = self._as_seen(self._as_stored(np.asarray(images)))
+        inputs = self.as_seen(self._as_stored(np.asarray(images)))
         with jax.default_matmul_precision(self._precision):
             return np.asarray(self._apply(self.variables, inputs), np.float32)
 
     def features(self, stored: np.ndarray) -> np.ndarray:
         """What the classifier sees, float32 ``[b, f]``, of examples ``[b, ...]`` as training saw them stored."""
         with jax.default_matmul_precision(self._precision):
-            return np.asarray(self._look(self.variables, self._as_seen(stored)), np.float32)
+            return np.asarray(self._look(self.variables, self.as_seen(stored)), np.float32)
 
-    def _as_seen(self, stored: np.ndarray) -> np.ndarray:
+    def with_variables(self, variables: Mapping[str, Any]) -> "LoadedModel":
+        """The same network with other weights; what is compiled is shared."""
+        other = copy.copy(self)
+        other.variables = variables
+        return other
+
+    def as_seen(self, stored: np.ndarray) -> np.ndarray:
         """Stored examples as the network sees them."""
         inputs = stored.astype(np.float32) * np.float32(self.description["scale"])
         return whiten_images(inputs) if self.description["whiten"] else inputs

@@ -151,6 +151,14 @@ class TabularSpec(Spec):
 class HeadSpec(Spec):
     """Stage 2"""
 
+    stage2: Literal["cached", "augmented"] = option(
+        "cached",
+        "cached: classifiers see features of the training examples as they are, computed once; augmented: each step "
+        "computes them anew, of images augmented as in stage 1, but not mixed (slower, as the network is larger)",
+    )
+    shift_bn: bool = option(
+        False, "augmented: batch norm goes by the statistics of each batch, and its running ones follow (MiSLAS)"
+    )
     head_epochs: int = option(20, "passes over as many examples as the training set has", **at_least(1))
     head_batch_size: int = option(64, "examples in one step", **at_least(1))
     head_learning_rate: float = option(0.1, "step size at first; it goes down as a cosine", **above(0))

@@ -90,7 +90,7 @@ def spread_over_others(smoothing: jax.Array, num_classes: int) -> jax.Array:
 def remix_share(
     share: jax.Array, own: jax.Array, partner: jax.Array, *, kappa: jax.Array | float = KAPPA, tau: float = TAU
 ) -> jax.Array:
-    """How much of its own label a mixture keeps, ``[b]``: rare classes get the whole label (Chou et al. 2020, eq. 8).
+    """How much of its own label a mixture keeps, ``[b]``: rare classes get the whole label (Chou et al. 2020).
 
     0 where the own class has `kappa` times the partner's examples or more and `share` is below `tau`; 1 where the
     partner's has as many times the own one's and ``1 - share`` is below `tau`; else `share`. An infinite `kappa` leaves

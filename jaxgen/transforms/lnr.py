@@ -34,20 +34,23 @@ def standardize(probabilities: jax.Array, labels: jax.Array) -> jax.Array:
     """How unusually likely each class is for each example: ``z_ik = (p_ik - mu_k) / sigma_k``.
 
     mu_k and sigma_k (population) are over the examples whose label is not k; of a class that is as likely for all of
-    them, or that no example is without, z is 0: nobody stands out.
+    them, or that no example is without, z is 0: nobody stands out. Of an example of unknown probabilities (NaN) z is
+    minus infinity: its label stays.
 
     Args:
-      probabilities: ``[n, c]``, rows that sum to 1.
+      probabilities: ``[n, c]``, rows that sum to 1, or NaN.
       labels: ints ``[n]``.
     """
     num_classes = probabilities.shape[1]
-    others = labels[:, None] != jnp.arange(num_classes)[None]
+    known = ~jnp.isnan(probabilities)
+    others = known & (labels[:, None] != jnp.arange(num_classes)[None])
     count = jnp.maximum(jnp.sum(others, axis=0), 1)
     mean = jnp.sum(jnp.where(others, probabilities, 0), axis=0) / count
     spread = jnp.sqrt(jnp.sum(jnp.where(others, (probabilities - mean[None]) ** 2, 0), axis=0) / count)
     # Below the rounding of float32 sums there is no spread.
     stands_out = spread > 1e-5 * jnp.maximum(mean, 1e-30)
-    return jnp.where(stands_out[None], (probabilities - mean[None]) / jnp.where(stands_out, spread, 1)[None], 0)
+    z = jnp.where(stands_out[None], (probabilities - mean[None]) / jnp.where(stands_out, spread, 1)[None], 0)
+    return jnp.where(known, z, -jnp.inf)
 
 
 def flip_weights(counts: jax.Array) -> jax.Array:
