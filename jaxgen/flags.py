@@ -149,24 +149,20 @@ def define(spec_class: type) -> absl_flags.FlagValues:
     return values
 
 
-def parse(spec_class: type, argv: Sequence[str], word: str = "") -> Any:
+def parse(spec_class: type, argv: Sequence[str]) -> Any:
     """The spec that command line `argv` (without the program's name) asks for.
-
-    Args:
-      spec_class: of which spec.
-      argv: the command line.
-      word: the flag, if any, whose value may stand alone, without its name.
 
     Raises:
       UserError: for unknown flags, refused values, stray words and unreadable flag files.
     """
     values = define(spec_class)
-    # Flags after such a word are flags too.
-    values.set_gnu_getopt(bool(word))
+    # Some commands take words too, wherever they stand: each is short for a flag.
+    words = getattr(spec_class, "WORDS", ())
+    values.set_gnu_getopt(bool(words))
     try:
         rest = values(["jaxgen", *argv])[1:]
-        if word and len(rest) == 1:
-            values[word].parse(rest.pop())
+        for name in [name for name in words if not values[name].present][: len(rest)]:
+            values[name].parse(rest.pop(0))
     except absl_flags.UnrecognizedFlagError as error:
         raise UserError(f"{str(error).rstrip(' ?')}; --help lists the flags") from None
     except absl_flags.CantOpenFlagFileError as error:
@@ -194,9 +190,9 @@ def to_flagfile(chosen: spec.Spec, header: str) -> str:
     return "\n".join([*comments, *lines]) + "\n"
 
 
-def usage(program: str, spec_class: type, word: str = "") -> str:
+def usage(program: str, spec_class: type) -> str:
     """The help page: what the program does, then its flags by topic with defaults."""
-    alone = f"{word.upper()} " if word else ""
+    alone = "".join(f"{word.upper()} " for word in getattr(spec_class, "WORDS", ()))
     page = [
         f"python -m {program} {alone}[--flag=value ...] [--flagfile=FILE]",
         "",
@@ -226,24 +222,19 @@ def command(program: str, argv: Sequence[str]) -> str:
     return shlex.join(["python", "-m", program, *argv])
 
 
-def run_entry(
-    program: str, spec_class: type, job: Callable[[Any], None], argv: Sequence[str] | None, word: str = ""
-) -> int:
-    """Runs `job` on the spec that `argv` asks for, and returns the exit code: 0, or 2 after a one-line refusal.
-
-    The value of the flag `word` may stand alone in `argv`, without its name.
-    """
+def run_entry(program: str, spec_class: type, job: Callable[[Any], None], argv: Sequence[str] | None) -> int:
+    """Runs `job` on the spec that `argv` asks for, and returns the exit code: 0, or 2 after a one-line refusal."""
     argv = sys.argv[1:] if argv is None else list(argv)
     if {"--help", "-h", "-help", "--helpfull"} & set(argv):
         # The reader may be `head`, which closes the pipe.
         with contextlib.suppress(BrokenPipeError):
-            print(usage(program, spec_class, word), flush=True)
+            print(usage(program, spec_class), flush=True)
         return 0
     if "--version" in argv:
         print(f"jaxgen {jaxgen.__version__}")
         return 0
     try:
-        job(parse(spec_class, argv, word))
+        job(parse(spec_class, argv))
     except UserError as error:
         print(f"{program}: {error}", file=sys.stderr)
         return error.exit_code

@@ -11,7 +11,7 @@ PROGRAM = "jaxgen.report"
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line `argv` (by default the process's own); returns the exit code."""
-    return flags.run_entry(PROGRAM, ReportSpec, run, argv, word="run_dir")
+    return flags.run_entry(PROGRAM, ReportSpec, run, argv)
 
 
 def run(spec: ReportSpec) -> None:

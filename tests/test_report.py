@@ -211,6 +211,16 @@ def test_arrays_of_other_lengths_are_no_scores():
     ]
 
 
+def test_the_page_says_how_many_pairs_are_strong_by_chance():
+    dataset = make_dataset_with_tests()
+    scores = with_everything(dataset)
+    told = {"num_runs": 60, "pairs": 9515, "by_chance": 8898, "single": 2, "test_examples": 303}
+    words = "Influence over n = 60 runs: 9,515 pairs have memorization of 0.25 and influence of 0.15 or more; by chance"
+    assert words not in render_report(scores, dataset, flagfile="")
+    scores = dataclasses.replace(scores, metadata={**scores.metadata, "influence": told})
+    assert render_report(scores, dataset, flagfile="").count(f"{words} alone 8,898 would.") == 2
+
+
 def test_only_test_examples_that_are_shown_have_pictures():
     dataset = make_dataset_with_tests()
     scores = with_everything(dataset)

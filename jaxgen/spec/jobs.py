@@ -1,7 +1,7 @@
 """What each entry asks for: one spec a command, made of the topics."""
 
 import dataclasses
-from typing import Literal
+from typing import ClassVar, Literal
 
 from jaxgen.spec.longtail import FlipSpec, HeadSpec, TabularSpec, TailSpec
 from jaxgen.spec.protocols import (
@@ -123,6 +123,8 @@ class LnrSpec(Spec):
 @dataclasses.dataclass(frozen=True)
 class ReportSpec(Spec):
     """Write one page for a browser, RUN_DIR/report.html, that shows all scores of a finished job and its examples."""
+
+    WORDS: ClassVar[tuple[str, ...]] = ("run_dir",)
 
     run_dir: str = option(".", "folder of a finished job of jaxgen.cscore, such as runs/cscore_digits")
     dataset: str = option("", "where the data are now, as for jaxgen.cscore (empty: where the job had them)")

@@ -20,6 +20,14 @@ SCRIPTS = ("arrays", "elements", "pictures", "histogram", "gallery", "details", 
 # Flags whose values say in a few words what was trained.
 TOLD = ("dataset", "model", "hidden", "epochs", "batch_size", "optimizer", "learning_rate", "design", "seed")
 
+# Of what a score is made, in words.
+ORIGINS = {
+    "heldout": "models that held it out",
+    "trained": "models trained on it",
+    "both": "models of both kinds",
+    "data": "the data alone",
+}
+
 
 def render_report(scores: Scores, dataset: Dataset | None, *, flagfile: str, notes: Sequence[str] = ()) -> str:
     """The whole page as text.
@@ -46,8 +54,9 @@ def render_report(scores: Scores, dataset: Dataset | None, *, flagfile: str, not
         guessed="guesses" in data.arrays,
         accuracy=accuracy_plot(scores),
         reliability=reliability_plot(scores),
+        influence=describe_pairs(scores),
         flagfile=flagfile,
-        about=data.about,
+        about={**data.about, "pairsTold": describe_pairs(scores)},
         arrays=data.arrays,
         pictures=data.pictures,
     )
@@ -123,6 +132,18 @@ def describe_losses(scores: Scores, about: Mapping[str, Any], pictures: Mapping[
     return lines
 
 
+def describe_pairs(scores: Scores) -> str:
+    """How many pairs of influence are strong, and how many would be by chance alone; empty where that is not known."""
+    told = scores.metadata.get("influence")
+    if not isinstance(told, dict) or not {"num_runs", "pairs", "by_chance"} <= told.keys():
+        return ""
+    at = f" at ratio {float(scores.more['influence_ratio']):g}" if "influence_ratio" in scores.more else ""
+    return (
+        f"Influence over n = {told['num_runs']:,} runs{at}: {told['pairs']:,} pairs have memorization of 0.25 and "
+        f"influence of 0.15 or more; by chance alone {told['by_chance']:,} would."
+    )
+
+
 def describe_column(column: Column) -> dict[str, str]:
     """A score's row in the table of scores: every number over the examples that have it."""
     score, values = column.score, column.values[np.isfinite(column.values)]
@@ -136,6 +157,7 @@ def describe_column(column: Column) -> dict[str, str]:
         "name": score.name,
         "title": "C-score" if score.name == "scores" else score.name.replace("_", " "),
         "meaning": score.meaning,
+        "origin": ORIGINS[score.origin],
         "suspicious": "high" if score.suspicious > 0 else "low",
         "source": source,
         "link": f"http{link}" if link else "",

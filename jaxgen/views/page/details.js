@@ -191,5 +191,6 @@ async function partners(side, i) {
     ...(face ? [face] : [element("span", {class: "id"}, name)]),
     element("span", {class: "value"}, value), element("span", {class: "class"}, label)));
   });
-  return [section(heading, element("ul", {class: "tiles strip"}, ...items))];
+  const told = ABOUT.pairsTold ? [element("p", {class: "quiet"}, ABOUT.pairsTold)] : [];
+  return [section(heading, ...told, element("ul", {class: "tiles strip"}, ...items))];
 }
