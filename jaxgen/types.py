@@ -13,6 +13,9 @@ import numpy as np
 
 from jaxgen import notebook
 
+# What the names of a run's arrays begin with that tell of single examples while it was trained: many small numbers.
+TRACKED = "tracked_"
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Dataset:

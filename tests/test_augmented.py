@@ -64,7 +64,7 @@ def test_a_step_trains_classifier_and_scale_and_nothing_of_the_network(shift):
     # The last two fill a short batch up.
     batch = Batch(inputs, jnp.asarray(labels), (jnp.arange(12) < 10).astype(jnp.float32))
     moment = Moment(*map(jnp.int32, (0, 0, 1)))
-    after, loss = jax.jit(learner.step)(jax.random.key(0), KNOBS, before, batch, moment)
+    after, loss, _ = jax.jit(learner.step)(jax.random.key(0), KNOBS, before, batch, moment)
     jax.tree.map(np.testing.assert_array_equal, after.weights.params["network"], before.weights.params["network"])
     for name in ("head", "scale"):
         pair = after.weights.params[name], before.weights.params[name]

@@ -63,7 +63,7 @@ def one_step(terms, augmentations=frozenset()):
     batch = Batch(inputs, labels, jnp.array([1.0, 1, 1, 1, 1, 0]), terms)
     own = learner(augmentations)
     state = own.init(jax.random.key(0), KNOBS)
-    state, loss = own.step(jax.random.key(0), KNOBS, state, batch, Moment(*map(jnp.int32, (0, 0, 1))))
+    state, loss, _ = own.step(jax.random.key(0), KNOBS, state, batch, Moment(*map(jnp.int32, (0, 0, 1))))
     return batch, state.weights.params, float(loss)
 
 

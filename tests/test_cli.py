@@ -43,6 +43,9 @@ def scores_equal(first, second):
     first, second = (dataclasses.replace(scores, metadata=copy.deepcopy(scores.metadata)) for scores in (first, second))
     for name in ("scores", "stderr", "counts", "scores_by_ratio", "heldout_accuracy", "reliability", "labels", "ids"):
         np.testing.assert_array_equal(getattr(first, name), getattr(second, name), err_msg=name)
+    assert first.more.keys() == second.more.keys() >= {"csl", "heldout_aum", "pred_probs", "curve_correct"}
+    for name, array in first.more.items():
+        np.testing.assert_array_equal(array, second.more[name], err_msg=name)
     for metadata in (first.metadata, second.metadata):
         for name in ("seconds", "seconds_now", "models_now", "devices"):
             metadata.pop(name)

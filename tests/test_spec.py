@@ -22,7 +22,8 @@ def swept_values(spec_class):
             chosen[field.name] = choices if field.metadata["sweep"] else choices[0]
         else:
             chosen[field.name] = (lists if field.metadata["sweep"] else kinds)[field.type]
-    return chosen
+    # Names, but none of flags.
+    return chosen | ({"track": ("curves", "grand")} if "track" in chosen else {})
 
 
 def read(*argv):

@@ -7,6 +7,7 @@ import numpy as np
 from jaxgen.engine.curves import measure_end, piece, see_all
 from jaxgen.engine.learner import Weights
 from jaxgen.engine.members import Data, Examples, Member, Progress, Recipe, chosen_weights, true_to, validation_mask
+from jaxgen.engine.tracking import examine_tracked
 from jaxgen.types import Outcome
 
 # A last epoch whose mean training loss is this many times a blind guess's (log c) has diverged, though still finite.
@@ -16,7 +17,11 @@ LOSS_LIMIT = 10.0
 def finish_members(recipe: Recipe, members: Member, progress: Progress, data: Data) -> Outcome:
     """What each member gets right of all training and test examples, and whether its training stayed finite."""
     weights = chosen_weights(progress)
-    correct = correct_predictions(recipe, members, weights, data.train, own=True)
+    measures = {}
+    if recipe.track:
+        correct, measures = examine_tracked(recipe, members, progress, weights, data)
+    else:
+        correct = correct_predictions(recipe, members, weights, data.train, own=True)
     test_correct = jnp.zeros((len(members.size), 0), bool)
     if data.test is not None:
         test_correct = correct_predictions(recipe, members, weights, data.test)
@@ -31,7 +36,6 @@ def finish_members(recipe: Recipe, members: Member, progress: Progress, data: Da
     pack = lambda flags: jnp.packbits(flags, axis=1)  # noqa: E731
     validation = jax.vmap(validation_mask)(members) if recipe.validation_share else correct[:, :0]
     packed = pack(members.enrolled.trained_on), pack(correct), pack(test_correct)
-    measures = {}
     if recipe.keeps:
         number, held = len(members.size), ({name: weights.params[name] for name in recipe.keeps}, weights.stats)
         leaves = [leaf.reshape(number, -1) for leaf in jax.tree.leaves(held)]

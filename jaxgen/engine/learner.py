@@ -98,13 +98,13 @@ class Learner(NamedTuple):
     Attributes:
       init: ``(key, knobs, params, stats) -> state``, with these parameters and batch statistics, or with drawn ones
         where they are None.
-      step: ``(key, knobs, state, batch, moment) -> (state, loss)``: one gradient step, and the batch's mean loss before
-        it.
+      step: ``(key, knobs, state, batch, moment) -> (state, loss, logits)``: one gradient step, and the batch's mean
+        loss and logits ``[b, c]`` before it; logits are None unless the methods tell them.
       predict: ``(weights, inputs [b, ...]) -> logits [b, c]``.
     """
 
     init: Callable[..., LearnerState]
-    step: Callable[[jax.Array, Knobs, LearnerState, Batch, Moment], tuple[LearnerState, jax.Array]]
+    step: Callable[[jax.Array, Knobs, LearnerState, Batch, Moment], tuple[LearnerState, jax.Array, jax.Array | None]]
     predict: Callable[[Weights, jax.Array], jax.Array]
 
 
@@ -120,6 +120,7 @@ class Methods(NamedTuple):
       precision: of float32 products, as `jax.default_matmul_precision` has it.
       groups: names of all of the parameters' uppermost groups, if each has a step size of its own: the usual one times
         the knob ``<group>_rate``. At 0 a group stays as it is.
+      tells_logits: whether a step gives its logits too: those of what it is trained on, augmented and mixed.
     """
 
     optimize: Callable[[jax.Array, Knobs], optax.GradientTransformationExtraArgs]
@@ -128,6 +129,7 @@ class Methods(NamedTuple):
     at_once: int | None = None
     precision: str = "float32"
     groups: tuple[str, ...] = ()
+    tells_logits: bool = False
 
 
 def make_learner(model: nn.Module, methods: Methods, input_shape: tuple[int, ...]) -> Learner:
@@ -148,16 +150,16 @@ def make_learner(model: nn.Module, methods: Methods, input_shape: tuple[int, ...
 
     def step(
         key: jax.Array, knobs: Knobs, state: LearnerState, batch: Batch, moment: Moment
-    ) -> tuple[LearnerState, jax.Array]:
+    ) -> tuple[LearnerState, jax.Array, jax.Array | None]:
         with jax.default_matmul_precision(methods.precision):
             terms = batch.terms
             batch, targets = prepare(methods, key, knobs, batch, moment)
             params, stats = state.weights
             differentiate = functools.partial(mean_gradient, model, methods, knobs, terms=terms)
-            loss, grads, seen = differentiate(params, stats, batch, targets)
+            loss, grads, seen, logits = differentiate(params, stats, batch, targets)
             if "sam_radius" in methods.in_use:
                 there = ascend(params, grads, knobs["sam_radius"])
-                _, grads, _ = differentiate(there, stats, batch, targets)
+                _, grads, _, _ = differentiate(there, stats, batch, targets)
             optimizer = methods.optimize(jax.random.fold_in(key, NOISE), knobs)
             updates, opt_state = optimizer.update(grads, state.opt_state, params, progress=moment.progress)
             if methods.groups:
@@ -169,7 +171,7 @@ def make_learner(model: nn.Module, methods: Methods, input_shape: tuple[int, ...
         weights, averaged = Weights(params, seen), state.averaged
         if averaged is not None:
             averaged = average(averaged, weights, knobs["ema_decay"], moment.count)
-        return LearnerState(weights, opt_state, averaged), loss
+        return LearnerState(weights, opt_state, averaged), loss, logits
 
     def predict(weights: Weights, inputs: jax.Array) -> jax.Array:
         with jax.default_matmul_precision(methods.precision):
@@ -220,8 +222,8 @@ def mean_gradient(
     inputs: jax.Array,
     targets: Targets,
     terms: ClassTerms | None = None,
-) -> tuple[jax.Array, Any, Any]:
-    """The weighted mean loss of a batch, its gradient, and the batch statistics after it.
+) -> tuple[jax.Array, Any, Any, jax.Array | None]:
+    """The weighted mean loss of a batch, its gradient, the batch statistics after it and, if told, the logits.
 
     It is summed up over pieces of `at_once` examples; nothing but rounding depends on their size.
     """
@@ -244,21 +246,22 @@ def mean_gradient(
             losses = mixed_cross_entropy(logits, targets.labels, targets.partners, targets.shares, smoothing)
         else:
             losses = cross_entropy(logits, targets.labels, smoothing)
-        return jnp.sum(losses * targets.weights) / total, updated.get("batch_stats", stats)
+        told = logits.astype(jnp.float32) if methods.tells_logits else None
+        return jnp.sum(losses * targets.weights) / total, (updated.get("batch_stats", stats), told)
 
     differentiate = jax.value_and_grad(share_of_loss, has_aux=True)
     at_once = methods.at_once or len(inputs)
     if stats or at_once == len(inputs):
-        (loss, seen), grads = differentiate(params, inputs, targets)
-        return loss, grads, seen
+        (loss, (seen, logits)), grads = differentiate(params, inputs, targets)
+        return loss, grads, seen, logits
     pieces = jax.tree.map(lambda field: field.reshape(-1, at_once, *field.shape[1:]), (inputs, targets))
 
-    def add(sums: Any, piece: Any) -> tuple[Any, None]:
-        (loss, _), grads = differentiate(params, *piece)
-        return jax.tree.map(jnp.add, sums, (loss, grads)), None
+    def add(sums: Any, piece: Any) -> tuple[Any, jax.Array | None]:
+        (loss, (_, logits)), grads = differentiate(params, *piece)
+        return jax.tree.map(jnp.add, sums, (loss, grads)), logits
 
-    (loss, grads), _ = jax.lax.scan(add, jax.tree.map(jnp.zeros_like, (jnp.zeros(()), params)), pieces)
-    return loss, grads, stats
+    (loss, grads), logits = jax.lax.scan(add, jax.tree.map(jnp.zeros_like, (jnp.zeros(()), params)), pieces)
+    return loss, grads, stats, None if logits is None else logits.reshape(-1, logits.shape[-1])
 
 
 def class_weights(terms: ClassTerms, targets: Targets) -> jax.Array:

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from jaxgen.engine.class_order import ByClass
 from jaxgen.engine.learner import MIXED, ClassTerms, Learner, LearnerState, Remix, Weights, final_weights
 from jaxgen.optim import Knobs
+from jaxgen.scores.records import Track
 from jaxgen.transforms.pixels import whiten_images
 
 
@@ -36,6 +37,7 @@ class Recipe(NamedTuple):
       show: what a member makes of training examples, always the same: ``(enrolment, chosen [b], inputs [b, ...]) ->
         inputs``; None: nothing.
       guided: whether members mix classes as their guides tell them (`jaxgen.engine.guided`).
+      track: what is tracked of single examples; None: nothing.
     """
 
     learner: Learner
@@ -53,6 +55,7 @@ class Recipe(NamedTuple):
     keeps: tuple[str, ...] = ()
     show: "Callable[[Enrolment, jax.Array, jax.Array], jax.Array] | None" = None
     guided: bool = False
+    track: Track | None = None
 
     @property
     def may_stop(self) -> bool:
@@ -187,6 +190,7 @@ class Progress(NamedTuple):
       best: None unless members stop by validation.
       curves: None unless members are watched.
       pairs: None unless members are guided: logits ``[c, c]`` of the pairs of classes that are mixed.
+      records: float32 ``[n, a]``, of `jaxgen.scores.records`; None unless examples are tracked.
     """
 
     state: LearnerState
@@ -196,6 +200,7 @@ class Progress(NamedTuple):
     best: Best | None
     curves: Curves | None
     pairs: jax.Array | None = None
+    records: jax.Array | None = None
 
 
 class Examples(NamedTuple):

@@ -3,6 +3,7 @@
 `ensemble` compiles these functions and spreads them over devices.
 """
 
+import functools
 from typing import Any
 
 import jax
@@ -26,6 +27,8 @@ from jaxgen.engine.members import (
 )
 from jaxgen.engine.order import permute
 from jaxgen.engine.stopping import end_epoch
+from jaxgen.engine.tracking import track_epoch
+from jaxgen.scores.records import note_visits
 
 
 def start_members(recipe: Recipe, rows: Any, data: Data) -> tuple[Member, Progress]:
@@ -47,7 +50,9 @@ def start_members(recipe: Recipe, rows: Any, data: Data) -> tuple[Member, Progre
         best = Best(final_weights(state), jnp.float32(jnp.inf), nothing) if recipe.patience else None
         curves = Curves(*[jnp.full(recipe.epochs, jnp.nan)] * len(Curves._fields)) if recipe.watch else None
         pairs = weigh_pairs(recipe, final_weights(state), enrolled.guide) if recipe.guided else None
-        return member, Progress(state, jnp.zeros(recipe.epochs), nothing, jnp.zeros((), bool), best, curves, pairs)
+        records = jnp.zeros((recipe.num_examples, recipe.track.num_columns)) if recipe.track else None
+        sums = jnp.zeros(recipe.epochs)
+        return member, Progress(state, sums, nothing, jnp.zeros((), bool), best, curves, pairs, records)
 
     # One member after another: a vmapped initializer takes twice as long to compile and is no faster.
     return jax.lax.map(start, rows)
@@ -77,6 +82,9 @@ def advance_members(recipe: Recipe, members: Member, progress: Progress, data: D
         last = jnp.minimum(block.last_step, jnp.max(steps))
         progress = jax.lax.fori_loop(block.first_step, last, one_step, progress)
         ends = block.ends_epoch > 0
+        if recipe.track:
+            track = functools.partial(track_epoch, recipe, members, data=data)
+            progress = jax.lax.cond(ends, track, lambda one: one, progress)
         if not recipe.patience and not recipe.watch:
             epoch = progress.epoch + (ends & ~progress.done)
             return progress._replace(epoch=epoch, done=epoch >= recipe.epochs)
@@ -100,11 +108,15 @@ def step_member(
     else:
         inputs, labels = learns_from(recipe, who, train, chosen, moment.count), given_to(who, train)[chosen]
     batch = Batch(inputs, labels, weights, terms, who.remix)
-    state, loss = recipe.learner.step(who.key, who.knobs, progress.state, batch, moment)
+    state, loss, logits = recipe.learner.step(who.key, who.knobs, progress.state, batch, moment)
     live = (start < member.size) & ~progress.done
     state = keep_where(live, state, progress.state)
     loss_sums = progress.loss_sums.at[progress.epoch].add(jnp.where(live, loss, 0))
-    return progress._replace(state=state, loss_sums=loss_sums)
+    progress = progress._replace(state=state, loss_sums=loss_sums)
+    if recipe.track:
+        noted = progress.records, chosen, (weights > 0) & live, logits, batch.labels, progress.epoch + 1
+        progress = progress._replace(records=note_visits(recipe.track, *noted))
+    return progress
 
 
 def refill_members(

@@ -1,5 +1,6 @@
 """How a program is laid out on this machine: width, convolution back-ends, pieces of a batch; found by timing."""
 
+import copy
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -84,6 +85,12 @@ class Layout:
         """The program's ensemble in this arrangement; data on the devices are shared by all."""
         self.ensemble = self.ensemble.rebuilt(self._recipe(arrangement.backends, arrangement.at_once))
         return self.ensemble
+
+    def untracked(self, arrangement: Arrangement) -> Ensemble:
+        """The same ensemble without the tracking of single examples."""
+        other = copy.copy(self)
+        other.program = self.program._replace(track=None)
+        return other.arrange(arrangement)
 
     def read(self, settings: Mapping[str, Any]) -> Arrangement:
         """The arrangement that a store's plan holds.

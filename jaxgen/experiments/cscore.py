@@ -1,42 +1,36 @@
 """C-scores: train models on random subsets at several ratios, and score each example by how often it is got right when
 held out (Jiang, Zhang, Talwar, Mozer, ICML 2021, https://arxiv.org/abs/2002.03206)."""
 
+import dataclasses
 import functools
-import itertools
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 
-import jaxgen
 from jaxgen import spec as words
 from jaxgen import sweep
 from jaxgen.data.checks import make_dataset
 from jaxgen.errors import UserError
+from jaxgen.experiments.cscore_collect import collect, make_reader
+from jaxgen.experiments.cscore_cost import WORTHWHILE, describe_cost, tracking_cost
+from jaxgen.experiments.cscore_density import densities, refuse_unkept_features
+from jaxgen.experiments.cscore_growth import train_to_target
 from jaxgen.experiments.cscore_job import (
-    cell_name,
     check_job,
     describe_job,
     make_cells,
     model_folder,
     open_job_store,
 )
-from jaxgen.experiments.cscore_more import from_answers, totals
+from jaxgen.experiments.cscore_tracking import with_tracking
 from jaxgen.experiments.dry_run import describe_programs
-from jaxgen.experiments.export import export_runs
-from jaxgen.experiments.influence import add_influence
 from jaxgen.experiments.members import tell
-from jaxgen.experiments.programs import Program
 from jaxgen.experiments.start import train_program
-from jaxgen.runs.store import Arrays, Store
-from jaxgen.scores import designs, heldout
 from jaxgen.spec import CscoreSpec
-from jaxgen.types import Dataset, Outcome, Scores
-
-# Folded into the root key for the random halves of the reliability.
-RELIABILITY = 102
+from jaxgen.types import Dataset, Scores
 
 
 def estimate_scores(images: np.ndarray, labels: np.ndarray, **arguments: Any) -> Scores:
@@ -123,26 +117,29 @@ def score_settings(
       resume: how to go on, for one who stops it.
       say: takes lines about what is going on; with None there is no progress bar either.
     """
-    programs = check_job(dataset, spec)
+    refuse_unkept_features(spec)
+    programs = with_tracking(check_job(dataset, spec), dataset, spec)
     store = open_job_store(dataset, spec, programs)
     found = {}
     store.verify(say or (lambda line: None))
     # Whatever the session is set to: shapes, draws and memory figures here are those of 32 bits.
     with jax.enable_x64(False):
-        for program in programs:
-            done = train_program(
-                dataset,
-                program,
-                make_cells(dataset, program),
-                store,
-                describe=functools.partial(describe_job, dataset, spec, program),
-                resume=resume,
-                say=say,
-                models=model_folder(dataset, program) if spec.compute.save_models else None,
-            )
+        for planned in programs:
+            program = planned
+            goes_on = {
+                "resume": resume,
+                "say": say,
+                "models": model_folder(dataset, program) if spec.compute.save_models else None,
+            }
+            describe = functools.partial(describe_job, dataset, spec, program)
+            done = train_program(dataset, program, make_cells(dataset, program), store, describe=describe, **goes_on)
+            program, store, done = train_to_target(dataset, program, store, done, **goes_on)
+            if program.track and not program.track.gradients and say and done.seconds_now >= WORTHWHILE:
+                say(describe_cost(tracking_cost(done.trainer)))
             chunks = make_reader(program, store)
             for i, setting in enumerate(program.settings):
                 scores = collect(dataset, program, i, store, chunks)
+                scores = dataclasses.replace(scores, more={**scores.more, **densities(dataset, program, i)})
                 scores.metadata.update(
                     devices=done.devices,
                     models_now=done.models_now,
@@ -173,74 +170,9 @@ def refuse_diverged(found: Sequence[Scores]) -> None:
     )
 
 
-def make_reader(program: Program, store: Store) -> Callable[[float], Iterable[Arrays]]:
-    """A function from a ratio to its runs: streamed for a single setting, which may have many.
-
-    Those of several settings lie side by side in every chunk. They are read once and held: two bits an example and
-    model.
-    """
-    if len(program.settings) == 1:
-        return lambda ratio: store.runs(cell_name(program, ratio))
-
-    @functools.cache
-    def read(ratio: float) -> list[Arrays]:
-        chunks = list(store.runs(cell_name(program, ratio)))
-        return [{name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}]
-
-    return read
-
-
-def collect(
-    dataset: Dataset, program: Program, number: int, store: Store, chunks: Callable[[float], Iterable[Arrays]]
-) -> Scores:
-    """The scores of one of the program's settings from all its runs, as `chunks` gives them by ratio."""
-    spec = program.settings[number].spec
-    subsets = spec.subsets
-
-    def own_runs(ratio: float) -> Iterator[Arrays]:
-        for arrays in chunks(ratio):
-            own = arrays["run"] % len(program.settings) == number
-            yield {name: array[own] for name, array in arrays.items()}
-
-    def runs(i: int) -> Iterator[Outcome]:
-        for arrays in own_runs(subsets.subset_ratios[i]):
-            yield Outcome.from_arrays(arrays)
-
-    blocks = [designs.block_size(subsets.design, ratio) for ratio in subsets.subset_ratios]
-    nested = subsets.design == "nested"
-    found = heldout.estimate(
-        runs,
-        len(dataset.labels),
-        subsets.num_runs,
-        blocks,
-        shared_blocks=nested,
-        key=jax.random.fold_in(jax.random.key(spec.seed), RELIABILITY),
-    )
-    scores = Scores(
-        labels=dataset.labels.astype(np.int64),
-        ids=dataset.ids,
-        num_runs=subsets.num_runs,
-        subset_ratios=np.asarray(subsets.subset_ratios),
-        class_names=np.asarray(dataset.class_names),
-        metadata={
-            "version": jaxgen.__version__,
-            "flags": {name: words.format_value(value) for name, value in words.values(spec).items()},
-            "dataset": dataset.name,
-            "fingerprint": dataset.fingerprint,
-            "num_models": store.plan.num_runs,
-            "setting": program.settings[number].name,
-            **totals(itertools.chain.from_iterable(map(own_runs, subsets.subset_ratios))),
-        },
-        more=from_answers(runs, found, subsets.subset_ratios, blocks, shared_blocks=nested),
-        **found._asdict(),
-    )
-    if spec.influence.export_runs:
-        export_runs(dataset, spec, program.settings[number].name, runs)
-    return add_influence(dataset, spec, runs, scores) if spec.influence.influence_pairs else scores
-
-
 def describe_plan(dataset: Dataset, spec: CscoreSpec, *, say: Callable[[str], None]) -> str:
     """What a job would train, how, and how long that would take."""
-    programs = check_job(dataset, spec)
+    refuse_unkept_features(spec)
+    programs = with_tracking(check_job(dataset, spec), dataset, spec)
     store = open_job_store(dataset, spec, programs)
     return describe_programs(dataset, [(one, make_cells(dataset, one)) for one in programs], store, say=say)

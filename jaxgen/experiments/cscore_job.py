@@ -10,6 +10,7 @@ import numpy as np
 from jaxgen import spec as words
 from jaxgen import sweep
 from jaxgen.errors import UserError
+from jaxgen.experiments.cscore_tracking import tracked_bytes
 from jaxgen.experiments.export import check_export
 from jaxgen.experiments.influence import check_influence
 from jaxgen.experiments.members import Cell
@@ -37,6 +38,11 @@ def check_job(dataset: Dataset, spec: CscoreSpec) -> list[Program]:
     """The job's programs; refuses what the data set is too small for, networks it does not suit, and huge sweeps."""
     if sweep.swept(spec):
         models_each = spec.subsets.num_runs * len(spec.subsets.subset_ratios)
+        if spec.subsets.target_reliability:
+            raise UserError(
+                f"--target_reliability={spec.subsets.target_reliability:g}: is for one setting, and "
+                f"--{sweep.swept(spec)[0]} has a list; give one value, or leave it out"
+            )
         sweep.refuse_many(sweep.num_settings(spec), models_each, spec.compute.yes)
     programs = make_programs(spec)
     for program in programs:
@@ -122,7 +128,8 @@ def run_bytes(dataset: Dataset, spec: CscoreSpec, programs: list[Program]) -> in
     tests = 0 if dataset.test_labels is None else len(dataset.test_labels)
     epochs = max(sweep.alternatives(spec.train.epochs))
     models = max(model_bytes(dataset, program) for program in programs) if spec.compute.save_models else 0
-    return 3 * len(dataset.labels) // 8 + tests // 8 + 4 * epochs + 200 + models
+    tracked = max(tracked_bytes(program.track, dataset, epochs) for program in programs)
+    return 3 * len(dataset.labels) // 8 + tests // 8 + 4 * epochs + 200 + models + tracked
 
 
 def model_bytes(dataset: Dataset, program: Program) -> int:
@@ -135,7 +142,8 @@ def model_bytes(dataset: Dataset, program: Program) -> int:
 def open_job_store(dataset: Dataset, spec: CscoreSpec, programs: list[Program]) -> Store:
     """The store of the job below ``spec.out``."""
     plan = make_plan(dataset, spec, programs)
-    return open_store(pathlib.Path(spec.out) / "store", plan, run_bytes(dataset, spec, programs))
+    remedy = ", or keep less of each model with --track=dynamics or --track=none" if programs[0].track else ""
+    return open_store(pathlib.Path(spec.out) / "store", plan, run_bytes(dataset, spec, programs), remedy)
 
 
 def describe_job(dataset: Dataset, spec: CscoreSpec, program: Program, parameters: int) -> str:

@@ -100,7 +100,8 @@ class Trainer:
         middle = sorted(self.cells.values(), key=lambda cell: cell.max_size)[len(self.cells) // 2]
         rows = middle.rows(np.arange(1))
         if arrangement:
-            self.layout.arrange(arrangement)
+            if arrangement != self.arrangement:
+                self.layout.arrange(arrangement)
             self.arrangement, timings = arrangement, self.layout.time(arrangement.width, rows, middle.max_size)
         else:
             self.arrangement, timings = self.layout.find(rows, middle.max_size, max(runs.values()), self._steps(runs))

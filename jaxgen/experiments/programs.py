@@ -20,6 +20,7 @@ from jaxgen.models.layers import Kernels, activation_dtype, product_precision
 from jaxgen.optim import STRENGTHS, Knobs, make_optimizer
 from jaxgen.schedules import make_schedule
 from jaxgen.scores import designs
+from jaxgen.scores.records import Track
 from jaxgen.transforms.augment import AUGMENTATIONS, make_augmentation
 from jaxgen.types import Dataset
 
@@ -48,6 +49,7 @@ class Program(NamedTuple):
       keeps: groups of parameters that what is kept of a run holds, with all batch statistics: ``params [m, p]``.
       guided: whether its members decide which classes they mix (`jaxgen.engine.guided`).
       remake: what is made of the network that the spec names before it is trained, if anything.
+      track: what is tracked of single examples, if anything.
     """
 
     name: str
@@ -60,6 +62,7 @@ class Program(NamedTuple):
     keeps: tuple[str, ...] = ()
     guided: bool = False
     remake: Callable[[nn.Module], nn.Module] | None = None
+    track: Track | None = None
 
     @property
     def spec(self) -> Any:
@@ -144,6 +147,7 @@ def make_methods(program: Program, at_once: int | None = None) -> Methods:
         at_once,
         product_precision(program.spec.compute.precision),
         program.groups,
+        program.track is not None,
     )
 
 
@@ -187,6 +191,7 @@ def make_recipe(
         program.keeps,
         program.show,
         program.guided,
+        program.track,
     )
 
 

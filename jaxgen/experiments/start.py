@@ -56,6 +56,7 @@ class Done(NamedTuple):
       models_now: how many models were trained by this call.
       seconds_now: how long that took.
       devices: on what.
+      trainer: which has trained them, if any were to be trained.
     """
 
     parameters: int
@@ -63,6 +64,7 @@ class Done(NamedTuple):
     models_now: int
     seconds_now: float
     devices: str
+    trainer: Trainer
 
 
 def train_program(
@@ -99,7 +101,9 @@ def train_program(
     )
     mesh = trainer.ensemble.mesh.devices
     devices = f"{mesh.size} {mesh.flat[0].device_kind} device(s)"
-    return Done(parameters, store.read_settings(program.name)["width"], trained.models, trained.seconds, devices)
+    return Done(
+        parameters, store.read_settings(program.name)["width"], trained.models, trained.seconds, devices, trainer
+    )
 
 
 def describe_program(dataset: Dataset, program: Program, parameters: int, num_runs: int) -> str:

@@ -25,6 +25,7 @@ from jaxgen.spec.protocols import InfluenceSpec as InfluenceSpec
 from jaxgen.spec.protocols import LabelNoiseSpec as LabelNoiseSpec
 from jaxgen.spec.protocols import NoiseSpec as NoiseSpec
 from jaxgen.spec.protocols import SubsetSpec as SubsetSpec
+from jaxgen.spec.protocols import TrackSpec as TrackSpec
 from jaxgen.spec.rules import Spec as Spec
 from jaxgen.spec.training import AugmentationSpec as AugmentationSpec
 from jaxgen.spec.training import ComputeSpec as ComputeSpec

@@ -12,6 +12,7 @@ from jaxgen.spec.protocols import (
     LabelNoiseSpec,
     NoiseSpec,
     SubsetSpec,
+    TrackSpec,
 )
 from jaxgen.spec.rules import Spec, at_least, between
 from jaxgen.spec.training import (
@@ -38,6 +39,7 @@ class CscoreSpec(Spec):
     stopping: StoppingSpec = dataclasses.field(default_factory=StoppingSpec)
     subsets: SubsetSpec = dataclasses.field(default_factory=SubsetSpec)
     influence: InfluenceSpec = dataclasses.field(default_factory=InfluenceSpec)
+    tracking: TrackSpec = dataclasses.field(default_factory=TrackSpec)
     compute: ComputeSpec = dataclasses.field(default_factory=ComputeSpec)
     seed: int = option(0, "seed of every random draw", **between(0, 2**32))
     out: str = option("", "folder for results and finished runs (empty: runs/cscore_<dataset>)")

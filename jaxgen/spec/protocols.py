@@ -25,6 +25,12 @@ class SubsetSpec(Spec):
         says="give one or more; each ratio must lie strictly between 0 and 1, and none may come twice",
     )
     num_runs: int = option(200, "models per ratio", **at_least(1))
+    target_reliability: float = option(
+        0.0,
+        "train further blocks of models until the scores have this split-half reliability (0: --num_runs and no more)",
+        **between(0, 1),
+    )
+    max_runs: int = option(2000, "target_reliability: models per ratio at most", **at_least(1))
     design: Literal["balanced", "independent", "nested"] = option(
         "balanced",
         "how subsets are drawn: balanced (in a block of runs every example is held out equally "
@@ -33,8 +39,45 @@ class SubsetSpec(Spec):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.target_reliability and self.max_runs < self.num_runs:
+            raise UserError(
+                f"--max_runs={self.max_runs}: is less than --num_runs={self.num_runs}, with which "
+                "--target_reliability begins; raise it, or give fewer --num_runs"
+            )
         # Ratios are told apart to the millionth; what lies beyond must not make two runs of one name differ.
         object.__setattr__(self, "subset_ratios", tuple(round(ratio, 6) for ratio in self.subset_ratios))
+
+
+TRACKS = ("dynamics", "pred_probs", "curves", "grand", "pixel_density", "feature_density")
+
+
+@dataclasses.dataclass(frozen=True)
+class TrackSpec(Spec):
+    """Every example"""
+
+    track: tuple[str, ...] = option(
+        ("auto",),
+        "what is noted of single examples while models train: dynamics (scores of how training goes), pred_probs "
+        "(held-out class probabilities), curves (learning curves), grand (norms of their gradients; slow), "
+        "pixel_density (how near their classes are in pixels), feature_density (the same of what the last layer sees; "
+        "needs --save_models); auto: the first three, the second and third where they "
+        "take at most a megabyte of a model, and none of them where other flags hold lists; none",
+        rule=lambda names: (
+            bool(names)
+            and {*names} <= {"auto", "none", *TRACKS}
+            and len({*names}) == len(names)
+            and ("none" not in names or len(names) == 1)
+        ),
+        says=f"give auto, none, or some of {', '.join(TRACKS)}, none twice",
+    )
+    heldout_epochs: int = option(
+        4,
+        "track: after so many epochs, spaced by their logarithms, the last among them, held-out examples are examined",
+        **at_least(1),
+    )
+    early_epoch: int = option(
+        0, "track: the epoch that el2n and grand are taken from (0: a tenth of them, but not the first)", **at_least(0)
+    )
 
 
 @dataclasses.dataclass(frozen=True)

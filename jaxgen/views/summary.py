@@ -1,7 +1,11 @@
 """What a finished job says: a few plain lines, every number with its n."""
 
+import math
+
 import numpy as np
 
+from jaxgen.scores.planning import TARGETS, runs_for_error, runs_for_reliability
+from jaxgen.scores.registry import REGISTRY
 from jaxgen.types import Dataset, Scores
 
 # Feldman and Zhang's threshold of memorization.
@@ -45,7 +49,46 @@ def summarize(dataset: Dataset, scores: Scores) -> str:
     lines.append("")
     if "memorization" in scores.more:
         lines.append(describe_memorization(scores))
-    return "\n".join([*lines, describe_reliability(scores)])
+    if "tracked_runs" in scores.more:
+        lines.append(describe_tracking(scores))
+    return "\n".join([*lines, describe_reliability(scores), describe_need(scores)]).rstrip()
+
+
+def describe_need(scores: Scores) -> str:
+    """How many runs a lower error or a higher reliability would take; nothing where neither is known."""
+    known, said = scores.stderr[np.isfinite(scores.stderr)], []
+    runs = scores.num_runs
+    # Of examples that some models disagree on: no number of runs halves an error of 0.
+    if (known := known[known > 0]).size:
+        error = float(np.median(known))
+        said.append(
+            f"median standard error {error:.4f} where models disagree (n = {known.size:,}): half of it takes about "
+            f"{math.ceil(runs_for_error(error, runs, error / 2)):,} runs at each ratio instead of {runs:,}"
+        )
+    found = scores.reliability.mean() if len(scores.reliability) else np.nan
+    beyond = [target for target in TARGETS if found < target]
+    if 0 < found < 1 and beyond:
+        needed = math.ceil(runs_for_reliability(found, runs, beyond[0]))
+        said.append(f"a reliability of {beyond[0]:g} takes about {needed:,} (Spearman-Brown)")
+    return "; ".join(said)
+
+
+def describe_tracking(scores: Scores) -> str:
+    """How the scores of training agree with the C-score."""
+    from scipy.stats import spearmanr
+
+    tracked, models = int(scores.more["tracked_runs"]), len(scores.subset_ratios) * scores.num_runs
+    of = f"{tracked:,} of {models:,} models" if tracked < models else "all models"
+    if not tracked:
+        return f"no model was tracked as --track asks; {models:,} models give C-scores only, another --out gives all"
+    found = {}
+    for name in sorted(REGISTRY.keys() & scores.more.keys() - {"memorization"}):
+        both = np.isfinite(scores.scores) & np.isfinite(scores.more[name])
+        if both.sum() > 2 and np.ptp(scores.scores[both]) and np.ptp(scores.more[name][both]):
+            found[name] = spearmanr(scores.scores[both], scores.more[name][both]).statistic
+    ranked = sorted(found, key=lambda name: -abs(found[name]))
+    listed = ", ".join(f"{name} {found[name]:.3f}" for name in ranked)
+    return f"rank correlation with the C-score (Spearman, over examples; tracked in {of}): {listed}"
 
 
 def describe_memorization(scores: Scores) -> str:

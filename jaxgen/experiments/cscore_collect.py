@@ -1,0 +1,118 @@
+"""From the store of a C-score job to its scores: what is read, how often, and what is made of it."""
+
+import functools
+import itertools
+from collections.abc import Iterable, Iterator
+from typing import Protocol
+
+import jax
+import numpy as np
+
+import jaxgen
+from jaxgen import spec as words
+from jaxgen.experiments.cscore_job import cell_name
+from jaxgen.experiments.cscore_more import from_answers, totals
+from jaxgen.experiments.cscore_tracking import from_tracking
+from jaxgen.experiments.export import export_runs
+from jaxgen.experiments.influence import add_influence
+from jaxgen.experiments.programs import Program
+from jaxgen.runs.store import Arrays, Store
+from jaxgen.scores import designs, heldout
+from jaxgen.types import Dataset, Outcome, Scores
+
+# Folded into the root key for the random halves of the reliability.
+RELIABILITY = 102
+
+
+class Reader(Protocol):
+    """From a ratio to its runs; `tracked` as of `jaxgen.runs.store.Store.runs`."""
+
+    def __call__(self, ratio: float, *, tracked: bool = False) -> Iterable[Arrays]: ...
+
+
+def make_reader(program: Program, store: Store) -> Reader:
+    """Reads a ratio's runs: streamed for a single setting, which may have many.
+
+    Those of several settings lie side by side in every chunk. They are read once and held: two bits an example and
+    model. What is tracked is more than that, and is read anew for each setting.
+    """
+
+    def stream(ratio: float, *, tracked: bool = False) -> Iterable[Arrays]:
+        return store.runs(cell_name(program, ratio), tracked=tracked)
+
+    if len(program.settings) == 1:
+        return stream
+
+    @functools.cache
+    def read(ratio: float) -> list[Arrays]:
+        chunks = list(store.runs(cell_name(program, ratio)))
+        return [{name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}]
+
+    return lambda ratio, *, tracked=False: stream(ratio, tracked=True) if tracked else read(ratio)
+
+
+def estimate_heldout(dataset: Dataset, program: Program, number: int, chunks: Reader) -> heldout.Estimate:
+    """C-scores of one of the program's settings."""
+    spec = program.settings[number].spec
+    subsets = spec.subsets
+
+    def runs(i: int) -> Iterator[Outcome]:
+        return map(Outcome.from_arrays, own_runs(program, number, chunks, subsets.subset_ratios[i]))
+
+    return heldout.estimate(
+        runs,
+        len(dataset.labels),
+        subsets.num_runs,
+        [designs.block_size(subsets.design, ratio) for ratio in subsets.subset_ratios],
+        shared_blocks=subsets.design == "nested",
+        key=jax.random.fold_in(jax.random.key(spec.seed), RELIABILITY),
+    )
+
+
+def own_runs(program: Program, number: int, chunks: Reader, ratio: float, *, tracked: bool = False) -> Iterator[Arrays]:
+    """The runs of one of the program's settings at a ratio."""
+    for arrays in chunks(ratio, tracked=tracked):
+        own = arrays["run"] % len(program.settings) == number
+        yield {name: array[own] for name, array in arrays.items()}
+
+
+def collect(dataset: Dataset, program: Program, number: int, store: Store, chunks: Reader) -> Scores:
+    """The scores of one of the program's settings from all its runs, as `chunks` gives them by ratio."""
+    spec = program.settings[number].spec
+    subsets = spec.subsets
+
+    def arrays(i: int, *, tracked: bool = False) -> Iterator[Arrays]:
+        return own_runs(program, number, chunks, subsets.subset_ratios[i], tracked=tracked)
+
+    def runs(i: int) -> Iterator[Outcome]:
+        return map(Outcome.from_arrays, arrays(i))
+
+    blocks = [designs.block_size(subsets.design, ratio) for ratio in subsets.subset_ratios]
+    nested = subsets.design == "nested"
+    found = estimate_heldout(dataset, program, number, chunks)
+    more = from_answers(runs, found, subsets.subset_ratios, blocks, shared_blocks=nested)
+    if program.track:
+        more |= from_tracking(
+            program.track, functools.partial(arrays, tracked=True), dataset, blocks, shared_blocks=nested
+        )
+    scores = Scores(
+        labels=dataset.labels.astype(np.int64),
+        ids=dataset.ids,
+        num_runs=subsets.num_runs,
+        subset_ratios=np.asarray(subsets.subset_ratios),
+        class_names=np.asarray(dataset.class_names),
+        metadata={
+            "version": jaxgen.__version__,
+            "flags": {name: words.format_value(value) for name, value in words.values(spec).items()},
+            "dataset": dataset.name,
+            "fingerprint": dataset.fingerprint,
+            "num_models": store.plan.num_runs,
+            "setting": program.settings[number].name,
+            **totals(itertools.chain.from_iterable(map(arrays, range(len(blocks))))),
+        },
+        more=more,
+        **found._asdict(),
+    )
+    if spec.influence.export_runs:
+        export_runs(dataset, spec, program.settings[number].name, runs)
+    return add_influence(dataset, spec, runs, scores) if spec.influence.influence_pairs else scores
