@@ -75,7 +75,7 @@ LABELS = jnp.array([0] * 23 + [1] * 9 + [3] * 2 + [0] * 6, jnp.int32)
 
 def streamed(key, count, chosen=None):
     groups = group_by_class(LABELS, jnp.ones(len(LABELS), bool) if chosen is None else chosen, 4)
-    return np.asarray(draw_class_aware(key, jnp.arange(count), groups))
+    return np.asarray(draw_class_aware(key, count, groups))
 
 
 def test_classes_come_alike_often_in_shuffled_cycles():
@@ -103,7 +103,7 @@ def test_who_is_left_out_does_not_come_and_the_key_decides():
     assert {*drawn} == {*np.flatnonzero(~np.asarray(left_out))}
     assert (streamed(jax.random.key(1), 300, ~left_out) != drawn).any()
     np.testing.assert_array_equal(streamed(jax.random.key(0), 300, ~left_out), drawn)
-    # A part of the stream is the stream's part.
+    # A shorter stream is the beginning of a longer one.
     groups = group_by_class(LABELS, ~left_out, 4)
-    part = draw_class_aware(jax.random.key(0), jnp.arange(100, 140), groups)
-    np.testing.assert_array_equal(part, drawn[100:140])
+    part = draw_class_aware(jax.random.key(0), 137, groups)
+    np.testing.assert_array_equal(part, drawn[:137])

@@ -227,13 +227,13 @@ def mean_gradient(
 
     It is summed up over pieces of `at_once` examples; nothing but rounding depends on their size.
     """
+    mixes = bool({"mixup", "cutmix"} & methods.in_use)
     if terms is None:
         total = jnp.maximum(jnp.sum(targets.weights), 1)
     else:
-        total = jnp.sum(targets.weights * class_weights(terms, targets))
+        total = jnp.sum(targets.weights * class_weights(terms, targets, mixes=mixes))
         total = jnp.where(total > 0, total, 1)
     smoothing = knobs["label_smoothing"] if "label_smoothing" in methods.in_use else 0.0
-    mixes = {"mixup", "cutmix"} & methods.in_use
 
     def share_of_loss(params: Any, inputs: jax.Array, targets: Targets) -> tuple[jax.Array, Any]:
         how = How(True, targets.weights > 0, targets.keys, knobs["dropout"] if targets.keys is not None else 0.0)
@@ -241,7 +241,7 @@ def mean_gradient(
             as_variables(Weights(params, stats)), inputs, how, mutable=["batch_stats"] if stats else []
         )
         if terms is not None:
-            losses = balanced_losses(logits, targets, terms)
+            losses = balanced_losses(logits, targets, terms, mixes=mixes)
         elif mixes:
             losses = mixed_cross_entropy(logits, targets.labels, targets.partners, targets.shares, smoothing)
         else:
@@ -264,19 +264,24 @@ def mean_gradient(
     return loss, grads, stats, None if logits is None else logits.reshape(-1, logits.shape[-1])
 
 
-def class_weights(terms: ClassTerms, targets: Targets) -> jax.Array:
+def class_weights(terms: ClassTerms, targets: Targets, *, mixes: bool) -> jax.Array:
     """By what each example's loss counts for its class, ``[b]``; in a mixture, for both."""
-    own, partner = terms.weights[targets.labels], terms.weights[targets.partners]
-    return targets.shares * own + (1 - targets.shares) * partner
+    own = terms.weights[targets.labels]
+    if not mixes:
+        return own
+    return targets.shares * own + (1 - targets.shares) * terms.weights[targets.partners]
 
 
-def balanced_losses(logits: jax.Array, targets: Targets, terms: ClassTerms) -> jax.Array:
-    """Cross-entropies ``[b]`` of shifted logits ``[b, c]``, smoothed and weighted by class."""
+def balanced_losses(logits: jax.Array, targets: Targets, terms: ClassTerms, *, mixes: bool) -> jax.Array:
+    """Cross-entropies ``[b]`` of shifted logits ``[b, c]``, smoothed and weighted by class; in a mixture, of both."""
     shifted = logits + terms.shift[None]
-    own, partner = (
-        terms.weights[labels] * cross_entropy(shifted, labels, terms.smoothing[labels])
-        for labels in (targets.labels, targets.partners)
-    )
+
+    def losses_of(labels: jax.Array) -> jax.Array:
+        return terms.weights[labels] * cross_entropy(shifted, labels, terms.smoothing[labels])
+
+    if not mixes:
+        return losses_of(targets.labels)
+    own, partner = losses_of(targets.labels), losses_of(targets.partners)
     return weigh(targets.shares, own) + weigh(1 - targets.shares, partner)
 
 

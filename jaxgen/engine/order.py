@@ -13,6 +13,8 @@ import jax.numpy as jnp
 from jaxgen.hashing import mix
 
 NUM_ROUNDS = 8
+# Of a word: bits of the half that a digit is in, the lower half, and the bit above the upper half's digit.
+DIGIT, LOWER, UNMOVED = 16, 0xFFFF, 0x8000
 MAX_SIZE = 2**30
 
 
@@ -27,45 +29,57 @@ def permute(key: jax.Array, positions: jax.Array, size: jax.Array) -> jax.Array:
     Returns:
       int32 ``[p]``, distinct wherever `positions` are distinct and below `size`.
     """
-    return send(jax.random.bits(key, (NUM_ROUNDS,), jnp.uint32), positions, size)
+    return send(draw_rounds(key), positions, size)
 
 
-def permute_each(key: jax.Array, positions: jax.Array, sizes: jax.Array, streams: jax.Array) -> jax.Array:
-    """Where random permutations send `positions`, each by the permutation of its stream.
+def draw_rounds(key: jax.Array) -> jax.Array:
+    """What the rounds of a permutation are keyed with: uint32 ``[8]``."""
+    return jax.random.bits(key, (NUM_ROUNDS,), jnp.uint32)
+
+
+def draw_rounds_each(key: jax.Array, streams: jax.Array) -> jax.Array:
+    """The same for the permutation of each of p streams, ints ``[p]``: uint32 ``[8, p]``.
 
     One draw of `key` serves all streams, whose numbers are hashed into it: a key for each would take most of the time.
-
-    Args:
-      key: of all streams.
-      positions: int32 ``[p]``.
-      sizes: int32 ``[p]``: of what each permutation permutes; alike in one stream.
-      streams: ints ``[p]``.
     """
-    bits = jax.random.bits(key, (NUM_ROUNDS,), jnp.uint32)
-    return send(mix(bits[:, None] ^ mix(streams.astype(jnp.uint32) + 1)[None]), positions, sizes)
+    return mix(draw_rounds(key)[:, None] ^ mix(streams.astype(jnp.uint32) + 1)[None])
 
 
 def send(rounds: jax.Array, positions: jax.Array, size: jax.Array) -> jax.Array:
-    """Where a permutation sends positions ``[p]``, by what its rounds are keyed with: uint32 ``[8]``, or ``[8, p]``."""
-    size = size.astype(jnp.uint32)
+    """Where permutations of ``0..size-1`` send positions ``[p]``.
+
+    Args:
+      rounds: from `draw_rounds`, or, of each position's own permutation, from `draw_rounds_each`.
+      positions: as in `permute`.
+      size: a scalar, or ``[p]``: of each position's own permutation.
+    """
+    size, positions = size.astype(jnp.uint32), positions.astype(jnp.uint32)
     base = jnp.ceil(jnp.sqrt(size.astype(jnp.float32))).astype(jnp.uint32)
     base = jnp.where(base * base < size, base + 1, base)
-    inside = positions.astype(jnp.uint32) < size
+    inside = positions < size
 
-    def walk(state: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
-        walked, moving = state
-        walked = jnp.where(moving, feistel(rounds, walked, base), walked)
-        return walked, inside & (walked >= size)
+    def value(digits: jax.Array) -> jax.Array:
+        return (digits >> DIGIT) * base + (digits & LOWER)
 
-    walked, _ = jax.lax.while_loop(lambda state: jnp.any(state[1]), walk, (positions.astype(jnp.uint32), inside))
-    return jnp.where(inside, walked, 0).astype(jnp.int32)
+    def astray(digits: jax.Array) -> jax.Array:
+        return inside & (value(digits) >= size)
+
+    def walk(digits: jax.Array) -> jax.Array:
+        return jnp.where(astray(digits), feistel(rounds, digits, base), digits)
+
+    # Both digits are below 2^15. Side by side in one word they are walked on without a division, in a loop of one state
+    # (a compiler works out each state by itself). The bit that is left says that no step has been taken: with it, the
+    # value is beyond any size.
+    start = (positions // base | UNMOVED) << DIGIT | positions % base
+    digits = jax.lax.while_loop(lambda digits: jnp.any(astray(digits)), walk, start)
+    return jnp.where(inside, value(digits), 0).astype(jnp.int32)
 
 
-def feistel(rounds: jax.Array, values: jax.Array, base: jax.Array) -> jax.Array:
-    """A bijection of ``0..base**2-1``: uint32 ``[p]`` in and out, one uint32 of `rounds` a round."""
-    left, right = values // base, values % base
+def feistel(rounds: jax.Array, digits: jax.Array, base: jax.Array) -> jax.Array:
+    """A bijection of pairs of digits in `base`, the left one in the upper half of a word: uint32 ``[p]`` in and out."""
+    left, right = (digits >> DIGIT) & (UNMOVED - 1), digits & LOWER
     for i in range(NUM_ROUNDS):
         # The upper half of a product maps a 16-bit hash to 0..base-1 without a division.
         moved = left + ((mix(right ^ rounds[i]) >> 16) * base >> 16)
         left, right = right, jnp.where(moved >= base, moved - base, moved)
-    return left * base + right
+    return left << DIGIT | right

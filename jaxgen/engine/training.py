@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxgen.engine.class_order import draw_class_aware
+from jaxgen.engine.class_order import draw_either
 from jaxgen.engine.guided import decide_again, mixed_batch, weigh_pairs
 from jaxgen.engine.learner import ORDER, VALIDATION, Batch, Moment, final_weights
 from jaxgen.engine.members import (
@@ -60,17 +60,9 @@ def start_members(recipe: Recipe, rows: Any, data: Data) -> tuple[Member, Progre
 
 def advance_members(recipe: Recipe, members: Member, progress: Progress, data: Data, block: Block) -> Progress:
     """Trains all members through a block, in lockstep; a member that has fewer steps in an epoch, or is done, rests."""
-    positions = jnp.arange(-(-recipe.num_examples // recipe.batch_size) * recipe.batch_size, dtype=jnp.int32)
-
-    def epoch_order(member: Member, epoch: jax.Array) -> jax.Array:
-        key = jax.random.fold_in(jax.random.fold_in(member.enrolled.key, ORDER), epoch)
-        order, balance = member.own[permute(key, positions, member.size)], member.enrolled.balance
-        if balance is None:
-            return order
-        return jnp.where(balance.aware, draw_class_aware(key, positions, balance.groups), order)
 
     def one_epoch(_: jax.Array, progress: Progress) -> Progress:
-        order = map_members(epoch_order)(members, progress.epoch)
+        order = map_members(functools.partial(draw_order, recipe))(members, progress.epoch)
         steps = jnp.where(progress.done, 0, -(-members.size // recipe.batch_size))
 
         def one_step(step: jax.Array, progress: Progress) -> Progress:
@@ -91,6 +83,15 @@ def advance_members(recipe: Recipe, members: Member, progress: Progress, data: D
         return jax.lax.cond(ends, lambda one: end_epoch(recipe, members, one, data), lambda one: one, progress)
 
     return jax.lax.fori_loop(0, block.num_epochs, one_epoch, progress)
+
+
+def draw_order(recipe: Recipe, member: Member, epoch: jax.Array) -> jax.Array:
+    """What a member sees in an epoch: int32 ``[p]``, p whole batches; beyond its size the examples mean nothing."""
+    count, who = -(-recipe.num_examples // recipe.batch_size) * recipe.batch_size, member.enrolled
+    key = jax.random.fold_in(jax.random.fold_in(who.key, ORDER), epoch)
+    if who.balance is None:
+        return member.own[permute(key, jnp.arange(count, dtype=jnp.int32), member.size)]
+    return draw_either(key, count, member.own, member.size, who.balance.groups, who.balance.aware)
 
 
 def step_member(

@@ -144,9 +144,11 @@ def enrol_head(stage2: Stage2, program: Program, row: Row, train: Examples) -> E
 
     key = jax.random.fold_in(jax.random.key(program.spec.seed), row.run)
     labels = jnp.asarray(stage2.labels, jnp.int32)[row.setting, row.run]
-    counts = class_counts(train.labels, found.biases.shape[1])
-    fewest = jnp.where(of("few"), jnp.min(jnp.where(counts > 0, counts, len(labels))), len(labels))
-    chosen = choose_tail(jax.random.fold_in(key, FEW), labels, jnp.full(len(counts), fewest))
+    counts, every = class_counts(train.labels, found.biases.shape[1]), jnp.ones(len(labels), bool)
+    fewest, few_key = jnp.min(jnp.where(counts > 0, counts, len(labels))), jax.random.fold_in(key, FEW)
+    of_each = jnp.full(len(counts), fewest)
+    # Members are enrolled one after another, so that most of them do without the draw.
+    chosen = jax.lax.cond(of("few"), lambda: choose_tail(few_key, labels, of_each), lambda: every)
     terms = ClassTerms(*(jnp.asarray(part, jnp.float32)[row.setting] for part in stage2.terms))
     balance = Balance(group_by_class(labels, chosen, len(counts)), of("aware"), terms)
     drawn = jax.nn.initializers.glorot_normal()(jax.random.fold_in(key, INIT), found.kernels.shape[1:])
