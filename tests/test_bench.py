@@ -2,12 +2,15 @@
 
 import re
 
+import jax
 import numpy as np
 import pytest
 from commands import SERVER
 
 from jaxgen import bench, flags
 from jaxgen.data import load_dataset
+from jaxgen.data.parts import hold_out_test
+from jaxgen.engine.ensemble import Ensemble
 from jaxgen.errors import UserError
 from jaxgen.experiments import (
     baselines,
@@ -18,9 +21,13 @@ from jaxgen.experiments import (
     benchmark_influence,
     benchmark_members,
     benchmark_oversampling,
+    lnr_job,
     turns,
 )
-from jaxgen.spec import BenchSpec, CscoreSpec, from_values
+from jaxgen.experiments.lnr_features import Found
+from jaxgen.experiments.programs import make_kernels, make_recipe
+from jaxgen.experiments.table_job import make_rows
+from jaxgen.spec import BenchSpec, CscoreSpec, LnrSpec, from_values
 
 TINY = ["--num_examples=120", "--epochs=2", "--hidden=8", "--num_runs=4", "--width=1", "--rounds=2"]
 TINY += ["--demo_models=1", "--plain_models=1"]
@@ -203,6 +210,27 @@ def test_oversampling_three_ways():
     # Learning as far as it can in so few steps: all three ways train the same.
     assert all(0.2 < float(row[3].split()[0]) < 0.9 for row in rows)
     assert "28 models, one program" in table
+
+
+def test_the_loop_over_classifiers_trains_the_same_ones_as_their_table(tmp_path):
+    given = {"num_runs": 2, "threshold": (1.0,), "head_epochs": 2, "selection_share": 0.2, "out": str(tmp_path)}
+    spec = from_values(LnrSpec, given)
+    job = lnr_job.make_job(hold_out_test(load_dataset(spec.data), 0.2, 0), spec)
+    rng = np.random.default_rng(0)
+    draw = lambda *shape: rng.normal(size=shape).astype(np.float32)  # noqa: E731
+    # Two kinds of stage 1, and two runs.
+    parts = [draw(4, len(each), 6) for each in (job.tail.dataset.labels, job.tail.labels, job.tail.dataset.test_labels)]
+    found = Found(*parts, draw(4, 6, 10), draw(4, 10), np.ones(4, bool))
+    dataset, program = lnr_job.make_stage2(job, found)
+    numbers = np.arange(lnr_job.num_heads(job, program))
+    ensemble = Ensemble(make_recipe(dataset, program, make_kernels(program)), dataset, jax.devices()[:1])
+    together = ensemble.train(make_rows(program, numbers), len(numbers), len(dataset.labels), 1000)
+    loop = benchmark_heads.OneByOne(dataset, program)
+    assert len(numbers) == 20
+    for number in (0, 3, 12, 19):
+        alone = loop.train(jax.tree.map(lambda field: field[0], make_rows(program, [number])))
+        np.testing.assert_allclose(alone.measures["params"], together.measures["params"][number], atol=1e-5)
+        np.testing.assert_allclose(alone.loss_curve, together.loss_curve[number], rtol=1e-4)
 
 
 @pytest.mark.slow

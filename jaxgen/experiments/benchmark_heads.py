@@ -1,23 +1,37 @@
 """Stage 2 of the long-tail experiment three ways: a fresh program a classifier, one for all of them, one table.
 
-All train classifiers on the same features of a network of stage 1. In a round the two that train one classifier after
-another train a few; jaxgen trains those of every method, threshold and run.
+All train the same classifiers, each as its row has it: features, labels, order, loss, step sizes. In a round the two
+that train one classifier after another train a few; jaxgen trains those of every method, threshold and run. Labels are
+flipped before, for all three.
 """
 
-import dataclasses
+import functools
 import tempfile
 import time
 from collections.abc import Iterator
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxgen import spec as words
 from jaxgen.data import load_dataset
 from jaxgen.data.parts import hold_out_test
+from jaxgen.engine.examination import finish_members
+from jaxgen.engine.members import Data, Examples
+from jaxgen.engine.training import draw_order, start_members, step_member
+from jaxgen.experiments.lnr import train_first
+from jaxgen.experiments.lnr_job import CELL, make_job, make_stage2, num_heads, second_cells
+from jaxgen.experiments.lnr_rows import split_params
+from jaxgen.experiments.members import tell
+from jaxgen.experiments.programs import Program, make_kernels, make_recipe
+from jaxgen.experiments.start import make_trainer
+from jaxgen.experiments.table_job import make_rows
 from jaxgen.experiments.turns import Turns, describe_machine, way_lines
 from jaxgen.runs.plan import Span, cut_chunks
-from jaxgen.spec import BenchSpec, CscoreSpec, LnrSpec
+from jaxgen.spec import BenchSpec, LnrSpec
+from jaxgen.types import Dataset, Outcome
 
 # A round's classifiers of the ways that train one after another.
 FRESH, ONCE = 2, 10
@@ -25,10 +39,6 @@ FRESH, ONCE = 2, 10
 
 def make_experiment(spec: BenchSpec) -> tuple[Any, Any, Any, Any]:
     """The job of ``python -m jaxgen.lnr`` with the flags that were given, what its stage 1 found, and its stage 2."""
-    from jaxgen.experiments.lnr import train_first
-    from jaxgen.experiments.lnr_job import make_job
-    from jaxgen.experiments.lnr_stage2 import make_stage2
-
     known = words.values(LnrSpec())
     chosen = {name: value for name, value in words.values(spec.job).items() if name in (*spec.keep, "dataset")}
     chosen = {name: value for name, value in chosen.items() if name in known}
@@ -36,8 +46,7 @@ def make_experiment(spec: BenchSpec) -> tuple[Any, Any, Any, Any]:
         asked = words.from_values(LnrSpec, {**chosen, "out": folder})
         job = make_job(hold_out_test(load_dataset(asked.data), asked.longtail.test_share, asked.seed), asked)
         found = train_first(job, resume="", say=None)[1]
-    dataset, programs = make_stage2(job, found)
-    return job, found, dataset, programs[0]
+    return job, found, *make_stage2(job, found)
 
 
 def demo_way(spec: BenchSpec) -> Iterator[Any]:
@@ -46,47 +55,87 @@ def demo_way(spec: BenchSpec) -> Iterator[Any]:
 
 
 def plain_way(spec: BenchSpec) -> Iterator[Any]:
-    """One classifier after another, by one program."""
+    """One classifier after another, by programs that are compiled once."""
     return sequential_way(spec, ONCE, fresh_jit=False)
 
 
+def alone(tree: Any) -> Any:
+    """One member as a table of one."""
+    return jax.tree.map(lambda leaf: leaf[None], tree)
+
+
+def lone(tree: Any) -> Any:
+    """The member of a table of one."""
+    return jax.tree.map(lambda leaf: leaf[0], tree)
+
+
+class OneByOne:
+    """Trains one row of a table of members after another: the same members as the engine's, a loop over their steps.
+
+    Who a member is, its orders, its steps and what it gets right are the engine's functions of one member. Data and
+    orders stay on the device, so that the loop costs a call a step and nothing else.
+    """
+
+    def __init__(self, dataset: Dataset, program: Program):
+        self.recipe = make_recipe(dataset, program, make_kernels(program))
+        self.data = jax.device_put(Data(Examples(dataset.images, dataset.labels), None))
+        self.steps = -(-len(dataset.labels) // self.recipe.batch_size)
+        self.start = jax.jit(lambda row, data: lone(start_members(self.recipe, alone(row), data)))
+        self.order = jax.jit(functools.partial(draw_order, self.recipe))
+        self.compile()
+
+    def compile(self) -> None:
+        """Makes the programs of a step and of the end anew; they are compiled when they are first used."""
+        recipe = self.recipe
+        self.step = jax.jit(lambda *state: step_member(recipe, *state), donate_argnums=1)
+        self.finish = jax.jit(lambda *state, data: lone(finish_members(recipe, *map(alone, state), data)))
+
+    def train(self, row: Any) -> Outcome:
+        """What a member came to, by its row of scalars."""
+        member, progress = self.start(row, self.data)
+        for epoch in range(self.recipe.epochs):
+            order = self.order(member, epoch)
+            for step in range(self.steps):
+                progress = self.step(member, progress, order, self.data, step)
+            progress = progress._replace(epoch=jnp.int32(epoch + 1))
+        return jax.device_get(self.finish(member, progress, data=self.data))
+
+
 def sequential_way(spec: BenchSpec, count: int, *, fresh_jit: bool) -> Iterator[Any]:
-    """Classifiers asked for by seed: seconds of one and test accuracies."""
-    from jaxgen.experiments.baselines import SequentialTrainer
+    """Some of all classifiers, drawn by the number of the round: seconds of one and test accuracies."""
+    job, _, dataset, program = make_experiment(spec)
+    total, trainer = num_heads(job, program), OneByOne(dataset, program)
 
-    job, found, dataset, program = make_experiment(spec)
-    # The features of the first run's network.
-    size, tests = len(dataset.labels), job.of_base(found).test[0]
-    own = dataclasses.replace(dataset, images=dataset.images[:size])
-    same = words.from_values(CscoreSpec, words.values(program.spec))
-    trainer = SequentialTrainer(own, same, fresh_jit=fresh_jit)
-
-    def train(seed: int) -> float:
-        functions, rng = trainer.functions_of_a_model(), np.random.default_rng(seed)
-        state = trainer.fit(functions, trainer.images, trainer.labels, np.arange(size), rng, seed)
-        predictions = trainer.examine(functions[2], state, tests)
-        return float(np.mean(predictions == job.tail.dataset.test_labels))
+    def train(number: int) -> float:
+        outcome = trainer.train(jax.tree.map(lambda field: field[0], make_rows(program, [number])))
+        return test_accuracy(job, program, number, outcome.measures["params"])
 
     if not fresh_jit:
         train(0)
     answer = None
     while True:
         seed = yield answer
+        accuracies, numbers = [], np.random.default_rng(seed).choice(total, min(count, total), replace=False)
         began = time.perf_counter()
-        accuracies = [train(seed * count + i) for i in range(count)]
-        answer = (time.perf_counter() - began) / count, accuracies
+        for number in numbers:
+            if fresh_jit:
+                trainer.compile()
+            accuracies.append(train(int(number)))
+        answer = (time.perf_counter() - began) / len(numbers), accuracies
+
+
+def test_accuracy(job: Any, program: Program, number: int, params: np.ndarray) -> float:
+    """The share of the test examples that a classifier gets right, by its number and its parameters."""
+    found = program.enrol.args[0].found
+    bias, kernel, scale = split_params(params, *found.kernels.shape[1:])
+    logits = (found.test[number // len(program.settings)] @ kernel + bias) * scale
+    return float(np.mean(logits.argmax(1) == job.tail.dataset.test_labels))
 
 
 def engine_way(spec: BenchSpec) -> Iterator[Any]:
     """All classifiers: seconds of one and test accuracies; first, seconds of compiling and how many they are."""
-    from jaxgen.experiments.lnr_job import CELL
-    from jaxgen.experiments.lnr_rows import split_params
-    from jaxgen.experiments.lnr_stage2 import num_heads, second_cells
-    from jaxgen.experiments.members import tell
-    from jaxgen.experiments.start import make_trainer
-
     job, _, dataset, program = make_experiment(spec)
-    stage2, count = program.enrol.args[0], num_heads(job, program)
+    count = num_heads(job, program)
     trainer = make_trainer(dataset, program, second_cells(job, program), tell)
     began = time.perf_counter()
     trainer.settle({CELL: count})
@@ -97,12 +146,8 @@ def engine_way(spec: BenchSpec) -> Iterator[Any]:
         yield answer
         began = time.perf_counter()
         trained = [trainer.train(chunk, lambda amount, earlier=False: None) for chunk in chunks]
-        runs, params = (np.concatenate([arrays[name] for arrays in trained]) for name in ("run", "params"))
-        accuracies = []
-        for number, own in zip(runs, params, strict=True):
-            bias, kernel, scale = split_params(own, *stage2.found.kernels.shape[1:])
-            logits = (stage2.found.test[int(number) // len(stage2.heads)] @ kernel + bias) * scale
-            accuracies.append(float(np.mean(logits.argmax(1) == job.tail.dataset.test_labels)))
+        numbers, params = (np.concatenate([arrays[name] for arrays in trained]) for name in ("run", "params"))
+        accuracies = [test_accuracy(job, program, int(n), own) for n, own in zip(numbers, params, strict=True)]
         answer = (time.perf_counter() - began) / count, accuracies
 
 
