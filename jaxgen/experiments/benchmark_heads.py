@@ -28,7 +28,7 @@ from jaxgen.experiments.members import tell
 from jaxgen.experiments.programs import Program, make_kernels, make_recipe
 from jaxgen.experiments.start import make_trainer
 from jaxgen.experiments.table_job import make_rows
-from jaxgen.experiments.turns import Turns, describe_machine, way_lines
+from jaxgen.experiments.turns import Turns, describe_machine, describe_ratio, way_lines
 from jaxgen.runs.plan import Span, cut_chunks
 from jaxgen.spec import BenchSpec, LnrSpec
 from jaxgen.types import Dataset, Outcome
@@ -102,7 +102,7 @@ class OneByOne:
 
 
 def sequential_way(spec: BenchSpec, count: int, *, fresh_jit: bool) -> Iterator[Any]:
-    """Some of all classifiers, drawn by the number of the round: seconds of one and test accuracies."""
+    """Some of all classifiers, drawn by the number of the round: seconds of one (`clocks`) and test accuracies."""
     job, _, dataset, program = make_experiment(spec)
     total, trainer = num_heads(job, program), OneByOne(dataset, program)
 
@@ -116,12 +116,17 @@ def sequential_way(spec: BenchSpec, count: int, *, fresh_jit: bool) -> Iterator[
     while True:
         seed = yield answer
         accuracies, numbers = [], np.random.default_rng(seed).choice(total, min(count, total), replace=False)
-        began = time.perf_counter()
+        began = clocks()
         for number in numbers:
             if fresh_jit:
                 trainer.compile()
             accuracies.append(train(int(number)))
-        answer = (time.perf_counter() - began) / len(numbers), accuracies
+        answer = (clocks() - began) / len(numbers), accuracies
+
+
+def clocks() -> np.ndarray:
+    """Seconds gone by, and seconds of this process on all cores."""
+    return np.array([time.perf_counter(), time.process_time()])
 
 
 def test_accuracy(job: Any, program: Program, number: int, params: np.ndarray) -> float:
@@ -133,7 +138,7 @@ def test_accuracy(job: Any, program: Program, number: int, params: np.ndarray) -
 
 
 def engine_way(spec: BenchSpec) -> Iterator[Any]:
-    """All classifiers: seconds of one and test accuracies; first, seconds of compiling and how many they are."""
+    """All classifiers: seconds of one (`clocks`) and test accuracies; first, seconds of compiling and their number."""
     job, _, dataset, program = make_experiment(spec)
     count = num_heads(job, program)
     trainer = make_trainer(dataset, program, second_cells(job, program), tell)
@@ -144,11 +149,11 @@ def engine_way(spec: BenchSpec) -> Iterator[Any]:
     chunks = cut_chunks({CELL: [Span(0, count)]}, trainer.chunk_size)
     while True:
         yield answer
-        began = time.perf_counter()
+        began = clocks()
         trained = [trainer.train(chunk, lambda amount, earlier=False: None) for chunk in chunks]
         numbers, params = (np.concatenate([arrays[name] for arrays in trained]) for name in ("run", "params"))
         accuracies = [test_accuracy(job, program, int(n), own) for n, own in zip(numbers, params, strict=True)]
-        answer = (time.perf_counter() - began) / count, accuracies
+        answer = (clocks() - began) / count, accuracies
 
 
 WAYS = {"demo": demo_way, "plain": plain_way, "jaxgen": engine_way}
@@ -161,12 +166,14 @@ def measure_heads(spec: BenchSpec) -> str:
       UserError: for data or flags that cannot be used.
     """
     seconds, accuracies = {way: [] for way in WAYS}, {way: [] for way in WAYS}
+    busy = {way: [] for way in WAYS}
     with Turns(WAYS, spec) as turns:
         compiling, count = turns.ask("jaxgen", 0)
         for number in range(spec.rounds):
             for way in WAYS:
-                taken, found = turns.ask(way, number + 1)
+                (taken, worked), found = turns.ask(way, number + 1)
                 seconds[way].append(taken)
+                busy[way].append(worked)
                 accuracies[way] += found
     own = LnrSpec().head
     lines = [
@@ -178,4 +185,7 @@ def measure_heads(spec: BenchSpec) -> str:
         "| --- " * 4 + "|",
     ]
     titles = {"demo": "fresh `jit` a classifier", "plain": "compiled once", "jaxgen": "jaxgen, all methods"}
-    return "\n".join([*lines, *way_lines(titles, seconds, accuracies, lambda taken: 1 / taken)])
+    table = way_lines(titles, seconds, accuracies, lambda taken: 1 / taken)
+    # On a busy machine the time that goes by says how busy it is.
+    ratio = describe_ratio(np.array(busy["plain"]) / np.array(busy["jaxgen"]))
+    return "\n".join([*lines, *table, "", f"Processor time of a classifier, compiled once / jaxgen: {ratio}"])
