@@ -22,8 +22,9 @@ from jaxgen.engine.examination import finish_members
 from jaxgen.engine.members import Data, Examples
 from jaxgen.engine.training import draw_order, start_members, step_member
 from jaxgen.experiments.lnr import train_first
-from jaxgen.experiments.lnr_job import CELL, make_job, make_stage2, num_heads, second_cells
+from jaxgen.experiments.lnr_job import CELL, make_job
 from jaxgen.experiments.lnr_rows import split_params
+from jaxgen.experiments.lnr_stage2 import make_stage2, num_heads, second_cells
 from jaxgen.experiments.members import tell
 from jaxgen.experiments.programs import Program, make_kernels, make_recipe
 from jaxgen.experiments.start import make_trainer
@@ -46,7 +47,8 @@ def make_experiment(spec: BenchSpec) -> tuple[Any, Any, Any, Any]:
         asked = words.from_values(LnrSpec, {**chosen, "out": folder})
         job = make_job(hold_out_test(load_dataset(asked.data), asked.longtail.test_share, asked.seed), asked)
         found = train_first(job, resume="", say=None)[1]
-    return job, found, *make_stage2(job, found)
+    dataset, programs = make_stage2(job, found)
+    return job, found, dataset, programs[0]
 
 
 def demo_way(spec: BenchSpec) -> Iterator[Any]:
