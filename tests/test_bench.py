@@ -221,7 +221,9 @@ def test_the_loop_over_classifiers_trains_the_same_ones_as_their_table(tmp_path)
     rng, models = np.random.default_rng(0), 2 * len(job.kinds)
     draw = lambda *shape: rng.normal(size=(models, *shape)).astype(np.float32)  # noqa: E731
     parts = [draw(len(each), 6) for each in (job.tail.dataset.labels, job.tail.labels, job.tail.dataset.test_labels)]
-    found = Found(*parts, draw(6, 10), draw(10), np.ones(models, bool))
+    kernels, biases = draw(6, 10), draw(10)
+    likely = np.asarray(jax.nn.softmax(parts[0] @ kernels + biases[:, None]))
+    found = Found(*parts, kernels, biases, finite=np.ones(models, bool), probabilities=likely)
     dataset, [program] = make_stage2(job, found)
     numbers = np.arange(num_heads(job, program))
     ensemble = Ensemble(make_recipe(dataset, program, make_kernels(program)), dataset, jax.devices()[:1])
