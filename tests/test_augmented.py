@@ -111,7 +111,7 @@ def test_probabilities_are_means_over_the_times_an_example_came(alike):
     groups = group_by_class(labels, jnp.ones(len(labels), bool), 3)
     for run in range(2):
         key = jax.random.fold_in(jax.random.fold_in(jax.random.key(0), run), PASS)
-        orders = [draw_class_aware(jax.random.fold_in(key, i), jnp.arange(len(labels)), groups) for i in range(2)]
+        orders = [draw_class_aware(jax.random.fold_in(key, i), len(labels), groups) for i in range(2)]
         came = np.isin(np.arange(len(labels)), np.concatenate(orders))
         assert 0 < came.sum() < len(labels)
         assert np.isnan(found.probabilities[run][~came]).all()

@@ -67,7 +67,7 @@ def look_with(see: See, model: LoadedModel, data: Dataset, spec: LnrSpec, run: i
     total, seen = np.zeros((count, data.num_classes)), np.zeros(count)
     for number in range(PASSES):
         own = jax.random.fold_in(key, number)
-        order = np.asarray(draw_class_aware(own, jnp.arange(count), groups))
+        order = np.asarray(draw_class_aware(own, count, groups))
         for step in range(-(-count // size)):
             chosen = order[step * size : (step + 1) * size]
             # The last batch is filled up with what does not count.
