@@ -62,7 +62,7 @@ setup(
     entry_points={
         "console_scripts": [
             f"jaxgen-{name} = jaxgen.{name}:main"
-            for name in ("cscore", "randomization", "robustness", "oversampling", "lnr", "report", "bench")
+            for name in ("cscore", "compare", "randomization", "robustness", "oversampling", "lnr", "report", "bench")
         ]
     },
     classifiers=[

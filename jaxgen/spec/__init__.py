@@ -7,6 +7,8 @@ whole commands in `jobs`.
 """
 
 # `x as x`: what readers of a spec use of its fields' module they find here too.
+from jaxgen.spec.comparison import CompareSpec as CompareSpec
+from jaxgen.spec.comparison import ComparisonSpec as ComparisonSpec
 from jaxgen.spec.jobs import BenchSpec as BenchSpec
 from jaxgen.spec.jobs import CscoreSpec as CscoreSpec
 from jaxgen.spec.jobs import LnrSpec as LnrSpec

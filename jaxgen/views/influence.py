@@ -9,7 +9,7 @@ from jaxgen.types import Dataset, Scores
 from jaxgen.views.figures import ACCENT, INK, new_figure, styled
 from jaxgen.views.gallery import as_picture, shorten
 
-ROWS, COLUMNS = 10, 6
+ROWS, COLUMNS = 8, 6
 # In tiles: between test and training examples, and under each for its words.
 GAP, CAPTION = 0.3, 0.36
 

@@ -1,0 +1,254 @@
+"""Scores that others have published, and our own, as values of examples or of pairs; told apart by their keys.
+
+The layouts are those of the files beside Jiang et al. 2021 (https://pluskid.github.io/structural-regularity), of those
+beside Feldman and Zhang 2020 (https://pluskid.github.io/influence-memorization) and of the latter's MNIST demo. Nothing
+is unpickled unless the user names the file, and then nothing but arrays of bytes, texts and numbers.
+"""
+
+import io
+import pathlib
+import pickle
+import zipfile
+from collections.abc import Collection, Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from jaxgen.data.csv_file import read_rows, to_number, whole_numbers
+from jaxgen.data.pairs import Matrix, pair_ids
+from jaxgen.data.tfds import tfds_order
+from jaxgen.errors import UNREADABLE, UserError
+
+OURS = {"scores", "labels", "ids", "counts", "subset_ratios", "scores_by_ratio"}
+# What object arrays of bytes and texts are made by; numpy.core became numpy._core.
+HARMLESS = {("numpy", "ndarray"), ("numpy", "dtype"), ("_codecs", "encode")}
+HARMLESS |= {(f"numpy.{core}.multiarray", name) for core in ("core", "_core") for name in ("_reconstruct", "scalar")}
+NOT_KNOWN = ("", "nan", "na")
+
+
+class Values(NamedTuple):
+    """A number for each of n examples, or of n pairs.
+
+    Attributes:
+      name: file and score.
+      values: float64 ``[n]``; NaN where it is not known.
+      labels: int64 or text ``[n]``, or None.
+      ids: ``[n]``, which example or pair it is, whatever the order: the position in the original files, a file's name,
+        or `pair_ids`; None where the file does not tell.
+      order: what `ids` are, in words.
+      pairs: whether these are values of pairs.
+    """
+
+    name: str
+    values: np.ndarray
+    labels: np.ndarray | None = None
+    ids: np.ndarray | None = None
+    order: str = "positions"
+    pairs: bool = False
+
+
+def read_published(path: pathlib.Path, score: str, unpickled: Collection[str] = ()) -> Values | Matrix:
+    """The values in a file, of whatever layout.
+
+    Args:
+      path: an .npz or .npy file, or FILE.csv:COLUMN.
+      score: which of the file's scores; empty: the one it is about.
+      unpickled: files whose arrays of objects may be read.
+
+    Raises:
+      UserError: for what is no such file.
+    """
+    if ".csv:" in path.name and not path.exists():
+        return read_column(path)
+    if not path.is_file():
+        raise UserError(f"{path}: there is no such file or folder")
+    if path.suffix == ".csv":
+        raise UserError(f"{path}: say which column: {path}:COLUMN")
+    if path.suffix == ".npy":
+        return read_bare(path, score)
+    if not zipfile.is_zipfile(path):
+        raise UserError(f"{path}: is no .npz, .npy or .csv file; give one of these, or a folder of published runs")
+    return by_keys(Members(path, unpickled), score)
+
+
+class Members(Mapping[str, np.ndarray]):
+    """The arrays of an .npz file, read when they are asked for."""
+
+    def __init__(self, path: pathlib.Path, unpickled: Collection[str] = ()):
+        self.path, self.allowed = path, {str(path), path.name} & set(unpickled)
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                self.names = tuple(file.files)
+        except UNREADABLE as error:
+            raise UserError(f"{path}: is no .npz file that can be read ({error})") from None
+
+    def __iter__(self):
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.names
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        if name not in self.names:
+            raise KeyError(name)
+        try:
+            with np.load(self.path, allow_pickle=False) as file:
+                return file[name]
+        except UNREADABLE as error:
+            if "allow_pickle" not in str(error):
+                raise UserError(f"{self.path}: array {name} cannot be read ({error})") from None
+        if not self.allowed:
+            raise UserError(
+                f"{self.path}: array {name} holds pickled Python objects, which can run programs; if you trust where "
+                f"the file is from, give --allow_pickle={self.path}"
+            )
+        return read_objects(self.path, name)
+
+
+class Careful(pickle.Unpickler):
+    """Makes arrays of bytes, texts and numbers, and refuses all else."""
+
+    def find_class(self, module: str, name: str) -> type:
+        if (module, name) not in HARMLESS:
+            raise pickle.UnpicklingError(f"it would call {module}.{name}")
+        return super().find_class(module, name)
+
+
+def read_objects(path: pathlib.Path, name: str) -> np.ndarray:
+    """An array of objects, as texts."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            content = io.BytesIO(archive.read(f"{name}.npy"))
+        read_header = {1: np.lib.format.read_array_header_1_0, 2: np.lib.format.read_array_header_2_0}
+        shape, _, _ = read_header[np.lib.format.read_magic(content)[0]](content)
+        found = Careful(content).load()
+        texts = [each.decode() if isinstance(each, bytes) else str(each) for each in np.ravel(found).tolist()]
+        return np.asarray(texts).reshape(shape)
+    except (*UNREADABLE, pickle.UnpicklingError, IndexError, ImportError) as error:
+        raise UserError(f"{path}: array {name} is not one of bytes or texts ({error})") from None
+
+
+def by_keys(arrays: Members, score: str) -> Values | Matrix:
+    """The values that `score` names in an .npz file of any known layout."""
+    keys, path = set(arrays), arrays.path
+    if keys >= OURS:
+        return read_own(arrays, score)
+    if keys >= {"tr_mem", "tr_labels"}:
+        if pick(path, score, ("memorization", "influence")) == "memorization":
+            return original(f"{path.name}: memorization", arrays["tr_mem"], arrays["tr_labels"])
+        classes = [key.removeprefix("infl_matrix_class") for key in arrays if key.startswith("infl_matrix_class")]
+        return Matrix.of_classes(path.name, arrays, classes)
+    if keys >= {"tr_idx", "tt_idx", "infl", "mem"}:
+        return read_pairs(arrays, pick(path, score, ("influence", "memorization")))
+    if keys >= {"memorization", "influence"} and "influence_train" not in keys:
+        if pick(path, score, ("memorization", "influence")) == "memorization":
+            return numbers(f"{path.name}: memorization", arrays["memorization"])
+        return Matrix.of_one(path.name, arrays["influence"])
+    if keys >= {"influence_train", "influence_test", "influence"} and score == "influence":
+        found = pair_ids(arrays["influence_train"], arrays["influence_test"])
+        return numbers(f"{path.name}: influence", arrays["influence"], None, found, "pairs")._replace(pairs=True)
+    if keys >= {"labels", "scores", "filenames"} and score in ("", "scores"):
+        texts = np.asarray(arrays["filenames"]).astype(str)
+        return numbers(f"{path.name}: scores", arrays["scores"], arrays["labels"], texts, "file names")
+    if keys >= {"labels", "scores"} and score in ("", "scores") and "orig-order" in path.name:
+        return original(f"{path.name}: scores", arrays["scores"], arrays["labels"])
+    return read_any(arrays, score or ("scores" if "scores" in keys else ""))
+
+
+def pick(path: pathlib.Path, score: str, known: tuple[str, ...]) -> str:
+    """The score asked for, or else the first of those that the file has."""
+    if score and score not in known:
+        raise UserError(f"--score={score}: {path} has {' and '.join(known)}")
+    return score or known[0]
+
+
+def numbers(name: str, values: np.ndarray, labels=None, ids=None, order: str = "positions") -> Values:
+    """Checked values."""
+    if np.ndim(values) != 1 or values.dtype.kind not in "biuf":
+        raise UserError(f"{name}: has shape {np.shape(values)} of {values.dtype}; needed: one number an example")
+    for what, array in (("labels", labels), ("ids", ids)):
+        if array is not None and np.shape(array) != values.shape:
+            raise UserError(f"{name}: has {len(values)} values and {what} of shape {np.shape(array)}")
+    values = values.astype(np.float64)
+    if np.isinf(values).any():
+        raise UserError(f"{name}: value {int(np.argmax(np.isinf(values)))} is infinite; mend the file")
+    return Values(name, values, labels, ids, order)
+
+
+def original(name: str, values: np.ndarray, labels: np.ndarray | None = None) -> Values:
+    """Values in the order of the original files."""
+    return numbers(name, values, labels, np.arange(len(values)), "positions in the original files")
+
+
+def read_own(arrays: Members, score: str) -> Values:
+    """A cscores.npz: any score of one number an example, or its pairs."""
+    path, ids, score = arrays.path, arrays["ids"], score or "scores"
+    if score not in arrays:
+        raise UserError(f"--score={score}: {path} has {', '.join(sorted(arrays))}")
+    if score != "influence":
+        return numbers(f"{path.name}: {score}", arrays[score], arrays["labels"], ids, "ids")
+    tests = np.arange(len(arrays["test_labels"]))
+    if np.array_equal(ids, tfds_order("train", len(ids))):
+        tests = tfds_order("test", len(tests))
+    if ids.dtype.kind not in "iu":
+        ids = np.arange(len(ids))
+    found = pair_ids(ids[arrays["influence_train"]], tests[arrays["influence_test"]])
+    return numbers(f"{path.name}: influence", arrays[score], None, found, "pairs")._replace(pairs=True)
+
+
+def read_pairs(arrays: Members, score: str) -> Values:
+    """Pairs of large influence, or the memorization of their training examples."""
+    name = f"{arrays.path.name}: {score}"
+    if score == "influence":
+        found = pair_ids(arrays["tr_idx"], arrays["tt_idx"])
+        return numbers(name, arrays["infl"], None, found, "pairs")._replace(pairs=True)
+    train, first = np.unique(arrays["tr_idx"], return_index=True)
+    return numbers(name, arrays["mem"][first], None, train, "positions in the original files")
+
+
+def read_any(arrays: Members, score: str) -> Values:
+    """An .npz file of a layout that nobody knows: the array named by the user, or the only one of numbers."""
+    path = arrays.path
+    if not score:
+        raise UserError(
+            f"{path}: is of no known layout; name one of its arrays by --score: {', '.join(sorted(arrays))}"
+        )
+    if score not in arrays:
+        raise UserError(f"--score={score}: {path} has {', '.join(sorted(arrays))}")
+    beside = [arrays.get(key) for key in ("labels", "ids")]
+    return numbers(f"{path.name}: {score}", arrays[score], *beside, "ids")
+
+
+def read_bare(path: pathlib.Path, score: str) -> Values:
+    """One array and nothing else; the published one of MNIST is known by its name."""
+    if score not in ("", "scores"):
+        raise UserError(f"--score={score}: {path} is one array without names; leave it out")
+    try:
+        values = np.load(path, allow_pickle=False)
+    except UNREADABLE as error:
+        raise UserError(f"{path}: is no .npy file of numbers ({error})") from None
+    found = numbers(path.name, values)
+    if path.name == "mnist-cscores.npy":
+        order = "positions in the original files, from tensorflow-datasets order"
+        return found._replace(ids=tfds_order("train", len(values)), order=order)
+    return found
+
+
+def read_column(path: pathlib.Path) -> Values:
+    """A column of a CSV file; columns called label and id are what they say."""
+    file, _, column = str(path).rpartition(":")
+    header, rows, lines = read_rows(file, file)
+    if column not in header:
+        raise UserError(f"{path}: {file} has the columns {', '.join(header)}")
+    table = dict(zip(header, np.asarray(rows, str).T, strict=True))
+    texts = table[column]
+    values = np.asarray([to_number(text) for text in texts])
+    strange = np.isnan(values) & ~np.isin(np.char.lower(texts), NOT_KNOWN)
+    if strange.any():
+        place = int(np.argmax(strange))
+        raise UserError(f"{path}: line {lines[place]}: {str(texts[place])!r} is no number")
+    labels, ids = (whole_numbers(table[name]) if name in table else None for name in ("label", "id"))
+    return numbers(f"{pathlib.Path(file).name}: {column}", values, labels, ids, "ids")

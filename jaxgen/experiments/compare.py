@@ -1,0 +1,148 @@
+"""Two scores of the same examples, published or our own: matched, checked, and held beside each other."""
+
+import dataclasses
+import pathlib
+from collections.abc import Sequence
+
+import jax
+import numpy as np
+
+from jaxgen.data import load_dataset
+from jaxgen.data.pairs import Matrix
+from jaxgen.data.published import Values, read_published
+from jaxgen.errors import UserError
+from jaxgen.experiments.compare_table import Comparison, to_markdown
+from jaxgen.experiments.files import flagfile_header, with_folder, written_or_told
+from jaxgen.experiments.matching import Matched, line_up, match
+from jaxgen.experiments.recompute import Runs, is_folder_of_runs, read_runs
+from jaxgen.flags import to_flagfile
+from jaxgen.runs.store import write_npz
+from jaxgen.scores import agreement
+from jaxgen.spec import CompareSpec
+from jaxgen.views.compare import draw_agreement, draw_disagreements
+from jaxgen.views.figures import write_figure
+
+PROGRAM = "jaxgen.compare"
+SHARES = (0.01, 0.05, 0.1, 0.2)
+# Examples told of at either end.
+TOLD = 10
+
+
+def compare(spec: CompareSpec) -> tuple[Comparison, CompareSpec]:
+    """Reads, matches and compares; returns the spec with its folder too.
+
+    Raises:
+      UserError: for files that cannot be read, or are not of the same examples.
+    """
+    asked = spec.comparison
+    if not (asked.first and asked.second):
+        raise UserError("two files are needed: python -m jaxgen.compare A B; --help tells which kinds")
+    dataset = load_dataset(spec.data) if spec.data.dataset else None
+    scores = (*asked.score, *asked.score)[:2] if asked.score else ("", "")
+    paths = pathlib.Path(asked.first), pathlib.Path(asked.second)
+    sources = [read_source(path, score, spec) for path, score in zip(paths, scores, strict=True)]
+    matched = match(*told_apart(resolve(*(source for source, _ in sources)), paths), asked.reorder)
+    places = None
+    if dataset is not None and dataset.has_images and not matched.pairs:
+        places = line_up(dataset, matched)
+    matched, known = known_values(matched)
+    counts = check_counts(asked.lowest, len(matched.ids))
+    order = np.argsort(np.subtract(*map(agreement.rank_shares, matched.values)), kind="stable")
+    ends = min(TOLD, len(order) // 2)
+    found = Comparison(
+        matched,
+        agreement.correlations(*matched.values),
+        agreement.bootstrap(jax.random.key(spec.seed), *matched.values, asked.num_draws),
+        tuple(agreement.overlap_of_lowest(*matched.values, k) for k in counts),
+        order[:ends],
+        order[::-1][:ends],
+        None if places is None else (dataset, places[known]),
+    )
+    recomputed = {name: arrays for name, (_, arrays) in zip(("first", "second"), sources, strict=True) if arrays}
+    stems = (path.name.split(".")[0] for path in paths)
+    return found._replace(recomputed=recomputed), with_folder(spec, "compare", *stems)
+
+
+def known_values(matched: Matched) -> tuple[Matched, np.ndarray]:
+    """Those that both files have a value for, and where they were; enough of them, which differ."""
+    known = np.flatnonzero(np.isfinite(matched.values).all(0))
+    values, notes, left_out = matched.values[:, known], matched.notes, matched.values.shape[1] - len(known)
+    if left_out:
+        notes = (*notes, f"{left_out:,} without a value (NaN) in one of the two are left out")
+    if len(known) < 3:
+        names = " and ".join(matched.names)
+        raise UserError(f"{names}: share {len(known)} known values (others are NaN); three or more are needed")
+    for name, own in zip(matched.names, values, strict=True):
+        if not np.ptp(own):
+            raise UserError(f"{name}: all {len(own):,} values are {own[0]:g}; nothing can be correlated with them")
+    labels = None if matched.labels is None else matched.labels[known]
+    return matched._replace(values=values, ids=matched.ids[known], labels=labels, notes=notes), known
+
+
+def read_source(
+    path: pathlib.Path, score: str, spec: CompareSpec
+) -> tuple[Values | Matrix | Runs, dict[str, np.ndarray]]:
+    """A file's or a folder's values, and what was recomputed for them."""
+    if is_folder_of_runs(path):
+        return read_runs(path, score, spec.seed)
+    if path.is_dir():
+        raise UserError(
+            f"{path}: is a folder of no known layout; needed: <ratio>/<run>/aux_arrays.npz, or masks.npy and "
+            "margins.npy"
+        )
+    return read_published(path, score, spec.comparison.allow_pickle), {}
+
+
+def resolve(*sources: Values | Matrix | Runs) -> list[Values]:
+    """Both as values; of what knows the influence of any pair, those of the other's pairs."""
+    listed = [source for source in sources if isinstance(source, Values)]
+    if not listed:
+        ids, values = sources[0].every_pair()
+        listed = [Values(sources[0].name, values, None, ids, "pairs", True)]
+        sources = (listed[0], sources[1])
+    found = []
+    for source in sources:
+        if not isinstance(source, Values):
+            if not listed[0].pairs:
+                raise UserError(f"{source.name} is of pairs, {listed[0].name} of examples; choose by --score")
+            source = Values(f"{source.name}: influence", source.at(listed[0].ids), None, listed[0].ids, "pairs", True)
+        found.append(source)
+    return found
+
+
+def told_apart(values: list[Values], paths: Sequence[pathlib.Path]) -> list[Values]:
+    """Both, those of files of one name with their folders' names."""
+    if values[0].name != values[1].name:
+        return values
+    return [
+        one._replace(name=f"{path.absolute().parent.name}/{one.name}") for one, path in zip(values, paths, strict=True)
+    ]
+
+
+def check_counts(lowest: tuple[int, ...], n: int) -> tuple[int, ...]:
+    """The numbers of lowest examples to be held beside each other, ascending."""
+    if lowest and max(lowest) >= n:
+        raise UserError(f"--lowest={max(lowest)}: both files share {n:,} known values; give less")
+    return tuple(sorted(set(lowest or (max(1, round(share * n)) for share in SHARES))))
+
+
+def write_all(found: Comparison, spec: CompareSpec, command: str) -> tuple[str, list[pathlib.Path]]:
+    """Writes table, figures and flags into ``spec.out``; returns what to tell the user, and the files."""
+    out, table = pathlib.Path(spec.out), to_markdown(found)
+    files = [out / name for name in ("table.md", "compare.png", "compare.pdf", "flags.cfg")]
+    with written_or_told(spec.out):
+        out.mkdir(parents=True, exist_ok=True)
+        files[0].write_text(table + "\n")
+        figure = draw_agreement(found)
+        write_figure(figure, files[1])
+        write_figure(figure, files[2])
+        # The flags name the folder too.
+        settled = dataclasses.replace(spec, out=str(out))
+        files[3].write_text(to_flagfile(settled, flagfile_header(PROGRAM, command, files[3])))
+        if found.pictures:
+            files.append(out / "disagreements.png")
+            write_figure(draw_disagreements(found), files[-1])
+        for place, arrays in (found.recomputed or {}).items():
+            files.append(out / f"{place}_recomputed.npz")
+            write_npz(files[-1], arrays)
+    return table, files
