@@ -137,10 +137,28 @@ def test_one_program_serves_every_ratio(dataset):
 def test_timing_a_width_compiles_the_training_program_only(dataset):
     spec = job()
     ensemble = make_anew(dataset, spec, 2)
-    ticks = iter(np.arange(0.0, 1000.0, 0.2))
+    # Each look at the clock finds it further on than the one before did.
+    ticks = iter(np.cumsum(np.arange(0.0, 100.0, 0.2)))
     rows = cells_of(dataset, spec)["ratio_0.9"].rows(np.arange(1))
     assert time_step(ensemble, rows, 2, 54, clock=lambda: next(ticks)) > 0
     assert list(ensemble.compiled) == [("advance", 2)]
+
+
+@pytest.mark.parametrize(("order", "step"), [(0.0, 0.02), (0.3, 0.004), (1.0, 1e-5)])
+def test_an_epochs_order_is_not_taken_for_a_step(dataset, monkeypatch, order, step):
+    """Each step bears its part of the order, however long that takes beside it."""
+    ensemble, now = make_anew(dataset, job(), 2), [0.0]
+
+    def advance(members, progress, data, block):
+        now[0] += float(block.num_epochs) * (order + step * float(block.last_step))
+        return progress
+
+    monkeypatch.setattr(ensemble, "prepare", lambda rows, width, names: [advance])
+    rows = cells_of(dataset, job())["ratio_0.9"].rows(np.arange(1))
+    steps_each = -(-54 // ensemble.recipe.batch_size)
+    found = time_step(ensemble, rows, 2, 54, clock=lambda: now[0])
+    assert found == pytest.approx((step + order / steps_each) / 2, rel=1e-6)
+    assert now[0] < 30
 
 
 def reference(dataset, spec, index, ratio):

@@ -20,6 +20,8 @@ GPU_WIDTHS = (16, 64, 256, 1024, 4096)
 WIDER, NARROWER = 0.05, 0.15
 # A timing may cost at most this share of the job that it is to speed up.
 WORTHWHILE = 0.03
+# A timing that is mostly orders ends when it has taken so many times as long as it should.
+LONGEST = 4
 TIMINGS = 3
 
 
@@ -103,6 +105,9 @@ def time_step(
 ) -> float:
     """Seconds per member and step on one device: the best of a few timings on stand-ins for members.
 
+    Drawing an epoch's order of many examples can take longer than a step, and is told apart by blocks without steps;
+    each step bears its part of it.
+
     Args:
       ensemble: what is to be trained; only its training program is compiled.
       rows: a row or more of it.
@@ -118,19 +123,27 @@ def time_step(
     resting = np.zeros(members.size.shape, bool)
     progress = progress._replace(done=jax.device_put(resting, members.size.sharding))
     steps_each = -(-size // ensemble.recipe.batch_size)
+
+    def run(epochs: int, steps: int) -> float:
+        """Seconds that so many epochs of so many steps take."""
+        nonlocal progress
+        began = clock()
+        block = ensemble.traced(Block(epochs, 0, steps, 0))
+        progress = jax.block_until_ready(advance(members, progress, ensemble.data, block))
+        return clock() - began
+
+    order = min(run(1, 0) for _ in range(TIMINGS))
     best, steps, timings = float("inf"), 1, 0
     while timings < TIMINGS:
-        epochs = -(-steps // steps_each)
-        block = Block(epochs, 0, min(steps, steps_each), 0)
-        began = clock()
-        progress = jax.block_until_ready(advance(members, progress, ensemble.data, ensemble.traced(block)))
-        taken = clock() - began
-        if taken < seconds / 2:
+        epochs, each = -(-steps // steps_each), min(steps, steps_each)
+        taken = run(epochs, each)
+        stepping = taken - epochs * order
+        if stepping < seconds / 2 and taken < LONGEST * seconds:
             steps *= 4
         else:
             timings += 1
-            best = min(best, taken / (epochs * block.last_step * width))
-    return best
+            best = min(best, max(stepping, 0) / (epochs * each))
+    return (best + order / steps_each) / width
 
 
 def time_examination(ensemble: Ensemble, rows: Any, width: int, *, clock: Callable[[], float]) -> float:
