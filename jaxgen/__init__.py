@@ -12,6 +12,7 @@ __all__ = [
     "__version__",
     "estimate_scores",
     "estimate_settings",
+    "find_mislabelled",
     "load_model",
     "load_scores",
 ]
@@ -22,6 +23,7 @@ _HOMES = {
     "UserError": "jaxgen.errors",
     "estimate_scores": "jaxgen.experiments.cscore",
     "estimate_settings": "jaxgen.experiments.cscore",
+    "find_mislabelled": "jaxgen.experiments.mislabelled",
     "load_model": "jaxgen.runs.saved_models",
     "load_scores": "jaxgen.data.score_files",
 }

@@ -20,6 +20,7 @@ SERVER.set_forkserver_preload(
         "jaxgen.experiments.randomization_tables",
         "jaxgen.experiments.robustness_tables",
         "jaxgen.experiments.oversampling_tables",
+        "jaxgen.experiments.mislabelled_tables",
         "sklearn.datasets",
     ]
 )

@@ -14,6 +14,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 CONFIGS = sorted((ROOT / "configs").glob("*.cfg"))
 SPECS = {
     "cscore": spec.CscoreSpec,
+    "mislabelled": spec.MislabelledSpec,
     "randomization": spec.RandomizationSpec,
     "oversampling": spec.OversamplingSpec,
     "robustness": spec.RobustnessSpec,

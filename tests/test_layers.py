@@ -9,7 +9,7 @@ import jaxgen
 
 PACKAGE = pathlib.Path(jaxgen.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
-ENTRIES = {"cscore", "compare", "randomization", "robustness", "oversampling", "lnr", "report", "bench"}
+ENTRIES = {"cscore", "compare", "mislabelled", "randomization", "robustness", "oversampling", "lnr", "report", "bench"}
 WORDS = {"spec", "sweep", "types", "errors", "notebook"}
 PURE = {"models", "transforms", "scores", "optim", "schedules", "losses", "metrics", "hashing"}
 

@@ -10,13 +10,18 @@ from jaxgen.errors import UNREADABLE, UserError
 ROUNDING = 1e-3
 
 
-def load_noise_matrix(path: str, num_classes: int) -> np.ndarray:
+def load_noise_matrix(path: str, num_classes: int, said: str = "") -> np.ndarray:
     """The matrix, float32 ``[c, c]``: from the true class (row) to the class given; rows sum to 1.
+
+    Args:
+      path: of the file.
+      num_classes: c.
+      said: the flag that named it, if that is not ``--noise_matrix``.
 
     Raises:
       UserError: if there is no such file, or no such matrix in it.
     """
-    said = f"--noise_matrix={path}"
+    said = said or f"--noise_matrix={path}"
     try:
         matrix = read_numbers(pathlib.Path(path))
     except UNREADABLE as error:

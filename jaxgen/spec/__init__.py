@@ -12,6 +12,7 @@ from jaxgen.spec.comparison import ComparisonSpec as ComparisonSpec
 from jaxgen.spec.jobs import BenchSpec as BenchSpec
 from jaxgen.spec.jobs import CscoreSpec as CscoreSpec
 from jaxgen.spec.jobs import LnrSpec as LnrSpec
+from jaxgen.spec.jobs import MislabelledSpec as MislabelledSpec
 from jaxgen.spec.jobs import OversamplingSpec as OversamplingSpec
 from jaxgen.spec.jobs import RandomizationSpec as RandomizationSpec
 from jaxgen.spec.jobs import ReportSpec as ReportSpec
@@ -20,6 +21,7 @@ from jaxgen.spec.longtail import FlipSpec as FlipSpec
 from jaxgen.spec.longtail import HeadSpec as HeadSpec
 from jaxgen.spec.longtail import TabularSpec as TabularSpec
 from jaxgen.spec.longtail import TailSpec as TailSpec
+from jaxgen.spec.mislabelled import SearchSpec as SearchSpec
 from jaxgen.spec.protocols import CopiesSpec as CopiesSpec
 from jaxgen.spec.protocols import CorruptionSpec as CorruptionSpec
 from jaxgen.spec.protocols import FitSpec as FitSpec

@@ -4,6 +4,7 @@ import dataclasses
 from typing import ClassVar, Literal
 
 from jaxgen.spec.longtail import FlipSpec, HeadSpec, TabularSpec, TailSpec
+from jaxgen.spec.mislabelled import SearchSpec
 from jaxgen.spec.protocols import (
     CopiesSpec,
     CorruptionSpec,
@@ -43,6 +44,24 @@ class CscoreSpec(Spec):
     compute: ComputeSpec = dataclasses.field(default_factory=ComputeSpec)
     seed: int = option(0, "seed of every random draw", **between(0, 2**32))
     out: str = option("", "folder for results and finished runs (empty: runs/cscore_<dataset>)")
+
+
+@dataclasses.dataclass(frozen=True)
+class MislabelledSpec(Spec):
+    """Find mislabelled examples: rank all by what models trained with and without them say of their labels."""
+
+    search: SearchSpec = dataclasses.field(default_factory=SearchSpec)
+    data: DataSpec = dataclasses.field(default_factory=DataSpec)
+    model: ModelSpec = dataclasses.field(default_factory=ModelSpec)
+    train: TrainSpec = dataclasses.field(default_factory=TrainSpec)
+    regularization: RegularizationSpec = dataclasses.field(default_factory=RegularizationSpec)
+    augmentation: AugmentationSpec = dataclasses.field(default_factory=AugmentationSpec)
+    stopping: StoppingSpec = dataclasses.field(default_factory=StoppingSpec)
+    subsets: SubsetSpec = dataclasses.field(default_factory=lambda: SubsetSpec(subset_ratios=(0.8,), num_runs=30))
+    tracking: TrackSpec = dataclasses.field(default_factory=lambda: TrackSpec(track=("dynamics", "pred_probs")))
+    compute: ComputeSpec = dataclasses.field(default_factory=ComputeSpec)
+    seed: int = option(0, "seed of every random draw", **between(0, 2**32))
+    out: str = option("", "folder for results and finished runs (empty: runs/mislabelled_<dataset>)")
 
 
 @dataclasses.dataclass(frozen=True)

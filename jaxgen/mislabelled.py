@@ -1,0 +1,45 @@
+"""``python -m jaxgen.mislabelled``: which labels are wrong? See `jaxgen.experiments.mislabelled`."""
+
+import sys
+from collections.abc import Sequence
+
+from jaxgen import flags
+from jaxgen.spec import MislabelledSpec
+
+PROGRAM = "jaxgen.mislabelled"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command line `argv` (by default the process's own); returns the exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    return flags.run_entry(
+        PROGRAM, MislabelledSpec, lambda spec: run(spec, flags.command(PROGRAM, arguments)), arguments
+    )
+
+
+def run(spec: MislabelledSpec, command: str) -> None:
+    # Imported here: --help and refused flags need no JAX.
+    from jaxgen.data import load_dataset
+    from jaxgen.experiments.cscore import describe_plan
+    from jaxgen.experiments.files import with_folder
+    from jaxgen.experiments.members import tell
+    from jaxgen.experiments.mislabelled import check_search, cscore_spec, search
+    from jaxgen.experiments.mislabelled_league import run_league
+    from jaxgen.experiments.mislabelled_tables import write_league, write_search
+
+    check_search(spec)
+    dataset = load_dataset(spec.data)
+    spec = with_folder(spec, "mislabelled", dataset.name, "league" if spec.search.inject else "")
+    if spec.compute.dry_run:
+        print(describe_plan(dataset, cscore_spec(spec), say=tell))
+        return
+    if spec.search.inject:
+        text, files = write_league(run_league(dataset, spec, resume=command, say=tell), spec, command)
+    else:
+        text, files = write_search(dataset, search(dataset, spec, resume=command, say=tell), spec, command)
+    print(text)
+    print("\n".join(["", *(str(file) for file in files)]))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
