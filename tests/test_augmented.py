@@ -9,8 +9,9 @@ from test_long_tail import kept_params, spec_of
 
 from jaxgen import UserError
 from jaxgen.data.checks import make_dataset
+from jaxgen.engine.batch import Batch, Methods, Moment
 from jaxgen.engine.class_order import draw_class_aware, group_by_class
-from jaxgen.engine.learner import Batch, Methods, Moment, make_learner
+from jaxgen.engine.learner import make_learner
 from jaxgen.experiments.lnr import run_job, train_first
 from jaxgen.experiments.lnr_features import classifier_of
 from jaxgen.experiments.lnr_job import load_frozen, make_job

@@ -10,9 +10,11 @@ from conftest import blobs
 from test_ensemble import job, program_of
 
 from jaxgen.data.checks import make_dataset
+from jaxgen.engine.batch import Batch, ClassTerms, Methods, Moment, Remix
 from jaxgen.engine.class_order import group_by_class
 from jaxgen.engine.ensemble import Ensemble
-from jaxgen.engine.learner import Batch, ClassTerms, Methods, Moment, Remix, make_learner, prepare
+from jaxgen.engine.gradient import prepare
+from jaxgen.engine.learner import make_learner
 from jaxgen.engine.members import Balance
 from jaxgen.experiments.programs import enrol_on_subset, make_kernels, make_recipe, subset_rows
 from jaxgen.losses import cross_entropy

@@ -14,7 +14,8 @@ from scipy.stats import ttest_rel
 from jaxgen import UserError
 from jaxgen.data.checks import make_dataset
 from jaxgen.engine.ensemble import Ensemble
-from jaxgen.engine.members import Examples, as_inputs
+from jaxgen.engine.members import Examples
+from jaxgen.engine.sight import as_inputs
 from jaxgen.experiments import samples
 from jaxgen.experiments.oversampling import describe_plan, run_job
 from jaxgen.experiments.oversampling_job import make_cells, make_job, make_rows, open_job_store

@@ -14,7 +14,8 @@ from jaxgen.data.checks import make_dataset
 from jaxgen.data.parts import hold_out_test
 from jaxgen.engine.curves import QUANTILES
 from jaxgen.engine.ensemble import Ensemble
-from jaxgen.engine.members import Examples, as_inputs
+from jaxgen.engine.members import Examples
+from jaxgen.engine.sight import as_inputs
 from jaxgen.experiments.fitting import explain
 from jaxgen.experiments.presets import settings_of
 from jaxgen.experiments.programs import knob_table, make_kernels, make_recipe

@@ -8,10 +8,10 @@ from conftest import blobs
 from test_ensemble import job, program_of
 
 from jaxgen.data.checks import make_dataset
+from jaxgen.engine.batch import ClassTerms
 from jaxgen.engine.class_order import group_by_class
 from jaxgen.engine.ensemble import Ensemble
 from jaxgen.engine.guided import draw_pairs
-from jaxgen.engine.learner import ClassTerms
 from jaxgen.engine.members import Balance, Block, Guide
 from jaxgen.experiments.programs import enrol_on_subset, make_kernels, make_recipe, subset_rows
 from jaxgen.losses import cross_entropy

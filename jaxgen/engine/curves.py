@@ -6,22 +6,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxgen.engine.learner import Weights, final_weights
-from jaxgen.engine.members import (
-    Curves,
-    Data,
-    Examples,
-    Member,
-    Progress,
-    Recipe,
-    as_inputs,
-    given_to,
-    learns_from,
-    map_members,
-    seen_by,
-    true_to,
-    validation_mask,
-)
+from jaxgen.engine.batch import Weights
+from jaxgen.engine.learner import final_weights
+from jaxgen.engine.members import Curves, Data, Examples, Member, Progress, Recipe, map_members
+from jaxgen.engine.sight import as_inputs, given_to, learns_from, seen_by, true_to, validation_mask
 from jaxgen.losses import cross_entropy
 from jaxgen.metrics import expected_calibration_error, margins
 

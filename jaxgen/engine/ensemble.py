@@ -17,10 +17,11 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
+from jaxgen.engine.batch import Weights
 from jaxgen.engine.examination import finish_members
-from jaxgen.engine.learner import Weights
-from jaxgen.engine.members import Block, Data, Examples, Member, Progress, Recipe, chosen_weights
+from jaxgen.engine.members import Block, Data, Examples, Member, Progress, Recipe
 from jaxgen.engine.seats import Seats
+from jaxgen.engine.sight import chosen_weights
 from jaxgen.engine.training import advance_members, refill_members, start_members
 from jaxgen.types import Dataset, Outcome
 

@@ -4,9 +4,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxgen.engine.batch import Weights
 from jaxgen.engine.curves import measure_end, piece, see_all
-from jaxgen.engine.learner import Weights
-from jaxgen.engine.members import Data, Examples, Member, Progress, Recipe, chosen_weights, true_to, validation_mask
+from jaxgen.engine.members import Data, Examples, Member, Progress, Recipe
+from jaxgen.engine.sight import chosen_weights, true_to, validation_mask
 from jaxgen.engine.tracking import examine_tracked
 from jaxgen.types import Outcome
 

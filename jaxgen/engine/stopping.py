@@ -5,19 +5,8 @@ import jax.numpy as jnp
 
 from jaxgen.engine.curves import measure_epoch
 from jaxgen.engine.learner import final_weights
-from jaxgen.engine.members import (
-    Best,
-    Curves,
-    Data,
-    Examples,
-    Member,
-    Progress,
-    Recipe,
-    given_to,
-    keep_where,
-    learns_from,
-    map_members,
-)
+from jaxgen.engine.members import Best, Curves, Data, Examples, Member, Progress, Recipe, keep_where, map_members
+from jaxgen.engine.sight import given_to, learns_from
 from jaxgen.losses import cross_entropy
 
 # Below the share that one example is.

@@ -9,9 +9,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from jaxgen.engine.batch import Weights
 from jaxgen.engine.curves import learnt_examples, piece, see_all
-from jaxgen.engine.learner import Weights, final_weights
-from jaxgen.engine.members import Data, Member, Progress, Recipe, given_to, learns_from, map_members, true_to
+from jaxgen.engine.learner import final_weights
+from jaxgen.engine.members import Data, Member, Progress, Recipe, map_members
+from jaxgen.engine.sight import given_to, learns_from, true_to
 from jaxgen.losses import cross_entropy
 from jaxgen.scores.records import (
     CONFIDENCE,

@@ -15,7 +15,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxgen.engine.learner import Batch, Moment, final_weights
+from jaxgen.engine.batch import Batch, Moment
+from jaxgen.engine.learner import final_weights
 from jaxgen.experiments.programs import knob_table, make_kernels, make_programs, make_recipe
 from jaxgen.spec import CscoreSpec
 from jaxgen.transforms.pixels import whiten_images

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxgen import spec as words
-from jaxgen.engine.learner import Remix
+from jaxgen.engine.batch import Remix
 from jaxgen.engine.members import Enrolment, Examples
 from jaxgen.errors import UserError
 from jaxgen.experiments.lnr_methods import AS_THEY_ARE

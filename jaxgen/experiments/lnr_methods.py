@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from jaxgen.engine.learner import ClassTerms
+from jaxgen.engine.batch import ClassTerms
 from jaxgen.spec import HeadSpec
 from jaxgen.transforms import classes
 

@@ -12,8 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxgen import spec as words
+from jaxgen.engine.batch import AUGMENT
 from jaxgen.engine.class_order import draw_class_aware, group_by_class
-from jaxgen.engine.learner import AUGMENT
 from jaxgen.experiments.lnr_features import classifier_of
 from jaxgen.models.layers import How, product_precision
 from jaxgen.runs.saved_models import LoadedModel
@@ -21,7 +21,7 @@ from jaxgen.spec import LnrSpec
 from jaxgen.transforms.augment import CHANGES, make_augmentation
 from jaxgen.types import Dataset
 
-# Folded into a run's key; `lnr_stage2` and `engine.learner` hold the others.
+# Folded into a run's key; `lnr_stage2` and `engine.batch` hold the others.
 PASS = 36
 PASSES = 2
 

@@ -13,8 +13,8 @@ import numpy as np
 
 from jaxgen import spec as words
 from jaxgen import sweep
+from jaxgen.engine.batch import INIT, ClassTerms
 from jaxgen.engine.class_order import group_by_class
-from jaxgen.engine.learner import INIT, ClassTerms
 from jaxgen.engine.members import Balance, Enrolment, Examples, Guide
 from jaxgen.experiments.cscore_job import model_bytes
 from jaxgen.experiments.lnr_features import Found
@@ -32,7 +32,7 @@ from jaxgen.transforms.lnr import count_flips, flip_at_random, lnr_flip
 from jaxgen.transforms.tails import choose_tail
 from jaxgen.types import Dataset
 
-# Folded into a member's key; `engine.learner` and `scores.designs` hold the other constants.
+# Folded into a member's key; `engine.batch` and `scores.designs` hold the other constants.
 FLIP, CONTROL, FEW = 33, 34, 35
 
 

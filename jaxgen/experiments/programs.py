@@ -11,8 +11,9 @@ import numpy as np
 
 from jaxgen import spec as words
 from jaxgen import sweep
+from jaxgen.engine.batch import Methods
 from jaxgen.engine.kernels import MOST_EXAMINED
-from jaxgen.engine.learner import Methods, make_learner
+from jaxgen.engine.learner import make_learner
 from jaxgen.engine.members import Enrolment, Examples, Recipe, Watch
 from jaxgen.errors import UserError
 from jaxgen.models import PLAIN_KERNELS, make_model
@@ -45,7 +46,7 @@ class Program(NamedTuple):
       watch: what is measured of its members epoch by epoch, if anything.
       show: what its members make of their examples, if anything (`jaxgen.engine.members.Recipe`).
       num_examples: u, where members have examples of their own; None: all of the data's.
-      groups: of parameters, that have step sizes of their own (`jaxgen.engine.learner.Methods`).
+      groups: of parameters, that have step sizes of their own (`jaxgen.engine.batch.Methods`).
       keeps: groups of parameters that what is kept of a run holds, with all batch statistics: ``params [m, p]``.
       guided: whether its members decide which classes they mix (`jaxgen.engine.guided`).
       remake: what is made of the network that the spec names before it is trained, if anything.

@@ -17,7 +17,7 @@ import numpy as np
 
 from jaxgen.engine.order import permute
 
-# Folded into a member's key; `engine.learner`, `scores.designs` and `randomization_job` hold the other constants.
+# Folded into a member's key; `engine.batch`, `scores.designs` and `randomization_job` hold the other constants.
 SAMPLE, SPLIT, COPIES = 8, 9, 10
 
 

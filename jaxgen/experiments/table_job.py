@@ -25,7 +25,7 @@ from jaxgen.spec import LabelNoiseSpec
 from jaxgen.transforms.labels import make_noise
 from jaxgen.types import Dataset
 
-# Folded into a member's key; `engine.learner` and `scores.designs` hold the other constants.
+# Folded into a member's key; `engine.batch` and `scores.designs` hold the other constants.
 LABELS = 7
 # No member gets so large a share of its labels right: none is done before its last epoch.
 NEVER = 2.0
