@@ -211,6 +211,19 @@ def test_a_store_without_tracking_still_gives_c_scores_and_goes_on_with_it(tmp_p
     assert scored(tmp_path / "b", num_runs=20, track=("dynamics",), heldout_epochs=4).more["tracked_runs"] == 0
 
 
+@pytest.mark.parametrize("design", [pytest.param("balanced", marks=pytest.mark.slow), "nested"])
+def test_what_is_no_longer_asked_for_is_not_told_of_some_of_the_runs(design, tmp_path):
+    """A score never comes of fewer runs than are said to be tracked."""
+    lists = {"design": design, "subset_ratios": (0.4, 0.7)}
+    more = scored(tmp_path / "a", num_runs=10, track=("dynamics", "grand"), **lists)
+    assert np.isfinite(more.more["grand"]).any()
+    longer = scored(tmp_path / "a", num_runs=20, track=("dynamics",), **lists)
+    assert longer.more["tracked_runs"] == 40
+    assert not {"grand", "heldout_grand"} & longer.more.keys()
+    whole = scored(tmp_path / "b", num_runs=20, track=("dynamics",), **lists)
+    np.testing.assert_array_equal(longer.more["csl_stderr"], whole.more["csl_stderr"])
+
+
 def test_a_sweep_tracks_what_is_named_setting_by_setting(tmp_path):
     images, labels = blobs(60)
     lists = {**FLAGS, "learning_rate": (0.05, 0.1), "subset_ratios": (0.5,)}

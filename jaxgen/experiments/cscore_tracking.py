@@ -87,7 +87,9 @@ def design_of(track: Track) -> np.ndarray:
 def tracked_outcome(track: Track, arrays: Arrays, dataset: Dataset) -> Outcome:
     """The runs of a chunk with what was tracked of them; as if diverged where they were tracked otherwise or not."""
     parts = {"probabilities": track.probabilities, "curve": bool(track.curve), "gradient": track.gradients}
-    names = [name for name in arrays if name.startswith(TRACKED)]
+    # What an earlier call tracked besides counts for the runs of that call alone: it is left out.
+    unasked = {f"{TRACKED}{name}" for name, wanted in parts.items() if not wanted}
+    names = [name for name in arrays if name.startswith(TRACKED) and name not in unasked]
     design = design_of(track)
     number, n = len(arrays["run"]), len(dataset.labels)
     fits = f"{TRACKED}design" in arrays and arrays[f"{TRACKED}design"].shape[1:] == design.shape

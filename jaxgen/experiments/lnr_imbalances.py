@@ -35,8 +35,10 @@ def answer_by_stages(
     if spec.flips.what_if:
         expected = {one: expect_flips(job, resume=command, say=say) for one, job in jobs.items()}
         return "\n\n".join(what_if_table(jobs[one], flips) for one, flips in expected.items()), []
-    results = {one: run_job(job, resume=command, say=say) for one, job in jobs.items()}
-    told = {one: write_all(job, results[one], command) for one, job in jobs.items()}
+    results, told = {}, {}
+    for one, job in jobs.items():
+        results[one] = run_job(job, resume=command, say=say)
+        told[one] = write_all(job, results[one], command)
     if len(jobs) == 1:
         return next(iter(told.values()))
     text, files = write_together(spec, jobs, results, command)

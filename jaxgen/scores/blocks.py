@@ -51,7 +51,7 @@ class BlockVariance:
         self.open[...], self.seen[...] = 0, False
 
     def variance(self, single: np.ndarray) -> np.ndarray:
-        """The estimated variance ``[...]``; NaN where fewer than two blocks, or `single` is NaN.
+        """The estimated variance ``[...]``; NaN where no block has observations, or `single` is NaN.
 
         Args:
           single: ``[...]``: the variance if all runs were independent, by their own spread; it is the answer where

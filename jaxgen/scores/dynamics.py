@@ -151,9 +151,14 @@ def shared_variances(
     means: dict[str, np.ndarray],
     block_sizes: Sequence[int],
 ) -> dict[str, np.ndarray]:
-    """The same where runs of one number are one draw at all ratios: such runs are a block."""
-    squares = {name: np.zeros(num_examples) for name in tables}
-    blocks = {name: np.zeros(num_examples, np.int64) for name in tables}
+    """The same where runs of one number are one draw at all ratios: such runs are a block.
+
+    As of `heldout`: where a run observes an example at one ratio it does so at all ratios that observe more of them,
+    and products of two ratios' terms are corrected by the number of blocks of the one that observes fewer.
+    """
+    orders = {name: np.argsort(table[:, 0].sum(1), kind="stable")[::-1] for name, table in tables.items()}
+    products = {name: np.zeros(table[:, 0].shape) for name, table in tables.items()}
+    blocks = {name: np.zeros(table[:, 0].shape, np.int64) for name, table in tables.items()}
 
     def rows(i: int) -> Iterable[dict[str, Look]]:
         for outcome in runs(i):
@@ -162,11 +167,14 @@ def shared_variances(
                 yield {name: Look(*(field[j] for field in look)) for name, look in found.items()}
 
     for row in zip(*(rows(i) for i in range(len(block_sizes))), strict=False):
-        for name in squares:
-            parts = [residual(one[name], means[name][i], tables[name][i, 0]) for i, one in enumerate(row)]
-            squares[name] += np.sum(parts, axis=0) ** 2
-            blocks[name] += np.any([one[name].observed for one in row], axis=0)
+        for name, order in orders.items():
+            followers = np.zeros(num_examples)
+            for i in order:
+                part = residual(row[i][name], means[name][i], tables[name][i, 0])
+                products[name][i] += part * (part + 2 * followers)
+                followers += part
+                blocks[name][i] += row[i][name].observed
     known = {name: (table[:, 0] >= 2).all(0) for name, table in tables.items()}
-    return {
-        name: np.where(known[name], divide(squares[name] * blocks[name], blocks[name] - 1), np.nan) for name in squares
-    }
+    totals = {name: divide(products[name] * blocks[name], blocks[name] - 1).sum(0) for name in tables}
+    # An estimated covariance may be negative, and larger than the variances beside it.
+    return {name: np.where(known[name], np.maximum(total, 0), np.nan) for name, total in totals.items()}
