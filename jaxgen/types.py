@@ -30,6 +30,7 @@ class Dataset:
       ids: ``[n]`` integers or text: each example's id in its source (original index, or file name).
       scale: a stored value times this is what a network sees.
       test_images, test_labels: the same for t test examples, or None.
+      test_ids: ``[t]``: each test example's id in its source, or None where that is not known.
       whiten: whether a network sees every image with mean 0 and deviation 1.
       probes, probe_labels: p more examples on which members are examined in the end, images in v versions one after the
         other, ``[v*p, ...]``; or None.
@@ -53,6 +54,7 @@ class Dataset:
     whiten: bool = False
     probes: np.ndarray | None = None
     probe_labels: np.ndarray | None = None
+    test_ids: np.ndarray | None = None
 
     @property
     def num_classes(self) -> int:

@@ -12,12 +12,13 @@ from test_influence import by_definition, toy
 
 from jaxgen import compare
 from jaxgen.data import margin_files, run_files
-from jaxgen.data.pairs import MOST_PAIRS, pair_ids
-from jaxgen.data.published import read_published
+from jaxgen.data.pairs import MOST_PAIRS, pair_ids, split_ids
+from jaxgen.data.published import Values, read_published
 from jaxgen.data.score_files import write_scores
 from jaxgen.data.tfds import tfds_order
 from jaxgen.errors import UserError
 from jaxgen.experiments import compare as experiment
+from jaxgen.experiments.matching import match
 from jaxgen.experiments.recompute import open_runs, recompute
 from jaxgen.scores import agreement, influence
 from jaxgen.types import Scores
@@ -117,8 +118,16 @@ ALLOW = "--allow_pickle=imagenet-cscores-with-filename.npz"
         (["cscores.npz", "infl_mem.npz", "--score=memorization"], "matched by order"),
         (["cscores.npz", "cifar100_high_infl_pairs_infl0.15_mem0.25.npz", "--score=memorization"], "4 of 60 and 4"),
         (["cscores.npz", "cifar100_high_infl_pairs_infl0.15_mem0.25.npz", "--score=influence"], "matched by pairs"),
-        (["cscores.npz", "infl_mem.npz", "--score=influence"], "matched by pairs"),
-        (["infl_mem.npz", "cifar100_high_infl_pairs_infl0.15_mem0.25.npz", "--score=influence"], "5 of 5 and 5"),
+        (["cscores.npz", "infl_mem.npz", "--score=influence", "--reorder=original"], "positions in the original files"),
+        (
+            [
+                "infl_mem.npz",
+                "cifar100_high_infl_pairs_infl0.15_mem0.25.npz",
+                "--score=influence",
+                "--reorder=original",
+            ],
+            "5 of 5 and 5",
+        ),
     ],
 )
 def test_every_layout_is_read_and_matched(files, capsys, arguments, matched):
@@ -151,6 +160,84 @@ def test_influence_pairs_of_tensorflow_datasets_are_those_of_the_original_files(
     assert "5 of 5 and 5" in said
     assert "| Pearson | 1.0000" in said
     assert "3 -> 0" in said
+
+
+def write_demo():
+    """A matrix in tensorflow-datasets order; values tell the original training and test place."""
+    test_order = tfds_order("test", T)
+    values = (np.arange(N)[None, :] * 0.01 + np.arange(T)[:, None] * 0.001).astype(np.float32)
+    np.savez("demo.npz", memorization=MEMORIZATION[ORDER], influence=values[np.ix_(test_order, ORDER)])
+
+
+def test_the_demos_influences_are_those_of_the_original_pairs(files, capsys):
+    write_demo()
+    pairs = [
+        read_published(pathlib.Path("cscores.npz"), "influence"),
+        read_published(pathlib.Path("demo.npz"), "influence"),
+    ]
+    for sources in (pairs, pairs[::-1]):
+        found = experiment.resolve(*sources, reorder="tfds")[sources.index(pairs[1])]
+        train, test = split_ids(found.ids)
+        assert len(train) == 5
+        np.testing.assert_allclose(found.values, 0.01 * train + 0.001 * test, atol=1e-6)
+    said = run(capsys, "cscores.npz", "demo.npz", "--score=influence", "--reorder=tfds")
+    assert "brought from tensorflow-datasets order" in said
+    line = run(capsys, "cscores.npz", "demo.npz", "--score=influence", code=2)
+    assert "demo.npz: influence: does not tell the order of its examples" in line
+
+
+def test_runs_in_tensorflow_datasets_order_give_the_original_pairs(files, capsys):
+    trained_on, tests = toy(7, runs=30, train=N, test=T)
+    matrix = by_definition(trained_on, tests)
+    test_order = tfds_order("test", T)
+    store(files / "runs", trained_on[:, ORDER], trained_on[:, ORDER], tests[:, test_order])
+    np.savez("high.npz", tr_idx=TRAIN, tt_idx=TEST, infl=matrix[TEST, TRAIN], mem=MEMORIZATION[TRAIN])
+    plain = run(capsys, "runs", "high.npz", "--score=influence")
+    assert "whose order the file does not tell" in plain
+    assert "| Pearson | 1.0000" not in plain
+    for pair in (["runs", "high.npz"], ["high.npz", "runs"]):
+        assert "| Pearson | 1.0000" in run(capsys, *pair, "--score=influence", "--reorder=tfds")
+    runs = open_runs(files / "runs").in_original_order()
+    ids, values = runs.every_pair()
+    train, test = split_ids(ids)
+    np.testing.assert_allclose(values, matrix[test, train])
+
+
+def part_of_tfds(first, tests, **more):
+    """A cscores.npz of the first so many of a tensorflow-datasets set, all its tests' influences among its pairs."""
+    order, test_order = ORDER[:first], tfds_order("test", T)[:tests]
+    train, test = (each.ravel() for each in np.meshgrid(np.arange(first), np.arange(tests)))
+    influence = (0.01 * order[train] + 0.001 * test_order[test]).astype(np.float32)
+    arrays = {"influence_train": train, "influence_test": test, "influence": influence, **more}
+    arrays["test_labels"] = np.zeros(tests)
+    values = {name: array[:first] for name, array in (("scores", SCORES), ("labels", LABELS), ("stderr", SCORES))}
+    flags = {"flags": {"num_test_examples": str(tests % T)}}
+    counts, ratio = np.full((1, first), 5), SCORES[None, :first]
+    own("part.npz", ids=order, counts=counts, scores_by_ratio=ratio, metadata=flags, more=arrays, **values)
+
+
+@pytest.mark.parametrize(("first", "tests"), [(40, T), (N, 10), (40, 10)])
+def test_pairs_of_a_part_of_a_data_set_are_told_by_test_ids_or_refused(files, capsys, first, tests):
+    part_of_tfds(first, tests, test_ids=tfds_order("test", T)[:tests])
+    found = read_published(pathlib.Path("part.npz"), "influence")
+    train, test = split_ids(found.ids)
+    np.testing.assert_allclose(found.values, 0.01 * train + 0.001 * test, atol=1e-6)
+    part_of_tfds(first, tests)
+    line = run(capsys, "part.npz", "cscores.npz", "--score=influence", code=2)
+    assert "part.npz: holds a part or another order of a data set and no test_ids" in line
+
+
+def test_names_that_repeat_are_told_apart_by_their_folders():
+    def named(name, ids):
+        return Values(name, np.arange(len(ids), dtype=float), None, np.array(ids), "file names")
+
+    whole = named("whole", ["train/x/1", "train/x/2", "train/y/1", "train/y/2"])
+    other = named("other", ["y/1", "y/2", "x/1", "x/2"])
+    found = match(whole, other)
+    assert found.values.tolist() == [[0, 1, 2, 3], [2, 3, 0, 1]]
+    assert match(other, whole).values.tolist() == [[0, 1, 2, 3], [2, 3, 0, 1]]
+    with pytest.raises(UserError, match="share file names such as 1 only, which whole has 2 times"):
+        match(whole, named("bare", ["1", "2"]))
 
 
 def test_reorder_brings_what_has_no_ids_into_the_original_order(files, capsys):

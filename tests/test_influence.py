@@ -98,6 +98,35 @@ def test_the_strongest_pairs_are_those_of_the_whole_matrix(monkeypatch, count, b
     assert (np.diff(found.values) <= 0).all()
 
 
+def test_what_all_runs_get_right_has_no_pair():
+    """Of 137 runs: k (1/k) is not 1 for every k in float32, nor the difference of two such products 0."""
+    rng = np.random.default_rng(13)
+    trained_on, correct = rng.random((137, 40)) < 0.7, rng.random((137, 12)) < 0.5
+    correct[:, 5] = True
+    answers = gather(trained_on, correct)
+    found = influence.strongest(answers, 40)
+    assert 5 not in found.test
+    assert {*range(12)} - {5} == {*found.test.tolist()}
+    assert found.values.min() > 0
+    assert (influence.influence_matrix(answers)[5] == 0).all()
+
+
+def test_equal_influences_of_unequal_rates_go_to_the_lower_index():
+    """With 7 runs on each side, 3/7 - 1/7, 4/7 - 2/7, ... are all 2/7, though not as differences of floats."""
+    blocks = [np.roll(np.arange(14) < 7, 7 * i) for i in range(2)]
+    rng = np.random.default_rng(14)
+    trained_on = np.stack([rng.permutation(blocks[0]) for _ in range(60)], axis=1)
+    correct = np.stack([rng.permutation(np.arange(14) < 3 + j) for j in range(8)], axis=1)
+    answers = gather(trained_on, correct)
+    counts = np.asarray([[2 * (trained_on[:, i] & correct[:, j]).sum() for i in range(60)] for j in range(8)])
+    exact = counts - correct.sum(0)[:, None]
+    for count in (1, 3, 5):
+        found = influence.strongest(answers, count)
+        assert set(zip(found.train.tolist(), found.test.tolist(), strict=True)) == top_by_definition(exact, count)
+        order = list(zip(-exact[found.test, found.train], found.test, found.train, strict=True))
+        assert order == sorted(order)
+
+
 def test_the_example_that_decides_is_found():
     answers = gather(*toy(4, runs=4000))
     found = influence.strongest(answers, 1)

@@ -8,10 +8,12 @@ import pytest
 from commands import type_in
 from test_cli import SMALL, make_data
 
-from jaxgen import load_scores
+from jaxgen import flags, load_scores
 from jaxgen.data import run_files
 from jaxgen.errors import UserError
+from jaxgen.experiments.export import export_runs
 from jaxgen.experiments.influence import add_influence
+from jaxgen.spec import CscoreSpec
 from jaxgen.views.influence import describe_influence, draw_influence
 
 JOB = [*SMALL, "--subset_ratios=0.5,0.8", "--influence_pairs=3", "--export_runs=runs"]
@@ -62,6 +64,7 @@ def test_influences_are_those_of_the_runs(job):
     assert (np.bincount(more["influence_test"], minlength=30)[open_cases] >= 3).mean() > 0.9
     np.testing.assert_allclose(more["test_accuracy_by_example"], tests.mean(0))
     assert more["test_labels"].shape == (30,)
+    assert more["test_ids"].tolist() == list(range(30))
 
 
 def test_the_job_tells_of_them_and_draws_them(job, dataset):
@@ -104,6 +107,43 @@ def test_within_classes_and_in_a_sweep(job, tmp_path):
         assert run_files.is_run_folder(tmp_path / "runs" / setting)
 
 
+def test_exported_runs_are_of_one_job_and_no_more_than_it_has(job, tmp_path):
+    shutil.copytree(job[0], tmp_path / "copy")
+    folder = tmp_path / "copy" / "runs"
+    fewer = [flag for flag in JOB if not flag.startswith(("--num_runs", "--subset_ratios"))]
+    result = type_in(tmp_path / "copy", *fewer, "--num_runs=6", "--subset_ratios=0.8")
+    assert result.stdout.startswith("0 models trained"), result.stderr
+    assert {str(file.relative_to(folder)) for file in folder.rglob("*.npz")} == {
+        f"0.8/{run}/aux_arrays.npz" for run in range(6)
+    }
+    assert not (folder / "0.5").exists()
+    before = {file: file.read_bytes() for file in folder.rglob("*.npz")}
+    result = type_in(tmp_path / "copy", *JOB, "--seed=1", "--out=other")
+    assert result.returncode == 2
+    [line] = result.stderr.strip().splitlines()
+    assert "--export_runs=runs: has runs that this job did not write" in line
+    assert before == {file: file.read_bytes() for file in folder.rglob("*.npz")}
+    (folder / "plan.txt").unlink()
+    assert type_in(tmp_path / "copy", *JOB).returncode == 2, "runs of nobody knows whom"
+
+
+def test_a_run_that_diverged_since_leaves_no_file(job, dataset, tmp_path):
+    spec = flags.parse(CscoreSpec, ["--subset_ratios=0.8", f"--export_runs={tmp_path / 'runs'}"])
+    trained_on, correct, tests = exported(job[0], "0.8")
+
+    def runs(finite):
+        arrays = (np.packbits(rows, axis=1) for rows in (trained_on, correct, tests))
+        rest = np.zeros((10, 1), np.float32), np.zeros(10, np.int32), finite, np.zeros((10, 0), np.uint8)
+        return lambda i: [run_files.Outcome(*arrays, *rest)]
+
+    for finite in (np.ones(10, bool), np.arange(10) != 4):
+        export_runs(dataset, spec, "", runs(finite), "digest")
+        kept = {int(file.parent.name) for file in (tmp_path / "runs").rglob("*.npz")}
+        assert kept == {*np.flatnonzero(finite).tolist()}
+    with pytest.raises(UserError, match="has runs that this job did not write"):
+        export_runs(dataset, spec, "", runs(np.ones(10, bool)), "another")
+
+
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
@@ -139,9 +179,6 @@ def test_runs_that_are_all_gone_have_no_pairs(job, dataset):
 
 
 def words_of(scores):
-    from jaxgen import flags
-    from jaxgen.spec import CscoreSpec
-
     assert scores.metadata["flags"]["influence_pairs"] == "3"
     return flags.parse(CscoreSpec, ["--influence_pairs=3", "--subset_ratios=0.5,0.8"])
 

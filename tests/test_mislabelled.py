@@ -13,7 +13,7 @@ from conftest import blobs
 import jaxgen
 from jaxgen import UserError
 from jaxgen.data.checks import make_dataset
-from jaxgen.experiments import compilations, mislabelled, mislabelled_rivals
+from jaxgen.experiments import compilations, injection, mislabelled, mislabelled_rivals
 from jaxgen.experiments.compilations import shared_compilations
 from jaxgen.experiments.injection import inject, load_noise
 from jaxgen.experiments.mislabelled_league import FOLDS, League, five_fold, run_league
@@ -22,7 +22,7 @@ from jaxgen.scores.confident import confident_classes, estimate_wrong
 from jaxgen.scores.suspicion import detect, rank, suggest_labels, suspicion
 from jaxgen.spec import MislabelledSpec, SearchSpec, from_values
 from jaxgen.spec.mislabelled import NOISE_KINDS, read_injection
-from jaxgen.transforms.labels import KINDS
+from jaxgen.transforms.labels import KINDS, make_noise
 from jaxgen.types import Scores
 
 KEY = jax.random.key(0)
@@ -193,6 +193,22 @@ def test_the_mask_is_what_changed(dataset, text):
     again, other = (inject(dataset, noise, seed=0, repeat=repeat) for repeat in (0, 1))
     np.testing.assert_array_equal(again.wrong, found.wrong)
     assert (other.wrong != found.wrong).any()
+
+
+def test_noise_is_drawn_by_a_key_that_no_run_has(dataset, monkeypatch):
+    """A run's subset is drawn by its number folded into the same root key."""
+    keys = []
+
+    def spy(*arguments):
+        corrupt = make_noise(*arguments)
+        return lambda key, *rest: keys.append(key) or corrupt(key, *rest)
+
+    monkeypatch.setattr(injection, "make_noise", spy)
+    inject(dataset, load_noise(read_injection("symmetric:0.3"), 3), seed=0, repeat=0)
+    runs = jax.vmap(lambda run: jax.random.fold_in(jax.random.fold_in(jax.random.key(0), run), 0))(jnp.arange(5000))
+    runs, own = (np.asarray(jax.random.key_data(each)) for each in (runs, jnp.stack(keys)))
+    assert own.shape == (1, 2)
+    assert not (runs == own).all(axis=1).any()
 
 
 def test_a_matrix_of_the_wrong_shape_and_noise_that_changes_nothing_are_refused(dataset, tmp_path):

@@ -18,6 +18,8 @@ from tensorflow_datasets.core.download import resource
 
 from jaxgen.data import load_dataset
 from jaxgen.data import tfds as module
+from jaxgen.data.checks import make_dataset
+from jaxgen.data.parts import first_test_examples
 from jaxgen.errors import UserError
 from jaxgen.spec import DataSpec
 
@@ -77,6 +79,18 @@ def test_order_is_a_permutation_and_splits_differ():
     assert (train != test).any()
 
 
+def test_ids_of_both_splits_are_the_original_places():
+    plain = {"labels": np.arange(50), "test_labels": np.arange(20)}
+    plain |= {"images": plain["labels"][:, None], "test_images": plain["test_labels"][:, None]}
+    moved = module.in_tfds_order(plain)
+    dataset = make_dataset("moved", **moved, source="moved")
+    few = first_test_examples(dataset, 7, "moved")
+    for found, count in ((dataset, 20), (few, 7)):
+        assert len(found.test_ids) == count
+        np.testing.assert_array_equal(found.test_labels, found.test_ids)
+        np.testing.assert_array_equal(found.labels, found.ids)
+
+
 @needs_files
 @pytest.mark.parametrize("name", ["mnist", "fashion_mnist"])
 def test_cached_originals_are_read_offline_in_tfds_order(name, tmp_path, offline):
@@ -86,6 +100,9 @@ def test_cached_originals_are_read_offline_in_tfds_order(name, tmp_path, offline
     np.testing.assert_array_equal(dataset.images, plain.images[dataset.ids])
     np.testing.assert_array_equal(dataset.labels, plain.labels[dataset.ids])
     assert dataset.test_images.shape == (10_000, 28, 28, 1)
+    np.testing.assert_array_equal(dataset.test_labels, plain.test_labels[dataset.test_ids])
+    few = load_dataset(DataSpec(dataset=name, data_dir=str(tmp_path), num_test_examples=40))
+    np.testing.assert_array_equal(few.test_images, plain.test_images[few.test_ids])
     assert dataset.class_names[0] == {"mnist": "0", "fashion_mnist": "T-shirt/top"}[name]
     assert not offline
     assert "tensorflow" not in sys.modules

@@ -18,6 +18,7 @@ def make_dataset(
     test_labels: np.ndarray | None = None,
     class_names: np.ndarray | None = None,
     ids: np.ndarray | None = None,
+    test_ids: np.ndarray | None = None,
     scale: float | None = None,
 ) -> Dataset:
     """A checked `Dataset`.
@@ -34,6 +35,7 @@ def make_dataset(
       test_images, test_labels: the same for t test examples, or neither.
       class_names: ``[c]`` names; allowed if the labels are integers in ``0..c-1``.
       ids: ``[n]`` integers or text; the position if None.
+      test_ids: ``[t]``, the same for test examples.
       scale: for uint8 images, what a stored value is multiplied by, if not 1/255.
 
     Raises:
@@ -61,6 +63,8 @@ def make_dataset(
     known, counts = np.unique(ids, return_counts=True)
     if len(known) < len(ids):
         raise UserError(f"{source}: {counts.max()} examples have the id {known[counts.argmax()]}; ids must differ")
+    if test_ids is None and test_labels is not None:
+        test_ids = np.arange(len(test_labels))
     return Dataset(
         name=name,
         images=images,
@@ -70,6 +74,7 @@ def make_dataset(
         scale=scale,
         test_images=test_images,
         test_labels=test_labels,
+        test_ids=test_ids,
         features=own,
         test_features=tests,
         shift=shift,

@@ -1,5 +1,7 @@
 """Influences as published: of every pair, as one matrix or a matrix a class."""
 
+import json
+import pathlib
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -11,6 +13,9 @@ from jaxgen.errors import UserError
 # More pairs than are compared by mistake.
 MOST_PAIRS = 20_000_000
 SHIFT = 32
+# What the ids of pairs are: positions in a file that does not tell their order, or in the original files.
+UNTOLD = "pairs of positions, whose order the file does not tell"
+BROUGHT = "pairs, brought from tensorflow-datasets order into that of the original files"
 
 
 def pair_ids(train: np.ndarray, test: np.ndarray) -> np.ndarray:
@@ -32,17 +37,19 @@ class Block(NamedTuple):
 
 
 class Matrix(NamedTuple):
-    """Influences of all pairs of some blocks; `name` is that of file and score."""
+    """Influences of all pairs of some blocks; `name` is that of file and score, `order` is what the positions are."""
 
     name: str
     blocks: tuple[Block, ...]
+    order: str = "pairs"
 
     @classmethod
     def of_one(cls, name: str, values: np.ndarray) -> "Matrix":
-        """A matrix ``[t, n]``."""
+        """A matrix ``[t, n]``; nothing tells which examples its rows and columns are."""
         if values.ndim != 2:
             raise UserError(f"{name}: influence has shape {values.shape}; needed: test x training examples")
-        return cls(f"{name}: influence", (Block(np.arange(values.shape[1]), np.arange(values.shape[0]), values),))
+        block = Block(np.arange(values.shape[1]), np.arange(values.shape[0]), values)
+        return cls(f"{name}: influence", (block,), UNTOLD)
 
     @classmethod
     def of_classes(cls, name: str, arrays: Mapping[str, np.ndarray], classes: list[str]) -> "Matrix":
@@ -65,7 +72,7 @@ class Matrix(NamedTuple):
         """The matrix whose positions, of tensorflow-datasets order, are those of the original files."""
         [block] = self.blocks
         train, test = tfds_order("train", len(block.train)), tfds_order("test", len(block.test))
-        return Matrix(self.name, (block._replace(train=train, test=test),))
+        return Matrix(self.name, (block._replace(train=train, test=test),), BROUGHT)
 
     def at(self, ids: np.ndarray) -> np.ndarray:
         """The influences of pairs; NaN of those that are in no block."""
@@ -87,6 +94,23 @@ class Matrix(NamedTuple):
             )
         ids = [pair_ids(block.train[None, :], block.test[:, None]).ravel() for block in self.blocks]
         return np.concatenate(ids), np.concatenate([block.values.ravel() for block in self.blocks]).astype(float)
+
+
+def find_test_ids(path: pathlib.Path, arrays: Mapping[str, np.ndarray], ids: np.ndarray) -> np.ndarray:
+    """The test examples' ids in a cscores.npz; in one without, as its training examples lie, if all are there."""
+    count = len(arrays["test_labels"])
+    if "test_ids" in arrays:
+        own = arrays["test_ids"]
+        return own if own.dtype.kind in "iu" else np.arange(count)
+    if np.array_equal(ids, np.arange(len(ids))):
+        return np.arange(count)
+    part = json.loads(str(arrays["metadata"])).get("flags", {}).get("num_test_examples", "0") != "0"
+    if part or not np.array_equal(ids, tfds_order("train", len(ids))):
+        raise UserError(
+            f"{path}: holds a part or another order of a data set and no test_ids, so its influence pairs cannot "
+            "be told apart; run its job again, which writes them and trains nothing"
+        )
+    return tfds_order("test", count)
 
 
 def places(known: np.ndarray, wanted: np.ndarray) -> np.ndarray:

@@ -36,6 +36,7 @@ def first_test_examples(dataset: Dataset, count: int, source: str) -> Dataset:
         dataset,
         test_images=dataset.test_images[:count],
         test_labels=dataset.test_labels[:count],
+        test_ids=None if dataset.test_ids is None else dataset.test_ids[:count],
         test_features=None if dataset.test_features is None else dataset.test_features[:count],
     )
 
@@ -118,6 +119,7 @@ def part_off(dataset: Dataset, own: np.ndarray, held_out: np.ndarray) -> Dataset
         ids=dataset.ids[own],
         test_images=dataset.images[held_out],
         test_labels=dataset.labels[held_out],
+        test_ids=dataset.ids[held_out],
         features=None,
         test_features=None,
     )

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxgen.data.csv_file import read_rows, to_number, whole_numbers
-from jaxgen.data.pairs import Matrix, pair_ids
+from jaxgen.data.pairs import UNTOLD, Matrix, find_test_ids, pair_ids
 from jaxgen.data.tfds import tfds_order
 from jaxgen.errors import UNREADABLE, UserError
 
@@ -149,7 +149,7 @@ def by_keys(arrays: Members, score: str) -> Values | Matrix:
         return Matrix.of_one(path.name, arrays["influence"])
     if keys >= {"influence_train", "influence_test", "influence"} and score == "influence":
         found = pair_ids(arrays["influence_train"], arrays["influence_test"])
-        return numbers(f"{path.name}: influence", arrays["influence"], None, found, "pairs")._replace(pairs=True)
+        return numbers(f"{path.name}: influence", arrays["influence"], None, found, UNTOLD)._replace(pairs=True)
     if keys >= {"labels", "scores", "filenames"} and score in ("", "scores"):
         texts = np.asarray(arrays["filenames"]).astype(str)
         return numbers(f"{path.name}: scores", arrays["scores"], arrays["labels"], texts, "file names")
@@ -190,12 +190,9 @@ def read_own(arrays: Members, score: str) -> Values:
         raise UserError(f"--score={score}: {path} has {', '.join(sorted(arrays))}")
     if score != "influence":
         return numbers(f"{path.name}: {score}", arrays[score], arrays["labels"], ids, "ids")
-    tests = np.arange(len(arrays["test_labels"]))
-    if np.array_equal(ids, tfds_order("train", len(ids))):
-        tests = tfds_order("test", len(tests))
-    if ids.dtype.kind not in "iu":
-        ids = np.arange(len(ids))
-    found = pair_ids(ids[arrays["influence_train"]], tests[arrays["influence_test"]])
+    # Of names, positions tell.
+    ids = ids if ids.dtype.kind in "iu" else np.arange(len(ids))
+    found = pair_ids(ids[arrays["influence_train"]], find_test_ids(path, arrays, ids)[arrays["influence_test"]])
     return numbers(f"{path.name}: influence", arrays[score], None, found, "pairs")._replace(pairs=True)
 
 

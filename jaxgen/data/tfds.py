@@ -157,7 +157,7 @@ def read_cifar(archive: pathlib.Path, label_bytes: int, label_at: int) -> dict[s
 
 
 def in_tfds_order(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Arrays of the original order in tensorflow-datasets' order; ``ids`` keeps the original index."""
+    """Arrays of the original order in tensorflow-datasets' order; ``ids`` and ``test_ids`` keep the original index."""
     order = tfds_order("train", len(arrays["labels"]))
     test_order = tfds_order("test", len(arrays["test_labels"]))
     return {
@@ -166,6 +166,7 @@ def in_tfds_order(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         "ids": order,
         "test_images": arrays["test_images"][test_order],
         "test_labels": arrays["test_labels"][test_order],
+        "test_ids": test_order,
     }
 
 

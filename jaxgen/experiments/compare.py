@@ -13,7 +13,7 @@ from jaxgen.data.published import Values, read_published
 from jaxgen.errors import UserError
 from jaxgen.experiments.compare_table import Comparison, to_markdown
 from jaxgen.experiments.files import flagfile_header, with_folder, written_or_told
-from jaxgen.experiments.matching import Matched, line_up, match
+from jaxgen.experiments.matching import Matched, line_up, match, order_pairs
 from jaxgen.experiments.recompute import Runs, is_folder_of_runs, read_runs
 from jaxgen.flags import to_flagfile
 from jaxgen.runs.store import write_npz
@@ -41,7 +41,8 @@ def compare(spec: CompareSpec) -> tuple[Comparison, CompareSpec]:
     scores = (*asked.score, *asked.score)[:2] if asked.score else ("", "")
     paths = pathlib.Path(asked.first), pathlib.Path(asked.second)
     sources = [read_source(path, score, spec) for path, score in zip(paths, scores, strict=True)]
-    matched = match(*told_apart(resolve(*(source for source, _ in sources)), paths), asked.reorder)
+    values = resolve(*(source for source, _ in sources), reorder=asked.reorder)
+    matched = match(*told_apart(values, paths), asked.reorder)
     places = None
     if dataset is not None and dataset.has_images and not matched.pairs:
         places = line_up(dataset, matched)
@@ -93,19 +94,22 @@ def read_source(
     return read_published(path, score, spec.comparison.allow_pickle), {}
 
 
-def resolve(*sources: Values | Matrix | Runs) -> list[Values]:
-    """Both as values; of what knows the influence of any pair, those of the other's pairs."""
+def resolve(*sources: Values | Matrix | Runs, reorder: str = "none") -> list[Values]:
+    """Both as values; of what knows the influence of any pair, those of the other's pairs; pairs in one order."""
+    if not any(isinstance(source, Values) and not source.pairs for source in sources):
+        sources = order_pairs(sources, reorder)
     listed = [source for source in sources if isinstance(source, Values)]
     if not listed:
         ids, values = sources[0].every_pair()
-        listed = [Values(sources[0].name, values, None, ids, "pairs", True)]
+        listed = [Values(sources[0].name, values, None, ids, sources[0].order, True)]
         sources = (listed[0], sources[1])
     found = []
     for source in sources:
         if not isinstance(source, Values):
             if not listed[0].pairs:
                 raise UserError(f"{source.name} is of pairs, {listed[0].name} of examples; choose by --score")
-            source = Values(f"{source.name}: influence", source.at(listed[0].ids), None, listed[0].ids, "pairs", True)
+            values, ids = source.at(listed[0].ids), listed[0].ids
+            source = Values(f"{source.name}: influence", values, None, ids, source.order, True)
         found.append(source)
     return found
 

@@ -114,5 +114,5 @@ def collect(dataset: Dataset, program: Program, number: int, store: Store, chunk
         **found._asdict(),
     )
     if spec.influence.export_runs:
-        export_runs(dataset, spec, program.settings[number].name, runs)
+        export_runs(dataset, spec, program.settings[number].name, runs, store.plan.digest)
     return add_influence(dataset, spec, runs, scores) if spec.influence.influence_pairs else scores

@@ -61,7 +61,7 @@ def check_job(dataset: Dataset, spec: CscoreSpec) -> list[Program]:
         if largest >= count:
             raise UserError(f"--subset_ratios={ratio:g}: holds out none of {count} examples; leave it out")
         refuse_empty_validation(spec, smallest, f"a subset at ratio {ratio:g}")
-    check_export(spec)
+    check_export(spec, make_plan(dataset, spec, programs).digest)
     return programs
 
 

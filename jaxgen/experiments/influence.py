@@ -52,5 +52,7 @@ def add_influence(dataset: Dataset, spec: CscoreSpec, runs: RunStream, scores: S
         "test_labels": dataset.test_labels.astype(np.int64),
         "test_accuracy_by_example": influence.test_accuracy(answers),
     }
+    if dataset.test_ids is not None:
+        arrays["test_ids"] = dataset.test_ids
     told = {"num_runs": answers.num_runs, **selected._asdict(), "by_chance": chance.pairs}
     return dataclasses.replace(scores, more={**scores.more, **arrays}, metadata={**scores.metadata, "influence": told})

@@ -1,14 +1,22 @@
 """Which example of one file is which of the other: by ids where both have them, else by order, labels held together."""
 
 import pathlib
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from jaxgen.data.pairs import UNTOLD, Matrix
 from jaxgen.data.published import Values
 from jaxgen.data.tfds import tfds_order
 from jaxgen.errors import UserError
 from jaxgen.types import Dataset
+
+# From a number of examples to the original one at each position, by --reorder, and where they were, in words.
+ORDERS: dict[str, tuple[Callable[[int], np.ndarray], str]] = {
+    "tfds": (lambda count: tfds_order("train", count), "tensorflow-datasets order"),
+    "original": (np.arange, "positions in the original files"),
+}
 
 
 class Matched(NamedTuple):
@@ -59,8 +67,8 @@ def match(first: Values, second: Values, reorder: str = "none") -> Matched:
 
 
 def reordered(first: Values, second: Values, reorder: str) -> tuple[Values, Values, str]:
-    """Gives the file that lies in tensorflow-datasets order the ids of the original files."""
-    if reorder == "none":
+    """Gives the file that does not tell its order the ids of the original files; of pairs `order_pairs` has done so."""
+    if reorder == "none" or first.pairs:
         return first, second, ""
     without = [place for place, one in enumerate((first, second)) if one.ids is None]
     if not without:
@@ -69,10 +77,43 @@ def reordered(first: Values, second: Values, reorder: str) -> tuple[Values, Valu
         )
     both = [first, second]
     chosen = both[without[0]]
-    both[without[0]] = chosen._replace(ids=tfds_order("train", len(chosen.values)), order="tensorflow-datasets order")
+    find, order = ORDERS[reorder]
+    both[without[0]] = chosen._replace(ids=find(len(chosen.values)), order=order)
     if len(without) == 2:
         both[1] = second._replace(ids=np.arange(len(second.values)), order="positions")
-    return *both, f"{chosen.name} brought from tensorflow-datasets order into that of the original files; "
+    moved = f"{chosen.name} brought from {order} into that of the original files; " if reorder == "tfds" else ""
+    return *both, moved
+
+
+def order_pairs(sources: Sequence[Any], reorder: str) -> list[Any]:
+    """Brings pairs (`Values`, or what knows any pair) that do not tell the order of their positions into the original
+    order, if asked to; two that do not tell are taken to have the same one, if nothing is asked.
+
+    Raises:
+      UserError: for a flag that has nothing to do, and where positions would be taken for what they may not be.
+    """
+    found, untold = list(sources), [place for place, one in enumerate(sources) if one.order == UNTOLD]
+    if reorder == "none":
+        if len(untold) == 1 and isinstance(found[untold[0]], Matrix):
+            raise UserError(
+                f"{found[untold[0]].name}: does not tell the order of its examples, as the other file does; give "
+                "--reorder=tfds if they lie as in tensorflow-datasets (as those of the published MNIST demo do), "
+                "--reorder=original if as in the original files"
+            )
+        return found
+    if not untold:
+        names = " and ".join(one.name for one in found)
+        raise UserError(f"--reorder={reorder}: {names} both say which example is which; leave it out")
+    chosen = found[untold[0]]
+    if reorder == "original":
+        found[untold[0]] = chosen._replace(order="pairs of positions in the original files")
+    elif isinstance(chosen, Values):
+        raise UserError(
+            f"--reorder={reorder}: {chosen.name} has pairs of an unknown number of examples; give the folder of runs"
+        )
+    else:
+        found[untold[0]] = chosen.in_original_order()
+    return found
 
 
 def by_ids(first: Values, second: Values) -> tuple[np.ndarray, np.ndarray, str]:
@@ -86,9 +127,8 @@ def by_ids(first: Values, second: Values) -> tuple[np.ndarray, np.ndarray, str]:
             raise UserError(f"{name}: {counts.max()} values have the id {known[counts.argmax()]}; ids must differ")
     shared, here, there = np.intersect1d(own, other, assume_unique=True, return_indices=True)
     if not len(shared) and own.dtype.kind == "U":
-        # One may have the folders in the names.
-        own, other = (np.asarray([pathlib.PurePath(name).name for name in ids]) for ids in (own, other))
-        shared, here, there = np.intersect1d(own, other, return_indices=True)
+        own, other = without_folders(first, second)
+        shared, here, there = np.intersect1d(own, other, assume_unique=True, return_indices=True)
     if not len(shared):
         raise UserError(
             f"{first.name} and {second.name}: share no id (such as {first.ids[0]} and {second.ids[0]}); they are of "
@@ -98,6 +138,28 @@ def by_ids(first: Values, second: Values) -> tuple[np.ndarray, np.ndarray, str]:
     what = "pairs" if first.pairs else "ids"
     counts = f"{len(shared):,} of {len(own):,} and {len(other):,}"
     return here[order], there[order], f"matched by {what} ({first.order}; {second.order}): {counts}"
+
+
+def without_folders(first: Values, second: Values) -> tuple[np.ndarray, np.ndarray]:
+    """The names of both without those leading folders that only one has: the longest ends of which they share some.
+
+    Raises:
+      UserError: if these ends repeat within a file, which would pair wrong examples.
+    """
+    parts = [[pathlib.PurePath(name).parts for name in one.ids] for one in (first, second)]
+    for depth in range(max(len(name) for names in parts for name in names), 0, -1):
+        own, other = (np.asarray(["/".join(name[-depth:]) for name in names]) for names in parts)
+        if not np.isin(own, other).any():
+            continue
+        for one, ends in ((first, own), (second, other)):
+            known, counts = np.unique(ends, return_counts=True)
+            if len(known) < len(ends):
+                raise UserError(
+                    f"{first.name} and {second.name}: share file names such as {known[counts.argmax()]} only, which "
+                    f"{one.name} has {counts.max()} times; give both the same folders in their ids"
+                )
+        break
+    return own, other
 
 
 def in_order(first: Values, second: Values) -> tuple[np.ndarray, np.ndarray, str]:

@@ -24,7 +24,7 @@ from jaxgen.types import Dataset, Scores
 UNTRACKED = ("scores", "memorization")
 DYNAMICS = ("dynamics", "auto", "curves", "grand", "pred_probs")
 # Folded into the root key for the resamples of the estimate.
-RESAMPLES = 103
+RESAMPLES = 2**31 + 103
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

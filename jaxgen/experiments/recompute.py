@@ -9,8 +9,9 @@ import jax
 import numpy as np
 
 from jaxgen.data import margin_files, run_files
-from jaxgen.data.pairs import pair_ids, places, split_ids
+from jaxgen.data.pairs import BROUGHT, UNTOLD, pair_ids, places, split_ids
 from jaxgen.data.published import Values
+from jaxgen.data.tfds import tfds_order
 from jaxgen.errors import UserError
 from jaxgen.experiments.cscore_more import from_answers
 from jaxgen.scores import heldout, influence
@@ -33,6 +34,9 @@ class Runs(NamedTuple):
       num_examples, num_tests: n and t.
       scored: whether the runs tell what they got right of the training examples.
       nested: whether run j draws one order of the examples for all ratios.
+      order: what the positions of pairs are.
+      original: where each training and each test example of the runs is in the original files, or None: pairs are of
+        positions in the runs.
     """
 
     name: str
@@ -43,6 +47,13 @@ class Runs(NamedTuple):
     num_tests: int
     scored: bool
     nested: bool
+    order: str = UNTOLD
+    original: tuple[np.ndarray, np.ndarray] | None = None
+
+    def in_original_order(self) -> "Runs":
+        """The runs whose pairs, of positions of tensorflow-datasets order, are those of the original files."""
+        orders = tfds_order("train", self.num_examples), tfds_order("test", self.num_tests)
+        return self._replace(order=BROUGHT, original=orders)
 
     def at(self, ids: np.ndarray) -> np.ndarray:
         """The influences of pairs, at the ratio nearest to 0.7."""
@@ -52,13 +63,19 @@ class Runs(NamedTuple):
                 f"{self.name}: has {self.num_examples} training and {self.num_tests} test examples; the other file "
                 f"pairs {train.max()} and {test.max()}"
             )
+        if self.original:
+            train, test = (places(known, own) for known, own in zip(self.original, (train, test), strict=True))
+            ids = pair_ids(train, test)
         found = influence.estimate_pairs(self.answers(), train, test)
         return found.values[places(pair_ids(found.train, found.test), ids)]
 
     def every_pair(self) -> tuple[np.ndarray, np.ndarray]:
         """Ids and influences of the strongest pairs of each example."""
         found = self.strongest()
-        return pair_ids(found.train, found.test), found.values
+        train, test = found.train, found.test
+        if self.original:
+            train, test = self.original[0][train], self.original[1][test]
+        return pair_ids(train, test), found.values
 
     def strongest(self) -> influence.Pairs:
         return influence.strongest(self.answers(), PAIRS)

@@ -8,7 +8,9 @@ https://arxiv.org/abs/2205.15466), with each test example's correctness as the u
 
 With 60,000 training and 10,000 test examples the matrix has 600 million entries, of which few are wanted. So it is made
 in blocks, each a product of zeros and ones (counts, exact in float32), of which only the largest entries are kept.
-Which are kept depends neither on the blocks nor on the order of sums: equal influences go to the lower index. Masks
+Which are kept depends neither on the blocks nor on the order of sums: equal influences go to the lower index, and what
+is equal is told from counts, as (c1 k0 - c0 k1) / (k1 k0) of c1 right answers of k1 runs and c0 of k0, where the
+numerator is exact and the quotient of equal fractions the same. Masks
 stay packed, eight runs to a byte: 2,000 runs of that size are 33 MB.
 
 Axes: m runs, n training examples, t test examples, p pairs.
@@ -27,6 +29,8 @@ MEMORIZED, INFLUENTIAL = 0.25, 0.15
 # Examples of a block: its float32 values are 32 MB, and its keys twice that.
 TRAIN_BLOCK, TEST_BLOCK = 4096, 2048
 PAIRS_AT_ONCE = 65536
+# Candidates beyond those wanted, for influences that differ by less than float32 tells.
+SPARE = 8
 # A key holds a positive value's bits above, and below them how far the index is from the last one.
 SHIFT, LAST = 32, 2**32 - 1
 
@@ -131,8 +135,8 @@ def blocks(
     for i in range(0, len(train), TRAIN_BLOCK):
         columns = train[i : i + TRAIN_BLOCK]
         trained, heldout = answers.trained[columns], answers.heldout[columns]
-        inside, outside = ((1 / count_runs(marks)).astype(np.float32) for marks in (trained, heldout))
-        complete = bool((count_runs(trained) + count_runs(heldout) == runs).all())
+        inside, outside = count_runs(trained), count_runs(heldout)
+        complete = bool((inside + outside == runs).all())
         marks = unpack(trained, runs).T
         others = None if complete else unpack(heldout, runs).T
         for j in range(0, len(test), TEST_BLOCK):
@@ -141,10 +145,10 @@ def blocks(
             values = correct @ marks
             # Right without the example: all that are right but those with it, or counted as those are.
             without = correct.sum(1, keepdims=True) - values if others is None else correct @ others
-            values *= inside
-            without *= outside
-            values -= without
-            yield columns, rows, values
+            exact = values * outside.astype(np.float64)
+            exact -= without * inside.astype(np.float64)
+            exact /= inside * outside
+            yield columns, rows, exact.astype(np.float32)
 
 
 def groups(answers: Answers, labels: tuple[np.ndarray, np.ndarray] | None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -169,16 +173,28 @@ def strongest(answers: Answers, count: int, *, labels: tuple[np.ndarray, np.ndar
       labels: of the training examples ``[n]`` and of the test examples ``[t]``, to pair examples of one class only.
     """
     num_examples, num_tests = len(answers.trained), len(answers.correct)
-    of_test, of_train = np.zeros((num_tests, count), np.int64), np.zeros((num_examples, count), np.int64)
+    kept = count + SPARE
+    of_test, of_train = np.zeros((num_tests, kept), np.int64), np.zeros((num_examples, kept), np.int64)
     for train, test in groups(answers, labels):
         for columns, rows, values in blocks(answers, train, test):
-            of_test[rows] = largest(np.hstack([of_test[rows], largest(make_keys(values, columns), count)]), count)
-            new = largest(make_keys(np.ascontiguousarray(values.T), rows), count)
-            of_train[columns] = largest(np.hstack([of_train[columns], new]), count)
+            of_test[rows] = largest(np.hstack([of_test[rows], largest(make_keys(values, columns), kept)]), kept)
+            new = largest(make_keys(np.ascontiguousarray(values.T), rows), kept)
+            of_train[columns] = largest(np.hstack([of_train[columns], new]), kept)
     test, train = read_keys(of_test)
     more_train, more_test = read_keys(of_train)
     both = np.unique(np.concatenate([test * num_examples + train, more_test * num_examples + more_train]))
-    return estimate_pairs(answers, both % num_examples, both // num_examples)
+    pairs = estimate_pairs(answers, both % num_examples, both // num_examples)
+    chosen = among_first(pairs.test, count) | among_first(pairs.train, count)
+    return Pairs(*(array[chosen] for array in pairs))
+
+
+def among_first(groups: np.ndarray, count: int) -> np.ndarray:
+    """Which entries are among the first `count` of their group: bool ``[p]`` from ``groups [p]``."""
+    order = np.argsort(groups, kind="stable")
+    own = groups[order]
+    found = np.zeros(len(groups), bool)
+    found[order] = np.arange(len(own)) - np.searchsorted(own, own) < count
+    return found
 
 
 def make_keys(values: np.ndarray, indices: np.ndarray) -> np.ndarray:
@@ -208,12 +224,14 @@ def estimate_pairs(answers: Answers, train: np.ndarray, test: np.ndarray) -> Pai
     for start in range(0, len(train), PAIRS_AT_ONCE):
         here = slice(start, start + PAIRS_AT_ONCE)
         correct = answers.correct[test[here]]
-        rates, errors = [], []
+        right, counts, errors = [], [], []
         for marks in (answers.trained, answers.heldout):
-            counts = count_runs(marks[train[here]])
-            rates.append(divide(count_runs(marks[train[here]] & correct), counts))
-            errors.append(divide(rates[-1] * (1 - rates[-1]), counts - 1))
-        values[here], variances[here] = rates[0] - rates[1], errors[0] + errors[1]
+            counts.append(count_runs(marks[train[here]]))
+            right.append(count_runs(marks[train[here]] & correct))
+            rate = divide(right[-1], counts[-1])
+            errors.append(divide(rate * (1 - rate), counts[-1] - 1))
+        values[here] = divide(right[0] * counts[1] - right[1] * counts[0], counts[0] * counts[1])
+        variances[here] = errors[0] + errors[1]
     order = np.lexsort((train, test, -values))
     chosen = train[order].astype(np.int32), test[order].astype(np.int32)
     return Pairs(*chosen, values[order], np.sqrt(variances[order]))

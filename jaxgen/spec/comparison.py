@@ -25,10 +25,10 @@ class ComparisonSpec(Spec):
         rule=lambda names: len(names) <= 2,
         says="give one name, or two: that of the first and that of the second file",
     )
-    reorder: Literal["none", "tfds"] = option(
+    reorder: Literal["none", "tfds", "original"] = option(
         "none",
         "tfds: examples of the file that does not say which is which (of the first, if neither does) lie in the order "
-        "of tensorflow-datasets",
+        "of tensorflow-datasets; original: in that of the original files",
     )
     allow_pickle: tuple[str, ...] = option(
         (), "files whose arrays of Python objects may be read: bytes, texts and numbers only"
