@@ -155,6 +155,7 @@ def test_what_is_noted_is_what_a_plain_loop_sees(dataset):
     np.testing.assert_allclose(probabilities, np.asarray(jax.nn.softmax(after[5]))[~trained], atol=4e-3)
 
 
+@pytest.mark.slow
 def test_members_that_stop_early_are_tracked_as_long_as_they_train(dataset):
     """Seats are refilled meanwhile, so that members are in different epochs: each is examined after its own."""
     spec = job(**{**BASE, "epochs": 12}, validation_share=0.2, patience=1, learning_rate=0.3)
@@ -224,6 +225,7 @@ def test_what_is_no_longer_asked_for_is_not_told_of_some_of_the_runs(design, tmp
     np.testing.assert_array_equal(longer.more["csl_stderr"], whole.more["csl_stderr"])
 
 
+@pytest.mark.slow
 def test_a_sweep_tracks_what_is_named_setting_by_setting(tmp_path):
     images, labels = blobs(60)
     lists = {**FLAGS, "learning_rate": (0.05, 0.1), "subset_ratios": (0.5,)}

@@ -16,7 +16,7 @@ from jaxgen.experiments.files import flagfile_header, with_folder, written_or_to
 from jaxgen.experiments.matching import Matched, line_up, match, order_pairs
 from jaxgen.experiments.recompute import Runs, is_folder_of_runs, read_runs
 from jaxgen.flags import to_flagfile
-from jaxgen.runs.store import write_npz
+from jaxgen.runs.writing import write_npz
 from jaxgen.scores import agreement
 from jaxgen.spec import CompareSpec
 from jaxgen.views.compare import draw_agreement, draw_disagreements

@@ -15,7 +15,7 @@ from jaxgen import spec as words
 from jaxgen.errors import UNREADABLE, UserError
 from jaxgen.models import make_model
 from jaxgen.models.layers import EXAMINE, Kernels, activation_dtype, product_precision
-from jaxgen.runs.store import write_npz
+from jaxgen.runs.writing import write_npz
 from jaxgen.transforms.pixels import whiten_images
 
 DESCRIPTION = "description"
