@@ -20,7 +20,7 @@ GPU_WIDTHS = (16, 64, 256, 1024, 4096)
 WIDER, NARROWER = 0.05, 0.15
 # A timing may cost at most this share of the job that it is to speed up.
 WORTHWHILE = 0.03
-# A timing that is mostly orders ends when it has taken so many times as long as it should.
+# A timing of a piece of an epoch that is mostly its order ends when it has taken so many times as long as it should.
 LONGEST = 4
 TIMINGS = 3
 
@@ -138,7 +138,8 @@ def time_step(
         epochs, each = -(-steps // steps_each), min(steps, steps_each)
         taken = run(epochs, each)
         stepping = taken - epochs * order
-        if stepping < seconds / 2 and taken < LONGEST * seconds:
+        mostly_order = each < steps_each and stepping < seconds / 2 and taken < LONGEST * seconds
+        if taken < seconds / 2 or mostly_order:
             steps *= 4
         else:
             timings += 1
