@@ -30,7 +30,7 @@ def read_text(field: dataclasses.Field, text: str) -> Any:
         items = read_numbers(text, field.type) if field.type in (int, float) else read_words(text)
         return items[0] if len(items) == 1 else items
     if field.type == tuple[int, ...] and field.metadata["step"]:
-        return read_numbers(text, int, field.metadata["step"])
+        return read_numbers(text, int, field.metadata["step"]) if text.strip() else ()
     if field.type == tuple[float, ...]:
         return read_numbers(text, float, field.metadata["step"]) if text.strip() else ()
     if field.type in (int, float):

@@ -20,6 +20,7 @@ from jaxgen.errors import UserError
 from jaxgen.experiments import compare as experiment
 from jaxgen.experiments.matching import match
 from jaxgen.experiments.recompute import open_runs, recompute
+from jaxgen.experiments.tables import to_table
 from jaxgen.scores import agreement, influence
 from jaxgen.types import Scores
 
@@ -485,3 +486,21 @@ def test_correlations_and_their_intervals():
     ranks = [agreement.middle_ranks(np.unique(each, return_inverse=True)[1]) for each in rounded]
     for own, each in zip(ranks, rounded, strict=True):
         np.testing.assert_array_equal(own, stats.rankdata(each))
+
+
+def test_scores_of_opposite_suspicious_ends_are_turned_to_one(tmp_path, capsys, monkeypatch):
+    """Memorization is suspicious if high, the C-score if low: the same examples stand out."""
+    monkeypatch.chdir(tmp_path)
+    own("a.npz")
+    run(capsys, "a.npz", "a.npz", "--score=scores,memorization")
+    table = pathlib.Path("out/table.md").read_text()
+    assert "of scores and memorization the suspicious ends are opposite: the second is turned round" in table
+    expected = stats.spearmanr(SCORES, -MEMORIZATION).statistic
+    assert f"{expected:.4f}" in table
+    run(capsys, "--flagfile=out/flags.cfg")
+    assert pathlib.Path("out/table.md").read_text() == table
+
+
+def test_bars_and_tags_in_names_are_shown():
+    table = to_table(["label", "n"], [["p|q", "1"], ["<b>x</b>", "< 0.05"]])
+    assert table.splitlines()[2:] == ["| p\\|q | 1 |", "| &lt;b>x&lt;/b> | < 0.05 |"]

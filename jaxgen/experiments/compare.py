@@ -18,6 +18,7 @@ from jaxgen.experiments.recompute import Runs, is_folder_of_runs, read_runs
 from jaxgen.flags import to_flagfile
 from jaxgen.runs.writing import write_npz
 from jaxgen.scores import agreement
+from jaxgen.scores.registry import REGISTRY
 from jaxgen.spec import CompareSpec
 from jaxgen.views.compare import draw_agreement, draw_disagreements
 from jaxgen.views.figures import write_figure
@@ -42,7 +43,7 @@ def compare(spec: CompareSpec) -> tuple[Comparison, CompareSpec]:
     paths = pathlib.Path(asked.first), pathlib.Path(asked.second)
     sources = [read_source(path, score, spec) for path, score in zip(paths, scores, strict=True)]
     values = resolve(*(source for source, _ in sources), reorder=asked.reorder)
-    matched = match(*told_apart(values, paths), asked.reorder)
+    matched = turned(match(*told_apart(values, paths), asked.reorder), scores)
     places = None
     if dataset is not None and dataset.has_images and not matched.pairs:
         places = line_up(dataset, matched)
@@ -62,6 +63,17 @@ def compare(spec: CompareSpec) -> tuple[Comparison, CompareSpec]:
     recomputed = {name: arrays for name, (_, arrays) in zip(("first", "second"), sources, strict=True) if arrays}
     stems = (path.name.split(".")[0] for path in paths)
     return found._replace(recomputed=recomputed), with_folder(spec, "compare", *stems)
+
+
+def turned(matched: Matched, scores: Sequence[str]) -> Matched:
+    """With the sign of the second changed where of two scores the one is suspicious if low and the other if high."""
+    known = [REGISTRY.get(score) for score in scores]
+    if None in known or known[0].suspicious == known[1].suspicious:
+        return matched
+    names = matched.names[0], f"-{matched.names[1]}"
+    note = f"of {scores[0]} and {scores[1]} the suspicious ends are opposite: the second is turned round, as {names[1]}"
+    values = np.stack([matched.values[0], -matched.values[1]])
+    return matched._replace(names=names, values=values, notes=(*matched.notes, note))
 
 
 def known_values(matched: Matched) -> tuple[Matched, np.ndarray]:

@@ -3,6 +3,7 @@
 import collections
 import csv
 import io
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -200,10 +201,14 @@ def describe_percent(row: dict[str, Any], measure: str) -> str:
 
 
 def to_table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    """Markdown."""
-    return "\n".join(
-        [f"| {' | '.join(header)} |", f"|{' --- |' * len(header)}", *(f"| {' | '.join(one)} |" for one in lines)]
-    )
+    """Markdown; marks and tags in a user's names are shown and not obeyed."""
+    rows = [f"| {' | '.join(map(as_shown, one))} |" for one in lines]
+    return "\n".join([f"| {' | '.join(header)} |", f"|{' --- |' * len(header)}", *rows])
+
+
+def as_shown(cell: str) -> str:
+    """A cell whose bars end no column, and whose tags are none."""
+    return re.sub(r"<(?=[A-Za-z/!?])", "&lt;", cell.replace("|", "\\|"))
 
 
 def describe_n(row: dict[str, Any]) -> str:
