@@ -610,3 +610,6 @@ def test_a_test_set_is_held_out_of_every_class_where_there_is_none():
     np.testing.assert_array_equal(parted.images, whole.images[parted.ids])
     with pytest.raises(UserError, match=r"--test_share=0\.01: cannot be held out of 60 examples in 3 classes"):
         hold_out_test(whole, 0.01, seed=0)
+    single = make_dataset("mine", images[:41], np.repeat([0, 1, 2], [20, 20, 1]), source="mine")
+    with pytest.raises(UserError, match="mine: has 1 example of the class 2, and a test set needs one of its own"):
+        hold_out_test(single, 0.2, seed=0)

@@ -82,7 +82,13 @@ def hold_out_test(dataset: Dataset, share: float, seed: int) -> Dataset:
     try:
         own, held_out = train_test_split(places, test_size=share, random_state=seed, stratify=dataset.labels)
     except ValueError:
-        rarest = np.bincount(dataset.labels).min()
+        counts = np.bincount(dataset.labels, minlength=dataset.num_classes)
+        rarest, name = counts.min(), dataset.class_names[counts.argmin()]
+        if rarest < 2:
+            raise UserError(
+                f"{dataset.name}: has {rarest} example of the class {name}, and a test set needs one of its own; leave "
+                "the class out, merge it with another, or give data with a test set"
+            ) from None
         raise UserError(
             f"--test_share={share:g}: cannot be held out of {len(places)} examples in {dataset.num_classes} classes, "
             f"the rarest of {rarest}; change it, or give data with a test set"

@@ -146,6 +146,7 @@ def statements(job: Job, results: Results) -> list[str]:
             continue
         found = difference(results, "lnr", other)
         if found.n < LEAST:
+            said.append(f"lnr against {what} ({other}): nothing is stated of n = {found.n}; it takes {LEAST} runs.")
             continue
         shown = found.p < SIGNIFICANT
         verdict = ("lnr is better" if found.mean > 0 else "lnr is worse") if shown else "no difference is shown"
