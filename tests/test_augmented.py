@@ -145,6 +145,7 @@ def shifted(data, tmp_path_factory):
     return job, run_job(job, resume="", say=None)
 
 
+@pytest.mark.slow
 def test_members_keep_their_own_shifted_statistics_and_are_measured_by_them(shifted):
     job, results = shifted
     _, found = train_first(job, resume="", say=None)
@@ -173,6 +174,7 @@ def test_members_keep_their_own_shifted_statistics_and_are_measured_by_them(shif
         assert classifier_of(one)[0].shape == (width, 3)
 
 
+@pytest.mark.slow
 def test_a_member_beside_others_is_the_member_alone(shifted, data, tmp_path):
     _, results = shifted
     flags = {"model": "convnet", "norm": "batch", "epochs": 2, "flip": 0.5, "crop": 1, "stage2": "augmented"}
@@ -183,6 +185,7 @@ def test_a_member_beside_others_is_the_member_alone(shifted, data, tmp_path):
     assert own["ece"] == pytest.approx(beside["ece"], abs=0.02)
 
 
+@pytest.mark.slow
 def test_augmentation_and_batch_statistics_change_probabilities(shifted):
     job, _ = shifted
     models, tail = load_frozen(job), job.tail.dataset

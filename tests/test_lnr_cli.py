@@ -51,6 +51,7 @@ def test_what_if_trains_stage_1_only(folder):
     assert "nothing was trained" in planned.stdout
 
 
+@pytest.mark.slow
 def test_stage_2_may_see_augmented_images(folder):
     typed = ("--methods=mislas,lnr", "--threshold=0.5", "--flip=0.5", "--stage2=augmented", "--num_runs=2", "--width=2")
     said = type_lnr(folder, *typed)

@@ -413,6 +413,7 @@ def test_no_way_to_choose_without_lnr(ran):
     assert choose_in_ways(job, results._replace(chosen={})) == []
 
 
+@pytest.mark.slow
 def test_each_round_flips_again_by_what_the_round_before_learnt(ran, data, tmp_path_factory):
     folder = tmp_path_factory.mktemp("rounds")
     job = make_job(data, spec_of(folder, methods=("lnr", "ce"), flip_rounds=3))
