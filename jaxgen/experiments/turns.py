@@ -19,6 +19,8 @@ from jaxgen.runs.devices import available_cores
 Way = Callable[[Any], Iterator[Any]]
 # Workers inherit no devices that are already in use.
 PROCESSES = multiprocessing.get_context("spawn")
+# Seconds in which a worker that was told to end does so.
+PATIENCE = 10
 
 
 class Turns:
@@ -31,9 +33,11 @@ class Turns:
 
     def __init__(self, ways: Mapping[str, Way], spec: Any):
         self.connections: dict[str, multiprocessing.connection.Connection] = {}
+        self.processes: list[multiprocessing.process.BaseProcess] = []
         for name, way in ways.items():
             ours, theirs = PROCESSES.Pipe()
-            PROCESSES.Process(target=serve, args=(way, spec, theirs), daemon=True).start()
+            self.processes.append(PROCESSES.Process(target=serve, args=(way, spec, theirs), daemon=True))
+            self.processes[-1].start()
             theirs.close()
             self.connections[name] = ours
             # One after another: a worker that times its widths must have the machine to itself.
@@ -65,6 +69,9 @@ class Turns:
         for connection in self.connections.values():
             with contextlib.suppress(OSError):
                 connection.send(None)
+        # One that is killed at its end leaves what it shares with others behind.
+        for process in self.processes:
+            process.join(PATIENCE)
 
 
 def serve(way: Way, spec: Any, connection: multiprocessing.connection.Connection) -> None:
