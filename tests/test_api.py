@@ -88,6 +88,7 @@ def test_the_package_offers_what_it_says():
         jaxgen.frobnicate  # noqa: B018
 
 
+@pytest.mark.slow
 def test_lists_and_single_numbers_do_for_tuples():
     images, labels = blobs(40)
     listed = estimate_scores(images, labels, **{**FLAGS, "subset_ratios": [0.5], "hidden": [8]})
@@ -99,6 +100,7 @@ def test_lists_and_single_numbers_do_for_tuples():
         estimate_scores(images, labels, subset_ratios="half")
 
 
+@pytest.mark.slow
 def test_a_session_of_64_bits_gets_the_same_scores():
     """`jax_enable_x64` changes what types draws and sums have; in a notebook it may be on."""
     images, labels = blobs(40)

@@ -90,6 +90,7 @@ def test_a_step_trains_classifier_and_scale_and_nothing_of_the_network(shift):
     assert np.allclose(plain, features, rtol=1e-4) != shift
 
 
+@pytest.mark.slow
 def test_images_that_are_not_augmented_give_what_cached_features_give(alike):
     cached, augmented = (kept_params(job) for job, _ in alike)
     for method in ("plain", "crt", "mislas"):
@@ -104,6 +105,7 @@ def test_images_that_are_not_augmented_give_what_cached_features_give(alike):
     )
 
 
+@pytest.mark.slow
 def test_probabilities_are_means_over_the_times_an_example_came(alike):
     job, _ = alike[1]
     found = job.of_base(train_first(job, resume="", say=None)[1])
@@ -120,6 +122,7 @@ def test_probabilities_are_means_over_the_times_an_example_came(alike):
         np.testing.assert_allclose(found.probabilities[run][came], plain[run][came], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_who_never_came_is_not_flipped_and_does_not_count_among_the_others(alike):
     labels = jnp.array([0, 0, 0, 0, 1, 1, 2])
     third = jnp.array([0.1, 0.1, 0.1, 0.1, 0.1, 0.7, 0.9])

@@ -198,6 +198,7 @@ def test_the_ways_of_corrupting_answer_by_name():
         benchmark_corruptions.measure_corruptions(tiny("--measure=corruptions", "--image_shape=3,4,3"))
 
 
+@pytest.mark.slow
 def test_oversampling_three_ways():
     given = ["--num_runs=2", "--epochs=10", "--learning_rate=0.1", "--width=2"]
     kept = "--keep=num_runs,epochs,learning_rate,width"

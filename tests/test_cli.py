@@ -361,6 +361,7 @@ def test_divergence_ends_in_a_clear_message_and_not_in_scores(tmp_path):
     assert mended.returncode == 0, mended.stderr
 
 
+@pytest.mark.slow
 def test_unlucky_first_runs_do_not_end_a_job(tmp_path):
     """At this rate some runs diverge and others do not; which ones come first, or in this process, must not matter."""
     wild = [*SMALL, "--learning_rate=17", "--subset_ratios=0.5", "--width=1", "--num_devices=1"]

@@ -119,7 +119,12 @@ def saved(tmp_path, **flags):
     return dataset, scores
 
 
-@pytest.mark.parametrize("flags", [{}, {"model": "convnet", "norm": "batch", "num_runs": 2}], ids=["mlp", "batch norm"])
+BATCH_NORM = {"model": "convnet", "norm": "batch", "num_runs": 2}
+
+
+@pytest.mark.parametrize(
+    "flags", [pytest.param({}, id="mlp"), pytest.param(BATCH_NORM, id="batch norm", marks=pytest.mark.slow)]
+)
 def test_a_saved_model_predicts_what_it_was_examined_with(tmp_path, flags):
     dataset, scores = saved(tmp_path, **flags)
     paths = sorted((tmp_path / "models" / "ratio_0.5").iterdir())

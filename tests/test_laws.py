@@ -104,6 +104,7 @@ def test_the_pieces_in_which_a_batch_is_taken_change_nothing(colours, at_once):
     assert_close(whole, pieces)
 
 
+@pytest.mark.slow
 def test_settings_of_every_kind_share_a_program(dataset):
     """A setting trained beside others of other dropout, augmentation and schedule numbers is the setting alone."""
     lists = {"warmup_epochs": (0.0, 1.0), "dropout": (0.0, 0.5), "input_noise": (0.0, 0.2)}

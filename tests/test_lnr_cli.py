@@ -40,6 +40,7 @@ def test_a_job_ends_with_its_files_and_is_not_trained_twice(folder):
     assert again.stdout.count("0 models trained, because all were there") == 2
 
 
+@pytest.mark.slow
 def test_what_if_trains_stage_1_only(folder):
     said = type_lnr(folder, "--what_if", "--threshold=1,3")
     assert said.returncode == 0, said.stderr
@@ -85,6 +86,7 @@ def test_mistakes_are_one_line_and_exit_code_2(folder, typed, said):
     assert not (folder / "runs").exists()
 
 
+@pytest.mark.slow
 def test_several_imbalances_are_laid_side_by_side(folder):
     said = type_lnr(folder, "--imbalance=4,8", "--threshold=0.5,1.5", "--methods=mislas,lnr,ce")
     assert said.returncode == 0, said.stderr

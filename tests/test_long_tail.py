@@ -147,6 +147,7 @@ def first_losses(job):
     }
 
 
+@pytest.mark.slow
 def test_a_kind_of_stage_1_alone_is_that_kind_beside_the_others(ran, data, tmp_path):
     job, results = ran
     together, runs = first_losses(job), range(3)
@@ -185,6 +186,7 @@ def test_methods_change_what_they_say_and_nothing_else(ran):
     assert not np.array_equal(params["mislas", 0][1], params["mislas", 1][1])
 
 
+@pytest.mark.slow
 def test_selmix_is_trained_as_the_others_but_for_what_it_mixes(ran, data, tmp_path):
     job, results = ran
     params, measured = kept_params(job), members_of(results, "selmix")
@@ -247,6 +249,7 @@ def test_what_is_there_is_not_trained_again_and_stage_2_may_be_another(ran, data
     assert (found.first.models_now, found.second.models_now) == (0, 6)
 
 
+@pytest.mark.slow
 def test_more_runs_are_added(ran, data):
     job, results = ran
     more = run_job(make_job(data, spec_of(job.spec.out, num_runs=4)), resume="", say=None)
@@ -337,6 +340,7 @@ def test_stage_1_alone_is_a_job_too(data, tmp_path):
     assert "flips.csv" not in {file.name for file in files}
 
 
+@pytest.mark.slow
 def test_models_that_are_kept_stay_those_of_stage_1(data, tmp_path):
     flags = {"methods": ("mislas",), "num_runs": 1, "save_models": True}
     first, again = (run_job(make_job(data, spec_of(tmp_path, **flags)), resume="", say=None) for _ in range(2))

@@ -400,6 +400,7 @@ def test_the_function_finds_what_was_spoilt_and_tells_of_it(separable):
     assert text.count("\n|") >= 20
 
 
+@pytest.mark.slow
 def test_the_example_of_its_docstring_runs():
     jax.config.update("jax_disable_most_optimizations", False)
     try:

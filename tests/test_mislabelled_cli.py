@@ -51,6 +51,7 @@ def test_a_search_ranks_all_examples_and_is_not_trained_twice(folder):
     assert "ranked by scores" in again.stdout
 
 
+@pytest.mark.slow
 def test_a_league_ends_with_its_files_and_is_not_trained_twice(folder):
     said = type_search(folder, "--inject=symmetric:0.2", "--repeats=2")
     assert said.returncode == 0, said.stderr

@@ -401,7 +401,9 @@ def test_a_folder_is_known_by_what_it_holds(data, tmp_path):
 SCALES = {"sixteenths": 1 / 16, "bytes": 1 / 255, "floats": None}
 
 
-@pytest.mark.parametrize("kind", SCALES)
+@pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=[] if kind == "bytes" else pytest.mark.slow) for kind in SCALES]
+)
 def test_a_folder_is_in_bytes_and_members_see_it_in_the_datas_own_units(data, tmp_path, kind):
     """What is drawn and what is written and read again are the same images, so that members are as right on both."""
     arrays = [data.images, data.test_images]

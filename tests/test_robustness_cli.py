@@ -47,6 +47,7 @@ def test_a_job_ends_with_its_files_and_is_not_trained_twice(folder):
     assert "0 models trained, because all were there; 12 in all" in again.stdout
 
 
+@pytest.mark.slow
 def test_an_export_is_written_once_and_not_by_a_dry_run(folder):
     typed = ("--preset=none", "--corruptions=contrast", "--severities=5", "--export_dir=exported")
     planned = type_robustness(folder, *typed, "--dry_run")

@@ -164,6 +164,7 @@ def test_each_program_keeps_settings_of_its_own(data, tmp_path):
     assert settings == {"width": 2, "at_once": None, "convolutions": {}}
 
 
+@pytest.mark.slow
 def test_the_python_interface_takes_lists():
     images, labels = blobs(60)
     found = jaxgen.estimate_settings(images, labels, **{**FLAGS, "num_runs": 2, "weight_decay": [0.0, 0.1]})
@@ -221,6 +222,7 @@ def test_where_memory_does_not_do_the_width_is_halved_and_the_job_goes_on(data, 
         score(data, tmp_path, width=3)
 
 
+@pytest.mark.slow
 def test_settings_that_diverge_cost_the_others_nothing(data, tmp_path):
     """Not even where the first ten are of that kind, and in a sweep of epochs, which make a program each."""
     lists = {"learning_rate": (1e30, 0.1), "weight_decay": tuple(i / 100 for i in range(10)), "epochs": (2, 3)}

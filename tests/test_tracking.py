@@ -193,6 +193,7 @@ def scored(out, **flags):
     return estimate_scores(images, labels, out=str(out), **{**FLAGS, **flags})
 
 
+@pytest.mark.slow
 def test_a_store_without_tracking_still_gives_c_scores_and_goes_on_with_it(tmp_path):
     plain = scored(tmp_path / "a", track=("none",))
     assert not {"csl", "tracked_runs"} & plain.more.keys()
