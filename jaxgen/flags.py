@@ -166,7 +166,7 @@ def parse(spec_class: type, argv: Sequence[str]) -> Any:
     except absl_flags.UnrecognizedFlagError as error:
         raise UserError(f"{str(error).rstrip(' ?')}; --help lists the flags") from None
     except absl_flags.CantOpenFlagFileError as error:
-        raise UserError(f"--flagfile: {str(error).split('] ')[-1]}") from None
+        raise UserError(f"--flagfile: {str(error).split('] ')[-1]}; give a file of flags that can be read") from None
     except absl_flags.Error as error:
         raise UserError(" ".join(str(error).split()).removeprefix("flag ")) from None
     except ValueError as error:
@@ -239,6 +239,7 @@ def run_entry(program: str, spec_class: type, job: Callable[[Any], None], argv: 
         print(f"{program}: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        print(f"{program}: stopped; finished models are kept, and the same command goes on from them", file=sys.stderr)
+        said = "stopped; models that were finished are kept, and the same command goes on from there"
+        print(f"{program}: {said}", file=sys.stderr)
         return 130
     return 0

@@ -361,7 +361,8 @@ def test_rows_of_features_are_refused_by_convolutional_networks():
 
 
 def test_norms_that_a_network_does_not_take_are_refused():
-    with pytest.raises(UserError, match=r"^--norm=batch: --model=mlp takes only auto, none$"):
+    said = r"^--norm=batch: --model=mlp takes only auto, none; give one of these, or --model=convnet or "
+    with pytest.raises(UserError, match=said):
         make("mlp", (4,), norm="batch")
 
 

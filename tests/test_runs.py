@@ -260,7 +260,8 @@ def test_an_out_that_is_a_file_is_refused(tmp_path):
 
 def launch(kept, train, chunks=None, stop=None):
     chunks = cut_chunks(kept.missing(), 4) if chunks is None else chunks
-    return train_chunks(kept, chunks, train, lambda cell: 1.0, resume="again", shown=False, stop=stop)
+    work = dict.fromkeys(kept.plan.cells, 1.0)
+    return train_chunks(kept, chunks, train, work, resume="again", shown=False, stop=stop)
 
 
 def test_finished_chunks_survive_a_failure_and_are_not_done_again(tmp_path):
@@ -410,3 +411,27 @@ def test_earlier_work_does_not_count_for_the_time_left():
     # Ten units in ten seconds: the other ten take as long.
     assert re.search(r"\[00:1\d < 00:1\d\]|\[00:1\d < 00:0\d\]", str(bar.bar))
     bar.close()
+
+
+def test_a_bar_that_goes_on_counts_what_was_done_before(tmp_path, monkeypatch):
+    kept, shown = store(tmp_path), []
+
+    class Watched(ProgressBar):
+        def close(self):
+            shown.append((self.bar.n, self.bar.total, self.bar.initial))
+            super().close()
+
+    monkeypatch.setattr("jaxgen.runs.launch.ProgressBar", Watched)
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    chunks = cut_chunks(kept.missing(), 4)
+    work = dict.fromkeys(kept.plan.cells, 2.0)
+
+    def train(chunk, report):
+        report(2.0 * (chunk.stop - chunk.start))
+        return rows(chunk)
+
+    train_chunks(kept, chunks[:2], train, work, resume="again", shown=True)
+    train_chunks(kept, cut_chunks(kept.missing(), 4), train, work, resume="again", shown=True)
+    done = 2.0 * sum(chunk.stop - chunk.start for chunk in chunks[:2])
+    assert shown[0] == (done, 40.0, 0.0)
+    assert shown[-1] == (40.0, 40.0, done)

@@ -37,6 +37,7 @@ class Values(NamedTuple):
         or `pair_ids`; None where the file does not tell.
       order: what `ids` are, in words.
       pairs: whether these are values of pairs.
+      class_names: text ``[c]``, if `labels` are codes in ``0..c-1`` and the file has names for them.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Values(NamedTuple):
     ids: np.ndarray | None = None
     order: str = "positions"
     pairs: bool = False
+    class_names: np.ndarray | None = None
 
 
 def read_published(path: pathlib.Path, score: str, unpickled: Collection[str] = ()) -> Values | Matrix:
@@ -187,9 +189,15 @@ def read_own(arrays: Members, score: str) -> Values:
     """A cscores.npz: any score of one number an example, or its pairs."""
     path, ids, score = arrays.path, arrays["ids"], score or "scores"
     if score not in arrays:
-        raise UserError(f"--score={score}: {path} has {', '.join(sorted(arrays))}")
+        count, able = len(ids), []
+        for name in sorted(set(arrays) - {"labels", "ids"}):
+            array = arrays[name]
+            able += [name] if array.shape == (count,) and array.dtype.kind in "biuf" else []
+        able += ["influence"] if "influence_train" in arrays else []
+        raise UserError(f"--score={score}: {path} has {', '.join(able)}")
     if score != "influence":
-        return numbers(f"{path.name}: {score}", arrays[score], arrays["labels"], ids, "ids")
+        found = numbers(f"{path.name}: {score}", arrays[score], arrays["labels"], ids, "ids")
+        return found._replace(class_names=arrays.get("class_names"))
     # Of names, positions tell.
     ids = ids if ids.dtype.kind in "iu" else np.arange(len(ids))
     found = pair_ids(ids[arrays["influence_train"]], find_test_ids(path, arrays, ids)[arrays["influence_test"]])

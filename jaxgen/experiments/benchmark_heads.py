@@ -23,7 +23,7 @@ from jaxgen.engine.members import Data, Examples
 from jaxgen.engine.training import draw_order, start_members, step_member
 from jaxgen.experiments.lnr import train_first
 from jaxgen.experiments.lnr_job import CELL, make_job
-from jaxgen.experiments.lnr_rows import split_params
+from jaxgen.experiments.lnr_rows import logits_of
 from jaxgen.experiments.lnr_stage2 import make_stage2, num_heads, second_cells
 from jaxgen.experiments.members import tell
 from jaxgen.experiments.programs import Program, make_kernels, make_recipe
@@ -134,8 +134,7 @@ def clocks() -> np.ndarray:
 def test_accuracy(job: Any, program: Program, number: int, params: np.ndarray) -> float:
     """The share of the test examples that a classifier gets right, by its number and its parameters."""
     found = program.enrol.args[0].found
-    bias, kernel, scale = split_params(params, *found.kernels.shape[1:])
-    logits = (found.test[number // len(program.settings)] @ kernel + bias) * scale
+    logits = logits_of(params, found.test[number // len(program.settings)], found.kernels.shape[2])
     return float(np.mean(logits.argmax(1) == job.tail.dataset.test_labels))
 
 

@@ -12,10 +12,9 @@ from jaxgen.data.pairs import Matrix
 from jaxgen.data.published import Values, read_published
 from jaxgen.errors import UserError
 from jaxgen.experiments.compare_table import Comparison, to_markdown
-from jaxgen.experiments.files import flagfile_header, with_folder, written_or_told
+from jaxgen.experiments.files import with_folder, write_flags, written_or_told
 from jaxgen.experiments.matching import Matched, line_up, match, order_pairs
 from jaxgen.experiments.recompute import Runs, is_folder_of_runs, read_runs
-from jaxgen.flags import to_flagfile
 from jaxgen.runs.writing import write_npz
 from jaxgen.scores import agreement
 from jaxgen.scores.registry import REGISTRY
@@ -49,15 +48,16 @@ def compare(spec: CompareSpec) -> tuple[Comparison, CompareSpec]:
         places = line_up(dataset, matched)
     matched, known = known_values(matched)
     counts = check_counts(asked.lowest, len(matched.ids))
-    order = np.argsort(np.subtract(*map(agreement.rank_shares, matched.values)), kind="stable")
-    ends = min(TOLD, len(order) // 2)
+    apart = np.subtract(*map(agreement.rank_shares, matched.values))
+    order = np.argsort(apart, kind="stable")
+    lowest, highest = order[:TOLD], order[::-1][:TOLD]
     found = Comparison(
         matched,
         agreement.correlations(*matched.values),
         agreement.bootstrap(jax.random.key(spec.seed), *matched.values, asked.num_draws),
         tuple(agreement.overlap_of_lowest(*matched.values, k) for k in counts),
-        order[:ends],
-        order[::-1][:ends],
+        lowest[apart[lowest] < 0],
+        highest[apart[highest] > 0],
         None if places is None else (dataset, places[known]),
     )
     recomputed = {name: arrays for name, (_, arrays) in zip(("first", "second"), sources, strict=True) if arrays}
@@ -88,8 +88,8 @@ def known_values(matched: Matched) -> tuple[Matched, np.ndarray]:
     for name, own in zip(matched.names, values, strict=True):
         if not np.ptp(own):
             raise UserError(f"{name}: all {len(own):,} values are {own[0]:g}; nothing can be correlated with them")
-    labels = None if matched.labels is None else matched.labels[known]
-    return matched._replace(values=values, ids=matched.ids[known], labels=labels, notes=notes), known
+    labels, told = (None if each is None else each[known] for each in (matched.labels, matched.told))
+    return matched._replace(values=values, ids=matched.ids[known], labels=labels, told=told, notes=notes), known
 
 
 def read_source(
@@ -153,9 +153,8 @@ def write_all(found: Comparison, spec: CompareSpec, command: str) -> tuple[str, 
         write_figure(figure, files[1])
         write_figure(figure, files[2])
         # The flags name the folder too.
-        settled = dataclasses.replace(spec, out=str(out))
-        files[3].write_text(to_flagfile(settled, flagfile_header(PROGRAM, command, files[3])))
-        if found.pictures:
+        write_flags(files[3], dataclasses.replace(spec, out=str(out)), PROGRAM, command)
+        if found.pictures and len(found.lower):
             files.append(out / "disagreements.png")
             write_figure(draw_disagreements(found), files[-1])
         for place, arrays in (found.recomputed or {}).items():

@@ -6,6 +6,7 @@ import numpy as np
 
 from jaxgen.data.pairs import split_ids
 from jaxgen.experiments.matching import Matched
+from jaxgen.experiments.tables import to_table
 from jaxgen.scores import agreement
 from jaxgen.types import Dataset
 
@@ -36,23 +37,51 @@ def to_markdown(found: Comparison) -> str:
     """How they were matched; correlations, overlaps and disagreements as tables."""
     matched, (first, second) = found.matched, found.matched.names
     what = "pairs" if matched.pairs else "examples"
-    lines = [f"{first} and {second}: n = {len(matched.ids):,} {what}", "", *(f"* {note}" for note in matched.notes), ""]
-    lines += ["| correlation | value | 95 % interval |", "| --- | --- | --- |"]
+    lines = [f"{first} and {second}: n = {len(matched.ids):,} {what}", "", *(f"* {note}" for note in matched.notes)]
     names = ("Pearson", "Spearman", "Kendall")
-    for name, value, (low, high) in zip(names, found.correlations, found.intervals, strict=True):
-        lines.append(f"| {name} | {value:.4f} | {low:.4f} to {high:.4f} |")
-    lines += ["", "| lowest k | shared | by chance, 95 % of draws |", "| --- | --- | --- |"]
-    for each in found.overlaps:
-        lines.append(
-            f"| {each.k:,} | {each.share:.1%} | {each.chance:.1%} ({each.chance_low:.1%} to {each.chance_high:.1%}) |"
-        )
-    lines += ["", f"furthest apart in rank: {len(found.lower)} lower and {len(found.higher)} higher in the first"]
-    lines += ["", f"| {what[:-1]} | label | first (rank) | second (rank) |", "| --- | --- | --- | --- |"]
+    correlations = [
+        [name, f"{value:.4f}", f"{low:.4f} to {high:.4f}"]
+        for name, value, (low, high) in zip(names, found.correlations, found.intervals, strict=True)
+    ]
+    overlaps = [
+        [f"{each.k:,}", f"{each.share:.1%}", f"{each.chance:.1%} ({each.chance_low:.1%} to {each.chance_high:.1%})"]
+        for each in found.overlaps
+    ]
     ranks = [agreement.rank_shares(own) for own in matched.values]
-    for i in (*found.lower, *found.higher):
-        cells = " | ".join(f"{own[i]:.4g} ({rank[i]:.1%})" for own, rank in zip(matched.values, ranks, strict=True))
-        lines.append(f"| {name_of(matched, i)} | {'' if matched.labels is None else matched.labels[i]} | {cells} |")
-    return "\n".join(lines)
+    apart = [
+        [
+            name_of(matched, i),
+            "" if matched.told is None else str(matched.told[i]),
+            *(f"{own[i]:.4g} ({rank[i]:.1%})" for own, rank in zip(matched.values, ranks, strict=True)),
+        ]
+        for i in (*found.lower, *found.higher)
+    ]
+    parts = [
+        "\n".join(lines),
+        to_table(["correlation", "value", "95 % interval"], correlations),
+        to_table(["lowest k", "shared", "by chance, 95 % of draws"], overlaps),
+    ]
+    if tied := [f"{own:,} {name}" for own, name in zip(most_tied(found), matched.names, strict=True) if own > 1]:
+        parts.append(
+            f"Where {what} share the k-th value, what is shared is the mean over all ways to choose k; up to as many "
+            f"share one: {', '.join(tied)}."
+        )
+    if not apart:
+        return "\n\n".join([*parts, "No rank differs."])
+    parts += [
+        f"furthest apart in rank: {len(found.lower)} lower and {len(found.higher)} higher in the first",
+        to_table([what[:-1], "label", "first (rank)", "second (rank)"], apart),
+    ]
+    return "\n\n".join(parts)
+
+
+def most_tied(found: Comparison) -> list[int]:
+    """Of each score, how many share the k-th lowest value, at that k where most do and not all of them are counted."""
+    most = []
+    for own in found.matched.values:
+        at = [(np.partition(own, each.k - 1)[each.k - 1], each.k) for each in found.overlaps]
+        most.append(max([int((own == last).sum()) for last, k in at if (own <= last).sum() > k], default=1))
+    return most
 
 
 def name_of(matched: Matched, i: int) -> str:

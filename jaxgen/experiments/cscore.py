@@ -3,17 +3,16 @@ held out (Jiang, Zhang, Talwar, Mozer, ICML 2021, https://arxiv.org/abs/2002.032
 
 import dataclasses
 import functools
-import tempfile
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 
-from jaxgen import spec as words
 from jaxgen import sweep
 from jaxgen.data.checks import make_dataset
 from jaxgen.errors import UserError
+from jaxgen.experiments.call import spec_of_call
 from jaxgen.experiments.cscore_collect import collect, make_reader
 from jaxgen.experiments.cscore_cost import WORTHWHILE, describe_cost, tracking_cost
 from jaxgen.experiments.cscore_density import densities, refuse_unkept_features
@@ -85,23 +84,17 @@ def estimate_settings(
     Raises:
       UserError: for arguments or data that cannot be used.
     """
-    unknown = flags.keys() - (words.values(CscoreSpec()).keys() - words.values(words.DataSpec()).keys())
-    if unknown:
-        raise UserError(f"{min(unknown)}: not a flag of jaxgen.cscore that arrays can go with")
-    dataset = make_dataset(
-        "data",
-        images,
-        labels,
-        source="arrays",
-        test_images=test_images,
-        test_labels=test_labels,
-        class_names=class_names,
-        ids=ids,
-    )
-    fields = {field.name: field for _, field in words.leaves(CscoreSpec())}
-    chosen = {name: sweep.as_value(fields[name], value) for name, value in flags.items()}
-    with tempfile.TemporaryDirectory(prefix="jaxgen-") as folder:
-        spec = words.from_values(CscoreSpec, {**chosen, "out": out or folder})
+    with spec_of_call(CscoreSpec, "jaxgen.cscore", flags, out) as spec:
+        dataset = make_dataset(
+            "data",
+            images,
+            labels,
+            source="arrays",
+            test_images=test_images,
+            test_labels=test_labels,
+            class_names=class_names,
+            ids=ids,
+        )
         found = score_settings(dataset, spec, resume="call it again", say=tell if progress else None)
     return {setting.name: scores for setting, scores in found}
 

@@ -1,4 +1,4 @@
-"""What the files of every experiment share: a head for flag files, the settled width, errors in one line."""
+"""What the files of every experiment share: flag files, the settled width, errors in one line."""
 
 import dataclasses
 import pathlib
@@ -8,6 +8,7 @@ from typing import Any
 
 import jaxgen
 from jaxgen.errors import UserError
+from jaxgen.flags import to_flagfile
 
 
 def with_folder(spec: Any, *words: str) -> Any:
@@ -24,9 +25,10 @@ def settled(spec: Any, widths: Collection[int]) -> Any:
     return dataclasses.replace(spec, compute=dataclasses.replace(spec.compute, width=width))
 
 
-def flagfile_header(program: str, command: str, flagfile: pathlib.Path) -> str:
-    """The head of a flag file: version, the command that was given, the one that does it again."""
-    return f"jaxgen {jaxgen.__version__}\n{command}\npython -m {program} --flagfile={flagfile}"
+def write_flags(flagfile: pathlib.Path, spec: Any, program: str, command: str) -> None:
+    """Writes a job's flags below the version, the command that was given, and the one that does it again."""
+    header = f"jaxgen {jaxgen.__version__}\n{command}\npython -m {program} --flagfile={flagfile}"
+    flagfile.write_text(to_flagfile(spec, header))
 
 
 @contextmanager

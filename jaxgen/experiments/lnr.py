@@ -24,7 +24,7 @@ from jaxgen.experiments.lnr_job import CELL, Job, describe_tail, first_cells, op
 from jaxgen.experiments.lnr_passes import look_in_passes
 from jaxgen.experiments.lnr_rounds import METHOD, run_rounds
 from jaxgen.experiments.lnr_rows import Measured, choose_threshold, measure_heads, measure_stage1
-from jaxgen.experiments.lnr_stage2 import FLIP, make_heads, make_stage2, open_second_store, second_cells
+from jaxgen.experiments.lnr_stage2 import flip_key, make_heads, make_stage2, open_second_store, second_cells
 from jaxgen.experiments.programs import Program
 from jaxgen.experiments.start import describe_program, refuse_all_diverged
 from jaxgen.experiments.table_runs import Members, run_programs
@@ -191,8 +191,7 @@ def list_flips(job: Job, found: Found, threshold: float) -> Iterator[Flip]:
     """Who is flipped at a threshold, in every run."""
     data, root, base = job.tail.dataset, jax.random.key(job.spec.seed), job.of_base(found)
     for run in np.flatnonzero(base.finite).tolist():
-        key = jax.random.fold_in(jax.random.fold_in(root, run), FLIP)
-        probabilities = jnp.asarray(base.probabilities[run])
+        key, probabilities = flip_key(root, run), jnp.asarray(base.probabilities[run])
         flips = jax.tree.map(np.asarray, lnr_flip(key, probabilities, jnp.asarray(data.labels), threshold=threshold))
         for i in np.flatnonzero(flips.changed):
             new = int(flips.labels[i])

@@ -7,7 +7,7 @@ import numpy as np
 
 from jaxgen.experiments.lnr import Results
 from jaxgen.experiments.lnr_job import Job
-from jaxgen.experiments.lnr_rows import Measured
+from jaxgen.experiments.lnr_rows import Measured, by_run, members_at
 from jaxgen.experiments.pairs import Difference, compare, describe_difference, subtract
 from jaxgen.experiments.tables import to_table
 
@@ -40,8 +40,7 @@ class Choice(NamedTuple):
 
 def accuracies(measured: list[Measured], method: str, threshold: float | str = "") -> dict[int, float]:
     """By run, the test accuracy of a method's classifiers that stayed finite."""
-    rows = (one.row for one in measured if one.row["method"] == method and one.row["threshold"] == threshold)
-    return {row["run"]: row[MEASURE] for row in rows if row["finite"]}
+    return by_run(members_at(measured, method, threshold), MEASURE)
 
 
 def mean_accuracy(measured: list[Measured], threshold: float) -> float:
@@ -97,8 +96,8 @@ HOW_CHOSEN = (
 
 def choice_cells(one: Choice) -> list[str]:
     """A way to choose, as cells of a table."""
-    differences = map(describe_difference, (one.loss, one.gain))
-    return [one.rule, f"{one.threshold:g}", f"{one.flips:.1f}", *differences, f"{one.n}"]
+    loss = "0" if one.rule == "hindsight" else describe_difference(one.loss)
+    return [one.rule, f"{one.threshold:g}", f"{one.flips:.1f}", loss, describe_difference(one.gain), f"{one.n}"]
 
 
 def choice_table(choices: list[Choice]) -> str:

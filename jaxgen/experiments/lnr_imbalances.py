@@ -9,14 +9,13 @@ import numpy as np
 
 from jaxgen import sweep
 from jaxgen.data.parts import hold_out_test
-from jaxgen.experiments.files import flagfile_header, written_or_told
+from jaxgen.experiments.files import write_flags, written_or_told
 from jaxgen.experiments.lnr import Results, describe_plan, expect_flips, run_job
 from jaxgen.experiments.lnr_choices import HOW_CHOSEN, accuracies, choice_cells, choose_in_ways
 from jaxgen.experiments.lnr_job import Job, make_job
 from jaxgen.experiments.lnr_tables import CONTROL, PROGRAM, statements, what_if_table, write_all
 from jaxgen.experiments.pairs import compare, subtract
 from jaxgen.experiments.tables import to_csv, to_table
-from jaxgen.flags import to_flagfile
 from jaxgen.spec import LnrSpec
 from jaxgen.types import Dataset
 from jaxgen.views.figures import write_figure
@@ -36,6 +35,11 @@ def answer_by_stages(
         expected = {one: expect_flips(job, resume=command, say=say) for one, job in jobs.items()}
         return "\n\n".join(what_if_table(jobs[one], flips) for one, flips in expected.items()), []
     results, told = {}, {}
+    if len(jobs) > 1:
+        # Before the hours that all imbalances may take.
+        with written_or_told(spec.out):
+            pathlib.Path(spec.out).mkdir(parents=True, exist_ok=True)
+            write_flags(pathlib.Path(spec.out) / "flags.cfg", spec, PROGRAM, command)
     for one, job in jobs.items():
         results[one] = run_job(job, resume=command, say=say)
         told[one] = write_all(job, results[one], command)
@@ -85,7 +89,6 @@ def write_together(
     out, name = pathlib.Path(spec.out), next(iter(jobs.values())).tail.dataset.name
     rows, table, files = threshold_gains(jobs, results), together(jobs, results), ["flags.cfg"]
     with written_or_told(spec.out):
-        (out / "flags.cfg").write_text(to_flagfile(spec, flagfile_header(PROGRAM, command, out / "flags.cfg")))
         if rows:
             (out / "imbalances.md").write_text(f"# Long tails: {name}\n\n{table}\n\n{HOW_CHOSEN}\n")
             (out / "imbalances.csv").write_text(to_csv(rows))

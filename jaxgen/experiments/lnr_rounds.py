@@ -15,12 +15,12 @@ import numpy as np
 
 from jaxgen.experiments.lnr_features import Found
 from jaxgen.experiments.lnr_job import CELL, Job
-from jaxgen.experiments.lnr_rows import Measured, choose_threshold, measure_heads, split_params
-from jaxgen.experiments.lnr_stage2 import FLIP, Head, make_stage2, open_second_store, second_cells
+from jaxgen.experiments.lnr_rows import Measured, by_run, choose_threshold, logits_of, measure_heads, members_at
+from jaxgen.experiments.lnr_stage2 import Head, flip_key, make_stage2, open_second_store, second_cells
 from jaxgen.experiments.pairs import compare, describe_difference, describe_p, subtract
 from jaxgen.experiments.programs import Program, split_runs
 from jaxgen.experiments.table_runs import run_programs
-from jaxgen.experiments.tables import describe_n, describe_percent, mean_and_sd, to_table
+from jaxgen.experiments.tables import describe_n, describe_percent, means_of, to_table
 from jaxgen.runs.store import Store
 from jaxgen.transforms.lnr import lnr_flip
 
@@ -42,7 +42,7 @@ def flip_again(
 
     def flip(place: tuple[jax.Array, ...]) -> jax.Array:
         setting, run = place
-        key = jax.random.fold_in(jax.random.fold_in(jax.random.fold_in(root, run), FLIP), number)
+        key = jax.random.fold_in(flip_key(root, run), number)
         found = lnr_flip(key, probabilities[setting, run], labels[setting, run], threshold=thresholds[setting])
         return found.labels
 
@@ -63,11 +63,10 @@ def classifiers_of(program: Program, store: Store, settings: int, runs: int) -> 
 
 def look_again(found: Found, params: list[list[np.ndarray]]) -> np.ndarray:
     """What classifiers, by setting and run, make of the training examples: probabilities ``[s, runs, n, c]``."""
-    shape = found.kernels.shape[1:]
+    num_classes = found.kernels.shape[2]
 
     def look(run: int, own: np.ndarray) -> np.ndarray:
-        bias, kernel, scale = split_params(own, *shape)
-        return np.asarray(jax.nn.softmax((found.train[run] @ kernel + bias) * scale))
+        return np.asarray(jax.nn.softmax(logits_of(own, found.train[run], num_classes)))
 
     return np.stack([np.stack([look(run, own) for run, own in enumerate(row)]) for row in params])
 
@@ -139,16 +138,15 @@ def round_rows(rounds: list[list[Measured]]) -> list[dict[str, Any]]:
         threshold = choose_threshold(measured, METHOD)
         if threshold is None:
             continue
-        seen = [one.row for one in measured if head_of(one) == (METHOD, threshold) and one.row["finite"]]
+        members = members_at(measured, METHOD, threshold)
+        seen = [one.row for one in members if one.row["finite"]]
         told: dict[str, Any] = {"round": number, "threshold": threshold, "n": len(seen)}
-        told["diverged"] = len({one.row["run"] for one in measured}) - len(seen)
-        for name in ("selection_accuracy", MEASURE, "few_accuracy"):
-            values = np.array([row[name] for row in seen], float)
-            told |= mean_and_sd(name, values[np.isfinite(values)])
-        own = {row["run"]: row[MEASURE] for row in seen}
+        told["diverged"] = len(members) - len(seen)
+        told |= means_of(seen, ("selection_accuracy", MEASURE, "few_accuracy", "flips"))
+        own = by_run(members, MEASURE)
         before = before or own
         told["difference"] = compare(subtract(own, before)) if own is not before else compare([])
-        rows.append(told | mean_and_sd("flips", np.array([row["flips"] for row in seen], float)))
+        rows.append(told)
     return rows
 
 

@@ -90,12 +90,12 @@ def measure_head(
 ) -> Measured:
     """A classifier of stage 2 by its parameters, flattened as they are kept: bias, kernel, scale, batch statistics."""
     found, finite = stage2.found, finite and bool(stage2.found.finite[run])
-    bias, kernel, scale = split_params(params, *found.kernels.shape[1:])
+    width, num_classes = found.kernels.shape[1:]
     features = {"test": found.test[run], "selection": found.selection[run]}
     if job.spec.head.shift_bn:
-        model, data = stage2.frozen.shifted(run, params[bias.size + kernel.size + scale.size :]), job.tail.dataset
+        model, data = stage2.frozen.shifted(run, params[num_classes * (width + 2) :]), job.tail.dataset
         features = {"test": features_of(model, data.test_images), "selection": features_of(model, job.tail.images)}
-    logits = {name: (own @ kernel + bias) * scale for name, own in features.items()}
+    logits = {name: logits_of(params, own, num_classes) for name, own in features.items()}
     measured = measure(job, head, run, **logits, flips=flips, finite=finite)
     if head.method in GUIDED:
         # It has been told of these examples.
@@ -103,10 +103,11 @@ def measure_head(
     return measured
 
 
-def split_params(params: np.ndarray, width: int, num_classes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A classifier's bias ``[c]``, kernel ``[f, c]`` and scale ``[c]``, of its parameters as they are kept."""
+def logits_of(params: np.ndarray, features: np.ndarray, num_classes: int) -> np.ndarray:
+    """What a classifier makes of features ``[n, f]``, by its parameters as they are kept: logits ``[n, c]``."""
+    width = features.shape[1]
     bias, kernel, scale, _ = np.split(params, [num_classes * count for count in (1, width + 1, width + 2)])
-    return bias, kernel.reshape(width, num_classes), scale
+    return (features @ kernel.reshape(width, num_classes) + bias) * scale
 
 
 def measure_heads(job: Job, program: Program, store: Store) -> Iterator[Measured]:
@@ -116,6 +117,16 @@ def measure_heads(job: Job, program: Program, store: Store) -> Iterator[Measured
         for run, setting, own in split_runs(program, arrays):
             flips = int((stage2.labels[setting, run] != labels).sum())
             yield measure_head(job, stage2, stage2.heads[setting], run, own["params"], flips, bool(own["finite"]))
+
+
+def members_at(measured: list[Measured], method: str, threshold: float | str = "") -> list[Measured]:
+    """The classifiers of a method at a threshold, those that diverged too."""
+    return [one for one in measured if (one.row["method"], one.row["threshold"]) == (method, threshold)]
+
+
+def by_run(members: list[Measured], measure: str) -> dict[int, float]:
+    """By run, a measure of the classifiers that stayed finite."""
+    return {one.row["run"]: one.row[measure] for one in members if one.row["finite"]}
 
 
 def choose_threshold(measured: list[Measured], method: str) -> float | None:

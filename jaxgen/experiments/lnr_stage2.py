@@ -158,7 +158,7 @@ def enrol_head(stage2: Stage2, program: Program, row: Row, train: Examples) -> E
     rates = {f"{name}_rate": of(f"{name}_rate") for name in ("head", "scale")}
     # A frozen network's step size is 0.
     knobs = {**knobs_of(program, row.setting), **rates, "network_rate": jnp.zeros(())}
-    every, guide = jnp.ones(len(labels), bool), None
+    guide = None
     if program.guided:
         guide = Guide(jnp.asarray(found.selection)[row.run], jnp.asarray(stage2.selection_labels, jnp.int32))
     who = Enrolment(key, every, knobs, labels, balance=balance, params=params, guide=guide)
@@ -166,6 +166,11 @@ def enrol_head(stage2: Stage2, program: Program, row: Row, train: Examples) -> E
         return who._replace(version=jnp.asarray(row.run, jnp.int32))
     network, stats = jax.tree.map(lambda leaf: jnp.asarray(leaf)[row.run], (stage2.frozen.params, stage2.frozen.stats))
     return who._replace(params={**params, **network}, stats=stats)
+
+
+def flip_key(root: jax.Array, run: jax.Array | int) -> jax.Array:
+    """The key of a run's flips, by the job's."""
+    return jax.random.fold_in(jax.random.fold_in(root, run), FLIP)
 
 
 def flip_labels(job: Job, heads: list[Head], probabilities: np.ndarray) -> np.ndarray:
@@ -183,12 +188,12 @@ def flip_labels(job: Job, heads: list[Head], probabilities: np.ndarray) -> np.nd
     num_classes = probabilities.shape[2]
 
     def of_run(place: tuple[jax.Array, jax.Array]) -> jax.Array:
-        key = jax.random.fold_in(root, place[0])
+        control_key = jax.random.fold_in(jax.random.fold_in(root, place[0]), CONTROL)
 
         def of_head(kind: jax.Array, threshold: jax.Array) -> jax.Array:
-            flipped = lnr_flip(jax.random.fold_in(key, FLIP), place[1], labels, threshold=threshold).labels
+            flipped = lnr_flip(flip_key(root, place[0]), place[1], labels, threshold=threshold).labels
             counts = count_flips(labels, flipped, num_classes)
-            control = flip_at_random(jax.random.fold_in(key, CONTROL), labels, counts)
+            control = flip_at_random(control_key, labels, counts)
             return jnp.where(kind == REBALANCED, flipped, jnp.where(kind == RANDOM, control, labels))
 
         return jax.lax.map(lambda head: of_head(*head), (kinds, thresholds))

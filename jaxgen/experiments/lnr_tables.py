@@ -6,18 +6,17 @@ from typing import Any
 import numpy as np
 
 from jaxgen import spec as words
-from jaxgen.experiments.files import flagfile_header, settled, written_or_told
+from jaxgen.experiments.files import settled, write_flags, written_or_told
 from jaxgen.experiments.lnr import Flip, Results
 from jaxgen.experiments.lnr_choices import HOW_CHOSEN, choice_table, choose_in_ways
 from jaxgen.experiments.lnr_job import Job, describe_tail
 from jaxgen.experiments.lnr_passes import PASSES
 from jaxgen.experiments.lnr_rounds import round_rows, round_table
-from jaxgen.experiments.lnr_rows import Measured
+from jaxgen.experiments.lnr_rows import Measured, by_run, members_at
 from jaxgen.experiments.lnr_shots import SHOTS, describe_shots
 from jaxgen.experiments.pairs import Difference, compare, describe_difference, describe_p, subtract
-from jaxgen.experiments.tables import describe_n, describe_percent, mean_and_sd, to_csv, to_table
+from jaxgen.experiments.tables import describe_n, describe_percent, means_of, to_csv, to_table
 from jaxgen.experiments.takeaways import LEAST, SIGNIFICANT, describe
-from jaxgen.flags import to_flagfile
 from jaxgen.transforms.augment import CHANGES
 from jaxgen.views.figures import write_figure
 from jaxgen.views.lnr import draw_flips, draw_methods, draw_reliability, draw_thresholds
@@ -48,14 +47,9 @@ HOW_ROUNDS = (
 
 
 def members_of(results: Results, method: str, threshold: Any = None) -> list[Measured]:
-    """The classifiers of a method: at a threshold, or at the one chosen, or all there are."""
+    """The classifiers of a method: at a threshold, or else at the one chosen."""
     at = results.chosen.get(method, "") if threshold is None else threshold
-    return [one for one in results.measured if one.row["method"] == method and one.row["threshold"] == at]
-
-
-def by_run(members: list[Measured], measure: str) -> dict[int, float]:
-    """A measure of the classifiers that stayed finite."""
-    return {one.row["run"]: one.row[measure] for one in members if one.row["finite"]}
+    return members_at(results.measured, method, at)
 
 
 def difference(results: Results, method: str, other: str, measure: str = MEASURES[0]) -> Difference:
@@ -74,10 +68,7 @@ def method_rows(job: Job, results: Results) -> list[dict[str, Any]]:
         seen = [one.row for one in members if one.row["finite"]]
         told = {"method": method, "threshold": results.chosen.get(method, ""), "n": len(seen)}
         told["diverged"] = len(members) - len(seen)
-        for name in MEASURES:
-            values = np.array([row[name] for row in seen], float)
-            told |= mean_and_sd(name, values[np.isfinite(values)])
-        told |= mean_and_sd("flips", np.array([row["flips"] for row in seen], float))
+        told |= means_of(seen, (*MEASURES, "flips"))
         told["difference"] = difference(results, method, CONTROL) if method != CONTROL else compare([])
         rows.append(told)
     return rows
@@ -104,10 +95,7 @@ def threshold_rows(job: Job, results: Results) -> list[dict[str, Any]]:
             seen = [one.row for one in members_of(results, method, threshold) if one.row["finite"]]
             told = {"method": method, "threshold": threshold, "expected": results.expected[threshold], "n": len(seen)}
             told["diverged"] = job.spec.num_runs - len(seen)
-            for name in ("selection_accuracy", MEASURES[0], "few_accuracy"):
-                values = np.array([row[name] for row in seen], float)
-                told |= mean_and_sd(name, values[np.isfinite(values)])
-            rows.append(told | mean_and_sd("flips", np.array([row["flips"] for row in seen], float)))
+            rows.append(told | means_of(seen, ("selection_accuracy", MEASURES[0], "few_accuracy", "flips")))
     return rows
 
 
@@ -185,9 +173,9 @@ def to_text(job: Job, results: Results) -> str:
         f"Shots {describe_shots(counts, data.class_names, job.spec.longtail)}.",
         "In percent, mean ± standard deviation over the n runs that stayed finite. "
         "Test: balanced accuracy, the mean of all classes' accuracies on the test set; many, medium, few: of those "
-        "classes. Thresholds are those of the highest balanced accuracy on the selection examples; random_flips has "
-        f"lnr's, where that is among the methods. {describe_stage2(job)}; ce, mixup and remix are "
-        "stage 1 as it is; "
+        "classes; ECE, MCE: expected and maximum calibration error. Thresholds are those of the highest balanced "
+        "accuracy on the selection examples; random_flips has lnr's, where that is among the methods. "
+        f"{describe_stage2(job)}; ce, mixup and remix are stage 1 as it is; "
         "selmix is told which selection examples its classifier confuses, as no other method is. " + HOW_STATED,
         method_table(method_rows(job, results)),
     ]
@@ -234,16 +222,14 @@ def write_all(job: Job, results: Results, command: str) -> tuple[str, list[pathl
     if results.flips:
         texts["flips.csv"] = to_csv(flip_rows(job, results.flips))
         if job.tail.dataset.has_images:
-            figures["flips.png"] = draw_flips(job.tail.dataset, results.flips, results.chosen["lnr"])
+            figures["flips.png"] = draw_flips(job.tail.dataset, results.flips, results.chosen["lnr"], job.spec.num_runs)
     with written_or_told(job.spec.out):
         for file, text in texts.items():
             (out / file).write_text(text)
         for file, figure in figures.items():
             write_figure(figure, out / file)
-        flagfile = out / "flags.cfg"
-        header = flagfile_header(PROGRAM, command, flagfile)
-        widths = results.first.widths | results.second.widths
-        flagfile.write_text(to_flagfile(settled(job.spec, widths), header))
+        settled_spec = settled(job.spec, results.first.widths | results.second.widths)
+        write_flags(out / "flags.cfg", settled_spec, PROGRAM, command)
         # Of another stage 2 in the same folder.
         for stale in {"flips.csv", "flips.png", "thresholds.png", "rounds.csv"} - {*texts, *figures}:
             (out / stale).unlink(missing_ok=True)

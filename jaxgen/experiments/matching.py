@@ -26,6 +26,7 @@ class Matched(NamedTuple):
       names: of the two.
       values: float64 ``[2, n]``.
       labels: ``[n]`` or None.
+      told: text ``[n]``: labels by the names of their classes, where a file has them; or None.
       ids: ``[n]``: what both say which example it is, or its position.
       by_ids: whether they do.
       pairs: whether these are pairs.
@@ -35,6 +36,7 @@ class Matched(NamedTuple):
     names: tuple[str, str]
     values: np.ndarray
     labels: np.ndarray | None
+    told: np.ndarray | None
     ids: np.ndarray
     by_ids: bool
     pairs: bool
@@ -60,10 +62,27 @@ def match(first: Values, second: Values, reorder: str = "none") -> Matched:
         ids = np.arange(len(first.values)) if known is None else known
     notes = [f"{moved}{note}", check_labels(first, second, here, there, ids)]
     values = np.stack([first.values[here], second.values[there]])
-    labels = second.labels[there] if first.labels is None and second.labels is not None else first.labels
-    labels = labels[here] if first.labels is not None else labels
+    labels, told = next(
+        ((one.labels[at], readings(one)[0][at]) for one, at in by_names(first, here, second, there)), (None, None)
+    )
     together = first.ids is not None or second.ids is not None
-    return Matched((first.name, second.name), values, labels, ids, together, first.pairs, tuple(notes))
+    return Matched((first.name, second.name), values, labels, told, ids, together, first.pairs, tuple(notes))
+
+
+def by_names(first: Values, here: np.ndarray, second: Values, there: np.ndarray) -> list[tuple[Values, np.ndarray]]:
+    """Those of both that have labels, with where they are, one that has the classes' names before one that has not."""
+    labelled = [(one, at) for one, at in ((first, here), (second, there)) if one.labels is not None]
+    return sorted(labelled, key=lambda pair: pair[0].class_names is None)
+
+
+def readings(one: Values) -> list[np.ndarray]:
+    """What the labels may be taken for, as texts: the names of their classes, if the file has them, and what they are
+    written as."""
+    labels, names = np.asarray(one.labels), one.class_names
+    plain = labels.astype(str)
+    if names is None or labels.dtype.kind not in "iu" or labels.min() < 0 or labels.max() >= len(names):
+        return [plain]
+    return [np.asarray(names)[labels].astype(str), plain]
 
 
 def reordered(first: Values, second: Values, reorder: str) -> tuple[Values, Values, str]:
@@ -177,7 +196,9 @@ def check_labels(first: Values, second: Values, here: np.ndarray, there: np.ndar
     """Refuses labels that differ, naming the first; says what could be checked."""
     if first.labels is None or second.labels is None:
         return "labels could not be checked: not both files have them"
-    own, other = (np.asarray(one.labels)[at].astype(str) for one, at in ((first, here), (second, there)))
+    # One may have codes where the other has names.
+    ways = [(own[here], other[there]) for own in readings(first) for other in readings(second)]
+    own, other = min(ways, key=lambda way: (way[0] != way[1]).sum())
     wrong = own != other
     if wrong.any():
         place = int(np.argmax(wrong))
@@ -213,6 +234,6 @@ def line_up(dataset: Dataset, matched: Matched) -> np.ndarray:
             place = int(np.argmax(wrong))
             raise UserError(
                 f"{source}: example {matched.ids[place]} has label {names[place]}, in the files "
-                f"{matched.labels[place]}; give the data that were scored, in their order"
+                f"{matched.told[place]}; give the data that were scored, in their order"
             )
     return found

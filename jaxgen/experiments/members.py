@@ -248,7 +248,8 @@ def train_now(trainer: Trainer, store: Store, *, resume: str, shown: bool, model
         on_weights = models and (lambda run, weights: models.write(chunk.cell, run, weights))
         return trainer.train(chunk, report, checkpoint, on_weights)
 
-    train_chunks(store, chunks, train, trainer.work, resume=resume, shown=shown, stop=stop)
+    work = {cell: trainer.work(cell) for cell in trainer.cells}
+    train_chunks(store, chunks, train, work, resume=resume, shown=shown, stop=stop)
 
 
 def halve_width(trainer: Trainer, store: Store, group: str) -> None:

@@ -1,7 +1,6 @@
 """Mislabelled examples: a C-score job, whose examples are ranked by how little its models believe in their labels."""
 
 import dataclasses
-import tempfile
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,6 +11,7 @@ from jaxgen import spec as words
 from jaxgen import sweep
 from jaxgen.data.checks import make_dataset
 from jaxgen.errors import UserError
+from jaxgen.experiments.call import spec_of_call
 from jaxgen.experiments.cscore import score_settings
 from jaxgen.experiments.members import tell
 from jaxgen.scores.confident import WrongLabels, estimate_wrong
@@ -116,14 +116,9 @@ def find_mislabelled(
     Raises:
       UserError: for arguments or data that cannot be used.
     """
-    left_out = {*words.values(words.DataSpec()), "inject", "repeats", "num_shown", "dry_run"}
-    if unknown := flags.keys() - (words.values(MislabelledSpec()).keys() - left_out):
-        raise UserError(f"{min(unknown)}: not a flag of jaxgen.mislabelled that arrays can go with")
-    dataset = make_dataset("data", images, labels, source="arrays", class_names=class_names, ids=ids)
-    fields = {field.name: field for _, field in words.leaves(MislabelledSpec())}
-    chosen = {name: sweep.as_value(fields[name], value) for name, value in flags.items()}
-    with tempfile.TemporaryDirectory(prefix="jaxgen-") as folder:
-        spec = words.from_values(MislabelledSpec, {**chosen, "out": out or folder})
+    left_out = ("inject", "repeats", "num_shown", "dry_run")
+    with spec_of_call(MislabelledSpec, "jaxgen.mislabelled", flags, out, left_out) as spec:
+        dataset = make_dataset("data", images, labels, source="arrays", class_names=class_names, ids=ids)
         return search(dataset, spec, resume="call it again", say=tell if progress else None)
 
 

@@ -7,12 +7,11 @@ from typing import Any
 import numpy as np
 
 from jaxgen.data.score_files import write_scores
-from jaxgen.experiments.files import flagfile_header, settled, written_or_told
+from jaxgen.experiments.files import settled, write_flags, written_or_told
 from jaxgen.experiments.mislabelled import Mislabelled
 from jaxgen.experiments.mislabelled_league import League
 from jaxgen.experiments.pairs import compare, describe_difference
 from jaxgen.experiments.tables import describe_mean, to_csv, to_table
-from jaxgen.flags import to_flagfile
 from jaxgen.scores.intervals import half_width
 from jaxgen.scores.registry import REGISTRY
 from jaxgen.spec import MislabelledSpec
@@ -46,8 +45,7 @@ def write_search(
         write_figure(draw_suspects(dataset, shown, found.suggested, found.values, found.score, title), picture)
         table.write_text(text + "\n")
         write_scores(found.scores, scores_file)
-        settled_spec = settled(spec, {found.scores.metadata["width"]})
-        flagfile.write_text(to_flagfile(settled_spec, flagfile_header(PROGRAM, command, flagfile)))
+        write_flags(flagfile, settled(spec, {found.scores.metadata["width"]}), PROGRAM, command)
     metadata = found.scores.metadata
     speed = describe_speed(*(metadata[name] for name in ("models_now", "seconds_now", "devices", "num_models")))
     return f"{speed}\n\n{text}", files
@@ -124,8 +122,7 @@ def write_league(league: League, spec: MislabelledSpec, command: str) -> tuple[s
         counts_file.write_text(to_csv(league.estimates))
         write_figure(draw_league(league.rows, in_order(league), spec.search.score, title), picture)
         table.write_text(text + "\n")
-        settled_spec = settled(spec, {league.width})
-        flagfile.write_text(to_flagfile(settled_spec, flagfile_header(PROGRAM, command, flagfile)))
+        write_flags(flagfile, settled(spec, {league.width}), PROGRAM, command)
     return text, files
 
 

@@ -7,15 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from jaxgen.experiments.files import flagfile_header, settled, written_or_told
+from jaxgen.experiments.files import settled, write_flags, written_or_told
 from jaxgen.experiments.oversampling_job import Job
 from jaxgen.experiments.oversampling_pairs import Measured, Rows, reference
 from jaxgen.experiments.oversampling_takeaways import take_away
 from jaxgen.experiments.pairs import compare, describe_difference, describe_p
 from jaxgen.experiments.table_runs import Members
-from jaxgen.experiments.tables import describe_n, describe_percent, mean_and_sd, to_csv, to_table
+from jaxgen.experiments.tables import describe_n, describe_percent, mean_and_sd, means_of, to_csv, to_table
 from jaxgen.experiments.takeaways import SIGNIFICANT, list_statements
-from jaxgen.flags import to_flagfile
 from jaxgen.views.figures import write_figure
 from jaxgen.views.oversampling import draw_samples
 from jaxgen.views.summary import describe_speed
@@ -45,9 +44,7 @@ def setting_rows(rows: Rows, others: Sequence[str]) -> list[dict[str, Any]]:
         seen = [row for row in own if row["finite"]]
         told = {"setting": setting, "arm": own[0]["arm"], "sample_size": size, "n": len(seen)}
         told |= {"diverged": len(own) - len(seen), "num_train": own[0]["num_train"], "steps": own[0]["steps"]}
-        for name in ACCURACIES:
-            values = np.array([row[name] for row in seen], float)
-            told |= mean_and_sd(name, values[np.isfinite(values)])
+        told |= means_of(seen, ACCURACIES)
         for arm in REFERENCES:
             told[arm] = compare(tests.differences(setting, reference(rows, own[0], arm, others), size))
         found.append(told)
@@ -133,7 +130,6 @@ def write_all(job: Job, results: Members, command: str) -> tuple[str, list[pathl
         table.write_text(to_text(job, rows, summary) + "\n")
         takeaways.write_text(f"# What {job.dataset.name} shows\n\n{said}\n\n{HOW_STATED}\n")
         write_figure(draw_samples(rows, job.dataset.name), figure)
-        settled_spec = settled(job.spec, results.widths)
-        flagfile.write_text(to_flagfile(settled_spec, flagfile_header(PROGRAM, command, flagfile)))
+        write_flags(flagfile, settled(job.spec, results.widths), PROGRAM, command)
     speed = describe_speed(results.models_now, results.seconds_now, results.devices, len(results.measured))
     return f"{speed}\n\n{summary_table(summary)}\n\n{said}", files

@@ -10,14 +10,13 @@ import numpy as np
 from jaxgen import spec as words
 from jaxgen import sweep
 from jaxgen.experiments.arms import usual_values
-from jaxgen.experiments.files import flagfile_header, settled, written_or_told
+from jaxgen.experiments.files import settled, write_flags, written_or_told
 from jaxgen.experiments.presets import ALWAYS_NAMED
 from jaxgen.experiments.randomization import Results
 from jaxgen.experiments.table_job import Job
-from jaxgen.experiments.tables import describe_n, describe_percent, mean_and_sd, to_csv, to_table
+from jaxgen.experiments.tables import describe_n, describe_percent, means_of, to_csv, to_table
 from jaxgen.experiments.takeaways import SIGNIFICANT, list_statements, take_away
 from jaxgen.experiments.versions import SEVERITY, constants_for
-from jaxgen.flags import to_flagfile
 from jaxgen.views.figures import write_figure
 from jaxgen.views.randomization import draw_curves, draw_figure1
 from jaxgen.views.summary import describe_speed
@@ -65,10 +64,7 @@ def setting_rows(rows: Sequence[dict[str, Any]], flags: Sequence[str]) -> list[d
             "diverged": len(own) - len(seen),
             "fitted": sum(row["fitted"] for row in seen),
         }
-        for measure in MEASURES:
-            values = np.array([row.get(measure) for row in seen], float)
-            told |= mean_and_sd(measure, values[np.isfinite(values)])
-        found.append(told)
+        found.append(told | means_of(seen, MEASURES))
     return found
 
 
@@ -160,8 +156,7 @@ def write_all(job: Job, results: Results, command: str) -> tuple[str, list[pathl
         takeaways.write_text(f"# What {job.dataset.name} shows\n\n{said}\n\n{HOW_STATED}\n")
         write_figure(draw_figure1(results.rows, results.curves, job.flags, job.dataset.name), figure)
         write_figure(draw_curves(results.rows, results.curves, job.flags, job.dataset.name), bands)
-        settled_spec = settled(job.spec, results.members.widths)
-        flagfile.write_text(to_flagfile(settled_spec, flagfile_header(PROGRAM, command, flagfile)))
+        write_flags(flagfile, settled(job.spec, results.members.widths), PROGRAM, command)
     members = results.members
     speed = describe_speed(members.models_now, members.seconds_now, members.devices, len(results.rows))
     return f"{speed}\n\n{summary_table(rows)}\n\n{said}", files

@@ -7,9 +7,8 @@ from jaxgen import sweep
 from jaxgen.data.score_files import write_scores
 from jaxgen.experiments import tables
 from jaxgen.experiments.cscore_job import cell_name, open_job_store
-from jaxgen.experiments.files import flagfile_header, settled, written_or_told
+from jaxgen.experiments.files import settled, write_flags, written_or_told
 from jaxgen.experiments.programs import make_programs
-from jaxgen.flags import to_flagfile
 from jaxgen.spec import CscoreSpec
 from jaxgen.types import Dataset, Scores
 from jaxgen.views.figures import write_figure
@@ -52,7 +51,7 @@ def write_results(dataset: Dataset, scores: Scores, spec: CscoreSpec, command: s
         write_figure(examples, png)
         write_figure(examples, pdf)
         write_figure(draw_histogram(dataset, scores), histogram)
-        flagfile.write_text(to_flagfile(settled(spec, widths([scores])), flagfile_header(PROGRAM, command, flagfile)))
+        write_flags(flagfile, settled(spec, widths([scores])), PROGRAM, command)
         if "influence" in scores.more and dataset.has_images:
             files.append(out / "influence.png")
             write_figure(draw_influence(dataset, scores), files[-1])
@@ -72,8 +71,7 @@ def write_settings(dataset: Dataset, found: Found, spec: CscoreSpec, command: st
         settings_file.write_text(tables.to_csv(rows))
         table_file.write_text(tables.to_markdown(rows, flags) + "\n")
         write_figure(draw_settings(rows, flags, dataset.name), picture)
-        settled_spec = settled(spec, widths([scores for _, scores in found]))
-        flagfile.write_text(to_flagfile(settled_spec, flagfile_header(PROGRAM, command, flagfile)))
+        write_flags(flagfile, settled(spec, widths([scores for _, scores in found])), PROGRAM, command)
         for setting, scores in found:
             folder = out / "settings" / setting.name
             folder.mkdir(parents=True, exist_ok=True)

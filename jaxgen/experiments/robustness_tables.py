@@ -5,14 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from jaxgen.experiments.files import flagfile_header, settled, written_or_told
+from jaxgen.experiments.files import settled, write_flags, written_or_told
 from jaxgen.experiments.robustness import Results
 from jaxgen.experiments.robustness_rows import NUM_GROUPS, judged, modified_places, severities
 from jaxgen.experiments.robustness_takeaways import class_changes, interval, take_away
 from jaxgen.experiments.table_job import Job
 from jaxgen.experiments.tables import describe_n, percent, to_csv, to_table
 from jaxgen.experiments.takeaways import list_statements
-from jaxgen.flags import to_flagfile
 from jaxgen.views.figures import write_figure
 from jaxgen.views.robustness import draw_classes, draw_corruptions, draw_groups, draw_heat_map, draw_severities
 from jaxgen.views.summary import describe_speed
@@ -211,10 +210,7 @@ def write_all(job: Job, results: Results, command: str) -> tuple[str, list[pathl
         np.savez_compressed(out / "curves.npz", setting=settings, run=runs, **results.curves)
         for name, figure in figures.items():
             write_figure(figure, out / name)
-        flagfile = out / "flags.cfg"
-        flagfile.write_text(
-            to_flagfile(settled(job.spec, results.members.widths), flagfile_header(PROGRAM, command, flagfile))
-        )
+        write_flags(out / "flags.cfg", settled(job.spec, results.members.widths), PROGRAM, command)
     members = results.members
     speed = describe_speed(members.models_now, members.seconds_now, members.devices, len(results.rows))
     files = [out / name for name in (*texts, "curves.npz", *figures, "flags.cfg")]

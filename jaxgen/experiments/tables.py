@@ -106,6 +106,15 @@ def mean_and_sd(name: str, values: np.ndarray) -> dict[str, float]:
     }
 
 
+def means_of(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> dict[str, float]:
+    """Means and standard deviations of some columns, of the rows that have a number there."""
+    found: dict[str, float] = {}
+    for name in names:
+        values = np.array([row.get(name) for row in rows], float)
+        found |= mean_and_sd(name, values[np.isfinite(values)])
+    return found
+
+
 def nan_mean(values: np.ndarray, axis: int) -> np.ndarray:
     """The mean of those that are numbers; NaN of none."""
     known = np.isfinite(values)

@@ -113,7 +113,7 @@ def run_tables(job: TableJob, *, resume: str, say: Callable[[str], None] | None)
             store,
             cut_chunks(store.missing(), 1),
             functools.partial(judge_table, job, jobs, stop),
-            functools.partial(table_work, job),
+            {cell: table_work(job, cell) for cell in store.plan.cells},
             resume=resume,
             shown=say is not None,
             stop=stop,

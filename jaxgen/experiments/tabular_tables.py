@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxgen.experiments.files import flagfile_header, written_or_told
+from jaxgen.experiments.files import write_flags, written_or_told
 from jaxgen.experiments.pairs import compare_folds, describe_difference, describe_p
 from jaxgen.experiments.tables import nan_mean, percent, to_csv, to_table
 from jaxgen.experiments.tabular import MEASURES
@@ -14,7 +14,6 @@ from jaxgen.experiments.tabular_found import TITLES, Found
 from jaxgen.experiments.tabular_job import TableJob, make_table_job
 from jaxgen.experiments.tabular_runs import describe_folds, expect_table_flips, run_tables, threshold_rows
 from jaxgen.experiments.tabular_takeaways import contest_table, contests, statements, threshold_table
-from jaxgen.flags import to_flagfile
 from jaxgen.spec import LnrSpec
 from jaxgen.types import Dataset
 from jaxgen.views.figures import write_figure
@@ -134,8 +133,7 @@ def write_tables(
         (out / "takeaways.md").write_text(f"# What {', '.join(found.tables)} show\n\n{said}\n")
         for name, figure in figures.items():
             write_figure(figure, out / name)
-        flagfile = out / "flags.cfg"
-        flagfile.write_text(to_flagfile(job.spec, flagfile_header(PROGRAM, command, flagfile)))
+        write_flags(out / "flags.cfg", job.spec, PROGRAM, command)
     files = [
         out / name for name in ("results.csv", "thresholds.csv", "table.md", "takeaways.md", *figures, "flags.cfg")
     ]

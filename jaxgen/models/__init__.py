@@ -93,7 +93,11 @@ def make_model(
     """
     entry = find_entry(spec.model)
     if spec.norm not in (AUTO, *entry.norms):
-        raise UserError(f"--norm={spec.norm}: --model={spec.model} takes only {', '.join((AUTO, *entry.norms))}")
+        able = [name for name, other in MODELS.items() if spec.norm in other.norms]
+        raise UserError(
+            f"--norm={spec.norm}: --model={spec.model} takes only {', '.join((AUTO, *entry.norms))}; give one of "
+            f"these, or --model={' or '.join(able[:3])}"
+        )
     check_shape(spec.model, entry.least_side, input_shape)
     return entry.build(spec, num_classes, entry.norms[0] if spec.norm == AUTO else spec.norm, kernels)
 

@@ -1,7 +1,7 @@
 """Getting chunks trained in this process, and kept."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from jaxgen.errors import Interrupted, UserError
 from jaxgen.runs.plan import Chunk
@@ -17,7 +17,7 @@ def train_chunks(
     store: Store,
     chunks: list[Chunk],
     train: TrainChunk,
-    work: Callable[[str], float],
+    work: Mapping[str, float],
     *,
     resume: str,
     shown: bool,
@@ -30,7 +30,8 @@ def train_chunks(
       store: where finished chunks go.
       chunks: what to train.
       train: trains one chunk; tells of its work as it goes.
-      work: the work of one run of a cell, in the unit of `train`'s reports.
+      work: of one run of each cell that belongs to these chunks, those that are done too, in the unit of `train`'s
+        reports.
       resume: how to go on, for one who stops it.
       shown: whether to show a progress bar.
       stop: is told of Ctrl-C and SIGTERM; `train` may heed it within a chunk.
@@ -43,10 +44,12 @@ def train_chunks(
       Interrupted: on Ctrl-C or SIGTERM; all finished chunks are kept, and what `train` has kept of others.
       UserError: if what is to be kept cannot be written.
     """
-    total = sum(work(chunk.cell) * (chunk.stop - chunk.start) for chunk in chunks)
-    missing = sum(span.stop - span.start for spans in store.missing().values() for span in spans)
-    stop = stop or Stop()
-    bar = ProgressBar(total, store.plan.num_runs, store.plan.num_runs - missing, shown=shown, things=things)
+    missing = {cell: sum(span.stop - span.start for span in spans) for cell, spans in store.missing().items()}
+    total = sum(amount * store.plan.cells[cell] for cell, amount in work.items())
+    earlier = sum(amount * (store.plan.cells[cell] - missing[cell]) for cell, amount in work.items())
+    done, stop = store.plan.num_runs - sum(missing.values()), stop or Stop()
+    bar = ProgressBar(total, store.plan.num_runs, done, shown=shown, things=things)
+    bar.work(earlier, earlier=True)
     began = time.perf_counter()
     try:
         with stoppable(stop):

@@ -21,6 +21,13 @@ def beside(scores: Scores, rows: int = ROWS, columns: int = COLUMNS) -> list[tup
     return [(int(tests[i]), np.flatnonzero(tests == tests[i])[:columns]) for i in np.sort(first)[:rows]]
 
 
+def count_largest(scores: Scores) -> int:
+    """Test examples that have a pair of the largest influence there is: of more than are shown, it is no merit to be
+    shown."""
+    values = scores.more["influence"]
+    return len(np.unique(scores.more["influence_test"][values == values.max()])) if len(values) else 0
+
+
 @styled
 def draw_influence(dataset: Dataset, scores: Scores) -> Figure:
     """A row a test example: itself, how often it is got right, and its most influential training examples."""
@@ -43,6 +50,8 @@ def draw_influence(dataset: Dataset, scores: Scores) -> Figure:
     title = f"{dataset.name}: influence of training examples on the test example at the left"
     figure.text(0.5, 1 - 0.3 / (height + 0.9), title, ha="center", va="center", fontsize=10, color=INK)
     second = f"± standard error; ratio {ratio:g}, n = {runs:,} runs; label and id over the value"
+    if len(shown) < (alike := count_largest(scores)):
+        second += f"\n{len(shown)} of the {alike:,} test examples whose largest influence is {more['influence'][0]:.2f}"
     figure.text(0.5, 1 - 0.6 / (height + 0.9), second, ha="center", va="center", fontsize=8, color=INK)
     return figure
 
@@ -62,8 +71,8 @@ def describe_influence(dataset: Dataset, scores: Scores) -> str:
     lines = [
         f"influence at ratio {more['influence_ratio']:g} over {told['num_runs']:,} runs: {count:,} pairs are kept; of "
         f"memorization >= 0.25 and influence >= 0.15 there are {told['pairs']:,}, on {told['test_examples']:,} test "
-        f"examples, {told['single']:,} of which have but one (chance alone, by other models' answers: "
-        f"{told['by_chance']:,} pairs)",
+        f"examples (with but one pair: {told['single']:,}); by chance alone, by other models' answers: "
+        f"{told['by_chance']:,} pairs",
         "",
         "most influential: training id, label -> test position, label, influence ± standard error",
     ]

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from jaxgen.types import Dataset
 from jaxgen.views.figures import ACCENT, INK, SOFT, describe_counts, new_figure, styled
+from jaxgen.views.gallery import shorten
 
 PANELS = (
     ("balanced_accuracy", "balanced accuracy, %"),
@@ -30,7 +31,7 @@ def draw_methods(rows: Sequence[Mapping[str, Any]], name: str) -> Figure:
     for axis, (measure, title) in zip(axes, PANELS, strict=True):
         means = 100 * np.array([row[measure] for row in rows])
         spreads = 100 * np.nan_to_num([row[f"{measure}_sd"] for row in rows])
-        axis.errorbar(means, places, xerr=spreads, fmt="o", color=ACCENT, ecolor=SOFT, capsize=2, markersize=4)
+        axis.errorbar(means, places, xerr=spreads, fmt="o", color=INK, ecolor=ACCENT, capsize=3, markersize=3)
         axis.set(xlabel=title)
         axis.grid(axis="x", color="#e5e5e5", linewidth=0.6)
         if not np.isfinite(means).any():
@@ -96,21 +97,21 @@ def draw_reliability(members: Mapping[str, Sequence[Any]], name: str) -> Figure:
             )
             error = 100 * np.mean([one.row["ece"] for one in own if one.row["finite"]])
             axis.text(0.04, 0.9, f"ECE {error:.1f} %, n = {len(diagrams)}", fontsize=7, color=INK)
-    figure.supxlabel("confidence", fontsize=9)
+    figure.supxlabel("confidence (area of a dot: share of the test examples)", fontsize=9)
     figure.supylabel("accuracy", fontsize=9)
     figure.suptitle(f"{name}: reliability on the test set", fontsize=11)
     return figure
 
 
 @styled
-def draw_flips(dataset: Dataset, flips: Sequence[Any], threshold: float) -> Figure:
-    """The images whose labels are flipped in most runs, with both classes."""
+def draw_flips(dataset: Dataset, flips: Sequence[Any], threshold: float, runs: int) -> Figure:
+    """The images whose labels are flipped in most of so many runs, with their ids and both classes."""
     counts = collections.Counter((one.id, one.old, one.new) for one in flips)
     shown = counts.most_common(MOST_SHOWN)
     places = {name: place for place, name in enumerate(dataset.ids.tolist())}
     columns = min(COLUMNS, len(shown))
     lines = -(-len(shown) // columns)
-    figure = new_figure(0.4 + 1.15 * columns, 0.6 + 1.35 * lines)
+    figure = new_figure(max(0.4 + 1.3 * columns, 4), 0.6 + 1.6 * lines)
     grid = figure.subplots(lines, columns, squeeze=False).ravel()
     for axis in grid:
         axis.set(xticks=[], yticks=[])
@@ -118,7 +119,8 @@ def draw_flips(dataset: Dataset, flips: Sequence[Any], threshold: float) -> Figu
     for axis, ((name, old, new), count) in zip(grid, shown, strict=False):
         image = dataset.images[places[name if not hasattr(name, "item") else name.item()]] * dataset.scale
         axis.imshow(np.clip(image.squeeze(), 0, 1), cmap="gray", vmin=0, vmax=1)
-        axis.set_title(f"{dataset.class_names[old]} → {dataset.class_names[new]} ({count})", fontsize=7)
+        classes = " → ".join(shorten(dataset.class_names[label], 10) for label in (old, new))
+        axis.set_title(f"id {shorten(str(name), 14)}, {count} of {runs}\n{classes}", fontsize=6.5)
     more = f", {len(shown)} of {len(counts)} shown" if len(shown) < len(counts) else ""
-    figure.suptitle(f"{dataset.name}: flipped at t = {threshold:g} (in so many runs){more}", fontsize=10)
+    figure.suptitle(f"{dataset.name}: flipped at t = {threshold:g}; id, in how many runs{more}", fontsize=10)
     return figure

@@ -1,6 +1,7 @@
 """The examples whose labels are most doubtful, and how well scores find wrong labels."""
 
 import math
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,6 +16,8 @@ from jaxgen.views.figures import ACCENT, INK, SOFT, new_figure, styled
 from jaxgen.views.gallery import as_picture, shorten
 
 COLUMNS = 10
+# Characters in a line above a figure of a table.
+LINE = 105
 
 
 @styled
@@ -35,7 +38,7 @@ def draw_suspects(
     if not dataset.has_images:
         return draw_distribution(values, shown, score, title)
     rows = max(1, math.ceil(len(shown) / COLUMNS))
-    figure = new_figure(1.15 * COLUMNS, 1.62 * rows + 0.7)
+    figure = new_figure(1.15 * COLUMNS, 1.75 * rows + 0.7)
     grid = figure.subplots(rows, COLUMNS, squeeze=False)
     for axis in grid.flat:
         axis.axis("off")
@@ -47,12 +50,18 @@ def draw_suspects(
 
 
 def caption(dataset: Dataset, i: int, suggested: int, value: float) -> str:
-    """Three lines: id, label and what it may be, score."""
+    """Four lines: id, label, what it may be, score."""
     names = dataset.class_names
-    label = shorten(names[dataset.labels[i]], 9)
-    arrow = f" → {shorten(names[suggested], 9)}?" if suggested != dataset.labels[i] else ""
+    other = f"→ {shorten(names[suggested], 14)}?" if suggested != dataset.labels[i] else ""
     text = str(dataset.ids[i])
-    return f"{text if len(text) <= 16 else f'…{text[-15:]}'}\n{label}{arrow}\n{value:.3g}"
+    return "\n".join(
+        [
+            text if len(text) <= 16 else f"…{text[-15:]}",
+            shorten(names[dataset.labels[i]], 16),
+            other,
+            f"{value:.3g}",
+        ]
+    )
 
 
 def draw_distribution(values: np.ndarray, shown: np.ndarray, score: Score, title: str) -> Figure:
@@ -69,7 +78,7 @@ def draw_distribution(values: np.ndarray, shown: np.ndarray, score: Score, title
     axis.set_ylim(bottom=0.7)
     axis.set(xlabel=f"{score.name}: {score.meaning}", ylabel="examples (log scale)")
     axis.legend(frameon=False)
-    figure.suptitle(title, fontsize=9)
+    figure.suptitle("\n".join(textwrap.fill(line, LINE) for line in title.splitlines()), fontsize=9)
     return figure
 
 
@@ -87,8 +96,10 @@ def draw_league(rows: Sequence[Mapping[str, Any]], names: Sequence[str], chosen:
     figure = new_figure(3.4 + 2.4 * len(noises), 1.3 + 0.22 * len(names))
     axes = figure.subplots(1, len(noises), sharey=True, squeeze=False)[0]
     for axis, noise in zip(axes, noises, strict=True):
-        draw_noise(axis, [row for row in rows if row["noise"] == noise], names, chosen)
-        axis.set(title=noise, xlabel="1 - AUROC")
+        own = [row for row in rows if row["noise"] == noise]
+        draw_noise(axis, own, names, chosen)
+        perfect = any(row["auroc"] == 1 for row in own)
+        axis.set(title=noise, xlabel="1 - AUROC" + ("\n(without a mistake: at half a mistake)" if perfect else ""))
     axes[0].set_yticks(np.arange(len(names)), names)
     axes[0].set_ylim(len(names) - 0.5, -0.5)
     for tick, name in zip(axes[0].get_yticklabels(), names, strict=True):

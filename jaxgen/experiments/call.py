@@ -1,0 +1,34 @@
+"""What functions that take the user's own arrays share: flags as Python arguments, and a folder where none is given."""
+
+import tempfile
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from jaxgen import spec as words
+from jaxgen import sweep
+from jaxgen.errors import UserError
+
+
+@contextmanager
+def spec_of_call(
+    kind: type[Any], program: str, flags: Mapping[str, Any], out: str | None, left_out: Collection[str] = ()
+) -> Iterator[Any]:
+    """The spec that keyword arguments describe; where no folder is given, runs are kept in one until the block ends.
+
+    Args:
+      kind: of spec.
+      program: whose flags they are.
+      flags: by name, with Python values.
+      out: the folder for finished runs, or None.
+      left_out: names that arrays cannot go with, beside those of the data.
+
+    Raises:
+      UserError: for a name that is not a flag or is left out, and for values that cannot be used.
+    """
+    fields = {field.name: field for _, field in words.leaves(kind())}
+    if unknown := flags.keys() - (fields.keys() - words.values(words.DataSpec()).keys() - set(left_out)):
+        raise UserError(f"{min(unknown)}: not a flag of {program} that arrays can go with")
+    chosen = {name: sweep.as_value(fields[name], value) for name, value in flags.items()}
+    with tempfile.TemporaryDirectory(prefix="jaxgen-") as folder:
+        yield words.from_values(kind, {**chosen, "out": out or folder})
