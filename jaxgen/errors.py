@@ -29,6 +29,12 @@ class UserError(Exception):
     exit_code = 2
 
 
+class Unfinished(UserError):
+    """No mistake: this driver's share is done, and that of others is not; the message says what is missing."""
+
+    exit_code = 0
+
+
 class Interrupted(UserError):
     """The user or the system asked the program to stop; the message says how to go on."""
 

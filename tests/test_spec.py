@@ -22,8 +22,9 @@ def swept_values(spec_class):
             chosen[field.name] = choices if field.metadata["sweep"] else choices[0]
         else:
             chosen[field.name] = (lists if field.metadata["sweep"] else kinds)[field.type]
-    # Names, but none of flags.
-    return chosen | ({"track": ("curves", "grand")} if "track" in chosen else {})
+    # Texts that are no file's name.
+    texts = {"track": ("curves", "grand"), "shard": "1/4"}
+    return chosen | {name: text for name, text in texts.items() if name in chosen}
 
 
 def read(*argv):

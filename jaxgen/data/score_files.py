@@ -1,6 +1,7 @@
 """Score files on disk: `cscores.npz`."""
 
 import dataclasses
+import io
 import json
 import os
 import pathlib
@@ -10,6 +11,7 @@ import numpy as np
 
 from jaxgen.errors import UNREADABLE, UserError
 from jaxgen.types import Scores
+from jaxgen.writing import write_durably
 
 # What every such file has; all other keys are what is more.
 FIELDS = tuple(field.name for field in dataclasses.fields(Scores) if field.name != "more")
@@ -22,10 +24,9 @@ def write_scores(scores: Scores, path: str | os.PathLike) -> None:
         raise ValueError(f"{min(taken)}: is a field of the scores, and may be no key of what is more")
     arrays |= {name: np.asarray(array) for name, array in scores.more.items()}
     arrays["metadata"] = np.asarray(json.dumps(scores.metadata, sort_keys=True))
-    part = pathlib.Path(f"{path}.part")
-    with open(part, "wb") as file:
-        np.savez_compressed(file, **arrays)
-    os.replace(part, path)
+    content = io.BytesIO()
+    np.savez_compressed(content, **arrays)
+    write_durably(pathlib.Path(path), content.getbuffer())
 
 
 def load_scores(path: str | os.PathLike) -> Scores:

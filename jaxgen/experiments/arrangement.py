@@ -36,18 +36,21 @@ class Arrangement(NamedTuple):
       at_once: examples whose gradient is computed together; None: the whole batch.
       backends: of each convolution.
       asked_width: by a flag, if any: where memory did not do for it, `width` is less.
+      block: runs that belong together where several drivers share them out, as the first driver has it.
     """
 
     width: int
     at_once: int | None
     backends: Mapping[Geometry, str]
     asked_width: int | None = None
+    block: int | None = None
 
     def settings(self) -> dict[str, Any]:
         """As JSON values, for the store's plan."""
         convolutions = {str(geometry): name for geometry, name in self.backends.items()}
         asked = {"asked_width": self.asked_width} if self.asked_width not in (None, self.width) else {}
-        return {"width": self.width, "at_once": self.at_once, "convolutions": convolutions, **asked}
+        shares = {"block": self.block} if self.block else {}
+        return {"width": self.width, "at_once": self.at_once, "convolutions": convolutions, **asked, **shares}
 
 
 class Layout:
@@ -110,7 +113,8 @@ class Layout:
                     f"--{name}={value}: the runs kept here were trained at {name} {settled[name]}; leave --{name} out, "
                     "or choose another --out"
                 )
-        return Arrangement(settings["width"], settings["at_once"], backends, settings.get("asked_width", compute.width))
+        asked_width, block = settings.get("asked_width", compute.width), settings.get("block")
+        return Arrangement(settings["width"], settings["at_once"], backends, asked_width, block)
 
     def find(self, rows: Any, size: int, most_runs: int, steps: float) -> tuple[Arrangement, dict[int, float]]:
         """Times what is not settled by flags.

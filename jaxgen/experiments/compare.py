@@ -15,12 +15,12 @@ from jaxgen.experiments.compare_table import Comparison, to_markdown
 from jaxgen.experiments.files import with_folder, write_flags, written_or_told
 from jaxgen.experiments.matching import Matched, line_up, match, order_pairs
 from jaxgen.experiments.recompute import Runs, is_folder_of_runs, read_runs
-from jaxgen.runs.writing import write_npz
 from jaxgen.scores import agreement
 from jaxgen.scores.registry import REGISTRY
 from jaxgen.spec import CompareSpec
 from jaxgen.views.compare import draw_agreement, draw_disagreements
 from jaxgen.views.figures import write_figure
+from jaxgen.writing import write_npz
 
 PROGRAM = "jaxgen.compare"
 SHARES = (0.01, 0.05, 0.1, 0.2)

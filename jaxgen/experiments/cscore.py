@@ -27,7 +27,7 @@ from jaxgen.experiments.cscore_job import (
 from jaxgen.experiments.cscore_tracking import with_tracking
 from jaxgen.experiments.dry_run import describe_programs
 from jaxgen.experiments.members import tell
-from jaxgen.experiments.start import train_program
+from jaxgen.experiments.start import refuse_unfinished, train_program
 from jaxgen.spec import CscoreSpec
 from jaxgen.types import Dataset, Scores
 
@@ -113,7 +113,7 @@ def score_settings(
     refuse_unkept_features(spec)
     programs = with_tracking(check_job(dataset, spec), dataset, spec)
     store = open_job_store(dataset, spec, programs)
-    found = {}
+    found, trained = {}, []
     store.verify(say or (lambda line: None))
     # Whatever the session is set to: shapes, draws and memory figures here are those of 32 bits.
     with jax.enable_x64(False):
@@ -129,6 +129,10 @@ def score_settings(
             program, store, done = train_to_target(dataset, program, store, done, **goes_on)
             if program.track and not program.track.gradients and say and done.seconds_now >= WORTHWHILE:
                 say(describe_cost(tracking_cost(done.trainer)))
+            # Of the others a program needs the devices for itself.
+            trained.append((program, done._replace(trainer=None)))
+        refuse_unfinished(store, spec.compute)
+        for program, done in trained:
             chunks = make_reader(program, store)
             for i, setting in enumerate(program.settings):
                 scores = collect(dataset, program, i, store, chunks)

@@ -14,6 +14,7 @@ from jaxgen.experiments.cscore_job import cell_name
 from jaxgen.experiments.cscore_more import from_answers, totals
 from jaxgen.experiments.cscore_tracking import from_tracking
 from jaxgen.experiments.export import export_runs
+from jaxgen.experiments.files import as_whole
 from jaxgen.experiments.influence import add_influence
 from jaxgen.experiments.programs import Program
 from jaxgen.runs.store import Arrays, Store
@@ -103,7 +104,7 @@ def collect(dataset: Dataset, program: Program, number: int, store: Store, chunk
         class_names=np.asarray(dataset.class_names),
         metadata={
             "version": jaxgen.__version__,
-            "flags": {name: words.format_value(value) for name, value in words.values(spec).items()},
+            "flags": {name: words.format_value(value) for name, value in words.values(as_whole(spec)).items()},
             "dataset": dataset.name,
             "fingerprint": dataset.fingerprint,
             "num_models": store.plan.num_runs,

@@ -32,6 +32,7 @@ from jaxgen.types import Dataset
 NUMERICS = 5
 # Flags of a run's environment, which no model depends on.
 CIRCUMSTANCES = {"width", "num_devices", "checkpoint_minutes", "save_models", "dry_run", "yes", "convolution"}
+CIRCUMSTANCES |= {"shard", "aggregate_only"}
 
 
 def check_job(dataset: Dataset, spec: CscoreSpec) -> list[Program]:
@@ -44,6 +45,7 @@ def check_job(dataset: Dataset, spec: CscoreSpec) -> list[Program]:
                 f"--{sweep.swept(spec)[0]} has a list; give one value, or leave it out"
             )
         sweep.refuse_many(sweep.num_settings(spec), models_each, spec.compute.yes)
+    refuse_open_shares(spec)
     programs = make_programs(spec)
     for program in programs:
         check_program(dataset, program)
@@ -63,6 +65,21 @@ def check_job(dataset: Dataset, spec: CscoreSpec) -> list[Program]:
         refuse_empty_validation(spec, smallest, f"a subset at ratio {ratio:g}")
     check_export(spec, make_plan(dataset, spec, programs).digest)
     return programs
+
+
+def refuse_open_shares(spec: CscoreSpec) -> None:
+    """Refuses to share out a number of runs that only the runs themselves will tell.
+
+    Raises:
+      UserError: for ``--target_reliability`` in one of several shares.
+    """
+    compute, target = spec.compute, spec.subsets.target_reliability
+    if target and (compute.shard or compute.aggregate_only):
+        shared = f"--shard={compute.shard}" if compute.shard else "--aggregate_only"
+        raise UserError(
+            f"{shared}: how many runs --target_reliability={target:g} takes is known when all are there; give "
+            "--num_runs and leave it out"
+        )
 
 
 def refuse_empty_validation(spec: Any, count: int, what: str) -> None:

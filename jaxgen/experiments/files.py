@@ -17,12 +17,18 @@ def with_folder(spec: Any, *words: str) -> Any:
 
 
 def settled(spec: Any, widths: Collection[int]) -> Any:
-    """The flags with the width that was found, if it is one for all programs.
+    """The flags of the whole job, with the width that was found, if it is one for all programs.
 
     Models of another width may round otherwise.
     """
     width = next(iter(widths)) if len(set(widths)) == 1 else spec.compute.width
+    spec = as_whole(spec)
     return dataclasses.replace(spec, compute=dataclasses.replace(spec.compute, width=width))
+
+
+def as_whole(spec: Any) -> Any:
+    """The flags of the whole job, of whatever share they are."""
+    return dataclasses.replace(spec, compute=dataclasses.replace(spec.compute, shard="", aggregate_only=False))
 
 
 def write_flags(flagfile: pathlib.Path, spec: Any, program: str, command: str) -> None:

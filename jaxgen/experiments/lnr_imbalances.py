@@ -9,12 +9,14 @@ import numpy as np
 
 from jaxgen import sweep
 from jaxgen.data.parts import hold_out_test
-from jaxgen.experiments.files import write_flags, written_or_told
+from jaxgen.errors import Unfinished
+from jaxgen.experiments.files import as_whole, write_flags, written_or_told
 from jaxgen.experiments.lnr import Results, describe_plan, expect_flips, run_job
 from jaxgen.experiments.lnr_choices import HOW_CHOSEN, accuracies, choice_cells, choose_in_ways
 from jaxgen.experiments.lnr_job import Job, make_job
 from jaxgen.experiments.lnr_tables import CONTROL, PROGRAM, statements, what_if_table, write_all
 from jaxgen.experiments.pairs import compare, subtract
+from jaxgen.experiments.start import put_off, refuse_put_off
 from jaxgen.experiments.tables import to_csv, to_table
 from jaxgen.spec import LnrSpec
 from jaxgen.types import Dataset
@@ -39,10 +41,13 @@ def answer_by_stages(
         # Before the hours that all imbalances may take.
         with written_or_told(spec.out):
             pathlib.Path(spec.out).mkdir(parents=True, exist_ok=True)
-            write_flags(pathlib.Path(spec.out) / "flags.cfg", spec, PROGRAM, command)
+            write_flags(pathlib.Path(spec.out) / "flags.cfg", as_whole(spec), PROGRAM, command)
+    unfinished: list[Unfinished] = []
     for one, job in jobs.items():
-        results[one] = run_job(job, resume=command, say=say)
-        told[one] = write_all(job, results[one], command)
+        with put_off(unfinished):
+            results[one] = run_job(job, resume=command, say=say)
+            told[one] = write_all(job, results[one], command)
+    refuse_put_off(unfinished)
     if len(jobs) == 1:
         return next(iter(told.values()))
     text, files = write_together(spec, jobs, results, command)

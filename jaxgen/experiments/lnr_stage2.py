@@ -34,6 +34,8 @@ from jaxgen.types import Dataset
 
 # Folded into a member's key; `engine.batch` and `scores.designs` hold the other constants.
 FLIP, CONTROL, FEW = 33, 34, 35
+# Classifiers of features that are there take seconds, and are trained by whoever finds stage 1 done.
+ALONE = {"shard": "", "aggregate_only": False}
 
 
 class Head(NamedTuple):
@@ -131,7 +133,7 @@ def stage2_spec(job: Job) -> words.LnrSpec:
         regularization=RegularizationSpec(weight_decay=own.head_weight_decay),
         augmentation=unmixed if augmented else words.AugmentationSpec(),
         # What is kept of them is their parameters, in the store.
-        compute=dataclasses.replace(spec.compute, save_models=False),
+        compute=dataclasses.replace(spec.compute, save_models=False, **({} if augmented else ALONE)),
     )
 
 

@@ -13,9 +13,10 @@ from jaxgen.errors import UserError
 from jaxgen.experiments.accuracies import accuracies
 from jaxgen.experiments.arrangement import Arrangement, Layout, out_of_memory
 from jaxgen.runs.launch import train_chunks
-from jaxgen.runs.plan import Chunk, cut_chunks
+from jaxgen.runs.plan import Chunk, Span, count_runs, cut_chunks
 from jaxgen.runs.progress import Report
 from jaxgen.runs.saved_models import ModelFolder
+from jaxgen.runs.shards import block_size, read_shard
 from jaxgen.runs.signals import Stop
 from jaxgen.runs.store import FINITE, Arrays, Store
 
@@ -64,6 +65,8 @@ class Trainer:
     def __init__(self, layout: Layout, cells: Mapping[str, Cell], say: Callable[[str], None]):
         self.layout, self.cells, self.say = layout, cells, say
         self.arrangement: Arrangement | None = None
+        # Runs that one driver trains, where several share them out.
+        self.block: int | None = None
         self.step_seconds = 0.0
         self.num_seen = self.num_finite = 0
 
@@ -86,6 +89,10 @@ class Trainer:
     def chunk_size(self) -> int:
         """Members that are kept in one file."""
         return self.seats * (REFILLS if self.ensemble.recipe.may_stop else 1)
+
+    def share(self, spans: dict[str, list[Span]]) -> dict[str, list[Span]]:
+        """Of all cells' spans, those that this driver trains: all, until it is settled how they are shared out."""
+        return read_shard(self.layout.program.spec.compute.shard).part(spans, self.block) if self.block else spans
 
     def settle(self, runs: Mapping[str, int], arrangement: Arrangement | None = None) -> None:
         """Finds the arrangement by timing, unless it is given, and compiles all programs.
@@ -202,18 +209,23 @@ def train_missing_runs(
       Interrupted: if stopped; finished chunks are kept.
     """
     settled = read_arrangement(trainer, store, group)
-    missing = count_missing(trainer, store)
-    if not any(missing.values()):
+    compute = trainer.layout.program.spec.compute
+    trainer.block = settled and (settled.block or settled.width)
+    if compute.aggregate_only or not any(count_missing(trainer, store).values()):
         return Trained(0, 0.0)
     for cell in trainer.cells:
         for arrays in store.runs(cell):
             trainer.count(arrays[FINITE])
-    trainer.settle(missing, settled)
+    trainer.settle(count_missing(trainer, store), settled)
+    if not settled:
+        block = block_size(store.plan, trainer.chunk_size, read_shard(compute.shard))
+        trainer.arrangement = trainer.arrangement._replace(block=block)
     holding = store.settle(trainer.arrangement.settings(), group)
     if holding != trainer.arrangement.settings():
         # Another driver of the same job was faster.
-        trainer.settle(missing, trainer.layout.read(holding))
-    began = time.perf_counter()
+        trainer.settle(count_missing(trainer, store), trainer.layout.read(holding))
+    trainer.block = trainer.arrangement.block or trainer.width
+    began, missing = time.perf_counter(), count_missing(trainer, store)
     while any(count_missing(trainer, store).values()):
         try:
             train_now(trainer, store, resume=resume, shown=shown, models=models)
@@ -233,13 +245,14 @@ def read_arrangement(trainer: Trainer, store: Store, group: str) -> Arrangement 
 
 
 def count_missing(trainer: Trainer, store: Store) -> dict[str, int]:
-    """By cell of the trainer, how many runs the store lacks."""
-    return {cell: sum(span.stop - span.start for span in store.missing()[cell]) for cell in trainer.cells}
+    """By cell of the trainer, how many runs of its share the store lacks."""
+    missing = count_runs(trainer.share(store.missing()))
+    return {cell: missing[cell] for cell in trainer.cells}
 
 
 def train_now(trainer: Trainer, store: Store, *, resume: str, shown: bool, models: ModelFolder | None) -> None:
     """Trains the missing chunks at the present width."""
-    missing = store.missing()
+    missing = trainer.share(store.missing())
     chunks = cut_chunks({cell: missing[cell] for cell in trainer.cells}, trainer.chunk_size)
     minutes, stop = trainer.layout.program.spec.compute.checkpoint_minutes, Stop()
 
@@ -249,7 +262,7 @@ def train_now(trainer: Trainer, store: Store, *, resume: str, shown: bool, model
         return trainer.train(chunk, report, checkpoint, on_weights)
 
     work = {cell: trainer.work(cell) for cell in trainer.cells}
-    train_chunks(store, chunks, train, work, resume=resume, shown=shown, stop=stop)
+    train_chunks(store, chunks, train, work, resume=resume, shown=shown, stop=stop, share=trainer.share)
 
 
 def halve_width(trainer: Trainer, store: Store, group: str) -> None:

@@ -8,10 +8,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jaxgen.errors import Unfinished
 from jaxgen.experiments import mislabelled_rivals as rivals
 from jaxgen.experiments.compilations import shared_compilations
 from jaxgen.experiments.injection import Noise, inject, load_noise
 from jaxgen.experiments.mislabelled import check_search, columns, rank_examples, train_scores
+from jaxgen.experiments.start import put_off, refuse_put_off
 from jaxgen.runs.devices import start_devices
 from jaxgen.scores.registry import REGISTRY
 from jaxgen.scores.suspicion import detect, suspicion
@@ -64,6 +66,7 @@ def run_league(dataset: Dataset, spec: MislabelledSpec, *, resume: str, say: Cal
     start_devices(spec.compute.num_devices, dataset.images.nbytes)
     repeats = range(spec.search.repeats or REPEATS)
     missing, rows, estimates, models = rivals.describe_missing(dataset), [], [], 0
+    unfinished: list[Unfinished] = []
     for line in missing:
         say(line)
     with shared_compilations():
@@ -73,13 +76,20 @@ def run_league(dataset: Dataset, spec: MislabelledSpec, *, resume: str, say: Cal
             head = {"noise": noise.injection.text, "repeat": repeat, "wrong": int(wrong.sum()), "n": len(wrong)}
             place = f"{head['noise']}, repeat {repeat + 1} of {len(repeats)}"
             say(f"{place}: {head['wrong']:,} of {head['n']:,} labels changed")
-            scores = train_scores(noisy, own, resume=resume, say=say)
-            # Widths are timed once: what is found for the first job is right for those like it.
-            spec = with_width(spec, scores.metadata["width"])
+            before, scores = len(unfinished), None
+            with put_off(unfinished):
+                scores = train_scores(noisy, own, resume=resume, say=say)
+                # Widths are timed once: what is found for the first job is right for those like it.
+                spec = with_width(spec, scores.metadata["width"])
+                own = with_width(own, scores.metadata["width"])
+            with put_off(unfinished):
+                folds = five_fold(noisy, own, resume=resume, say=say)
+            if scores is None or len(unfinished) > before:
+                continue
             models = scores.metadata["num_models"]
-            folds = five_fold(noisy, with_width(own, scores.metadata["width"]), resume=resume, say=say)
             rows += [{**head, **judged} for judged in judge_all(noisy, scores, folds, wrong, own.seed)]
             estimates.append({**head, **estimate_counts(scores, folds, own)})
+    refuse_put_off(unfinished)
     return League(rows, estimates, dataset, models, missing, spec.compute.width)
 
 

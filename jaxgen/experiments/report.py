@@ -1,6 +1,5 @@
 """The page of a finished C-score job: its scores, and its examples read from their source once more."""
 
-import os
 import pathlib
 from collections.abc import Callable
 
@@ -11,6 +10,7 @@ from jaxgen.errors import UserError
 from jaxgen.spec import DataSpec, ReportSpec, values
 from jaxgen.types import Dataset, Scores
 from jaxgen.views.report import render_report
+from jaxgen.writing import write_durably
 
 SCORES, FLAGS, PAGE = "cscores.npz", "flags.cfg", "report.html"
 
@@ -32,13 +32,10 @@ def write_report(spec: ReportSpec, say: Callable[[str], None]) -> pathlib.Path:
         flagfile = (folder / FLAGS).read_text(errors="replace")
     page = render_report(scores, dataset, flagfile=flagfile, notes=[note] if note else [])
     path = folder / PAGE
-    part = path.with_name(f".{PAGE}.{os.getpid()}.part")
     try:
         # A class name of the user's may hold what UTF-8 cannot: half a surrogate pair.
-        part.write_bytes(page.encode("utf-8", "replace"))
-        os.replace(part, path)
+        write_durably(path, page.encode("utf-8", "replace"))
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise UserError(
             f"{path}: cannot be written ({error.strerror}); make room, or move what is in the way"
         ) from None

@@ -1,17 +1,20 @@
 """A program on this machine's devices, made ready and trained."""
 
+import contextlib
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from jaxgen.engine.learner import num_parameters
-from jaxgen.errors import UserError
+from jaxgen.errors import Unfinished, UserError
 from jaxgen.experiments.arrangement import Layout
 from jaxgen.experiments.members import Cell, Trainer, read_arrangement, train_missing_runs
 from jaxgen.experiments.programs import Program
 from jaxgen.runs.devices import start_devices
+from jaxgen.runs.plan import count_runs
 from jaxgen.runs.saved_models import ModelFolder
 from jaxgen.runs.store import Store
+from jaxgen.spec import ComputeSpec
 from jaxgen.types import Dataset
 
 
@@ -64,7 +67,7 @@ class Done(NamedTuple):
     models_now: int
     seconds_now: float
     devices: str
-    trainer: Trainer
+    trainer: Trainer | None
 
 
 def train_program(
@@ -102,8 +105,45 @@ def train_program(
     mesh = trainer.ensemble.mesh.devices
     devices = f"{mesh.size} {mesh.flat[0].device_kind} device(s)"
     return Done(
-        parameters, store.read_settings(program.name)["width"], trained.models, trained.seconds, devices, trainer
+        parameters, store.read_settings(program.name).get("width", 0), trained.models, trained.seconds, devices, trainer
     )
+
+
+def refuse_unfinished(store: Store, compute: ComputeSpec, things: str = "models") -> None:
+    """Ends here what has trained its share of a plan, while shares of others are not done; runs are `things`.
+
+    Raises:
+      Unfinished: if runs are missing.
+    """
+    missing = count_runs(store.missing())
+    if not any(missing.values()):
+        return
+    cells = ", ".join(f"{count:,} of {cell}" for cell, count in missing.items() if count)
+    done = "--aggregate_only" if compute.aggregate_only else f"--shard={compute.shard}: its share is done"
+    raise Unfinished(
+        f"{done}; {sum(missing.values()):,} of {store.plan.num_runs:,} {things} are still missing, of other "
+        f"shares ({cells}); the last to finish writes the results, or the same command with --aggregate_only"
+    )
+
+
+@contextlib.contextmanager
+def put_off(unfinished: list[Unfinished]) -> Iterator[None]:
+    """Goes on with a job's other plans where one of them is unfinished; `refuse_put_off` ends the job after them."""
+    try:
+        yield
+    except Unfinished as error:
+        unfinished.append(error)
+
+
+def refuse_put_off(unfinished: Sequence[Unfinished]) -> None:
+    """Ends here a job of several plans of which some are unfinished.
+
+    Raises:
+      Unfinished: of the first.
+    """
+    if unfinished:
+        more = f" ({len(unfinished) - 1} more of this job's plans alike)" if len(unfinished) > 1 else ""
+        raise Unfinished(f"{unfinished[0]}{more}")
 
 
 def describe_program(dataset: Dataset, program: Program, parameters: int, num_runs: int) -> str:

@@ -11,7 +11,7 @@ from jaxgen.experiments.cscore_job import model_folder
 from jaxgen.experiments.dry_run import describe_programs
 from jaxgen.experiments.members import Cell
 from jaxgen.experiments.programs import Program
-from jaxgen.experiments.start import describe_program, refuse_all_diverged, train_program
+from jaxgen.experiments.start import describe_program, refuse_all_diverged, refuse_unfinished, train_program
 from jaxgen.experiments.table_job import Job, cell_name, make_cells, open_job_store
 from jaxgen.runs.store import Arrays, Store
 from jaxgen.types import Dataset
@@ -91,7 +91,7 @@ def run_programs(
     """
     store.verify(say or (lambda line: None))
     measured: list[Any] = []
-    widths, models_now, seconds_now, devices = set(), 0, 0.0, ""
+    widths, models_now, seconds_now, devices, parameters = set(), 0, 0.0, "", []
     # Whatever the session is set to: shapes, draws and memory figures here are those of 32 bits.
     with jax.enable_x64(False):
         for program, cells in programs:
@@ -108,7 +108,10 @@ def run_programs(
             widths.add(done.width)
             models_now, seconds_now = models_now + done.models_now, seconds_now + done.seconds_now
             devices = done.devices
-            measured += read(program, done.parameters)
+            parameters.append(done.parameters)
+        refuse_unfinished(store, programs[0][0].spec.compute)
+        for (program, _), count in zip(programs, parameters, strict=True):
+            measured += read(program, count)
     return Members(measured, widths, models_now, seconds_now, devices)
 
 

@@ -15,12 +15,14 @@ import numpy as np
 
 from jaxgen import spec as words
 from jaxgen.experiments.cscore_job import CIRCUMSTANCES, NUMERICS
+from jaxgen.experiments.start import refuse_unfinished
 from jaxgen.experiments.tables import to_table
 from jaxgen.experiments.tabular import MEASURES, Fold, Judged, judge_fold, out_of_fold, split
 from jaxgen.experiments.tabular_job import IDLE, TableJob
 from jaxgen.runs.launch import train_chunks
 from jaxgen.runs.plan import Chunk, Plan, cut_chunks
 from jaxgen.runs.progress import Report
+from jaxgen.runs.shards import read_shard
 from jaxgen.runs.signals import Stop
 from jaxgen.runs.store import Arrays, Store, open_store
 from jaxgen.transforms.lnr import lnr_flip_binary
@@ -108,17 +110,21 @@ def run_tables(job: TableJob, *, resume: str, say: Callable[[str], None] | None)
     # One process a core; a fold is too short to be divided further.
     jobs = job.spec.compute.num_devices or joblib.cpu_count()
     stop = Stop()
+    compute = job.spec.compute
+    share = functools.partial(read_shard(compute.shard).part, block=1)
     with on_the_cpu():
         train_chunks(
             store,
-            cut_chunks(store.missing(), 1),
+            [] if compute.aggregate_only else cut_chunks(share(store.missing()), 1),
             functools.partial(judge_table, job, jobs, stop),
             {cell: table_work(job, cell) for cell in store.plan.cells},
             resume=resume,
             shown=say is not None,
             stop=stop,
             things="divisions",
+            share=share,
         )
+    refuse_unfinished(store, compute, things="divisions")
     return [row for name in job.tables for row in fold_rows(job, name, store.runs(cell_of(job, name)))]
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxgen.experiments.files import write_flags, written_or_told
+from jaxgen.experiments.files import as_whole, write_flags, written_or_told
 from jaxgen.experiments.pairs import compare_folds, describe_difference, describe_p
 from jaxgen.experiments.tables import nan_mean, percent, to_csv, to_table
 from jaxgen.experiments.tabular import MEASURES
@@ -133,7 +133,7 @@ def write_tables(
         (out / "takeaways.md").write_text(f"# What {', '.join(found.tables)} show\n\n{said}\n")
         for name, figure in figures.items():
             write_figure(figure, out / name)
-        write_flags(out / "flags.cfg", job.spec, PROGRAM, command)
+        write_flags(out / "flags.cfg", as_whole(job.spec), PROGRAM, command)
     files = [
         out / name for name in ("results.csv", "thresholds.csv", "table.md", "takeaways.md", *figures, "flags.cfg")
     ]

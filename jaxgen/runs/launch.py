@@ -4,13 +4,14 @@ import time
 from collections.abc import Callable, Mapping
 
 from jaxgen.errors import Interrupted, UserError
-from jaxgen.runs.plan import Chunk
+from jaxgen.runs.plan import Chunk, Span, count_runs
 from jaxgen.runs.progress import ProgressBar, Report
 from jaxgen.runs.signals import Stop, stoppable
 from jaxgen.runs.store import Arrays, Store
 
 # (chunk, report of work done) -> the chunk's arrays.
 TrainChunk = Callable[[Chunk, Report], Arrays]
+Share = Callable[[dict[str, list[Span]]], dict[str, list[Span]]]
 
 
 def train_chunks(
@@ -23,6 +24,7 @@ def train_chunks(
     shown: bool,
     stop: Stop | None = None,
     things: str = "models",
+    share: Share = lambda spans: spans,
 ) -> float:
     """Has `chunks` trained, and keeps each as soon as it is done.
 
@@ -36,6 +38,7 @@ def train_chunks(
       shown: whether to show a progress bar.
       stop: is told of Ctrl-C and SIGTERM; `train` may heed it within a chunk.
       things: what runs are, in the plural.
+      share: of all cells' spans, those that are this driver's.
 
     Returns:
       Seconds from the first chunk to the last.
@@ -44,11 +47,11 @@ def train_chunks(
       Interrupted: on Ctrl-C or SIGTERM; all finished chunks are kept, and what `train` has kept of others.
       UserError: if what is to be kept cannot be written.
     """
-    missing = {cell: sum(span.stop - span.start for span in spans) for cell, spans in store.missing().items()}
-    total = sum(amount * store.plan.cells[cell] for cell, amount in work.items())
-    earlier = sum(amount * (store.plan.cells[cell] - missing[cell]) for cell, amount in work.items())
-    done, stop = store.plan.num_runs - sum(missing.values()), stop or Stop()
-    bar = ProgressBar(total, store.plan.num_runs, done, shown=shown, things=things)
+    wanted, missing = (count_runs(part) for part in (share(store.wanted()), share(store.missing())))
+    num_runs, stop = sum(wanted.values()), stop or Stop()
+    total = sum(amount * wanted[cell] for cell, amount in work.items())
+    earlier = sum(amount * (wanted[cell] - missing[cell]) for cell, amount in work.items())
+    bar = ProgressBar(total, num_runs, num_runs - sum(missing.values()), shown=shown, things=things)
     bar.work(earlier, earlier=True)
     began = time.perf_counter()
     try:
@@ -61,13 +64,13 @@ def train_chunks(
         bar.close()
         middle = ", and unfinished ones in their middle" if store.has_checkpoints() else ""
         raise Interrupted(
-            f"stopped; {bar.done:,} of {store.plan.num_runs:,} {things} are done and kept{middle}. To go on: {resume}"
+            f"stopped; {bar.done:,} of {num_runs:,} {things} are done and kept{middle}. To go on: {resume}"
         ) from None
     except OSError as error:
         bar.close()
         raise UserError(
             f"--out={store.folder.parent.parent}: cannot be written ({error}); {bar.done:,} of "
-            f"{store.plan.num_runs:,} {things} are done and kept; make room or move what is in the way. To go on: "
+            f"{num_runs:,} {things} are done and kept; make room or move what is in the way. To go on: "
             f"{resume}"
         ) from None
     finally:

@@ -58,6 +58,11 @@ def gaps(done: Iterable[Span], wanted: int) -> Iterator[Span]:
         yield Span(position, wanted)
 
 
+def count_runs(spans: dict[str, list[Span]]) -> dict[str, int]:
+    """By cell, how many runs its spans are."""
+    return {cell: sum(span.stop - span.start for span in own) for cell, own in spans.items()}
+
+
 def cut_chunks(missing: dict[str, list[Span]], size: int) -> list[Chunk]:
     """Chunks of at most `size` runs, low run numbers of all cells first, so that a stopped job is even over cells."""
     chunks = [

@@ -15,8 +15,8 @@ from jaxgen import spec as words
 from jaxgen.errors import UNREADABLE, UserError
 from jaxgen.models import make_model
 from jaxgen.models.layers import EXAMINE, Kernels, activation_dtype, product_precision
-from jaxgen.runs.writing import write_npz
 from jaxgen.transforms.pixels import whiten_images
+from jaxgen.writing import write_npz
 
 DESCRIPTION = "description"
 

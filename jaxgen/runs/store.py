@@ -22,10 +22,10 @@ import numpy as np
 
 from jaxgen.errors import UNREADABLE, UserError
 from jaxgen.runs.checkpoints import DiskCheckpoint
-from jaxgen.runs.plan import Chunk, Plan, Span, gaps
+from jaxgen.runs.plan import Chunk, Plan, Span, count_runs, gaps
 from jaxgen.runs.signals import Stop
-from jaxgen.runs.writing import write_durably, write_npz
 from jaxgen.types import TRACKED
+from jaxgen.writing import process_name, write_durably, write_npz
 
 Arrays = Mapping[str, np.ndarray]
 CHUNK_NAME = re.compile(r"(\d+)-(\d+)\.npz")
@@ -97,6 +97,10 @@ class Store:
                 spans.append(span)
         return spans
 
+    def wanted(self) -> dict[str, list[Span]]:
+        """By cell, all runs of the plan."""
+        return {cell: [Span(0, wanted)] for cell, wanted in self.plan.cells.items()}
+
     def missing(self) -> dict[str, list[Span]]:
         """By cell, the wanted runs that are not finished."""
         return {cell: list(gaps(self.spans(cell), wanted)) for cell, wanted in self.plan.cells.items()}
@@ -162,7 +166,9 @@ class Store:
         """Renames a damaged chunk so that its runs count as not done; returns the new name."""
         path = self.path(chunk)
         aside = path.with_suffix(".npz.damaged")
-        os.replace(path, aside)
+        # Another driver may have been faster.
+        with contextlib.suppress(FileNotFoundError):
+            os.replace(path, aside)
         return aside
 
     def verify(self, report: Callable[[str], None]) -> None:
@@ -215,7 +221,7 @@ def open_store(folder: pathlib.Path, plan: Plan, run_bytes: int, remedy: str = "
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".writable-{os.getpid()}"
+        probe = folder / f".writable-{process_name()}"
         probe.touch()
         probe.unlink()
     except OSError as error:
@@ -227,7 +233,7 @@ def open_store(folder: pathlib.Path, plan: Plan, run_bytes: int, remedy: str = "
                 "choose another --out, or the flags of that job"
             )
     store = Store(folder / plan.digest, plan)
-    missing = sum(span.stop - span.start for spans in store.missing().values() for span in spans)
+    missing = sum(count_runs(store.missing()).values())
     free, needed = shutil.disk_usage(folder).free, ROOM + run_bytes * missing
     if missing and free < needed:
         raise UserError(

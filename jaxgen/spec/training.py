@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import math
+import re
 from typing import Literal
 
 from jaxgen.errors import UserError
@@ -148,6 +149,12 @@ class StoppingSpec(Spec):
             )
 
 
+def is_shard(text: str) -> bool:
+    """Whether a text is ``i/n`` with i below n, or empty."""
+    found = re.fullmatch(r"(\d{1,6})/(\d{1,6})", text)
+    return not text or (found is not None and int(found[1]) < int(found[2]))
+
+
 @dataclasses.dataclass(frozen=True)
 class ComputeSpec(Spec):
     """Machine"""
@@ -162,5 +169,13 @@ class ComputeSpec(Spec):
         10.0, "minutes between checkpoints of unfinished models (0: none)", **at_least(0)
     )
     save_models: bool = option(False, "keep the trained parameters")
+    shard: str = option(
+        "",
+        "i/n: train only the i-th of n shares of all models, i from 0: for job arrays on a shared folder; who finds "
+        "all shares done writes the results",
+        rule=is_shard,
+        says="give i/n with whole numbers, i from 0 to n - 1, such as 0/4",
+    )
+    aggregate_only: bool = option(False, "train no network: write the results of models that are there")
     dry_run: bool = option(False, "say what would be trained, and train nothing")
     yes: bool = option(False, f"go on although the sweep has more than {MANY:,} members")
