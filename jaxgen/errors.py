@@ -35,6 +35,16 @@ class Unfinished(UserError):
     exit_code = 0
 
 
+class FailedRuns(UserError):
+    """Runs that failed for no fault of the user's; the others are done and kept."""
+
+    exit_code = 1
+
+
+class OutOfMemory(Exception):
+    """A chunk did not fit into the devices' memory."""
+
+
 class Interrupted(UserError):
     """The user or the system asked the program to stop; the message says how to go on."""
 

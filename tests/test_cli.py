@@ -49,7 +49,7 @@ def scores_equal(first, second):
     for metadata in (first.metadata, second.metadata):
         for name in ("seconds", "seconds_now", "models_now", "devices"):
             metadata.pop(name)
-        for name in ("out", "num_devices", "width"):
+        for name in ("out", "num_devices", "width", "launcher", "ray_address", "ray_cpus"):
             metadata["flags"].pop(name)
     assert first.metadata == second.metadata
 

@@ -90,7 +90,7 @@ def test_a_job_killed_within_a_chunk_goes_on_in_its_middle(tmp_path, monkeypatch
     images, labels = blobs(60)
     job = {**FLAGS, "epochs": 6, "num_runs": 4, "checkpoint_minutes": 1e-9}
     expected = jaxgen.estimate_scores(images, labels, **job)
-    monkeypatch.setattr("jaxgen.experiments.members.SECONDS_PER_CALL", 0.0)
+    monkeypatch.setattr("jaxgen.experiments.trainer.SECONDS_PER_CALL", 0.0)
     offer, offers = DiskCheckpoint.offer, []
 
     def offer_and_die(self, state):

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxgen.errors import Interrupted, UserError
+from jaxgen.errors import FailedRuns, Interrupted, UserError
 from jaxgen.runs import devices
 from jaxgen.runs.launch import train_chunks
 from jaxgen.runs.plan import Chunk, Plan, Span, cut_chunks, gaps
@@ -264,21 +264,62 @@ def launch(kept, train, chunks=None, stop=None):
     return train_chunks(kept, chunks, train, work, resume="again", shown=False, stop=stop)
 
 
-def test_finished_chunks_survive_a_failure_and_are_not_done_again(tmp_path):
+def test_a_chunk_that_always_fails_is_named_and_the_others_are_done(tmp_path):
     kept, seen = store(tmp_path), []
 
-    def fail_at_third(chunk, report):
-        if len(seen) == 2:
-            raise RuntimeError("out of luck")
-        seen.append(chunk)
+    def fail_at(bad):
+        def train(chunk, report):
+            report(3.0)
+            seen.append(chunk)
+            if chunk == bad:
+                raise RuntimeError("out of luck")
+            return rows(chunk)
+
+        return train
+
+    bad = cut_chunks(kept.missing(), 4)[2]
+    with pytest.raises(FailedRuns) as caught:
+        launch(kept, fail_at(bad))
+    assert caught.value.exit_code == 1
+    said = str(caught.value)
+    assert said.startswith(f"{bad.stop - bad.start} models failed, of {bad.cell} {bad.start} to {bad.stop - 1} first (")
+    assert "RuntimeError: out of luck" in said
+    assert said.endswith("all others are done and kept. To try them again: again")
+    assert "in train" in kept.path(bad).with_suffix(".failed.txt").read_text()
+    # It was tried again, after all others.
+    assert [chunk == bad for chunk in seen].count(True) == 2
+    assert seen[-1] == bad
+    assert kept.missing() == {cell: [Span(bad.start, bad.stop)] if cell == bad.cell else [] for cell in kept.plan.cells}
+    seen.clear()
+    launch(kept, fail_at(None))
+    assert seen == [bad]
+    assert not any(kept.missing().values())
+
+
+def test_a_chunk_that_fails_once_is_done_in_the_end(tmp_path):
+    kept, tried = store(tmp_path), set()
+
+    def train(chunk, report):
+        if chunk.start == 4 and chunk not in tried:
+            tried.add(chunk)
+            raise MemoryError("no luck this time")
         return rows(chunk)
 
-    with pytest.raises(RuntimeError):
-        launch(kept, fail_at_third)
-    again = []
-    launch(kept, lambda chunk, report: again.append(chunk) or rows(chunk))
-    assert not set(seen) & set(again)
+    launch(kept, train)
     assert not any(kept.missing().values())
+    assert not list(kept.folder.rglob("*.failed.txt"))
+
+
+def test_where_all_fail_the_rest_is_not_tried(tmp_path):
+    kept, seen = store(tmp_path), []
+
+    def train(chunk, report):
+        seen.append(chunk)
+        raise ValueError("a mistake of the program")
+
+    with pytest.raises(FailedRuns, match="the first to be trained all fail"):
+        launch(kept, train)
+    assert len(seen) == 3
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -161,7 +161,7 @@ def test_each_program_keeps_settings_of_its_own(data, tmp_path):
     names = sorted(path.name for path in tmp_path.glob("store/*/plan*.json"))
     assert names == ["plan-optimizer=adam.json", "plan-optimizer=sgd.json", "plan.json"]
     settings = json.loads(next(tmp_path.glob("store/*/plan-optimizer=adam.json")).read_text())["settings"]
-    assert settings == {"width": 2, "at_once": None, "convolutions": {}}
+    assert settings == {"width": 2, "at_once": None, "convolutions": {}, "block": 4}
 
 
 @pytest.mark.slow

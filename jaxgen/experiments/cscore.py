@@ -27,7 +27,7 @@ from jaxgen.experiments.cscore_job import (
 from jaxgen.experiments.cscore_tracking import with_tracking
 from jaxgen.experiments.dry_run import describe_programs
 from jaxgen.experiments.members import tell
-from jaxgen.experiments.start import refuse_unfinished, train_program
+from jaxgen.experiments.start import put_off, refuse_put_off, refuse_unfinished, train_program
 from jaxgen.spec import CscoreSpec
 from jaxgen.types import Dataset, Scores
 
@@ -114,6 +114,7 @@ def score_settings(
     programs = with_tracking(check_job(dataset, spec), dataset, spec)
     store = open_job_store(dataset, spec, programs)
     found, trained = {}, []
+    failed: list[UserError] = []
     store.verify(say or (lambda line: None))
     # Whatever the session is set to: shapes, draws and memory figures here are those of 32 bits.
     with jax.enable_x64(False):
@@ -125,12 +126,16 @@ def score_settings(
                 "models": model_folder(dataset, program) if spec.compute.save_models else None,
             }
             describe = functools.partial(describe_job, dataset, spec, program)
-            done = train_program(dataset, program, make_cells(dataset, program), store, describe=describe, **goes_on)
-            program, store, done = train_to_target(dataset, program, store, done, **goes_on)
-            if program.track and not program.track.gradients and say and done.seconds_now >= WORTHWHILE:
-                say(describe_cost(tracking_cost(done.trainer)))
-            # Of the others a program needs the devices for itself.
-            trained.append((program, done._replace(trainer=None)))
+            cells = make_cells(dataset, program)
+            with put_off(failed):
+                done = train_program(dataset, program, cells, store, describe=describe, **goes_on)
+                program, store, done = train_to_target(dataset, program, store, done, **goes_on)
+                measurable = program.track and not program.track.gradients and spec.compute.launcher == "local"
+                if measurable and say and done.seconds_now >= WORTHWHILE:
+                    say(describe_cost(tracking_cost(done.trainer)))
+                # Each program needs the devices for itself.
+                trained.append((program, done._replace(trainer=None)))
+        refuse_put_off(failed)
         refuse_unfinished(store, spec.compute)
         for program, done in trained:
             chunks = make_reader(program, store)

@@ -6,7 +6,7 @@ from statistics import median
 import numpy as np
 
 from jaxgen.engine.width import time_examination, time_step
-from jaxgen.experiments.members import Trainer
+from jaxgen.experiments.trainer import Trainer
 
 # Training that took less, in seconds, is not worth compiling it anew for.
 WORTHWHILE = 30.0

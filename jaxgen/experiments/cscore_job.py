@@ -13,13 +13,13 @@ from jaxgen.errors import UserError
 from jaxgen.experiments.cscore_tracking import tracked_bytes
 from jaxgen.experiments.export import check_export
 from jaxgen.experiments.influence import check_influence
-from jaxgen.experiments.members import Cell
 from jaxgen.experiments.programs import (
     Program,
     check_program,
     make_programs,
     subset_rows,
 )
+from jaxgen.experiments.trainer import Cell
 from jaxgen.models import make_model, variable_shapes
 from jaxgen.runs.plan import Plan
 from jaxgen.runs.saved_models import ModelFolder
@@ -32,7 +32,7 @@ from jaxgen.types import Dataset
 NUMERICS = 5
 # Flags of a run's environment, which no model depends on.
 CIRCUMSTANCES = {"width", "num_devices", "checkpoint_minutes", "save_models", "dry_run", "yes", "convolution"}
-CIRCUMSTANCES |= {"shard", "aggregate_only"}
+CIRCUMSTANCES |= {"shard", "aggregate_only", "launcher", "ray_address", "ray_cpus"}
 
 
 def check_job(dataset: Dataset, spec: CscoreSpec) -> list[Program]:

@@ -5,9 +5,10 @@ from collections.abc import Callable, Mapping, Sequence
 import jax
 
 from jaxgen.engine.learner import num_parameters
-from jaxgen.experiments.members import Cell, count_missing, read_arrangement
+from jaxgen.experiments.members import count_missing, read_arrangement
 from jaxgen.experiments.programs import Program
 from jaxgen.experiments.start import make_trainer
+from jaxgen.experiments.trainer import Cell
 from jaxgen.runs.store import Store
 from jaxgen.types import Dataset
 

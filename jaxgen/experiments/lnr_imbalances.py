@@ -9,7 +9,7 @@ import numpy as np
 
 from jaxgen import sweep
 from jaxgen.data.parts import hold_out_test
-from jaxgen.errors import Unfinished
+from jaxgen.errors import UserError
 from jaxgen.experiments.files import as_whole, write_flags, written_or_told
 from jaxgen.experiments.lnr import Results, describe_plan, expect_flips, run_job
 from jaxgen.experiments.lnr_choices import HOW_CHOSEN, accuracies, choice_cells, choose_in_ways
@@ -42,7 +42,7 @@ def answer_by_stages(
         with written_or_told(spec.out):
             pathlib.Path(spec.out).mkdir(parents=True, exist_ok=True)
             write_flags(pathlib.Path(spec.out) / "flags.cfg", as_whole(spec), PROGRAM, command)
-    unfinished: list[Unfinished] = []
+    unfinished: list[UserError] = []
     for one, job in jobs.items():
         with put_off(unfinished):
             results[one] = run_job(job, resume=command, say=say)

@@ -17,10 +17,10 @@ from jaxgen.experiments.lnr_features import Found
 from jaxgen.experiments.lnr_kinds import choose_kinds, enrol_model
 from jaxgen.experiments.lnr_methods import GUIDED
 from jaxgen.experiments.lnr_shots import refuse_shots
-from jaxgen.experiments.members import Cell
 from jaxgen.experiments.programs import Program, check_program
 from jaxgen.experiments.table_job import make_rows
 from jaxgen.experiments.tabular_job import refuse_idle
+from jaxgen.experiments.trainer import Cell
 from jaxgen.models import make_model, variable_shapes
 from jaxgen.runs.devices import start_devices
 from jaxgen.runs.plan import Plan

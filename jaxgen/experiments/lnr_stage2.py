@@ -21,9 +21,9 @@ from jaxgen.experiments.lnr_features import Found
 from jaxgen.experiments.lnr_frozen import Frozen, freeze, remake
 from jaxgen.experiments.lnr_job import CELL, Job, make_plan
 from jaxgen.experiments.lnr_methods import AS_THEY_ARE, GUIDED, RANDOM, REBALANCED, make_methods, stack_terms
-from jaxgen.experiments.members import Cell
 from jaxgen.experiments.programs import Program, knobs_of
 from jaxgen.experiments.table_job import Row, make_rows
+from jaxgen.experiments.trainer import Cell
 from jaxgen.runs.plan import Plan
 from jaxgen.runs.store import Store, open_store
 from jaxgen.spec import ModelSpec, RegularizationSpec, TrainSpec
@@ -35,7 +35,7 @@ from jaxgen.types import Dataset
 # Folded into a member's key; `engine.batch` and `scores.designs` hold the other constants.
 FLIP, CONTROL, FEW = 33, 34, 35
 # Classifiers of features that are there take seconds, and are trained by whoever finds stage 1 done.
-ALONE = {"shard": "", "aggregate_only": False}
+ALONE = {"shard": "", "aggregate_only": False, "launcher": "local"}
 
 
 class Head(NamedTuple):

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxgen.errors import Unfinished
+from jaxgen.errors import UserError
 from jaxgen.experiments import mislabelled_rivals as rivals
 from jaxgen.experiments.compilations import shared_compilations
 from jaxgen.experiments.injection import Noise, inject, load_noise
@@ -66,7 +66,7 @@ def run_league(dataset: Dataset, spec: MislabelledSpec, *, resume: str, say: Cal
     start_devices(spec.compute.num_devices, dataset.images.nbytes)
     repeats = range(spec.search.repeats or REPEATS)
     missing, rows, estimates, models = rivals.describe_missing(dataset), [], [], 0
-    unfinished: list[Unfinished] = []
+    unfinished: list[UserError] = []
     for line in missing:
         say(line)
     with shared_compilations():

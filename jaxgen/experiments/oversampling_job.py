@@ -18,9 +18,9 @@ from jaxgen.errors import UserError
 from jaxgen.experiments import samples
 from jaxgen.experiments.cscore_job import NUMERICS, model_bytes
 from jaxgen.experiments.identity import identify
-from jaxgen.experiments.members import Cell
 from jaxgen.experiments.oversampling_settings import choose_sizes, largest_copies, settings_of
 from jaxgen.experiments.programs import Program, check_program, knobs_of, make_programs
+from jaxgen.experiments.trainer import Cell
 from jaxgen.runs.plan import Plan
 from jaxgen.runs.store import Store, open_store
 from jaxgen.spec import OversamplingSpec

@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from jaxgen.engine.learner import num_parameters
-from jaxgen.errors import Unfinished, UserError
+from jaxgen.errors import FailedRuns, Unfinished, UserError
 from jaxgen.experiments.arrangement import Layout
-from jaxgen.experiments.members import Cell, Trainer, read_arrangement, train_missing_runs
+from jaxgen.experiments.members import read_arrangement, train_missing_runs
 from jaxgen.experiments.programs import Program
-from jaxgen.runs.devices import start_devices
+from jaxgen.experiments.trainer import Cell, Trainer
+from jaxgen.runs.devices import start_devices, start_one_core
 from jaxgen.runs.plan import count_runs
 from jaxgen.runs.saved_models import ModelFolder
 from jaxgen.runs.store import Store
@@ -19,10 +20,18 @@ from jaxgen.types import Dataset
 
 
 def make_trainer(dataset: Dataset, program: Program, cells: Mapping[str, Cell], say: Callable[[str], None]) -> Trainer:
-    """Starts the devices and puts the data on them."""
+    """Starts the devices and puts the data on them, or connects to a cluster, whose workers do."""
+    compute = program.spec.compute
+    if compute.launcher == "ray":
+        # Imported here: most jobs need no cluster.
+        from jaxgen.experiments.cluster import ClusterTrainer
+        from jaxgen.runs.cluster import connect
+
+        ray = connect(compute.ray_address)
+        return ClusterTrainer(Layout(dataset, program, start_one_core(), say), cells, say, ray, dataset)
     copied = sum(array.nbytes for array in (dataset.images, dataset.test_images, dataset.probes) if array is not None)
-    devices = start_devices(program.spec.compute.num_devices, copied)
-    refuse_precision(program.spec.compute.precision, devices[0].platform)
+    devices = start_devices(compute.num_devices, copied)
+    refuse_precision(compute.precision, devices[0].platform)
     return Trainer(Layout(dataset, program, devices, say), cells, say)
 
 
@@ -102,11 +111,8 @@ def train_program(
     trained = train_missing_runs(
         trainer, store, group=program.name, resume=resume, shown=say is not None, models=models
     )
-    mesh = trainer.ensemble.mesh.devices
-    devices = f"{mesh.size} {mesh.flat[0].device_kind} device(s)"
-    return Done(
-        parameters, store.read_settings(program.name).get("width", 0), trained.models, trained.seconds, devices, trainer
-    )
+    width = store.read_settings(program.name).get("width", 0)
+    return Done(parameters, width, trained.models, trained.seconds, trainer.devices, trainer)
 
 
 def refuse_unfinished(store: Store, compute: ComputeSpec, things: str = "models") -> None:
@@ -127,23 +133,24 @@ def refuse_unfinished(store: Store, compute: ComputeSpec, things: str = "models"
 
 
 @contextlib.contextmanager
-def put_off(unfinished: list[Unfinished]) -> Iterator[None]:
-    """Goes on with a job's other plans where one of them is unfinished; `refuse_put_off` ends the job after them."""
+def put_off(errors: list[UserError]) -> Iterator[None]:
+    """Goes on with the rest of a job where a part of it is unfinished or failed; `refuse_put_off` ends it then."""
     try:
         yield
-    except Unfinished as error:
-        unfinished.append(error)
+    except (Unfinished, FailedRuns) as error:
+        errors.append(error)
 
 
-def refuse_put_off(unfinished: Sequence[Unfinished]) -> None:
-    """Ends here a job of several plans of which some are unfinished.
+def refuse_put_off(errors: Sequence[UserError]) -> None:
+    """Ends here a job of which parts failed or are unfinished.
 
     Raises:
-      Unfinished: of the first.
+      UserError: the first of those that failed, or else of all.
     """
-    if unfinished:
-        more = f" ({len(unfinished) - 1} more of this job's plans alike)" if len(unfinished) > 1 else ""
-        raise Unfinished(f"{unfinished[0]}{more}")
+    if errors:
+        first = min(errors, key=lambda error: isinstance(error, Unfinished))
+        more = f" ({len(errors) - 1} more parts of this job alike)" if len(errors) > 1 else ""
+        raise type(first)(f"{first}{more}")
 
 
 def describe_program(dataset: Dataset, program: Program, parameters: int, num_runs: int) -> str:

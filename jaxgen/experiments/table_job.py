@@ -17,8 +17,8 @@ from jaxgen.engine.members import Enrolment, Examples, Mixed
 from jaxgen.errors import UserError
 from jaxgen.experiments.cscore_job import NUMERICS
 from jaxgen.experiments.identity import identify
-from jaxgen.experiments.members import Cell
 from jaxgen.experiments.programs import Program, knobs_of
+from jaxgen.experiments.trainer import Cell
 from jaxgen.runs.plan import Plan
 from jaxgen.runs.store import Store, open_store
 from jaxgen.spec import LabelNoiseSpec

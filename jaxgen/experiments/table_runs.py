@@ -7,12 +7,20 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from jaxgen.errors import UserError
 from jaxgen.experiments.cscore_job import model_folder
 from jaxgen.experiments.dry_run import describe_programs
-from jaxgen.experiments.members import Cell
 from jaxgen.experiments.programs import Program
-from jaxgen.experiments.start import describe_program, refuse_all_diverged, refuse_unfinished, train_program
+from jaxgen.experiments.start import (
+    describe_program,
+    put_off,
+    refuse_all_diverged,
+    refuse_put_off,
+    refuse_unfinished,
+    train_program,
+)
 from jaxgen.experiments.table_job import Job, cell_name, make_cells, open_job_store
+from jaxgen.experiments.trainer import Cell
 from jaxgen.runs.store import Arrays, Store
 from jaxgen.types import Dataset
 
@@ -92,23 +100,26 @@ def run_programs(
     store.verify(say or (lambda line: None))
     measured: list[Any] = []
     widths, models_now, seconds_now, devices, parameters = set(), 0, 0.0, "", []
+    failed: list[UserError] = []
     # Whatever the session is set to: shapes, draws and memory figures here are those of 32 bits.
     with jax.enable_x64(False):
         for program, cells in programs:
-            done = train_program(
-                dataset,
-                program,
-                cells,
-                store,
-                describe=functools.partial(describe, program),
-                resume=resume,
-                say=say,
-                models=model_folder(dataset, program) if program.spec.compute.save_models else None,
-            )
-            widths.add(done.width)
-            models_now, seconds_now = models_now + done.models_now, seconds_now + done.seconds_now
-            devices = done.devices
-            parameters.append(done.parameters)
+            with put_off(failed):
+                done = train_program(
+                    dataset,
+                    program,
+                    cells,
+                    store,
+                    describe=functools.partial(describe, program),
+                    resume=resume,
+                    say=say,
+                    models=model_folder(dataset, program) if program.spec.compute.save_models else None,
+                )
+                widths.add(done.width)
+                models_now, seconds_now = models_now + done.models_now, seconds_now + done.seconds_now
+                devices = done.devices
+                parameters.append(done.parameters)
+        refuse_put_off(failed)
         refuse_unfinished(store, programs[0][0].spec.compute)
         for (program, _), count in zip(programs, parameters, strict=True):
             measured += read(program, count)

@@ -70,6 +70,14 @@ def start_devices(num_devices: int, copied_bytes: int = 0) -> list[jax.Device]:
     return devices
 
 
+def start_one_core() -> list[jax.Device]:
+    """One core's device, for a process that has others train: accelerators, where there are any, are left to them."""
+    # Refused where JAX has started already: its devices are what they are.
+    with contextlib.suppress(RuntimeError):
+        jax.config.update("jax_platforms", "cpu")
+    return jax.devices("cpu")[:1]
+
+
 def memory_budget(devices: list[jax.Device]) -> int:
     """Bytes that the members on one device may take: most of what is free."""
     stats = devices[0].memory_stats() if devices[0].platform != "cpu" else None

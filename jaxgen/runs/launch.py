@@ -1,9 +1,14 @@
-"""Getting chunks trained in this process, and kept."""
+"""Getting chunks trained, in this process or by a cluster's workers, and kept."""
 
+import collections
+import contextlib
 import time
-from collections.abc import Callable, Mapping
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
-from jaxgen.errors import Interrupted, UserError
+from jaxgen.errors import FailedRuns, Interrupted, OutOfMemory, UserError
+from jaxgen.runs.cluster import ChunkFailed, Crew
 from jaxgen.runs.plan import Chunk, Span, count_runs
 from jaxgen.runs.progress import ProgressBar, Report
 from jaxgen.runs.signals import Stop, stoppable
@@ -12,6 +17,10 @@ from jaxgen.runs.store import Arrays, Store
 # (chunk, report of work done) -> the chunk's arrays.
 TrainChunk = Callable[[Chunk, Report], Arrays]
 Share = Callable[[dict[str, list[Span]]], dict[str, list[Span]]]
+# A chunk that fails is tried so often in all, the last time after all others.
+TRIES = 2
+# Where so many fail and none is done, the others are not tried.
+HOPELESS = 3
 
 
 def train_chunks(
@@ -46,20 +55,98 @@ def train_chunks(
     Raises:
       Interrupted: on Ctrl-C or SIGTERM; all finished chunks are kept, and what `train` has kept of others.
       UserError: if what is to be kept cannot be written.
+      FailedRuns: if chunks failed again and again, which no user is to blame for; all others are done.
     """
+    stop, failures = stop or Stop(), Failures(store, things)
+    began = time.perf_counter()
+    with watched(store, work, share, resume=resume, shown=shown, stop=stop, things=things) as bar:
+        waiting = collections.deque(chunks)
+        while waiting:
+            chunk, heard = waiting.popleft(), Heard(bar)
+            try:
+                arrays = train(chunk, heard)
+            except (UserError, OSError, OutOfMemory):
+                raise
+            # Whatever it is: the other chunks may do better, and days of them are not to be lost.
+            except Exception:  # noqa: BLE001
+                heard.take_back()
+                if failures.again(chunk, traceback.format_exc()):
+                    waiting.append(chunk)
+                continue
+            store.write(chunk, arrays)
+            failures.done += 1
+            bar.models(chunk.stop - chunk.start)
+            stop.heed()
+    failures.tell(resume)
+    return time.perf_counter() - began
+
+
+def train_on_cluster(
+    store: Store,
+    chunks: list[Chunk],
+    crew: Crew,
+    work: Mapping[str, float],
+    *,
+    keep: Callable[[Chunk, Any], Arrays],
+    resume: str,
+    shown: bool,
+    things: str = "models",
+    share: Share = lambda spans: spans,
+) -> float:
+    """As `train_chunks`, by the workers of a cluster; a chunk whose worker is lost is given to another.
+
+    Args:
+      store, chunks, work, resume, shown, things, share: as of `train_chunks`.
+      crew: the workers.
+      keep: takes what a worker gave for a chunk, beside whatever else is to be kept of it, and returns its arrays.
+    """
+    stop, failures, waiting = Stop(), Failures(store, things), collections.deque(chunks)
+    began = time.perf_counter()
+    with watched(store, work, share, resume=resume, shown=shown, stop=stop, things=things) as bar:
+        while waiting or crew.busy():
+            stop.heed()
+            crew.hire(len(waiting))
+            crew.give(waiting)
+            for amount in crew.listen():
+                bar.work(amount)
+            for chunk, heard, found in crew.answers():
+                whole = work[chunk.cell] * (chunk.stop - chunk.start)
+                if found is None or isinstance(found, ChunkFailed):
+                    bar.work(-heard)
+                    if found is None:
+                        waiting.appendleft(chunk)
+                    elif failures.again(chunk, str(found)):
+                        waiting.append(chunk)
+                    continue
+                store.write(chunk, keep(chunk, found))
+                failures.done += 1
+                bar.work(whole - heard)
+                bar.models(chunk.stop - chunk.start)
+    failures.tell(resume)
+    return time.perf_counter() - began
+
+
+@contextlib.contextmanager
+def watched(
+    store: Store,
+    work: Mapping[str, float],
+    share: Share,
+    *,
+    resume: str,
+    shown: bool,
+    stop: Stop,
+    things: str,
+) -> Iterator[ProgressBar]:
+    """A bar over all of a driver's runs, and one line for whoever or whatever stops them."""
     wanted, missing = (count_runs(part) for part in (share(store.wanted()), share(store.missing())))
-    num_runs, stop = sum(wanted.values()), stop or Stop()
+    num_runs = sum(wanted.values())
     total = sum(amount * wanted[cell] for cell, amount in work.items())
     earlier = sum(amount * (wanted[cell] - missing[cell]) for cell, amount in work.items())
     bar = ProgressBar(total, num_runs, num_runs - sum(missing.values()), shown=shown, things=things)
     bar.work(earlier, earlier=True)
-    began = time.perf_counter()
     try:
         with stoppable(stop):
-            for chunk in chunks:
-                store.write(chunk, train(chunk, bar.work))
-                bar.models(chunk.stop - chunk.start)
-                stop.heed()
+            yield bar
     except KeyboardInterrupt:
         bar.close()
         middle = ", and unfinished ones in their middle" if store.has_checkpoints() else ""
@@ -75,4 +162,65 @@ def train_chunks(
         ) from None
     finally:
         bar.close()
-    return time.perf_counter() - began
+
+
+class Heard:
+    """A chunk's reports on their way to the bar; those of a chunk that failed are taken back."""
+
+    def __init__(self, bar: ProgressBar):
+        self.bar, self.amount = bar, 0.0
+
+    def __call__(self, amount: float, *, earlier: bool = False) -> None:
+        self.amount += amount
+        self.bar.work(amount, earlier=earlier)
+
+    def take_back(self) -> None:
+        self.bar.work(-self.amount)
+
+
+class Failures:
+    """Chunks that failed, for reasons that nobody foresaw.
+
+    Attributes:
+      done: how many chunks did not.
+    """
+
+    def __init__(self, store: Store, things: str):
+        self.store, self.things, self.done = store, things, 0
+        self.tries: collections.Counter = collections.Counter()
+        self.given_up: dict[Chunk, str] = {}
+
+    def again(self, chunk: Chunk, reason: str) -> bool:
+        """Takes note of a failure; whether the chunk is to be tried again.
+
+        Raises:
+          FailedRuns: if nothing but failures has been seen.
+        """
+        self.tries[chunk] += 1
+        if not self.done and len(self.tries) >= HOPELESS:
+            self.given_up = dict.fromkeys(self.tries, reason)
+            self.tell("give it again when that is mended", all_alike=True)
+        if self.tries[chunk] < TRIES:
+            return True
+        self.given_up[chunk] = reason
+        return False
+
+    def tell(self, resume: str, *, all_alike: bool = False) -> None:
+        """Ends the job with what failed, if anything did.
+
+        Raises:
+          FailedRuns: naming the first, and the file that holds all of its reason.
+        """
+        if not self.given_up:
+            return
+        chunk, reason = next(iter(self.given_up.items()))
+        path = self.store.path(chunk).with_suffix(".failed.txt")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(reason)
+        last = reason.strip().splitlines()[-1]
+        runs = sum(each.stop - each.start for each in self.given_up)
+        others = "the first to be trained all fail" if all_alike else "all others are done and kept"
+        raise FailedRuns(
+            f"{runs:,} {self.things} failed, of {chunk.cell} {chunk.start} to {chunk.stop - 1} first ({last}; {path} "
+            f"has all of it); {others}. To try them again: {resume}"
+        )

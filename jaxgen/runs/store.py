@@ -128,6 +128,8 @@ class Store:
         sums = {name: np.asarray(self.checksum(chunk, part)) for name, part in sums.items()}
         write_npz(self.path(chunk), {**arrays, **sums})
         self.checkpoint(chunk, 0).remove()
+        # Why it had failed, if it had.
+        self.path(chunk).with_suffix(".failed.txt").unlink(missing_ok=True)
 
     def read(self, chunk: Chunk, *, tracked: bool = False) -> dict[str, np.ndarray]:
         """The arrays of a finished chunk.

@@ -169,6 +169,13 @@ class ComputeSpec(Spec):
         10.0, "minutes between checkpoints of unfinished models (0: none)", **at_least(0)
     )
     save_models: bool = option(False, "keep the trained parameters")
+    launcher: Literal["local", "ray"] = option("local", "who trains: this process, or the workers of a Ray cluster")
+    ray_address: str = option(
+        "auto", "the cluster: auto (the one that is running), host:port, local (one on this machine, for this job)"
+    )
+    ray_cpus: int = option(
+        0, "cores of a Ray worker on nodes without accelerators (0: all of the node's)", **at_least(0)
+    )
     shard: str = option(
         "",
         "i/n: train only the i-th of n shares of all models, i from 0: for job arrays on a shared folder; who finds "

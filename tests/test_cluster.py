@@ -1,0 +1,237 @@
+"""Chunks trained by workers elsewhere: who is hired, what is done where one is lost, and that results are the same."""
+
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from test_cli import LONG, SMALL, make_data, scores_equal
+from test_runs import rows, store
+
+from jaxgen import load_scores
+from jaxgen.errors import FailedRuns
+from jaxgen.runs.cluster import ChunkFailed, options, places
+from jaxgen.runs.launch import train_on_cluster
+from jaxgen.runs.plan import Span, cut_chunks
+
+LOCAL = ("--launcher=ray", "--ray_address=local", "--ray_cpus=1")
+
+
+def node(alive=True, **resources):
+    return {"Alive": alive, "Resources": {"memory": 1e9, **resources}}
+
+
+def test_every_node_has_the_workers_that_it_has_room_for():
+    nodes = [node(CPU=8.0), node(CPU=2.0), node(CPU=32.0, GPU=4.0), node(CPU=16.0, TPU=4.0), node(False, CPU=64.0)]
+    assert places(nodes, 0) == {("CPU", 8): 1, ("CPU", 2): 1, ("GPU", 1): 4, ("TPU", 4): 1}
+    assert places(nodes, 3) == {("CPU", 3): 2, ("CPU", 2): 1, ("GPU", 1): 4, ("TPU", 4): 1}
+    assert places([node()], 1) == {}
+    assert options(("CPU", 3)) == {"num_cpus": 3}
+    assert options(("GPU", 1))["num_gpus"] == 1
+    assert options(("TPU", 4))["resources"] == {"TPU": 4}
+
+
+class FakeCrew:
+    """Workers that answer at once, as `train` has it: arrays, a `ChunkFailed`, or None for a worker that was lost."""
+
+    def __init__(self, train, together=2):
+        self.train, self.together, self.given, self.seen = train, together, [], []
+
+    def hire(self, most):
+        pass
+
+    def busy(self):
+        return self.given
+
+    def give(self, waiting):
+        while waiting and len(self.given) < self.together:
+            self.given.append(waiting.popleft())
+
+    def listen(self):
+        return iter([0.5] * len(self.given))
+
+    def answers(self):
+        given, self.given = self.given, []
+        for chunk in given:
+            self.seen.append(chunk)
+            yield chunk, 0.5, self.train(chunk)
+
+
+def launch(kept, crew):
+    work = dict.fromkeys(kept.plan.cells, 1.0)
+    chunks = cut_chunks(kept.missing(), 4)
+    train_on_cluster(kept, chunks, crew, work, keep=lambda chunk, found: found, resume="again", shown=True)
+
+
+def test_a_chunk_whose_worker_is_lost_is_given_to_another(tmp_path, capsys):
+    kept, lost = store(tmp_path), []
+
+    def train(chunk):
+        if chunk.start == 4 and len(lost) < 5:
+            return lost.append(chunk)
+        return rows(chunk)
+
+    launch(kept, FakeCrew(train))
+    assert len(lost) == 5
+    assert not any(kept.missing().values())
+    assert "20/20 models" in capsys.readouterr().err
+
+
+def test_a_chunk_that_fails_everywhere_is_named_and_the_others_are_done(tmp_path):
+    kept = store(tmp_path)
+
+    def train(chunk):
+        bad = chunk.cell == "b" and chunk.start == 4
+        return ChunkFailed("Traceback ...\nValueError: no") if bad else rows(chunk)
+
+    crew = FakeCrew(train)
+    with pytest.raises(FailedRuns, match=r"^4 models failed, of b 4 to 7 first \(ValueError: no; .*failed.txt has all"):
+        launch(kept, crew)
+    assert kept.missing() == {"a": [], "b": [Span(4, 8)]}
+    assert crew.seen.count(next(chunk for chunk in crew.seen if chunk.cell == "b" and chunk.start == 4)) == 2
+
+
+def test_a_cluster_that_is_not_there_is_one_line(tmp_path):
+    pytest.importorskip("ray")
+    make_data(tmp_path)
+    said = command(tmp_path, *SMALL, "--launcher=ray", "--ray_address=127.0.0.1:1").communicate(timeout=120)
+    lines = [line for line in said[1].splitlines() if line.startswith("jaxgen.cscore:")]
+    assert len(lines) == 1
+    assert lines[0].startswith("jaxgen.cscore: --ray_address=127.0.0.1:1: no cluster can be reached there")
+    assert "--ray_address=local" in lines[0]
+
+
+def command(folder, *typed, entry="cscore", **environment):
+    return subprocess.Popen(
+        [sys.executable, "-m", f"jaxgen.{entry}", *typed],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "RAY_DISABLE_IMPORT_WARNING": "1", **environment},
+    )
+
+
+def children(pid):
+    """All processes below one, with their command lines."""
+    found, waiting = {}, [pid]
+    while waiting:
+        for task in pathlib.Path(f"/proc/{waiting.pop()}/task").glob("*/children"):
+            try:
+                numbers = task.read_text().split()
+            except OSError:
+                continue
+            for number in numbers:
+                waiting.append(number)
+                try:
+                    found[int(number)] = pathlib.Path(f"/proc/{number}/cmdline").read_text().replace("\0", " ")
+                except OSError:
+                    continue
+    return found
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """The job by one device of this process, where chunks are those of a worker of one core."""
+    folder = make_data(tmp_path_factory.mktemp("alone"))
+    process = command(folder, *LONG, "--num_devices=1")
+    assert process.wait(300) == 0, process.stderr.read()
+    return load_scores(folder / "out" / "cscores.npz")
+
+
+@pytest.mark.slow
+def test_workers_give_the_same_scores_and_one_that_is_killed_is_replaced(tmp_path, alone):
+    pytest.importorskip("ray")
+    make_data(tmp_path)
+    process, killed = command(tmp_path, *LONG, *LOCAL), 0
+    for _ in range(300):
+        time.sleep(0.2)
+        workers = [pid for pid, line in children(process.pid).items() if "Worker" in line and "ray::" in line]
+        if workers and list(tmp_path.glob("out/store/*/*/*.npz")) and killed < 2:
+            os.kill(workers[-1], signal.SIGKILL)
+            killed += 1
+            time.sleep(2)
+        if process.poll() is not None:
+            break
+    said = process.communicate(timeout=300)
+    assert process.returncode == 0, said[1]
+    assert killed
+    assert "30 models trained" in said[0]
+    scores_equal(alone, load_scores(tmp_path / "out" / "cscores.npz"))
+
+
+@pytest.mark.slow
+def test_ctrl_c_stops_a_cluster_within_seconds_and_the_job_goes_on_without_it(tmp_path, alone):
+    pytest.importorskip("ray")
+    make_data(tmp_path)
+    process = command(tmp_path, *LONG, *LOCAL)
+    while not list(tmp_path.glob("out/store/*/*/*.npz")):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    began = time.monotonic()
+    said = process.communicate(timeout=60)
+    assert time.monotonic() - began < 15
+    assert process.returncode == 130, said[1]
+    assert "models are done and kept. To go on: python -m jaxgen.cscore" in said[1]
+    again = command(tmp_path, *LONG, "--num_devices=1")
+    assert again.wait(300) == 0
+    scores_equal(alone, load_scores(tmp_path / "out" / "cscores.npz"))
+
+
+@pytest.mark.slow
+def test_a_node_that_dies_is_done_without(tmp_path, alone):
+    ray = pytest.importorskip("ray")
+    from ray.cluster_utils import Cluster
+
+    make_data(tmp_path)
+    # On 127.0.0.1 a cluster of two nodes does not start.
+    head = {"num_cpus": 1, "node_ip_address": "127.0.0.2", "include_dashboard": False, "object_store_memory": 10**8}
+    cluster = Cluster(initialize_head=True, head_node_args=head)
+    try:
+        other = cluster.add_node(num_cpus=1, node_ip_address="127.0.0.3", object_store_memory=10**8)
+        cluster.wait_for_nodes()
+        process = command(tmp_path, *LONG, "--launcher=ray", f"--ray_address={cluster.address}", "--ray_cpus=1")
+        while not list(tmp_path.glob("out/store/*/*/*.npz")):
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.1)
+        cluster.remove_node(other, allow_graceful=False)
+        said = process.communicate(timeout=300)
+        assert process.returncode == 0, said[1]
+    finally:
+        cluster.shutdown()
+        ray.shutdown()
+    scores_equal(alone, load_scores(tmp_path / "out" / "cscores.npz"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("entry", "typed"),
+    [
+        ("oversampling", ("--arm=plain,uniform", "--sample_sizes=24,48")),
+        ("lnr", ("--imbalance=4", "--head_epochs=2", "--methods=mislas,lnr", "--threshold=1")),
+    ],
+)
+def test_every_experiment_can_be_trained_by_workers(tmp_path, entry, typed):
+    pytest.importorskip("ray")
+    training = ("--dataset=npz:mine.npz", "--hidden=16", "--epochs=6", "--batch_size=8", "--learning_rate=0.1")
+    training += ("--num_runs=4", "--width=2", "--out=out", *typed)
+    found = {}
+    for name, more in (("alone", ("--num_devices=1",)), ("cluster", LOCAL)):
+        (tmp_path / name).mkdir()
+        make_data(tmp_path / name)
+        with np.load(tmp_path / name / "mine.npz") as file:
+            arrays = {key: np.concatenate([file[key]] * 3) for key in file.files}
+        np.savez(tmp_path / name / "mine.npz", **arrays)
+        process = command(tmp_path / name, *training, *more, entry=entry)
+        said = process.communicate(timeout=300)
+        assert process.returncode == 0, said[1]
+        lines = (tmp_path / name / "out" / "results.csv").read_text().splitlines()
+        found[name] = lines
+    assert len(found["alone"]) == len(found["cluster"]) > 4
+    same = sum(first == second for first, second in zip(found["alone"], found["cluster"], strict=True))
+    assert same >= 1
