@@ -21,8 +21,10 @@ def run(spec: CscoreSpec, command: str) -> None:
     from jaxgen.experiments.cscore import describe_plan, score_settings
     from jaxgen.experiments.files import with_folder
     from jaxgen.experiments.members import tell
+    from jaxgen.experiments.processes import joined
     from jaxgen.experiments.results import write_all
 
+    spec = joined(spec)
     dataset = load_dataset(spec.data)
     spec = with_folder(spec, "cscore", dataset.name)
     if spec.compute.dry_run:

@@ -23,9 +23,11 @@ def run(spec: LnrSpec, command: str) -> None:
     from jaxgen.experiments.files import with_folder
     from jaxgen.experiments.lnr_imbalances import answer_by_stages
     from jaxgen.experiments.members import tell
+    from jaxgen.experiments.processes import joined
     from jaxgen.experiments.tabular_job import are_tables
     from jaxgen.experiments.tabular_tables import answer_by_folds
 
+    spec = joined(spec)
     names = spec.tabular.keel
     datasets = [load_keel(name) for name in names] if names else [load_dataset(spec.data)]
     spec = with_folder(spec, "lnr", "keel" if names else datasets[0].name)

@@ -26,7 +26,9 @@ def run(spec: MislabelledSpec, command: str) -> None:
     from jaxgen.experiments.mislabelled import check_search, cscore_spec, search
     from jaxgen.experiments.mislabelled_league import run_league
     from jaxgen.experiments.mislabelled_tables import write_league, write_search
+    from jaxgen.experiments.processes import joined
 
+    spec = joined(spec)
     check_search(spec)
     dataset = load_dataset(spec.data)
     spec = with_folder(spec, "mislabelled", dataset.name, "league" if spec.search.inject else "")

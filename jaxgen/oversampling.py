@@ -24,7 +24,9 @@ def run(spec: OversamplingSpec, command: str) -> None:
     from jaxgen.experiments.oversampling import describe_plan, run_job
     from jaxgen.experiments.oversampling_job import make_job
     from jaxgen.experiments.oversampling_tables import write_all
+    from jaxgen.experiments.processes import joined
 
+    spec = joined(spec)
     dataset = load_dataset(spec.data)
     spec = with_folder(spec, "oversampling", dataset.name)
     job = make_job(dataset, spec, say=tell)

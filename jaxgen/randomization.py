@@ -31,11 +31,13 @@ def run(spec: RandomizationSpec, command: str) -> None:
     from jaxgen.data.parts import hold_out_test
     from jaxgen.experiments.files import with_folder
     from jaxgen.experiments.members import tell
+    from jaxgen.experiments.processes import joined
     from jaxgen.experiments.randomization import run_job
     from jaxgen.experiments.randomization_job import make_job
     from jaxgen.experiments.randomization_tables import write_all
     from jaxgen.experiments.table_runs import describe_plan
 
+    spec = joined(spec)
     dataset = hold_out_test(load_dataset(spec.data), spec.fit.test_share, spec.seed)
     preset = spec.noise.preset if spec.noise.preset != "none" else ""
     spec = with_folder(spec, "randomization", dataset.name, preset)

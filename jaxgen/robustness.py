@@ -29,12 +29,14 @@ def run(spec: RobustnessSpec, command: str) -> None:
     from jaxgen.data.parts import hold_out_test
     from jaxgen.experiments.files import with_folder
     from jaxgen.experiments.members import tell
+    from jaxgen.experiments.processes import joined
     from jaxgen.experiments.robustness import run_job
     from jaxgen.experiments.robustness_job import make_job
     from jaxgen.experiments.robustness_tables import write_all
     from jaxgen.experiments.robustness_versions import export_tests
     from jaxgen.experiments.table_runs import describe_plan
 
+    spec = joined(spec)
     dataset = hold_out_test(load_dataset(spec.data), spec.corruption.test_share, spec.seed)
     modifications = [one for one in sweep.alternatives(spec.corruption.train_modification) if one != "none"]
     spec = with_folder(spec, "robustness", dataset.name, "+".join(modifications))

@@ -235,3 +235,27 @@ def test_every_experiment_can_be_trained_by_workers(tmp_path, entry, typed):
     assert len(found["alone"]) == len(found["cluster"]) > 4
     same = sum(first == second for first, second in zip(found["alone"], found["cluster"], strict=True))
     assert same >= 1
+
+
+@pytest.mark.slow
+def test_processes_that_slurm_has_started_share_a_job(tmp_path, alone):
+    make_data(tmp_path)
+    job = {"SLURM_JOB_ID": f"{os.getpid()}", "SLURM_STEP_NODELIST": "127.0.0.1", "SLURM_NTASKS": "2"}
+    typed = (*LONG, "--launcher=distributed", "--num_devices=1")
+    running = [
+        command(tmp_path, *typed, **job, SLURM_PROCID=f"{index}", SLURM_LOCALID=f"{index}") for index in range(2)
+    ]
+    said = [process.communicate(timeout=300) for process in running]
+    assert [process.returncode for process in running] == [0, 0], said
+    assert "least regular" in said[0][0]
+    assert said[1][0] == ""
+    assert "process 1 of 2: all shares are done; process 0 writes the results" in said[1][1]
+    scores_equal(alone, load_scores(tmp_path / "out" / "cscores.npz"))
+
+
+def test_a_process_without_others_is_told_how_to_have_them(tmp_path):
+    make_data(tmp_path)
+    said = command(tmp_path, *SMALL, "--launcher=distributed").communicate(timeout=120)[1]
+    assert "--launcher=distributed: this process cannot join others (coordinator_address should be defined.)" in said
+    said = command(tmp_path, *SMALL, "--launcher=distributed", "--shard=0/2").communicate(timeout=120)[1]
+    assert said.startswith("jaxgen.cscore: --shard=0/2: --launcher=distributed gives each process its share")

@@ -8,6 +8,7 @@ from typing import Any
 from jaxgen import spec as words
 from jaxgen import sweep
 from jaxgen.errors import UserError
+from jaxgen.experiments.processes import joined
 
 
 @contextmanager
@@ -31,4 +32,4 @@ def spec_of_call(
         raise UserError(f"{min(unknown)}: not a flag of {program} that arrays can go with")
     chosen = {name: sweep.as_value(fields[name], value) for name, value in flags.items()}
     with tempfile.TemporaryDirectory(prefix="jaxgen-") as folder:
-        yield words.from_values(kind, {**chosen, "out": out or folder})
+        yield joined(words.from_values(kind, {**chosen, "out": out or folder}))

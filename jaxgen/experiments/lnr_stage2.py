@@ -34,7 +34,7 @@ from jaxgen.types import Dataset
 
 # Folded into a member's key; `engine.batch` and `scores.designs` hold the other constants.
 FLIP, CONTROL, FEW = 33, 34, 35
-# Classifiers of features that are there take seconds, and are trained by whoever finds stage 1 done.
+# Classifiers of features that are there take seconds, and are trained by who finds stage 1 done.
 ALONE = {"shard": "", "aggregate_only": False, "launcher": "local"}
 
 
@@ -120,6 +120,8 @@ def stage2_spec(job: Job) -> words.LnrSpec:
     """How classifiers are trained."""
     own, spec = job.spec.head, job.spec
     augmented = own.stage2 == "augmented"
+    # Of several processes all but the first end with stage 1.
+    shared = augmented and spec.compute.launcher != "distributed"
     unmixed = dataclasses.replace(spec.augmentation, mixup=0.0, cutmix=0.0)
     return dataclasses.replace(
         spec,
@@ -133,7 +135,7 @@ def stage2_spec(job: Job) -> words.LnrSpec:
         regularization=RegularizationSpec(weight_decay=own.head_weight_decay),
         augmentation=unmixed if augmented else words.AugmentationSpec(),
         # What is kept of them is their parameters, in the store.
-        compute=dataclasses.replace(spec.compute, save_models=False, **({} if augmented else ALONE)),
+        compute=dataclasses.replace(spec.compute, save_models=False, **({} if shared else ALONE)),
     )
 
 

@@ -9,6 +9,7 @@ from jaxgen.engine.learner import num_parameters
 from jaxgen.errors import FailedRuns, Unfinished, UserError
 from jaxgen.experiments.arrangement import Layout
 from jaxgen.experiments.members import read_arrangement, train_missing_runs
+from jaxgen.experiments.processes import await_others
 from jaxgen.experiments.programs import Program
 from jaxgen.experiments.trainer import Cell, Trainer
 from jaxgen.runs.devices import start_devices, start_one_core
@@ -121,6 +122,8 @@ def refuse_unfinished(store: Store, compute: ComputeSpec, things: str = "models"
     Raises:
       Unfinished: if runs are missing.
     """
+    if compute.launcher == "distributed" and not compute.aggregate_only:
+        await_others(store, compute)
     missing = count_runs(store.missing())
     if not any(missing.values()):
         return

@@ -57,7 +57,8 @@ def start_devices(num_devices: int, copied_bytes: int = 0) -> list[jax.Device]:
     # Refused where JAX has started already: its devices are what they are.
     with contextlib.suppress(RuntimeError):
         jax.config.update("jax_num_cpu_devices", min(wanted, available_cores()))
-    devices = jax.devices()
+    # Of several processes, each has its own.
+    devices = jax.local_devices()
     if num_devices > len(devices):
         raise UserError(f"--num_devices={num_devices}: this process has {len(devices)} {devices[0].platform} device(s)")
     devices = devices[: num_devices or None]

@@ -169,7 +169,11 @@ class ComputeSpec(Spec):
         10.0, "minutes between checkpoints of unfinished models (0: none)", **at_least(0)
     )
     save_models: bool = option(False, "keep the trained parameters")
-    launcher: Literal["local", "ray"] = option("local", "who trains: this process, or the workers of a Ray cluster")
+    launcher: Literal["local", "ray", "distributed"] = option(
+        "local",
+        "who trains: this process; the workers of a Ray cluster; all processes of a job that srun, GKE or a Cloud TPU "
+        "has started on several machines, each a share, on a shared folder",
+    )
     ray_address: str = option(
         "auto", "the cluster: auto (the one that is running), host:port, local (one on this machine, for this job)"
     )
