@@ -34,6 +34,8 @@ from jaxgen.types import Dataset
 
 # Folded into a member's key; `engine.batch` and `scores.designs` hold the other constants.
 FLIP, CONTROL, FEW = 33, 34, 35
+# Raised whenever selmix would draw other pairs than before.
+SELMIX = "2"
 
 
 class Head(NamedTuple):
@@ -224,6 +226,7 @@ def open_second_store(job: Job, programs: list[Program], features: int, number: 
     cells = {cell_name(program): num_heads(job, program) for program in programs}
     identity = {**make_plan(job).identity, **own, "the classifiers": heads}
     identity |= {"the round": f"{number}"} if number > 1 else {}
+    identity |= {"the draw of pairs": SELMIX} if any(program.guided for program in programs) else {}
     plan = Plan(identity, cells)
     name = hashlib.sha256(json.dumps(plan.identity, sort_keys=True).encode()).hexdigest()[:12]
     size = 4 * (features + 2) * job.tail.dataset.num_classes + len(job.tail.dataset.labels) // 2 + 400

@@ -16,7 +16,7 @@ import numpy as np
 from jaxgen import spec as words
 from jaxgen.experiments.cscore_job import CIRCUMSTANCES, NUMERICS
 from jaxgen.experiments.tables import to_table
-from jaxgen.experiments.tabular import MEASURES, Fold, Judged, judge_fold, out_of_fold, split
+from jaxgen.experiments.tabular import MEASURES, Fold, Judged, judge_fold, out_of_fold, split, standardize
 from jaxgen.experiments.tabular_job import IDLE, TableJob
 from jaxgen.runs.launch import train_chunks
 from jaxgen.runs.plan import Chunk, Plan, cut_chunks
@@ -28,6 +28,9 @@ from jaxgen.transforms.lnr import lnr_flip_binary
 # Flags that decide no fold.
 NO_FOLD = {"keel", "what_if", "protocol", *IDLE}
 
+# Raised whenever the same folds would be judged otherwise than before.
+FOLDS = "2"
+
 
 def open_table_store(job: TableJob) -> Store:
     """The store of the job below ``spec.out``: a cell for each table, a run for each repeat.
@@ -37,6 +40,7 @@ def open_table_store(job: TableJob) -> Store:
     given = words.values(job.spec.tabular) | words.values(job.spec.flips)
     flags = {name: value for name, value in given.items() if name not in NO_FOLD}
     identity = {f"--{name}": words.format_value(value) for name, value in flags.items() if name not in CIRCUMSTANCES}
+    identity["the version of folds"] = FOLDS
     identity |= {"--seed": str(job.spec.seed), "the numerics version": str(NUMERICS)}
     identity |= {"the experiment": "lnr on tables, 2"}
     each = len(job.spec.tabular.classifiers) * job.spec.tabular.folds
@@ -198,6 +202,8 @@ def expect_table_flips(job: TableJob) -> str:
     """How many labels of each whole table each threshold is expected to flip, by out-of-fold probabilities."""
     lines = []
     for name, part in job.tables.items():
+        # As in every fold that is judged.
+        part = standardize(part, part)
         scores = out_of_fold(part, job.spec, fold_seed(job.spec.seed, 0, 0))
         for threshold in job.spec.flips.threshold:
             # The rates do not depend on the draw.
