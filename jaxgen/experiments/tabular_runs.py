@@ -28,9 +28,6 @@ from jaxgen.transforms.lnr import lnr_flip_binary
 # Flags that decide no fold.
 NO_FOLD = {"keel", "what_if", "protocol", *IDLE}
 
-# Raised whenever the same folds would be judged otherwise than before.
-FOLDS = "2"
-
 
 def open_table_store(job: TableJob) -> Store:
     """The store of the job below ``spec.out``: a cell for each table, a run for each repeat.
@@ -40,9 +37,8 @@ def open_table_store(job: TableJob) -> Store:
     given = words.values(job.spec.tabular) | words.values(job.spec.flips)
     flags = {name: value for name, value in given.items() if name not in NO_FOLD}
     identity = {f"--{name}": words.format_value(value) for name, value in flags.items() if name not in CIRCUMSTANCES}
-    identity["the version of folds"] = FOLDS
     identity |= {"--seed": str(job.spec.seed), "the numerics version": str(NUMERICS)}
-    identity |= {"the experiment": "lnr on tables, 2"}
+    identity |= {"the experiment": "lnr on tables, 3"}
     each = len(job.spec.tabular.classifiers) * job.spec.tabular.folds
     plan = Plan(identity, {cell_of(job, name): job.spec.num_runs for name in job.tables})
     bytes_each = 8 * (len(MEASURES) * len(job.spec.tabular.treatments) + len(job.spec.flips.threshold)) + 32
