@@ -35,11 +35,10 @@ def test_two_classes_by_hand():
     gains = selmix.mixing_gains(slopes, jnp.eye(2), jnp.zeros((2, 2)), jnp.zeros(2))
     # m_00 = (1, 0) moves (k = 0) its logits by (1/2, -1/2): 3/32. m_01 = (0.8, 0.2): 0.8 of that; 0.2 of -1/8.
     np.testing.assert_allclose(gains, [[3 / 32, 0.8 * 3 / 32 - 0.2 / 8], [0.8 / 8 - 0.2 * 3 / 32, 1 / 8]], rtol=1e-6)
-    logits = selmix.pair_logits(gains)
-    np.testing.assert_allclose(logits, gains / 0.1, rtol=1e-6)
     some = selmix.pair_logits(jnp.array([[0.1, -0.2], [0.0, 0.3]]))
-    chances = np.exp([1, -np.inf, -np.inf, 3]) / np.exp([1, 3]).sum()
-    np.testing.assert_allclose(jax.nn.softmax(some.reshape(-1)), chances, rtol=1e-6)
+    # Half as much again is for all pairs alike: an eighth for each of four.
+    chances = (np.exp([1, -np.inf, -np.inf, 3]) / np.exp([1, 3]).sum() + 1 / 8) / 1.5
+    np.testing.assert_allclose(np.exp(some.reshape(-1)), chances, rtol=1e-6)
 
 
 def test_a_gain_is_the_slope_of_mean_recall_along_a_gradient_step():
@@ -70,7 +69,7 @@ def test_classes_of_other_sizes_count_alike_and_a_perfect_classifier_has_nothing
     np.testing.assert_allclose(more, confusion, rtol=1e-6)
     np.testing.assert_allclose(confusion.sum(1), 1 / C, rtol=1e-6)
     assert not selmix.recall_slopes(jnp.eye(C) / C).any()
-    assert not selmix.pair_logits(jnp.zeros((C, C))).any(), "all pairs alike"
+    np.testing.assert_allclose(np.exp(selmix.pair_logits(jnp.zeros((C, C)))), C**-2.0, rtol=1e-6)
     assert np.isfinite(selmix.confusion_shares(jnp.zeros(3, int), jnp.zeros(3, int), C)).all()
 
 
@@ -129,3 +128,10 @@ def test_pairs_are_weighed_every_fifty_steps_and_a_member_is_itself_in_any_compa
         alone = ensemble.train(subset_rows(program, 0.9, len(skewed.labels), np.array([run])), 1, size, 3)
         np.testing.assert_allclose(alone.loss_curve[0], together.loss_curve[run], rtol=1e-4)
     assert (together.loss_curve[0] != together.loss_curve[1]).any()
+
+
+@pytest.mark.parametrize("size", [0.1, 1.0, 100.0])
+def test_no_pair_is_ever_left_out(size):
+    chances = np.exp(selmix.pair_logits(size * jnp.asarray(RNG.normal(size=(10, 10)), jnp.float32)))
+    assert chances.min() >= 10**-3 / 1.1 * (1 - 1e-5)
+    assert chances.sum() == pytest.approx(1, rel=1e-5)

@@ -221,7 +221,11 @@ def test_repeated_folds_do_not_make_an_interval_as_narrow_as_one_likes():
     assert few.high - few.mean == pytest.approx(2.0096 * error, rel=1e-3)
     assert many.high - many.low > 0.9 * (few.high - few.low)
     assert compare_folds([0.1, float("nan")], 5).n == 1
-    assert np.isnan(compare_folds([0.0, 0.0], 5).p)
+    assert compare_folds([0.0, 0.0], 5).p == 1
+    # Equal but for rounding: no certainty.
+    alike = compare_folds([0.6 - 0.5, 0.7 - 0.6, 0.8 - 0.7, 0.9 - 0.8, 0.5 - 0.4], 5)
+    assert np.isnan(alike.p)
+    assert np.isnan(alike.low)
 
 
 def test_what_would_be_done_is_told_without_doing_it(ran, tmp_path):

@@ -81,8 +81,9 @@ def refuse_quantity(labels: np.ndarray, source: str, name: str) -> None:
 
 
 def to_number(text: str) -> float:
+    """A number as files have it, and not as Python's programs may (1_0); NaN for what is none."""
     try:
-        return float(text)
+        return np.nan if "_" in text else float(text)
     except ValueError:
         return np.nan
 

@@ -78,7 +78,7 @@ def choose_in_ways(job: Job, results: Results) -> list[Choice]:
         if threshold not in thresholds:
             continue
         own = accuracies(results.measured, "lnr", threshold)
-        loss = compare(subtract(own, best)) if threshold != chosen["hindsight"] else compare([])
+        loss = compare(subtract(own, best))
         gain = compare(subtract(own, control))
         found.append(Choice(rule, threshold, results.expected[threshold], loss, gain, len(own)))
     return found
@@ -96,7 +96,7 @@ HOW_CHOSEN = (
 
 def choice_cells(one: Choice) -> list[str]:
     """A way to choose, as cells of a table."""
-    loss = "0" if one.rule == "hindsight" else describe_difference(one.loss)
+    loss = "0" if one.loss.p == 1 else describe_difference(one.loss)
     return [one.rule, f"{one.threshold:g}", f"{one.flips:.1f}", loss, describe_difference(one.gain), f"{one.n}"]
 
 

@@ -36,6 +36,8 @@ from jaxgen.types import Dataset
 FLIP, CONTROL, FEW = 33, 34, 35
 # Classifiers of features that are there take seconds, and are trained by who finds stage 1 done.
 ALONE = {"shard": "", "aggregate_only": False, "launcher": "local"}
+# Raised whenever selmix would draw other pairs than before.
+SELMIX = "2"
 
 
 class Head(NamedTuple):
@@ -228,6 +230,7 @@ def open_second_store(job: Job, programs: list[Program], features: int, number: 
     cells = {cell_name(program): num_heads(job, program) for program in programs}
     identity = {**make_plan(job).identity, **own, "the classifiers": heads}
     identity |= {"the round": f"{number}"} if number > 1 else {}
+    identity |= {"the draw of pairs": SELMIX} if any(program.guided for program in programs) else {}
     plan = Plan(identity, cells)
     name = hashlib.sha256(json.dumps(plan.identity, sort_keys=True).encode()).hexdigest()[:12]
     size = 4 * (features + 2) * job.tail.dataset.num_classes + len(job.tail.dataset.labels) // 2 + 400

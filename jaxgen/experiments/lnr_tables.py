@@ -37,7 +37,8 @@ TITLES = ("test", *SHOTS, "worst class", "macro F1", "ECE", "MCE")
 CONTROL = "mislas"
 HOW_STATED = (
     "Differences are taken within runs, which share features, first classifier and draws: mean and 95 % interval of "
-    f"Student's t over n runs. A difference is called shown where p < {SIGNIFICANT:g}; each test stands by itself."
+    "Student's t over n runs. They tell of training alone: all runs have one tail, one selection and one test set. A "
+    f"difference is called shown where p < {SIGNIFICANT:g}; each test stands by itself."
 )
 
 HOW_ROUNDS = (

@@ -69,8 +69,9 @@ def compare_folds(differences: Sequence[float], folds: int) -> Difference:
     from scipy.stats import t
 
     mean, error = float(found.mean()), float(np.sqrt((1 / len(found) + 1 / (folds - 1)) * found.var(ddof=1)))
-    if not error:
-        return Difference(mean, nan, nan, nan, len(found))
+    if error <= SAME * np.abs(found).max():
+        # The same in all folds, but for rounding.
+        return Difference(mean, nan, nan, nan if found.any() else 1.0, len(found))
     half = float(t.ppf(0.975, len(found) - 1)) * error
     return Difference(mean, mean - half, mean + half, float(2 * t.sf(abs(mean) / error, len(found) - 1)), len(found))
 

@@ -4,6 +4,7 @@ The binary rule of S. Hu et al., ICML 2025 (PMLR 267:24535), in stratified folds
 probabilities found, the threshold chosen and labels flipped within the training part of each fold alone.
 """
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -57,17 +58,25 @@ def fold_rows(part: Part, folds: int, seed: int) -> Iterator[tuple[np.ndarray, n
     """The places of training and test rows of stratified folds."""
     from sklearn.model_selection import StratifiedKFold
 
-    return StratifiedKFold(folds, shuffle=True, random_state=seed).split(part.x, part.y)
+    with warnings.catch_warnings():
+        # That a fold of so few rows has none of a class: such folds are judged as they are.
+        warnings.simplefilter("ignore", UserWarning)
+        yield from StratifiedKFold(folds, shuffle=True, random_state=seed).split(part.x, part.y)
 
 
 def split(part: Part, folds: int, seed: int) -> list[tuple[Part, Part]]:
     """Stratified folds, each standardized by its training part; a column that is constant there is 0 in both parts."""
     found = []
     for train, test in fold_rows(part, folds, seed):
-        shift, spread = column_scale(part.x[train])
-        varies = np.ptp(part.x[train], axis=0) > 0
-        found.append(tuple(Part((part.x[rows] - shift) / spread * varies, part.y[rows]) for rows in (train, test)))
+        parts = [Part(part.x[rows], part.y[rows]) for rows in (train, test)]
+        found.append(tuple(standardize(one, parts[0]) for one in parts))
     return found
+
+
+def standardize(part: Part, by: Part) -> Part:
+    """Columns of mean 0 and standard deviation 1 in `by`; one that is constant there is 0."""
+    shift, spread = column_scale(by.x)
+    return part._replace(x=(part.x - shift) / spread * (np.ptp(by.x, axis=0) > 0))
 
 
 def out_of_fold(part: Part, spec: LnrSpec, seed: int) -> np.ndarray:
@@ -105,7 +114,8 @@ def flip(part: Part, spec: LnrSpec, thresholds: Sequence[float], seed: int) -> t
 
 def resample(part: Part, how: str, seed: int) -> Part:
     """More rows of the minority, or fewer of the majority, as imbalanced-learn makes them; the part itself where it
-    refuses: ADASYN where no row of the minority has a neighbour of the majority, SMOTE where there is but one row.
+    refuses: ADASYN where no row of the minority has a neighbour of the majority, SMOTE where there is but one row,
+    Borderline-SMOTE where no row is near the border; and where it makes none.
 
     Raises:
       UserError: where imbalanced-learn is missing.
@@ -126,9 +136,11 @@ def resample(part: Part, how: str, seed: int) -> Part:
         "undersampling": lambda: RandomUnderSampler(random_state=seed),
     }
     try:
-        return Part(*makers[how]().fit_resample(part.x, part.y))
+        made = Part(*makers[how]().fit_resample(part.x, part.y))
     except (ValueError, RuntimeError):
         return part
+    # Borderline-SMOTE says nothing where no row of the minority is near the border.
+    return part if len(made.y) == len(part.y) else made
 
 
 def predict(classifier: str, spec: LnrSpec, seed: int, tables: Sequence[Part], test: np.ndarray) -> np.ndarray:

@@ -17,7 +17,7 @@ from jaxgen import spec as words
 from jaxgen.experiments.cscore_job import CIRCUMSTANCES, NUMERICS
 from jaxgen.experiments.start import refuse_unfinished
 from jaxgen.experiments.tables import to_table
-from jaxgen.experiments.tabular import MEASURES, Fold, Judged, judge_fold, out_of_fold, split
+from jaxgen.experiments.tabular import MEASURES, Fold, Judged, judge_fold, out_of_fold, split, standardize
 from jaxgen.experiments.tabular_job import IDLE, TableJob
 from jaxgen.runs.launch import train_chunks
 from jaxgen.runs.plan import Chunk, Plan, cut_chunks
@@ -40,7 +40,7 @@ def open_table_store(job: TableJob) -> Store:
     flags = {name: value for name, value in given.items() if name not in NO_FOLD}
     identity = {f"--{name}": words.format_value(value) for name, value in flags.items() if name not in CIRCUMSTANCES}
     identity |= {"--seed": str(job.spec.seed), "the numerics version": str(NUMERICS)}
-    identity |= {"the experiment": "lnr on tables, 2"}
+    identity |= {"the experiment": "lnr on tables, 3"}
     each = len(job.spec.tabular.classifiers) * job.spec.tabular.folds
     plan = Plan(identity, {cell_of(job, name): job.spec.num_runs for name in job.tables})
     bytes_each = 8 * (len(MEASURES) * len(job.spec.tabular.treatments) + len(job.spec.flips.threshold)) + 32
@@ -204,6 +204,8 @@ def expect_table_flips(job: TableJob) -> str:
     """How many labels of each whole table each threshold is expected to flip, by out-of-fold probabilities."""
     lines = []
     for name, part in job.tables.items():
+        # As in every fold that is judged.
+        part = standardize(part, part)
         scores = out_of_fold(part, job.spec, fold_seed(job.spec.seed, 0, 0))
         for threshold in job.spec.flips.threshold:
             # The rates do not depend on the draw.

@@ -3,8 +3,9 @@
 S. Ramasubramanian et al., Selective Mixup Fine-Tuning for Optimizing Non-Decomposable Objectives, ICLR 2024
 (https://arxiv.org/abs/2403.18301; code val-iisc/SelMix), called SelMix. A gain is the slope of mean recall along one
 gradient step of the classifier's weights on a mixture of two classes' mean features. The authors' code has
-``z_i . z_k`` in place of ``m_ij . z_k`` where the label's own logit moves, and draws pairs with c^-3 added to the
-chances of all; here both are as derived.
+``z_i . z_k`` in place of ``m_ij . z_k`` where the label's own logit moves; here it is as derived. The c^-3 that it adds
+to the chances of all pairs is here too: without it one pair takes nearly all draws for fifty steps, and a class that no
+example is taken for any more has no slope that would bring it back.
 """
 
 import jax
@@ -52,9 +53,11 @@ def mixing_gains(slopes: jax.Array, means: jax.Array, kernel: jax.Array, bias: j
 
 
 def pair_logits(gains: jax.Array) -> jax.Array:
-    """Logarithms, but for a constant, of how often each pair is drawn ``[c, c]``: by softmax over positive gains.
+    """Logarithms of the chance of each pair ``[c, c]``: a softmax over positive gains, and c^-3 more for every pair.
 
     Where no gain is positive, all pairs are drawn alike.
     """
-    positive = gains > 0
-    return jnp.where(positive, gains / TEMPERATURE, jnp.where(jnp.any(positive), -jnp.inf, 0.0))
+    positive, num_classes = gains > 0, len(gains)
+    logits = jnp.where(positive, gains / TEMPERATURE, jnp.where(jnp.any(positive), -jnp.inf, 0.0))
+    chances = jax.nn.softmax(logits, axis=(0, 1)) + num_classes**-3
+    return jnp.log(chances / (1 + 1 / num_classes))
