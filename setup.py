@@ -43,7 +43,7 @@ setup(
         "tpu": ["jax[tpu]>=0.10"],
         # SMOTE and its kin beside flipped labels, in `python -m jaxgen.lnr` on rows of features.
         "imbalance": ["imbalanced-learn>=0.13"],
-        # For clusters; nothing imports it yet: the launcher that does is still to come.
+        # `--launcher=ray`.
         "ray": ["ray>=2.49"],
         # Confident learning beside jaxgen's scores, in `python -m jaxgen.mislabelled --inject=...`.
         "cleanlab": ["cleanlab>=2.7"],
@@ -59,6 +59,7 @@ setup(
             "nbformat>=5.10",
             "pytest>=8.2",
             "pytest-xdist>=3.6",
+            "ray>=2.49",
             "ruff>=0.9",
         ],
     },
