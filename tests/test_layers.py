@@ -21,7 +21,7 @@ ALLOWED = {
     "writing": {"words"},
     "runs": {"words", "pure", "writing"},
     "data": {"words", "pure", "writing"},
-    "views": {"words", "pure"},
+    "views": {"words", "pure", "writing"},
     "flags": {"words"},
     "experiments": {"words", "pure", "engine", "runs", "data", "writing", "views", "flags", "experiments"},
     "entries": {"words", "pure", "engine", "runs", "data", "views", "flags", "experiments"},

@@ -24,7 +24,9 @@ def test_every_flag_it_names_exists():
         spec.MislabelledSpec,
     )
     known = {field.name for each in specs for _, field in spec.leaves(each)} | {"flagfile", "help", "version"}
-    assert set(re.findall(r"--([a-z_0-9]+)(?:=|\b)", README)) - {"format", "check", "head", "worker", "command"} <= known
+    assert (
+        set(re.findall(r"--([a-z_0-9]+)(?:=|\b)", README)) - {"format", "check", "head", "worker", "command"} <= known
+    )
 
 
 def test_every_file_it_shows_exists():

@@ -42,6 +42,8 @@ def train_missing_runs(
     trainer.block = settled and (settled.block or settled.width)
     if compute.aggregate_only or not any(count_missing(trainer, store).values()):
         return Trained(0, 0.0)
+    if settled and (changed := store.other_versions(group)):
+        trainer.say(f"the models kept here were trained by other versions ({changed}): others may round otherwise")
     for cell in trainer.cells:
         for arrays in store.runs(cell):
             trainer.count(arrays[FINITE])

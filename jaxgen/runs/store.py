@@ -7,11 +7,14 @@ A chunk appears by rename after its bytes are on the disk, so a reader or a resu
 """
 
 import contextlib
+import functools
 import glob
 import hashlib
+import importlib.metadata
 import json
 import os
 import pathlib
+import platform
 import re
 import shutil
 import time
@@ -37,8 +40,17 @@ TRACKED_CHECKSUM = "checksum_of_tracked"
 FINITE = "finite"
 # Bytes for all that is no run: figures, scores.
 ROOM = 10**7
+# Packages whose other versions may round otherwise, or draw otherwise.
+DECIDING = ("jax", "jaxlib", "flax", "optax", "numpy")
 # A part of a file that is older than this, in seconds, was left by a writer that was killed.
 STALE = 3600
+
+
+@functools.cache
+def versions() -> dict[str, str]:
+    """Of Python, and of what decides how models round."""
+    found = {name: importlib.metadata.version(name) for name in DECIDING}
+    return {"python": platform.python_version(), **found}
 
 
 def settings_name(group: str) -> str:
@@ -78,11 +90,24 @@ class Store:
                 "train them again, or choose another --out"
             ) from None
 
+    def other_versions(self, group: str = "") -> str:
+        """In words, what has another version now than when the settings were settled; empty where nothing has."""
+        try:
+            before = dict(json.loads((self.folder / settings_name(group)).read_text())["versions"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return ""
+        now = versions()
+        changed = [
+            f"{name} {before[name]} then, {now[name]} now" for name in now if before.get(name) not in (None, now[name])
+        ]
+        return ", ".join(changed)
+
     def settle(self, settings: dict[str, Any], group: str = "", *, replace: bool = False) -> dict[str, Any]:
         """Writes the settings if none are written yet, or with `replace`; returns those that hold."""
         # Whose settings they are is known by the plan's own file, also where they are kept beside it.
         for name, kept in {PLAN_NAME: {}, settings_name(group): settings}.items():
-            text = json.dumps({"identity": self.plan.identity, "settings": kept}, indent=1, sort_keys=True)
+            told = {"identity": self.plan.identity, "settings": kept, "versions": versions()}
+            text = json.dumps(told, indent=1, sort_keys=True)
             write_durably(self.folder / name, text.encode(), replace=replace and name == settings_name(group))
         return self.read_settings(group)
 

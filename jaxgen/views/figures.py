@@ -1,13 +1,15 @@
 """What all figures share: a quiet style, made without a display, written whole."""
 
 import functools
-import os
+import io
 import pathlib
 from collections.abc import Callable, Iterable
 
 import matplotlib
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+
+from jaxgen.writing import write_durably
 
 STYLE = {
     # Names come from the user's files: a dollar sign must not start a formula.
@@ -48,6 +50,6 @@ def new_figure(width: float, height: float, layout: str = "constrained") -> Figu
 
 def write_figure(figure: Figure, path: pathlib.Path) -> None:
     """Writes a figure in the format its suffix names; a reader never sees half of it."""
-    part = path.with_name(f".{path.name}.part")
-    _in_style(figure.savefig, part, format=path.suffix[1:])
-    os.replace(part, path)
+    content = io.BytesIO()
+    _in_style(figure.savefig, content, format=path.suffix[1:])
+    write_durably(path, content.getbuffer())
