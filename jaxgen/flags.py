@@ -211,9 +211,12 @@ def usage(program: str, spec_class: type) -> str:
     page += [
         "  --help, --version",
         "",
-        "Flags marked [list] also take a,b,c, and numbers start:stop:step with both ends:",
     ]
-    page += ["every combination of the lists is trained. Switches: --save_models, --nosave_models, --save_models=true."]
+    if any(field.metadata["sweep"] for _, field in spec.leaves(spec_class())):
+        page += ["Flags marked [list] also take a,b,c, and numbers start:stop:step with both ends:"]
+        page += ["every combination of the lists is trained."]
+    if switch := next((field.name for _, field in spec.leaves(spec_class()) if field.type is bool), ""):
+        page += [f"Switches: --{switch}, --no{switch}, --{switch}=true."]
     return "\n".join(page)
 
 

@@ -30,8 +30,9 @@ def run(spec: LnrSpec, command: str) -> None:
     spec = joined(spec)
     names = spec.tabular.keel
     datasets = [load_keel(name) for name in names] if names else [load_dataset(spec.data)]
-    spec = with_folder(spec, "lnr", "keel" if names else datasets[0].name)
-    if are_tables(datasets, spec):
+    tables = are_tables(datasets, spec)
+    spec = with_folder(spec, "lnr", "keel" if names else datasets[0].name, "table" if tables and not names else "")
+    if tables:
         text, files = answer_by_folds(datasets, spec, command, say=tell)
     else:
         text, files = answer_by_stages(datasets[0], spec, command, say=tell)

@@ -43,12 +43,12 @@ def write_durably(path: pathlib.Path, content: bytes | memoryview, *, replace: b
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
+        if replace:
+            os.replace(part, path)
     except OSError:
         part.unlink(missing_ok=True)
         raise
-    if replace:
-        os.replace(part, path)
-    else:
+    if not replace:
         try:
             os.link(part, path)
         except FileExistsError:

@@ -445,7 +445,7 @@ def test_a_csv_file_of_two_classes_is_judged_in_folds(tmp_path):
     assert said.returncode == 0, said.stderr
     assert "table: 160 rows of 3, 32 of them of the minority" in said.stderr
     assert "| cart | lnr |" in said.stdout
-    assert (tmp_path / "runs" / "lnr_table" / "treatments.png").stat().st_size
+    assert (tmp_path / "runs" / "lnr_table_table" / "treatments.png").stat().st_size
     wrong = type_in(tmp_path, *flags, "--treatments=rose", entry="lnr")
     assert wrong.returncode == 2
     assert wrong.stderr.count("\n") == 1

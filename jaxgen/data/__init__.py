@@ -43,6 +43,8 @@ def load_dataset(spec: DataSpec) -> Dataset:
     elif spec.dataset in EMBEDDED:
         dataset = EMBEDDED[spec.dataset](spec)
     elif not re.fullmatch(TFDS_NAME, spec.dataset):
+        if (suffix := spec.dataset.rpartition(".")[2]) in ("npz", "csv"):
+            raise UserError(f"--dataset={spec.dataset}: say of what kind it is: --dataset={suffix}:{spec.dataset}")
         raise UserError(
             f"--dataset={spec.dataset}: unknown; known: {', '.join(EMBEDDED)}, a tensorflow-datasets name, "
             f"{', '.join(f'{name}:PATH' for name in READERS)}"

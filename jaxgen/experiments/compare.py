@@ -22,7 +22,7 @@ from jaxgen.views.compare import draw_agreement, draw_disagreements
 from jaxgen.views.figures import write_figure
 from jaxgen.writing import write_npz
 
-PROGRAM = "jaxgen.compare"
+PROGRAM, SCORES = "jaxgen.compare", "cscores.npz"
 SHARES = (0.01, 0.05, 0.1, 0.2)
 # Examples told of at either end.
 TOLD = 10
@@ -39,10 +39,10 @@ def compare(spec: CompareSpec) -> tuple[Comparison, CompareSpec]:
         raise UserError("two files are needed: python -m jaxgen.compare A B; --help tells which kinds")
     dataset = load_dataset(spec.data) if spec.data.dataset else None
     scores = (*asked.score, *asked.score)[:2] if asked.score else ("", "")
-    paths = pathlib.Path(asked.first), pathlib.Path(asked.second)
+    paths = of_job(pathlib.Path(asked.first)), of_job(pathlib.Path(asked.second))
     sources = [read_source(path, score, spec) for path, score in zip(paths, scores, strict=True)]
     values = resolve(*(source for source, _ in sources), reorder=asked.reorder)
-    matched = turned(match(*told_apart(values, paths), asked.reorder), scores)
+    matched = turned(match(*told_apart(values, paths), asked.reorder, asked.other_labels), scores)
     places = None
     if dataset is not None and dataset.has_images and not matched.pairs:
         places = line_up(dataset, matched)
@@ -50,6 +50,9 @@ def compare(spec: CompareSpec) -> tuple[Comparison, CompareSpec]:
     counts = check_counts(asked.lowest, len(matched.ids))
     apart = np.subtract(*map(agreement.rank_shares, matched.values))
     order = np.argsort(apart, kind="stable")
+    # Where both have the same end of their scales, two scores differ in nothing but how many share it.
+    ends = [np.all([own == end(own) for own in matched.values], axis=0) for end in (np.min, np.max)]
+    order = order[~np.any(ends, axis=0)[order]]
     lowest, highest = order[:TOLD], order[::-1][:TOLD]
     found = Comparison(
         matched,
@@ -61,8 +64,19 @@ def compare(spec: CompareSpec) -> tuple[Comparison, CompareSpec]:
         None if places is None else (dataset, places[known]),
     )
     recomputed = {name: arrays for name, (_, arrays) in zip(("first", "second"), sources, strict=True) if arrays}
-    stems = (path.name.split(".")[0] for path in paths)
+    stems = map(stem, paths)
     return found._replace(recomputed=recomputed), with_folder(spec, "compare", *stems)
+
+
+def of_job(path: pathlib.Path) -> pathlib.Path:
+    """The score file of a job, if its folder is given."""
+    return path / SCORES if (path / SCORES).is_file() else path
+
+
+def stem(path: pathlib.Path) -> str:
+    """What tells a file from others in a folder's name: all jobs have a cscores.npz."""
+    name = path.name.split(".")[0]
+    return path.absolute().parent.name if name == "cscores" else name
 
 
 def turned(matched: Matched, scores: Sequence[str]) -> Matched:
@@ -160,4 +174,7 @@ def write_all(found: Comparison, spec: CompareSpec, command: str) -> tuple[str, 
         for place, arrays in (found.recomputed or {}).items():
             files.append(out / f"{place}_recomputed.npz")
             write_npz(files[-1], arrays)
+        if out / "disagreements.png" not in files:
+            # Of another comparison in the same folder.
+            (out / "disagreements.png").unlink(missing_ok=True)
     return table, files

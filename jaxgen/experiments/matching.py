@@ -43,7 +43,7 @@ class Matched(NamedTuple):
     notes: tuple[str, ...]
 
 
-def match(first: Values, second: Values, reorder: str = "none") -> Matched:
+def match(first: Values, second: Values, reorder: str = "none", allow_other_labels: bool = False) -> Matched:
     """Brings both to the same examples in the same order.
 
     Raises:
@@ -60,7 +60,7 @@ def match(first: Values, second: Values, reorder: str = "none") -> Matched:
         here, there, note = in_order(first, second)
         known = first.ids if first.ids is not None else second.ids
         ids = np.arange(len(first.values)) if known is None else known
-    notes = [f"{moved}{note}", check_labels(first, second, here, there, ids)]
+    notes = [f"{moved}{note}", check_labels(first, second, here, there, ids, allow_other_labels)]
     values = np.stack([first.values[here], second.values[there]])
     labels, told = next(
         ((one.labels[at], readings(one)[0][at]) for one, at in by_names(first, here, second, there)), (None, None)
@@ -192,22 +192,40 @@ def in_order(first: Values, second: Values) -> tuple[np.ndarray, np.ndarray, str
     return places, places, "matched by order: not both files say which example is which by ids of one kind"
 
 
-def check_labels(first: Values, second: Values, here: np.ndarray, there: np.ndarray, ids: np.ndarray) -> str:
-    """Refuses labels that differ, naming the first; says what could be checked."""
+def check_labels(
+    first: Values, second: Values, here: np.ndarray, there: np.ndarray, ids: np.ndarray, allowed: bool
+) -> str:
+    """Refuses labels that differ, naming the first, unless that is `allowed`; says what could be checked."""
     if first.labels is None or second.labels is None:
         return "labels could not be checked: not both files have them"
     # One may have codes where the other has names.
     ways = [(own[here], other[there]) for own in readings(first) for other in readings(second)]
     own, other = min(ways, key=lambda way: (way[0] != way[1]).sum())
     wrong = own != other
+    if wrong.any() and allowed:
+        return (
+            f"labels differ in {wrong.sum():,} of {len(own):,}, as --other_labels allows; shown are those of one file"
+        )
     if wrong.any():
         place = int(np.argmax(wrong))
         raise UserError(
             f"{first.name} and {second.name}: labels differ, first at id {ids[place]}: {own[place]} and {other[place]} "
-            f"({wrong.sum():,} of {len(own):,} differ); they are of other examples, or in another order: give "
-            "--reorder=tfds if one without ids lies in the order of tensorflow-datasets"
+            f"({wrong.sum():,} of {len(own):,} differ); {other_labels(first, second)}"
         )
     return f"labels agree in all {len(own):,}"
+
+
+def other_labels(first: Values, second: Values) -> str:
+    """Why labels may differ, and what to do."""
+    if first.ids is not None and second.ids is not None:
+        return (
+            "their ids are the same, so they are other labels of the same examples or other data with the same ids; "
+            "give --other_labels if they were cleaned or flipped"
+        )
+    return (
+        "they are of other examples, or in another order: give --reorder=tfds if one without ids lies in the order of "
+        "tensorflow-datasets"
+    )
 
 
 def line_up(dataset: Dataset, matched: Matched) -> np.ndarray:

@@ -59,9 +59,11 @@ class Mislabelled:
         """One dictionary an example, in order: what ``mislabelled.csv`` has."""
         names, counts = self.scores.class_names, self.scores.counts.sum(0)
         others = {name: column for name, column in columns(self.scores).items() if name != self.score.name}
+        counted = len(self.suspects())
         for place, i in enumerate(self.order):
             yield {
                 "rank": place + 1,
+                "counted": int(place < counted),
                 "id": self.scores.ids[i],
                 "label": names[self.scores.labels[i]],
                 "suggested": names[self.suggested[i]] if self.suggested[i] != self.scores.labels[i] else "",

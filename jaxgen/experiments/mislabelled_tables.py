@@ -1,5 +1,6 @@
 """What a search for mislabelled examples, and a league of scores, tell: tables, files."""
 
+import math
 import pathlib
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -11,7 +12,7 @@ from jaxgen.experiments.files import settled, write_flags, written_or_told
 from jaxgen.experiments.mislabelled import Mislabelled
 from jaxgen.experiments.mislabelled_league import League
 from jaxgen.experiments.pairs import compare, describe_difference
-from jaxgen.experiments.tables import describe_mean, to_csv, to_table
+from jaxgen.experiments.tables import to_csv, to_table
 from jaxgen.scores.intervals import half_width
 from jaxgen.scores.registry import REGISTRY
 from jaxgen.spec import MislabelledSpec
@@ -70,7 +71,8 @@ def describe_count(found: Mislabelled) -> str:
     share = 100 * wrong.count / wrong.n
     return (
         f"estimated to be mislabelled: {wrong.count:.0f} [{wrong.low:.0f}, {wrong.high:.0f}] of {wrong.n:,} "
-        f"({share:.1f} %): confidently of another class when held out, and margin below 0 in training (95 % interval)"
+        f"({share:.1f} %): confidently of another class when held out, and margin below 0 in training (95 % interval "
+        "of other examples, not of the rule, which counted 0.5 to 1.2 times the true number where that was known)"
     )
 
 
@@ -82,7 +84,7 @@ def describe_search(dataset: Dataset, found: Mislabelled) -> str:
             row["id"],
             row["label"],
             row["suggested"] or "its own",
-            describe_mean(float(row["score"]), float(row["stderr"])),
+            describe_with_error(float(row["score"]), float(row["stderr"])),
             row["heldout_n"],
         ]
         for _, row in zip(range(MOST_SHOWN), found.rows(), strict=False)
@@ -94,8 +96,16 @@ def describe_search(dataset: Dataset, found: Mislabelled) -> str:
         to_table(header, [map(str, line) for line in lines]),
     ]
     if pairs := pair_lines(found):
-        parts.append(to_table(["label", "is by estimate", "examples"], pairs))
+        parts.append(to_table(["label", "estimated to be", "examples"], pairs))
     return "\n\n".join(parts)
+
+
+def describe_with_error(value: float, error: float) -> str:
+    """A value to the digits that its error leaves it."""
+    if not np.isfinite(error) or error <= 0:
+        return f"{value:.4g}"
+    decimals = max(0, 1 - math.floor(math.log10(error)))
+    return f"{value:.{decimals}f} ± {error:.{decimals}f}"
 
 
 def pair_lines(found: Mislabelled) -> list[list[str]]:

@@ -58,7 +58,9 @@ def find_scores(folder: pathlib.Path) -> pathlib.Path:
             f"{folder}: holds {len(settings)} settings, and a page is of one; give its folder, such as "
             f"{settings[0].parent}"
         )
-    raise UserError(f"{folder}: holds no {SCORES}; let python -m jaxgen.cscore finish with --out={folder}")
+    raise UserError(
+        f"{folder}: holds no {SCORES}; give the folder of a job of jaxgen.cscore or jaxgen.mislabelled that is done"
+    )
 
 
 def check_layout(scores: Scores, path: pathlib.Path) -> None:

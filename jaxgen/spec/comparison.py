@@ -30,6 +30,7 @@ class ComparisonSpec(Spec):
         "tfds: examples of the file that does not say which is which (of the first, if neither does) lie in the order "
         "of tensorflow-datasets; original: in that of the original files",
     )
+    other_labels: bool = option(False, "go on where labels differ, as before and after they were cleaned")
     allow_pickle: tuple[str, ...] = option(
         (), "files whose arrays of Python objects may be read: bytes, texts and numbers only"
     )

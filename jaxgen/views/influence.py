@@ -68,13 +68,15 @@ def describe_influence(dataset: Dataset, scores: Scores) -> str:
     """How many pairs are kept and how many are as those published, by influence and by chance; the strongest."""
     more, told = scores.more, scores.metadata["influence"]
     count = len(more["influence"])
+    ties = int((more["influence"] == more["influence"].max()).sum()) if count else 0
     lines = [
         f"influence at ratio {more['influence_ratio']:g} over {told['num_runs']:,} runs: {count:,} pairs are kept; of "
         f"memorization >= 0.25 and influence >= 0.15 there are {told['pairs']:,}, on {told['test_examples']:,} test "
         f"examples (with but one pair: {told['single']:,}); by chance alone, by other models' answers: "
         f"{told['by_chance']:,} pairs",
         "",
-        "most influential: training id, label -> test position, label, influence ± standard error",
+        "most influential: training id, label -> test position, label, influence ± standard error"
+        + (f" (the first of {ties:,} pairs alike)" if ties > 5 else ""),
     ]
     names = dataset.class_names
     for i in range(min(5, count)):

@@ -36,6 +36,7 @@ def draw_methods(rows: Sequence[Mapping[str, Any]], name: str) -> Figure:
         axis.grid(axis="x", color="#e5e5e5", linewidth=0.6)
         if not np.isfinite(means).any():
             axis.text(0.5, 0.5, "no such class", transform=axis.transAxes, ha="center", color=INK)
+            axis.set_xticks([])
     axes[0].set_yticks(places, [row["method"] for row in rows])
     figure.suptitle(f"{name}: mean ± sd over n = {describe_counts(row['n'] for row in rows)} runs", fontsize=11)
     return figure
@@ -82,10 +83,13 @@ def draw_reliability(members: Mapping[str, Sequence[Any]], name: str) -> Figure:
     grid = figure.subplots(lines, columns, squeeze=False, sharex=True, sharey=True).ravel()
     for axis in grid[len(members) :]:
         axis.set_visible(False)
+    for axis in grid[len(members) - columns : len(members)]:
+        # Below some of them there is none.
+        axis.xaxis.set_tick_params(labelbottom=True)
     for axis, (method, own) in zip(grid, members.items(), strict=False):
         diagrams = np.array([one.diagram for one in own if one.row["finite"]])
         axis.plot([0, 1], [0, 1], color=SOFT, linewidth=1)
-        axis.set(xlim=(0, 1), ylim=(0, 1), xticks=(0, 0.5, 1), yticks=(0, 0.5, 1))
+        axis.set(xlim=(0, 1), ylim=(0, 1), xticks=(0, 0.5, 1), xticklabels=("0", "0.5", "1"), yticks=(0, 0.5, 1))
         axis.set_title(method, fontsize=9)
         if len(diagrams):
             counts = diagrams[:, 0].sum(0)

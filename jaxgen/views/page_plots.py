@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from jaxgen.types import Scores
+from jaxgen.views.summary import count_halvings
 
 WIDTH, HEIGHT = 380, 230
 LEFT, RIGHT, TOP, BOTTOM = 48, 368, 10, 190
@@ -88,7 +89,7 @@ def reliability_plot(scores: Scores) -> dict[str, Any] | None:
     return {
         **frame("Split-half reliability (Spearman-Brown): a dot a random halving", "random halving", x, y),
         "x_ticks": [(x(1), "1"), (x(len(halves)), str(len(halves)))][: len(halves)],
-        "spoken": f"mean {halves.mean():.4f}, from {low:.4f} to {high:.4f} over {len(halves)} random halvings",
+        "spoken": f"mean {halves.mean():.4f}, from {low:.4f} to {high:.4f} over {count_halvings(halves)}",
         "bars": [(0, y(float(halves.mean())), 0, 0)],
         "dots": "".join(f"M{x(i + 1)} {y(float(half))}h0" for i, half in enumerate(halves)),
     }

@@ -129,7 +129,8 @@ def draw_classes(job: Any, results: Any) -> Figure:
             label = f"{short(setting)} (n = {len(scores)})"
             axis.bar(at, scores.mean(0), 0.8 / len(chosen), yerr=halves, capsize=2, label=label, color=f"C{i}")
         axis.set_xticks(range(len(classes)), classes, rotation=45 if max(map(len, classes)) > 3 else 0, ha="center")
-        axis.set(ylabel="F1", ylim=(0, 1.02))
+        # Intervals of few members may end above 1.
+        axis.set(ylabel="F1", ylim=(0, max(1.02, axis.get_ylim()[1])))
         axis.set_title(f"{test_set} test set", loc="left")
         axis.legend(frameon=False, fontsize=7, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     figure.suptitle(f"{job.dataset.name}: mean and 95 % interval over members", fontsize=11)

@@ -113,6 +113,11 @@ def describe_speed(models_now: int, seconds_now: float, devices: str, num_models
     return f"{models} trained in {seconds_now:.1f} s ({rate} models/s) on {devices}; {num_models:,} in all"
 
 
+def count_halvings(halves: np.ndarray) -> str:
+    """How many halvings differ: two blocks of runs can be halved in one way only."""
+    return f"{len(halves)} random halvings" if np.ptp(halves) else "the one halving that so few runs allow"
+
+
 def describe_reliability(scores: Scores) -> str:
     """Split-half reliability in words."""
     halves = scores.reliability
@@ -120,5 +125,5 @@ def describe_reliability(scores: Scores) -> str:
         return "split-half reliability: unknown; it needs two independent blocks of runs or more at every ratio"
     return (
         f"split-half reliability (Spearman-Brown): {halves.mean():.4f}, from {halves.min():.4f} to "
-        f"{halves.max():.4f} over {len(halves)} random halvings"
+        f"{halves.max():.4f} over {count_halvings(halves)}"
     )

@@ -121,7 +121,7 @@ def draw_noise(axis: Axes, rows: Sequence[Mapping[str, Any]], names: Sequence[st
     axis.set_xscale("log")
     # Numbers and not powers of ten, whose form is mathematical text; where there is no power of ten, others.
     low, high = axis.get_xlim()
-    axis.xaxis.set_major_locator(LogLocator(subs=(1,) if high > 20 * low else (1, 2, 5)))
+    axis.xaxis.set_major_locator(LogLocator(subs=(1,) if high > 100 * low else (1, 2, 5)))
     axis.xaxis.set_major_formatter("{x:g}")
     axis.xaxis.set_minor_locator(NullLocator())
     axis.tick_params(axis="x", labelsize=7)
