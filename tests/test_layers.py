@@ -18,12 +18,13 @@ ALLOWED = {
     "words": {"words"},
     "pure": {"words", "pure"},
     "engine": {"words", "pure", "engine"},
-    "runs": {"words", "pure"},
-    "data": {"words", "pure"},
+    "arrays": {"words"},
+    "runs": {"words", "pure", "arrays"},
+    "data": {"words", "pure", "arrays"},
     "views": {"words", "pure"},
     "flags": {"words"},
-    "experiments": {"words", "pure", "engine", "runs", "data", "views", "flags", "experiments"},
-    "entries": {"words", "pure", "engine", "runs", "data", "views", "flags", "experiments"},
+    "experiments": {"words", "pure", "engine", "runs", "data", "views", "flags", "arrays", "experiments"},
+    "entries": {"words", "pure", "engine", "runs", "data", "views", "flags", "arrays", "experiments"},
     "package": set(),
 }
 

@@ -8,6 +8,7 @@ import zipfile
 
 import numpy as np
 
+from jaxgen.arrays import ArrayFile
 from jaxgen.errors import UNREADABLE, UserError
 from jaxgen.types import Scores
 
@@ -39,9 +40,9 @@ def load_scores(path: str | os.PathLike) -> Scores:
     if not zipfile.is_zipfile(path):
         raise UserError(f"{path}: not a cscores.npz (no .npz file at all); give one that jaxgen.cscore has written")
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with ArrayFile(path) as file:
             arrays = {name: file[name] for name in FIELDS}
-            more = {name: file[name] for name in file.files if name not in FIELDS}
+            more = {name: file[name] for name in file if name not in FIELDS}
         arrays |= {"num_runs": int(arrays["num_runs"]), "metadata": json.loads(str(arrays["metadata"])), "more": more}
     except UNREADABLE as error:
         raise UserError(f"{path}: not a cscores.npz ({error}); give one that jaxgen.cscore has written") from None

@@ -12,6 +12,7 @@ import jax
 import numpy as np
 
 from jaxgen import spec as words
+from jaxgen.arrays import ArrayFile
 from jaxgen.errors import UNREADABLE, UserError
 from jaxgen.models import make_model
 from jaxgen.models.layers import EXAMINE, Kernels, activation_dtype, product_precision
@@ -127,8 +128,8 @@ def load_model(path: str | pathlib.Path) -> LoadedModel:
       UserError: if it is no such file.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
+        with ArrayFile(path) as file:
+            arrays = dict(file)
         description = json.loads(str(arrays.pop(DESCRIPTION)))
         spec = words.from_values(words.ModelSpec, {**description["model"], "hidden": tuple(description["hidden"])})
         kernels = Kernels((), "plain", activation_dtype(description["precision"]))

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxgen.arrays import ArrayFile
 from jaxgen.errors import UNREADABLE, UserError
 from jaxgen.runs.checkpoints import DiskCheckpoint
 from jaxgen.runs.plan import Chunk, Plan, Span, gaps
@@ -72,7 +73,7 @@ class Store:
             return {}
         try:
             return dict(json.loads(path.read_text())["settings"])
-        except (OSError, ValueError, KeyError, TypeError):
+        except UNREADABLE:
             raise UserError(
                 f"{path}: cannot be read, so how the runs beside it were trained is unknown; remove {self.folder} to "
                 "train them again, or choose another --out"
@@ -136,9 +137,8 @@ class Store:
           DamagedChunk: if the file is not as it was written, or was written for other runs.
         """
         try:
-            with np.load(self.path(chunk), allow_pickle=False) as file:
-                names = [name for name in file.files if tracked or not name.startswith(TRACKED)]
-                arrays = {name: file[name] for name in names}
+            with ArrayFile(self.path(chunk)) as file:
+                arrays = {name: file[name] for name in file if tracked or not name.startswith(TRACKED)}
         except UNREADABLE as error:
             raise DamagedChunk(str(error)) from None
         checksums = {name: str(arrays.pop(name, "")) for name in (CHECKSUM, TRACKED_CHECKSUM)}
@@ -242,7 +242,7 @@ def holds_usable_runs(folder: pathlib.Path) -> bool:
     """Whether a plan's folder has any run that did not diverge; a file that cannot be read may have one."""
     for path in folder.glob("*/*.npz"):
         try:
-            with np.load(path, allow_pickle=False) as file:
+            with ArrayFile(path) as file:
                 if file[FINITE].any():
                     return True
         except UNREADABLE:
@@ -253,8 +253,8 @@ def holds_usable_runs(folder: pathlib.Path) -> bool:
 def difference(other: pathlib.Path, plan: Plan) -> str:
     """In words, the first thing in which the plan written in `other` differs from `plan`."""
     try:
-        theirs = json.loads(other.read_text())["identity"]
-    except (OSError, ValueError, KeyError, TypeError):
+        theirs = dict(json.loads(other.read_text())["identity"])
+    except UNREADABLE:
         return f"{other} cannot be read"
     for name in sorted(plan.identity.keys() | theirs.keys()):
         there, here = theirs.get(name, "absent"), plan.identity.get(name, "absent")
