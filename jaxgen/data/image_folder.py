@@ -1,10 +1,8 @@
 """A folder of PNG or JPEG files for each class."""
 
-import contextlib
 import math
 import pathlib
 import warnings
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -16,7 +14,7 @@ from jaxgen.spec import DataSpec
 from jaxgen.types import Dataset
 
 SUFFIXES = {".png", ".jpg", ".jpeg"}
-# Pillow's own limit for a picture that is no bomb.
+# Pillow's own limit; what is larger is a bomb to it.
 MOST_PIXELS = 89_478_485
 SPLITS = ({"train", "test"}, {"train", "val"}, {"train", "valid"})
 
@@ -33,8 +31,7 @@ def load_image_folder(folder: str, spec: DataSpec) -> Dataset:
     split = subfolders in SPLITS
     files = list_files(root / "train" if split else root, folder)
     test_files = list_files(root / (subfolders - {"train"}).pop(), folder) if split else []
-    check_sizes(files + test_files, spec.image_size)
-    pictures = [open_picture(path, spec.image_size) for path in files + test_files]
+    pictures = open_pictures(files + test_files, spec.image_size)
     mode = "L" if all(picture.mode in ("1", "L", "LA") for picture in pictures) else "RGB"
     pixels = np.stack([np.asarray(picture.convert(mode)) for picture in pictures])
     labels = np.asarray([readable(path.parent.name) for path in files + test_files])
@@ -71,62 +68,55 @@ def readable(name: str) -> str:
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
-def check_sizes(files: list[pathlib.Path], side: int) -> None:
-    """Looks at the headers of all pictures before any is unpacked: a few bytes may claim to be a huge one.
+def open_pictures(files: list[pathlib.Path], side: int) -> list[Any]:
+    """The pictures, with eight bits a channel, resized if `side` is not 0.
 
     Raises:
-      UserError: for what is no picture, one that is too large, and sizes that differ where none is resized.
+      UserError: for what is no picture, sizes that differ where none is resized, and a size that is a mere claim.
     """
-    first, pixels, there = None, 0, 0
+    from PIL import Image
+
+    pictures, first, pixels, there = [], (0, 0), 0, 0
     for path in files:
-        with opened(path) as picture:
-            size = picture.size
-        if math.prod(size) > MOST_PIXELS:
-            raise UserError(f"{path}: has {size[0]}x{size[1]} pixels, more than {MOST_PIXELS:,}; make it smaller")
-        first = first or size
-        if not side and size != first:
-            raise UserError(
-                f"{path}: has {size[0]}x{size[1]} pixels, {files[0].name} {first[0]}x{first[1]}; give --image_size to "
-                "resize all"
-            )
-        pixels, there = pixels + math.prod(size), there + path.stat().st_size
-    try:
-        # Where all are resized, they are unpacked one by one.
-        refuse_bomb(0 if side else pixels, there)
-    except ValueError as error:
-        raise UserError(f"{files[0].parent.parent}: {error}, or give --image_size") from None
+        try:
+            # Of the formats that Pillow knows some would run a program, and its warnings are not for a user.
+            with warnings.catch_warnings(action="ignore"), Image.open(path, formats=("PNG", "JPEG")) as picture:
+                size = picture.size
+                first = first if pictures else size
+                refuse_sizes(path, size, files[0], size if side else first)
+                there += path.stat().st_size
+                # Those that are resized are unpacked one by one.
+                pixels = 0 if side else pixels + math.prod(size)
+                refuse_bomb(pixels, there)
+                pictures.append(unpack(picture, side))
+        except (*UNREADABLE, Image.DecompressionBombError) as error:
+            raise UserError(f"{path}: is not a picture that can be read ({error}); mend or remove it") from None
+    return pictures
 
 
-@contextlib.contextmanager
-def opened(path: pathlib.Path) -> Iterator[Any]:
-    """The picture in a file, not unpacked yet.
+def refuse_sizes(path: pathlib.Path, size: tuple[int, int], other: pathlib.Path, wanted: tuple[int, int]) -> None:
+    """Raises UserError for a picture of another size than is wanted, or too large for any."""
+    if math.prod(size) > MOST_PIXELS:
+        raise UserError(f"{path}: has {size[0]}x{size[1]} pixels, more than {MOST_PIXELS:,}; make it smaller")
+    if size != wanted:
+        raise UserError(
+            f"{path}: has {size[0]}x{size[1]} pixels, {other.name} {wanted[0]}x{wanted[1]}; give --image_size to "
+            "resize all"
+        )
 
-    Raises:
-      UserError: if it is none, also while it is used.
-    """
+
+def unpack(picture: Any, side: int) -> Any:
+    """An opened picture with eight bits a channel, resized if `side` is not 0."""
     from PIL import Image
 
-    try:
-        # Of other formats that Pillow knows, some would run a program.
-        with warnings.catch_warnings(action="ignore"), Image.open(path, formats=("PNG", "JPEG")) as picture:
-            yield picture
-    except (*UNREADABLE, Image.DecompressionBombError) as error:
-        raise UserError(f"{path}: is not a picture that can be read ({error}); mend or remove it") from None
-
-
-def open_picture(path: pathlib.Path, side: int) -> Any:
-    """The picture, with eight bits a channel, resized if `side` is not 0."""
-    from PIL import Image
-
-    with opened(path) as picture:
-        picture.load()
-        if picture.mode.startswith("I"):
-            # Sixteen bits a pixel, which Pillow's own conversion would cut off at 255.
-            sixteen = np.asarray(picture).astype(np.int64).clip(0, 65535)
-            eight = Image.fromarray(((sixteen + 128) // 257).astype(np.uint8))
-        else:
-            eight = picture.copy()
-        return eight.resize((side, side), Image.Resampling.LANCZOS) if side else eight
+    picture.load()
+    if picture.mode.startswith("I"):
+        # Sixteen bits a pixel, which Pillow's own conversion would cut off at 255.
+        sixteen = np.asarray(picture).astype(np.int64).clip(0, 65535)
+        eight = Image.fromarray(((sixteen + 128) // 257).astype(np.uint8))
+    else:
+        eight = picture.copy()
+    return eight.resize((side, side), Image.Resampling.LANCZOS) if side else eight
 
 
 def resize(pixels: np.ndarray, side: int) -> np.ndarray:
