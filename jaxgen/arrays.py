@@ -163,5 +163,10 @@ def check_values(values: np.ndarray) -> None:
         raise ValueError("it holds truth values that are neither true nor false")
     if values.dtype.kind == "U" and values.size:
         codes = values.view(np.dtype(np.uint32).newbyteorder(values.dtype.byteorder))
-        if codes.max() > 0x10FFFF:
+        if codes.max() > 0x10FFFF or has_halves(codes):
             raise ValueError("it holds what is no text")
+
+
+def has_halves(codes: np.ndarray) -> bool:
+    """Whether there are halves of surrogate pairs among Unicode's numbers, which can neither be printed nor written."""
+    return bool(((codes >= 0xD800) & (codes <= 0xDFFF)).any())

@@ -53,4 +53,6 @@ def read_numbers(path: pathlib.Path) -> np.ndarray:
     # Opened here: NumPy would unpack what is called .gz, and warn of a file without lines.
     with open(path, encoding="utf-8") as text:
         lines = text.read().splitlines()
-    return np.loadtxt(lines or [""], delimiter=",", ndmin=2)
+    if not any(line.partition("#")[0].strip() for line in lines):
+        raise ValueError("it is empty")
+    return np.loadtxt(lines, delimiter=",", ndmin=2)

@@ -147,6 +147,9 @@ class Store:
             raise DamagedChunk("its checksum does not fit")
         if tracked and checksums[TRACKED_CHECKSUM] != (self.checksum(chunk, more) if more else ""):
             raise DamagedChunk("its checksum of what was tracked does not fit")
+        # Anyone can write a checksum that fits.
+        if any(array.shape[:1] != (chunk.stop - chunk.start,) for array in arrays.values()):
+            raise DamagedChunk("it has not a row for each of its runs")
         return arrays
 
     def checksum(self, chunk: Chunk, arrays: Arrays) -> str:
