@@ -23,6 +23,8 @@ LENGTHS = {1: "<H", 2: "<I", 3: "<I"}
 MOST_HEADER = 1000
 # As large as an item or an axis of an array without values may be.
 MOST_EMPTY = 2**20
+# Some of NumPy's functions take no more.
+MOST_AXES = 32
 # What NumPy and others write of plain arrays; numbers of Python 2 end with L.
 FIELD = r"\s*+'(\w+)'\s*+:\s*+('[^']*'|True|False|\([\d,\sL]*+\))\s*+,?\s*+"
 HEADER = re.compile(rf"\s*+\{{(?:{FIELD})*+\}}\s*+", re.ASCII)
@@ -153,7 +155,7 @@ def check_claim(shape: tuple[int, ...], dtype: np.dtype, there: int) -> None:
     claimed = math.prod(shape) * dtype.itemsize
     # NumPy makes room for an item where there is none, and cannot count beyond some axes.
     largest = max(dtype.itemsize, *shape, 0)
-    if claimed != there or not dtype.itemsize or (not claimed and largest > MOST_EMPTY):
+    if claimed != there or not dtype.itemsize or (not claimed and largest > MOST_EMPTY) or len(shape) > MOST_AXES:
         raise ValueError(f"its header claims shape {shape} of {dtype}, and {there:,} bytes follow it")
 
 

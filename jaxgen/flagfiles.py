@@ -7,6 +7,8 @@ from jaxgen.errors import UserError
 
 # Bytes of all flag files of a command, and how deep they may name each other.
 MOST_OF_FLAGS, DEEPEST = 2**20, 20
+# What a file counts beside its bytes.
+COST = 1000
 
 
 def with_flagfiles(argv: Sequence[str]) -> list[str]:
@@ -49,8 +51,8 @@ class Budget:
             text = content.decode()
         except (OSError, ValueError) as error:
             raise UserError(f"--flagfile={path}: {error}; give a file of flags that can be read") from None
-        # An empty one counts too.
-        self.left -= len(content) + 1
+        # Opening one takes time too.
+        self.left -= len(content) + COST
         if self.left < 0:
             raise UserError(f"--flagfile={path}: with it, flag files have more than {MOST_OF_FLAGS:,} bytes; give less")
         return text

@@ -69,6 +69,10 @@ class Matrix(NamedTuple):
     @classmethod
     def of_classes(cls, name: str, arrays: Mapping[str, np.ndarray], classes: list[str]) -> "Matrix":
         """A matrix for each class, test x training as the other or the other way round, as the index arrays tell."""
+        if not classes:
+            raise UserError(
+                f"{name}: has no infl_matrix_class of any class, and so no influence; choose another --score"
+            )
         blocks = []
         for label in classes:
             train, test = arrays[f"tr_classidx_{label}"], arrays[f"tt_classidx_{label}"]
