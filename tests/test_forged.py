@@ -401,6 +401,38 @@ def test_influences_without_positions_are_refused(tmp_path):
     assert "positions must be whole numbers from 0 up" in refusal(read_published, tmp_path / "p.npz", "influence")
 
 
+PUBLISHED = [
+    ({"labels": np.array([b"\xff", b"b"]), "scores": np.ones(2)}, "are bytes that are not UTF-8"),
+    ({"labels": np.ones((2, 2)), "scores": np.ones(2)}, "labels: have shape (2, 2)"),
+    ({"labels": np.zeros(0), "scores": np.zeros(0)}, "needed: one number an example"),
+    ({"labels": np.ones(2), "scores": np.full(2, "a")}, "needed: one number an example"),
+]
+
+
+@pytest.mark.parametrize(("changes", "words"), PUBLISHED)
+def test_published_scores_that_are_none_are_refused(tmp_path, changes, words):
+    np.savez(tmp_path / "x-orig-order.npz", **changes)
+    assert words in refusal(read_published, tmp_path / "x-orig-order.npz", "")
+
+
+def test_names_of_classes_that_are_no_list_are_refused(tmp_path):
+    path = kept_scores(tmp_path / "cscores.npz", class_names=np.array("a"))
+    assert "class_names has shape ()" in refusal(read_published, path, "")
+
+
+def test_an_influence_of_nobody_is_refused(tmp_path):
+    np.savez(tmp_path / "demo.npz", memorization=np.ones(3), influence=np.ones((0, 3)))
+    found = read_published(tmp_path / "demo.npz", "influence")
+    assert "has no pairs" in refusal(found.every_pair)
+
+
+def test_a_network_that_has_no_inputs_is_no_model(tmp_path):
+    model = spec.values(spec.ModelSpec(hidden=(3,)))
+    told = {"model": model, "hidden": [3], "class_names": ["a"], "shape": [0], "precision": "float32"}
+    np.savez(tmp_path / "model.npz", description=np.array(json.dumps(told)))
+    assert "is no model kept by --save_models" in refusal(jaxgen.load_model, tmp_path / "model.npz")
+
+
 SCORES = [
     ({"labels": np.full(12, 7)}, "labels are not numbers of its 3 classes"),
     ({"ids": np.zeros(12)}, "ids has shape (12,) and type float64"),

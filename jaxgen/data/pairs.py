@@ -114,6 +114,8 @@ class Matrix(NamedTuple):
                 f"{self.name}: has {count:,} pairs, more than {MOST_PAIRS:,}; compare it with a file of few pairs, "
                 "such as a cscores.npz with --influence_pairs"
             )
+        if not count:
+            raise UserError(f"{self.name}: has no pairs")
         ids = [pair_ids(block.train[None, :], block.test[:, None]).ravel() for block in self.blocks]
         return np.concatenate(ids), np.concatenate([block.values.ravel() for block in self.blocks]).astype(float)
 

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxgen.arrays import ArrayFile, read_npy
+from jaxgen.data.checks import as_text
 from jaxgen.data.csv_file import as_texts, columns_of, read_rows, to_number, whole_numbers
 from jaxgen.data.pairs import UNTOLD, Matrix, find_test_ids, pair_ids
 from jaxgen.data.pickled import read_objects
@@ -146,15 +147,23 @@ def pick(path: pathlib.Path, score: str, known: tuple[str, ...]) -> str:
 
 def numbers(name: str, values: np.ndarray, labels=None, ids=None, order: str = "positions") -> Values:
     """Checked values."""
-    if np.ndim(values) != 1 or values.dtype.kind not in "biuf":
+    if np.ndim(values) != 1 or values.dtype.kind not in "biuf" or not len(values):
         raise UserError(f"{name}: has shape {np.shape(values)} of {values.dtype}; needed: one number an example")
-    for what, array in (("labels", labels), ("ids", ids)):
-        if array is not None and (np.shape(array) != values.shape or np.asarray(array).dtype.kind not in "biufSU"):
-            raise UserError(f"{name}: has {len(values)} values and {what} of shape {np.shape(array)}, {array.dtype}")
+    labels = tell_apart(f"{name}: labels", labels, len(values))
+    ids = tell_apart(f"{name}: ids", ids, len(values))
     values = values.astype(np.float64)
     if np.isinf(values).any():
         raise UserError(f"{name}: value {int(np.argmax(np.isinf(values)))} is infinite; mend the file")
     return Values(name, values, labels, ids, order)
+
+
+def tell_apart(what: str, found: np.ndarray | None, count: int) -> np.ndarray | None:
+    """Labels or ids of `count` values, as numbers or text; None where there are none."""
+    if found is None:
+        return None
+    if found.shape != (count,) or found.dtype.kind not in "biufSU":
+        raise UserError(f"{what}: have shape {found.shape} of {found.dtype} for {count} values; give one a value")
+    return as_text(found, what) if found.dtype.kind in "SU" else found
 
 
 def original(name: str, values: np.ndarray, labels: np.ndarray | None = None) -> Values:
@@ -174,7 +183,10 @@ def read_own(arrays: Members, score: str) -> Values:
         raise UserError(f"--score={score}: {path} has {', '.join(able)}")
     if score != "influence":
         found = numbers(f"{path.name}: {score}", arrays[score], arrays["labels"], ids, "ids")
-        return found._replace(class_names=arrays.get("class_names"))
+        names = arrays.get("class_names")
+        if names is not None and (names.ndim != 1 or names.dtype.kind not in "iuSU"):
+            raise UserError(f"{path}: class_names has shape {names.shape} of {names.dtype}; needed: one text a class")
+        return found._replace(class_names=names)
     # Of names, positions tell.
     ids = ids if ids.dtype.kind in "iu" else np.arange(len(ids))
     found = pair_ids(ids[arrays["influence_train"]], find_test_ids(path, arrays, ids)[arrays["influence_test"]])

@@ -138,7 +138,7 @@ def load_model(path: str | pathlib.Path) -> LoadedModel:
         variables = {"params": weights["params"]} | ({"batch_stats": weights["stats"]} if "stats" in weights else {})
         check_weights(network, variables, description)
         return LoadedModel(network, variables, description)
-    except (*UNREADABLE, UserError) as error:
+    except (*UNREADABLE, ArithmeticError, UserError) as error:
         raise UserError(f"{path}: is no model kept by --save_models ({error})") from None
 
 
