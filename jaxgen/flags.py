@@ -20,6 +20,9 @@ from jaxgen import spec, sweep
 from jaxgen.errors import UserError
 from jaxgen.flagfiles import with_flagfiles
 
+# Longer than any flag's name.
+LONGEST_FLAG = 100
+
 
 def read_text(field: dataclasses.Field, text: str) -> Any:
     """The value that a flag's text stands for; `sweep.format_value` writes it.
@@ -161,6 +164,10 @@ def parse(spec_class: type, argv: Sequence[str]) -> Any:
     words = getattr(spec_class, "WORDS", ())
     values.set_gnu_getopt(bool(words))
     argv = with_flagfiles(argv)
+    for word in argv:
+        # absl looks for what is like it, and goes as deep as it is long.
+        if word.startswith("-") and len(word.partition("=")[0]) > LONGEST_FLAG:
+            raise UserError(f"{sweep.shorten(word)!r}: not a flag; --help lists the flags")
     try:
         rest = values(["jaxgen", *argv])[1:]
         for name in [name for name in words if not values[name].present][: len(rest)]:

@@ -359,6 +359,10 @@ def test_flag_files_name_each_other_and_come_to_an_end(tmp_path, monkeypatch):
     assert "--flagfile=bytes.cfg: " in refusal(parse, ["--flagfile=bytes.cfg"])
 
 
+def test_a_flag_of_a_long_name_is_none(tmp_path):
+    assert "not a flag" in refusal(parse, write_flags(tmp_path, a=f"--{'x' * 5000}=1\n"))
+
+
 def test_a_noise_matrix_is_opened_as_what_it_is(tmp_path):
     (tmp_path / "m.csv.gz").write_bytes(gzip.compress(b"0.5,0.5\n" * 2))
     (tmp_path / "empty.csv").write_text("# nothing\n\n")

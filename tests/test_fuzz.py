@@ -11,8 +11,9 @@ import warnings
 import numpy as np
 import pytest
 from conftest import blobs
-from forging import hostile_npz, mutated, npy, profile
+from forging import CLAIMS, TEXTS, hostile_npz, mutated, npy, profile
 from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 from test_report import Reader, make_dataset_with_tests, with_everything
 
@@ -314,6 +315,43 @@ def test_damaged_bytes_are_read_or_refused(folder, readers, name):
 @pytest.mark.parametrize("name", ARCHIVES)
 def test_whole_archives_of_other_things_are_read_or_refused(folder, readers, name):
     hold(folder, readers[name], hostile_npz(readers[name].arrays), FEW)
+
+
+SPECS = [spec.CscoreSpec, spec.CompareSpec, spec.MislabelledSpec, spec.RandomizationSpec, spec.RobustnessSpec]
+SPECS += [spec.OversamplingSpec, spec.LnrSpec, spec.ReportSpec, spec.BenchSpec]
+NUMBERS = [*CLAIMS, "a", "auto", "true", "nan", "inf", "-inf", "1e400", "5e-324", "1_0", "9" * 5000]
+PARTS = st.sampled_from([*NUMBERS, *TEXTS])
+FLAG_TEXTS = st.one_of(
+    PARTS,
+    st.lists(PARTS, max_size=4).map(",".join),
+    st.lists(PARTS, max_size=4).map(":".join),
+    st.text(max_size=12),
+)
+
+
+def hold_flags(spec_class, examples):
+    names = [f"{sign}{field.name}" for _, field in spec.leaves(spec_class) for sign in ("--", "-", "--no")]
+
+    @profile(examples)
+    @given(st.lists(st.tuples(st.sampled_from([*names, "", "--", "--x"]), st.sampled_from(["", "=", " "]), FLAG_TEXTS)))
+    def parse_drawn(words):
+        argv = [
+            part for name, mark, text in words for part in ([name, text] if mark == " " else [f"{name}{mark}{text}"])
+        ]
+        refused(flags.parse, spec_class, [word for word in argv if "flagfile" not in word])
+
+    parse_drawn()
+
+
+@pytest.mark.parametrize("spec_class", SPECS, ids=lambda each: each.__name__)
+def test_flags_of_any_text_are_taken_or_refused(spec_class):
+    hold_flags(spec_class, FEW)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("spec_class", SPECS, ids=lambda each: each.__name__)
+def test_many_flags_of_any_text_are_taken_or_refused(spec_class):
+    hold_flags(spec_class, MANY)
 
 
 @pytest.mark.slow
