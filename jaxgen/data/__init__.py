@@ -30,8 +30,12 @@ TFDS_NAME = r"\w+(/[\w.-]+)?(:[\d.*]+)?"
 EMBEDDED: dict[str, Callable[[DataSpec], Dataset]] = {"digits": load_digits}
 
 
-def load_dataset(spec: DataSpec) -> Dataset:
+def load_dataset(spec: DataSpec, *, fetch: bool = True) -> Dataset:
     """Reads, checks and maps the data set that `spec` names.
+
+    Args:
+      spec: which.
+      fetch: whether it may be downloaded.
 
     Raises:
       UserError: if there is no such data, or it cannot be used.
@@ -52,7 +56,7 @@ def load_dataset(spec: DataSpec) -> Dataset:
     else:
         from jaxgen.data.tfds import load_tfds
 
-        dataset = load_tfds(spec)
+        dataset = load_tfds(spec, fetch=fetch)
     dataset = first_examples(dataset, spec.num_examples, spec.dataset)
     dataset = first_test_examples(dataset, spec.num_test_examples, spec.dataset)
     return whitened(crop_center(dataset, spec.center_crop, spec.dataset), spec.whiten, spec.dataset)

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxgen.arrays import has_halves
 from jaxgen.errors import UserError
 from jaxgen.types import Dataset
 
@@ -60,6 +61,8 @@ def make_dataset(
         ids = np.arange(len(images))
     elif np.shape(ids) != (len(images),) or np.asarray(ids).dtype.kind not in "iuU":
         raise UserError(f"{source}: ids must be {len(images)} integers or texts, one an example")
+    elif np.asarray(ids).dtype.kind == "U":
+        ids = as_text(np.asarray(ids), f"{source}: ids")
     known, counts = np.unique(ids, return_counts=True)
     if len(known) < len(ids):
         raise UserError(f"{source}: {counts.max()} examples have the id {known[counts.argmax()]}; ids must differ")
@@ -112,15 +115,18 @@ def check_labels(labels: np.ndarray, count: int, what: str) -> np.ndarray:
         labels = labels.astype(np.int64)
     if labels.dtype.kind not in "biuSU":
         raise UserError(f"{what}: are of type {labels.dtype}; integers or text are needed")
-    return as_text(labels, what) if labels.dtype.kind == "S" else labels
+    return as_text(labels, what) if labels.dtype.kind in "SU" else labels
 
 
 def as_text(values: np.ndarray, what: str) -> np.ndarray:
     """Bytes decoded; text and numbers as text."""
     try:
-        return np.char.decode(values, "utf-8") if values.dtype.kind == "S" else values.astype(str)
+        texts = np.char.decode(values, "utf-8") if values.dtype.kind == "S" else values.astype(str)
     except UnicodeDecodeError:
         raise UserError(f"{what}: are bytes that are not UTF-8; save them as text") from None
+    if texts.size and has_halves(np.ascontiguousarray(texts).view(np.uint32)):
+        raise UserError(f"{what}: have halves of surrogate pairs, which cannot be written; save them as text")
+    return texts
 
 
 def map_labels(

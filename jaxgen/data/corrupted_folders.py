@@ -15,6 +15,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
+from jaxgen.arrays import map_npy
 from jaxgen.errors import UNREADABLE, UserError
 from jaxgen.spec.corruption_names import spell_out
 from jaxgen.transforms.corruptions import (
@@ -155,7 +156,7 @@ def map_array(path: pathlib.Path) -> np.ndarray:
     if not path.is_file():
         raise UserError(f"{path}: is missing; fetch the whole folder again")
     try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)
+        return map_npy(path)
     except UNREADABLE as error:
         raise UserError(f"{path}: is no .npy file that can be read ({error}); fetch it again") from None
 

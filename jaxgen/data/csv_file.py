@@ -2,9 +2,11 @@
 
 import csv
 import pathlib
+from collections.abc import Sequence
 
 import numpy as np
 
+from jaxgen.arrays import refuse_bomb
 from jaxgen.data.checks import make_dataset
 from jaxgen.errors import UserError
 from jaxgen.spec import DataSpec
@@ -19,9 +21,8 @@ def load_csv(path: str, spec: DataSpec) -> Dataset:
     header, rows, lines = read_rows(path, source)
     if spec.label_column not in header:
         raise UserError(f"--label_column={spec.label_column}: {path} has the columns {', '.join(header)}")
-    table = np.asarray(rows, dtype=str)
-    column = {name: table[:, i] for i, name in enumerate(header)}
-    labels = column.pop(spec.label_column)
+    column = columns_of(header, rows)
+    labels = as_texts(column.pop(spec.label_column), f"{source}: column {spec.label_column}")
     if (labels == "").any():
         line = lines[int(np.argmax(labels == ""))]
         raise UserError(f"{source}: line {line} has no {spec.label_column}; fill it or drop the line")
@@ -36,12 +37,14 @@ def load_csv(path: str, spec: DataSpec) -> Dataset:
         np.stack(features, axis=1),
         labels,
         source=f"--dataset=csv:{path}",
-        ids=None if ids is None else whole_numbers(ids),
+        ids=None if ids is None else whole_numbers(as_texts(ids, f"{source}: column {ID_COLUMN}")),
     )
 
 
 def read_rows(path: str, source: str) -> tuple[list[str], list[list[str]], list[int]]:
     """The header, the rows, all of one length, and the line of the file on which each row ends."""
+    if pathlib.Path(path).exists() and not pathlib.Path(path).is_file():
+        raise UserError(f"{source}: is no file")
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
             reader = csv.reader(file)
@@ -61,7 +64,27 @@ def read_rows(path: str, source: str) -> tuple[list[str], list[list[str]], list[
     return header, [row for _, row in body], [line for line, _ in body]
 
 
-def numbers(values: np.ndarray, lines: list[int], what: str) -> np.ndarray:
+def columns_of(header: list[str], rows: list[list[str]]) -> dict[str, Sequence[str]]:
+    """The cells of each column."""
+    return dict(zip(header, zip(*rows, strict=True), strict=True))
+
+
+def as_texts(cells: Sequence[str], what: str) -> np.ndarray:
+    """The cells of a column of names.
+
+    Raises:
+      UserError: if one is so long that an array of them, in which all take the room of the longest, is far larger than
+        they are.
+    """
+    longest = max(map(len, cells))
+    try:
+        refuse_bomb(4 * longest * len(cells), sum(map(len, cells)))
+    except ValueError:
+        raise UserError(f"{what}: has a text of {longest:,} characters; classes and ids are short") from None
+    return np.asarray(cells, dtype=str)
+
+
+def numbers(values: Sequence[str], lines: list[int], what: str) -> np.ndarray:
     """The values as float64, all finite."""
     parsed = np.asarray([to_number(value) for value in values])
     if not np.isfinite(parsed).all():

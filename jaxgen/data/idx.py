@@ -5,15 +5,16 @@ Big-endian: two zero bytes, a type byte (8: uint8), the number of axes, each axi
 
 import gzip
 import math
+import os
 import pathlib
 import struct
-import zlib
 from typing import BinaryIO
 
 import numpy as np
 
+from jaxgen.arrays import fill, refuse_bomb
 from jaxgen.data.checks import make_dataset
-from jaxgen.errors import UserError
+from jaxgen.errors import UNREADABLE, UserError
 from jaxgen.spec import DataSpec
 from jaxgen.types import Dataset
 
@@ -55,14 +56,15 @@ def read_idx(path: pathlib.Path, num_axes: int) -> np.ndarray:
     """
     try:
         with open(path, "rb") as raw:
-            packed = raw.read(2) == GZIP_MAGIC
+            packed, size = raw.read(2) == GZIP_MAGIC, os.fstat(raw.fileno()).st_size
             raw.seek(0)
-            return parse_idx(gzip.GzipFile(fileobj=raw) if packed else raw, path, num_axes)
-    except (OSError, EOFError, zlib.error) as error:
+            return parse_idx(gzip.GzipFile(fileobj=raw) if packed else raw, path, num_axes, size, packed)
+    except UNREADABLE as error:
         raise UserError(f"{path}: cannot be read ({error}); fetch it again") from None
 
 
-def parse_idx(file: BinaryIO, path: pathlib.Path, num_axes: int) -> np.ndarray:
+def parse_idx(file: BinaryIO, path: pathlib.Path, num_axes: int, file_size: int, packed: bool) -> np.ndarray:
+    """The array of an open file that has `file_size` bytes on disk."""
     header = file.read(4 + 4 * num_axes)
     expected = bytes([0, 0, UINT8, num_axes])
     if header[:4] != expected:
@@ -72,15 +74,15 @@ def parse_idx(file: BinaryIO, path: pathlib.Path, num_axes: int) -> np.ndarray:
     if len(header) < 4 + 4 * num_axes:
         raise UserError(f"{path}: is cut off in its header; fetch it again")
     shape = struct.unpack(f">{num_axes}I", header[4:])
-    size = math.prod(shape)
-    # Read by pieces: a forged header must not make the program ask for more memory than the file fills.
-    pieces, count = [], 0
-    while count <= size and (piece := file.read(min(2**24, size - count + 1))):
-        pieces.append(piece)
-        count += len(piece)
-    if count != size:
-        raise UserError(
-            f"{path}: holds {'more' if count > size else 'fewer'} bytes than its header's shape {shape} "
-            "needs; fetch it again"
-        )
-    return np.frombuffer(b"".join(pieces), np.uint8).reshape(shape)
+    size, said = math.prod(shape), "bytes than its header's shape"
+    # A forged header must not make the program ask for more memory than the file fills.
+    if not packed and size != file_size - len(header):
+        more = "more" if size < file_size - len(header) else "fewer"
+        raise UserError(f"{path}: holds {more} {said} {shape} needs; fetch it again")
+    refuse_bomb(size, file_size)
+    values = np.empty(size, np.uint8)
+    if fill(values, file):
+        raise UserError(f"{path}: holds fewer {said} {shape} needs; fetch it again")
+    if file.read(1):
+        raise UserError(f"{path}: holds more {said} {shape} needs; fetch it again")
+    return values.reshape(shape)

@@ -1,15 +1,21 @@
 """A folder of PNG or JPEG files for each class."""
 
+import math
 import pathlib
+import warnings
+from typing import Any
 
 import numpy as np
 
+from jaxgen.arrays import refuse_bomb
 from jaxgen.data.checks import make_dataset
-from jaxgen.errors import UserError
+from jaxgen.errors import UNREADABLE, UserError
 from jaxgen.spec import DataSpec
 from jaxgen.types import Dataset
 
 SUFFIXES = {".png", ".jpg", ".jpeg"}
+# Pillow's own limit; what is larger is a bomb to it.
+MOST_PIXELS = 89_478_485
 SPLITS = ({"train", "test"}, {"train", "val"}, {"train", "valid"})
 
 
@@ -25,24 +31,24 @@ def load_image_folder(folder: str, spec: DataSpec) -> Dataset:
     split = subfolders in SPLITS
     files = list_files(root / "train" if split else root, folder)
     test_files = list_files(root / (subfolders - {"train"}).pop(), folder) if split else []
-    pictures = [open_picture(path, spec.image_size) for path in files + test_files]
+    pictures = open_pictures(files + test_files, spec.image_size)
     mode = "L" if all(picture.mode in ("1", "L", "LA") for picture in pictures) else "RGB"
-    pixels = stack([np.asarray(picture.convert(mode)) for picture in pictures], files + test_files)
-    labels = np.asarray([path.parent.name for path in files + test_files])
+    pixels = np.stack([np.asarray(picture.convert(mode)) for picture in pictures])
+    labels = np.asarray([readable(path.parent.name) for path in files + test_files])
     test = {"test_images": pixels[len(files) :], "test_labels": labels[len(files) :]} if split else {}
     return make_dataset(
         root.resolve().name,
         pixels[: len(files)],
         labels[: len(files)],
         source=f"--dataset=images:{folder}",
-        ids=np.asarray([path.relative_to(root).as_posix() for path in files]),
+        ids=np.asarray([readable(path.relative_to(root).as_posix()) for path in files]),
         **test,
     )
 
 
 def list_files(root: pathlib.Path, folder: str) -> list[pathlib.Path]:
     """All picture files one level below the class folders, classes and files in order of name."""
-    files = [path for kind in list_folders(root) for path in sorted(kind.iterdir()) if path.suffix.lower() in SUFFIXES]
+    files = [path for kind in list_folders(root) for path in sorted(kind.iterdir()) if is_picture(path)]
     if not files:
         raise UserError(f"--dataset=images:{folder}: {root} has no .png or .jpg files in folders named by class")
     return files
@@ -53,22 +59,64 @@ def list_folders(root: pathlib.Path) -> list[pathlib.Path]:
     return sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith((".", "__")))
 
 
-def open_picture(path: pathlib.Path, side: int):
-    """The picture, with eight bits a channel, resized if `side` is not 0."""
+def is_picture(path: pathlib.Path) -> bool:
+    return path.suffix.lower() in SUFFIXES and path.is_file()
+
+
+def readable(name: str) -> str:
+    """A file's name as text that can be written, also where its bytes are not UTF-8."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def open_pictures(files: list[pathlib.Path], side: int) -> list[Any]:
+    """The pictures, with eight bits a channel, resized if `side` is not 0.
+
+    Raises:
+      UserError: for what is no picture, sizes that differ where none is resized, and a size that is a mere claim.
+    """
     from PIL import Image
 
-    try:
-        with Image.open(path) as picture:
-            picture.load()
-            if picture.mode.startswith("I"):
-                # Sixteen bits a pixel, which Pillow's own conversion would cut off at 255.
-                sixteen = np.asarray(picture).astype(np.int64).clip(0, 65535)
-                eight = Image.fromarray(((sixteen + 128) // 257).astype(np.uint8))
-            else:
-                eight = picture.copy()
-            return eight.resize((side, side), Image.Resampling.LANCZOS) if side else eight
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise UserError(f"{path}: is not a picture that can be read ({error}); mend or remove it") from None
+    pictures, first, pixels, there = [], (0, 0), 0, 0
+    for path in files:
+        try:
+            # Of the formats that Pillow knows some would run a program, and its warnings are not for a user.
+            with warnings.catch_warnings(action="ignore"), Image.open(path, formats=("PNG", "JPEG")) as picture:
+                size = picture.size
+                first = first if pictures else size
+                refuse_sizes(path, size, files[0], size if side else first)
+                there += path.stat().st_size
+                # Those that are resized are unpacked one by one.
+                pixels = 0 if side else pixels + math.prod(size)
+                refuse_bomb(pixels, there)
+                pictures.append(unpack(picture, side))
+        except (*UNREADABLE, Image.DecompressionBombError) as error:
+            raise UserError(f"{path}: is not a picture that can be read ({error}); mend or remove it") from None
+    return pictures
+
+
+def refuse_sizes(path: pathlib.Path, size: tuple[int, int], other: pathlib.Path, wanted: tuple[int, int]) -> None:
+    """Raises UserError for a picture of another size than is wanted, or too large for any."""
+    if math.prod(size) > MOST_PIXELS:
+        raise UserError(f"{path}: has {size[0]}x{size[1]} pixels, more than {MOST_PIXELS:,}; make it smaller")
+    if size != wanted:
+        raise UserError(
+            f"{path}: has {size[0]}x{size[1]} pixels, {other.name} {wanted[0]}x{wanted[1]}; give --image_size to "
+            "resize all"
+        )
+
+
+def unpack(picture: Any, side: int) -> Any:
+    """An opened picture with eight bits a channel, resized if `side` is not 0."""
+    from PIL import Image
+
+    picture.load()
+    if picture.mode.startswith("I"):
+        # Sixteen bits a pixel, which Pillow's own conversion would cut off at 255.
+        sixteen = np.asarray(picture).astype(np.int64).clip(0, 65535)
+        eight = Image.fromarray(((sixteen + 128) // 257).astype(np.uint8))
+    else:
+        eight = picture.copy()
+    return eight.resize((side, side), Image.Resampling.LANCZOS) if side else eight
 
 
 def resize(pixels: np.ndarray, side: int) -> np.ndarray:
@@ -77,13 +125,3 @@ def resize(pixels: np.ndarray, side: int) -> np.ndarray:
 
     flat = pixels[..., 0] if pixels.ndim == 3 and pixels.shape[-1] == 1 else pixels
     return np.asarray(Image.fromarray(flat).resize((side, side), Image.Resampling.LANCZOS))
-
-
-def stack(pixels: list[np.ndarray], files: list[pathlib.Path]) -> np.ndarray:
-    for array, path in zip(pixels, files, strict=True):
-        if array.shape != pixels[0].shape:
-            raise UserError(
-                f"{path}: has {array.shape[1]}x{array.shape[0]} pixels, {files[0].name} "
-                f"{pixels[0].shape[1]}x{pixels[0].shape[0]}; give --image_size to resize all"
-            )
-    return np.stack(pixels)

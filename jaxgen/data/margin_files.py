@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jaxgen.arrays import map_npy, read_npy
 from jaxgen.errors import UNREADABLE, UserError
 from jaxgen.types import Outcome
 
@@ -47,12 +48,17 @@ def open_margin_folder(path: pathlib.Path) -> MarginFolder:
       UserError: for arrays of other shapes, or no completed model.
     """
     try:
-        masks, margins = (np.load(path / f"{name}.npy", mmap_mode="r") for name in ("masks", "margins"))
-        done = np.load(path / "_completed.npy") if (path / "_completed.npy").exists() else np.ones(len(masks), bool)
+        masks, margins = (map_npy(path / f"{name}.npy") for name in ("masks", "margins"))
+        whole = not (path / "_completed.npy").exists()
+        done = np.ones(masks.shape[:1], bool) if whole else read_npy(path / "_completed.npy").astype(bool).reshape(-1)
     except UNREADABLE as error:
-        raise UserError(f"{path}: masks.npy or margins.npy cannot be read ({error})") from None
-    done = np.asarray(done).astype(bool).reshape(-1)
-    if masks.ndim != 2 or margins.ndim != 2 or not len(masks) == len(margins) == len(done):
+        raise UserError(f"{path}: masks.npy, margins.npy or _completed.npy cannot be read ({error})") from None
+    kinds = masks.dtype.kind + margins.dtype.kind
+    if kinds[0] not in "biu" or kinds[1] != "f":
+        raise UserError(
+            f"{path}: masks.npy holds {masks.dtype}, margins.npy {margins.dtype}; truth values and numbers are needed"
+        )
+    if masks.ndim != 2 or margins.ndim != 2 or not len(masks) == len(margins) == len(done) or not masks.size:
         raise UserError(
             f"{path}: masks.npy has shape {masks.shape}, margins.npy {margins.shape}, of {len(done)} models; needed: "
             "[models, training examples] and [models, examples]"
@@ -71,7 +77,7 @@ def stream_models(folder: MarginFolder) -> Iterator[Outcome]:
         here = start + np.flatnonzero(folder.completed[start : start + MODELS_AT_ONCE])
         if not len(here):
             continue
-        trained_on, margins = np.asarray(folder.masks[here]).astype(bool), np.asarray(folder.margins[here])
+        trained_on, margins = folder.masks[here] != 0, np.asarray(folder.margins[here])
         right = margins > 0
         correct = right if folder.on_training else np.zeros_like(trained_on)
         yield Outcome(

@@ -4,6 +4,7 @@ import pathlib
 
 import numpy as np
 
+from jaxgen.arrays import ArrayFile, read_npy
 from jaxgen.errors import UNREADABLE, UserError
 
 # Rows are written with a few digits.
@@ -42,11 +43,16 @@ def load_noise_matrix(path: str, num_classes: int, said: str = "") -> np.ndarray
 
 def read_numbers(path: pathlib.Path) -> np.ndarray:
     """The one array of a file."""
-    if path.suffix in (".npy", ".npz"):
-        found = np.load(path, allow_pickle=False)
-        if path.suffix == ".npy":
-            return found
-        if len(found.files) != 1:
-            raise ValueError(f"{len(found.files)} arrays where one is needed")
-        return found[found.files[0]]
-    return np.loadtxt(path, delimiter=",", ndmin=2)
+    if path.suffix == ".npy":
+        return read_npy(path)
+    if path.suffix == ".npz":
+        with ArrayFile(path) as file:
+            if len(file) != 1:
+                raise ValueError(f"{len(file)} arrays where one is needed")
+            return next(iter(file.values()))
+    # Opened here: NumPy would unpack what is called .gz, and warn of a file without lines.
+    with open(path, encoding="utf-8") as text:
+        lines = text.read().splitlines()
+    if not any(line.partition("#")[0].strip() for line in lines):
+        raise ValueError("it is empty")
+    return np.loadtxt(lines, delimiter=",", ndmin=2)

@@ -5,6 +5,7 @@ import zipfile
 
 import numpy as np
 
+from jaxgen.arrays import ArrayFile
 from jaxgen.data.checks import make_dataset
 from jaxgen.errors import UNREADABLE, UserError
 from jaxgen.spec import DataSpec
@@ -30,27 +31,26 @@ def load_npz(path: str, spec: DataSpec) -> Dataset:
         raise UserError(f"--dataset={source}: is not an .npz file; write one with numpy.savez")
     arrays = {}
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with ArrayFile(path) as file:
             for part, names in KEYS.items():
-                found = [name for name in names if name in file.files]
+                found = [name for name in names if name in file]
                 if found:
                     arrays[part] = read_array(file, found[0], source)
                 elif part in REQUIRED:
                     raise UserError(
-                        f"--dataset={source}: has no array {' or '.join(names)}; it has "
-                        f"{', '.join(file.files) or 'none'}"
+                        f"--dataset={source}: has no array {' or '.join(names)}; it has {', '.join(file) or 'none'}"
                     )
     except UNREADABLE as error:
         raise UserError(f"--dataset={source}: is not an .npz file that can be read ({error})") from None
     return make_dataset(pathlib.Path(path).stem, source=f"--dataset={source}", **arrays)
 
 
-def read_array(file: np.lib.npyio.NpzFile, name: str, source: str) -> np.ndarray:
+def read_array(file: ArrayFile, name: str, source: str) -> np.ndarray:
     try:
         return file[name]
-    except ValueError as error:
+    except UNREADABLE as error:
         if "allow_pickle" in str(error):
             raise UserError(f"--dataset={source}: array {name} holds Python objects; save numbers or text") from None
+        if isinstance(error, MemoryError):
+            raise UserError(f"--dataset={source}: array {name} does not fit in memory") from None
         raise UserError(f"--dataset={source}: array {name} cannot be read ({error})") from None
-    except MemoryError:
-        raise UserError(f"--dataset={source}: array {name} does not fit in memory") from None

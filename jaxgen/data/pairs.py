@@ -19,8 +19,20 @@ BROUGHT = "pairs, brought from tensorflow-datasets order into that of the origin
 
 
 def pair_ids(train: np.ndarray, test: np.ndarray) -> np.ndarray:
-    """One integer for each pair of training and test positions."""
-    return np.asarray(train).astype(np.int64) << SHIFT | np.asarray(test).astype(np.int64)
+    """One integer for each pair of training and test positions.
+
+    Raises:
+      ValueError: for what are no positions.
+    """
+    return positions(train) << SHIFT | positions(test)
+
+
+def positions(found: np.ndarray) -> np.ndarray:
+    """Positions as int64; raises ValueError for what are none."""
+    found = np.asarray(found)
+    if found.dtype.kind not in "iu" or (found.size and (found.min() < 0 or found.max() >= 2 ** (SHIFT - 1))):
+        raise ValueError("positions must be whole numbers from 0 up")
+    return found.astype(np.int64)
 
 
 def split_ids(ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -46,18 +58,28 @@ class Matrix(NamedTuple):
     @classmethod
     def of_one(cls, name: str, values: np.ndarray) -> "Matrix":
         """A matrix ``[t, n]``; nothing tells which examples its rows and columns are."""
-        if values.ndim != 2:
-            raise UserError(f"{name}: influence has shape {values.shape}; needed: test x training examples")
+        if values.ndim != 2 or values.dtype.kind not in "biuf":
+            raise UserError(
+                f"{name}: influence has shape {values.shape}, type {values.dtype}; needed: numbers, test x training "
+                "examples"
+            )
         block = Block(np.arange(values.shape[1]), np.arange(values.shape[0]), values)
         return cls(f"{name}: influence", (block,), UNTOLD)
 
     @classmethod
     def of_classes(cls, name: str, arrays: Mapping[str, np.ndarray], classes: list[str]) -> "Matrix":
         """A matrix for each class, test x training as the other or the other way round, as the index arrays tell."""
+        if not classes:
+            raise UserError(
+                f"{name}: has no infl_matrix_class of any class, and so no influence; choose another --score"
+            )
         blocks = []
         for label in classes:
             train, test = arrays[f"tr_classidx_{label}"], arrays[f"tt_classidx_{label}"]
             values = arrays[f"infl_matrix_class{label}"]
+            train, test = positions(train), positions(test)
+            if values.dtype.kind not in "biuf":
+                raise UserError(f"{name}: infl_matrix_class{label} is of type {values.dtype}; numbers are needed")
             if values.shape == (len(train), len(test)) != (len(test), len(train)):
                 values = values.T
             if values.shape != (len(test), len(train)):
@@ -92,6 +114,8 @@ class Matrix(NamedTuple):
                 f"{self.name}: has {count:,} pairs, more than {MOST_PAIRS:,}; compare it with a file of few pairs, "
                 "such as a cscores.npz with --influence_pairs"
             )
+        if not count:
+            raise UserError(f"{self.name}: has no pairs")
         ids = [pair_ids(block.train[None, :], block.test[:, None]).ravel() for block in self.blocks]
         return np.concatenate(ids), np.concatenate([block.values.ravel() for block in self.blocks]).astype(float)
 

@@ -5,24 +5,22 @@ beside Feldman and Zhang 2020 (https://pluskid.github.io/influence-memorization)
 is unpickled unless the user names the file, and then nothing but arrays of bytes, texts and numbers.
 """
 
-import io
 import pathlib
-import pickle
 import zipfile
 from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 import numpy as np
 
-from jaxgen.data.csv_file import read_rows, to_number, whole_numbers
+from jaxgen.arrays import ArrayFile, read_npy
+from jaxgen.data.checks import as_text
+from jaxgen.data.csv_file import as_texts, columns_of, read_rows, to_number, whole_numbers
 from jaxgen.data.pairs import UNTOLD, Matrix, find_test_ids, pair_ids
+from jaxgen.data.pickled import read_objects
 from jaxgen.data.tfds import tfds_order
 from jaxgen.errors import UNREADABLE, UserError
 
 OURS = {"scores", "labels", "ids", "counts", "subset_ratios", "scores_by_ratio"}
-# What object arrays of bytes and texts are made by; numpy.core became numpy._core.
-HARMLESS = {("numpy", "ndarray"), ("numpy", "dtype"), ("_codecs", "encode")}
-HARMLESS |= {(f"numpy.{core}.multiarray", name) for core in ("core", "_core") for name in ("_reconstruct", "scalar")}
 NOT_KNOWN = ("", "nan", "na")
 
 
@@ -70,7 +68,10 @@ def read_published(path: pathlib.Path, score: str, unpickled: Collection[str] = 
         return read_bare(path, score)
     if not zipfile.is_zipfile(path):
         raise UserError(f"{path}: is no .npz, .npy or .csv file; give one of these, or a folder of published runs")
-    return by_keys(Members(path, unpickled), score)
+    try:
+        return by_keys(Members(path, unpickled), score)
+    except (IndexError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UserError(f"{path}: has not the layout that its keys promise ({error})") from None
 
 
 class Members(Mapping[str, np.ndarray]):
@@ -79,8 +80,8 @@ class Members(Mapping[str, np.ndarray]):
     def __init__(self, path: pathlib.Path, unpickled: Collection[str] = ()):
         self.path, self.allowed = path, {str(path), path.name} & set(unpickled)
         try:
-            with np.load(path, allow_pickle=False) as file:
-                self.names = tuple(file.files)
+            with ArrayFile(path) as file:
+                self.names = file.names
         except UNREADABLE as error:
             raise UserError(f"{path}: is no .npz file that can be read ({error})") from None
 
@@ -97,7 +98,7 @@ class Members(Mapping[str, np.ndarray]):
         if name not in self.names:
             raise KeyError(name)
         try:
-            with np.load(self.path, allow_pickle=False) as file:
+            with ArrayFile(self.path) as file:
                 return file[name]
         except UNREADABLE as error:
             if "allow_pickle" not in str(error):
@@ -108,29 +109,6 @@ class Members(Mapping[str, np.ndarray]):
                 f"the file is from, give --allow_pickle={self.path}"
             )
         return read_objects(self.path, name)
-
-
-class Careful(pickle.Unpickler):
-    """Makes arrays of bytes, texts and numbers, and refuses all else."""
-
-    def find_class(self, module: str, name: str) -> type:
-        if (module, name) not in HARMLESS:
-            raise pickle.UnpicklingError(f"it would call {module}.{name}")
-        return super().find_class(module, name)
-
-
-def read_objects(path: pathlib.Path, name: str) -> np.ndarray:
-    """An array of objects, as texts."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            content = io.BytesIO(archive.read(f"{name}.npy"))
-        read_header = {1: np.lib.format.read_array_header_1_0, 2: np.lib.format.read_array_header_2_0}
-        shape, _, _ = read_header[np.lib.format.read_magic(content)[0]](content)
-        found = Careful(content).load()
-        texts = [each.decode() if isinstance(each, bytes) else str(each) for each in np.ravel(found).tolist()]
-        return np.asarray(texts).reshape(shape)
-    except (*UNREADABLE, pickle.UnpicklingError, IndexError, ImportError) as error:
-        raise UserError(f"{path}: array {name} is not one of bytes or texts ({error})") from None
 
 
 def by_keys(arrays: Members, score: str) -> Values | Matrix:
@@ -169,15 +147,23 @@ def pick(path: pathlib.Path, score: str, known: tuple[str, ...]) -> str:
 
 def numbers(name: str, values: np.ndarray, labels=None, ids=None, order: str = "positions") -> Values:
     """Checked values."""
-    if np.ndim(values) != 1 or values.dtype.kind not in "biuf":
+    if np.ndim(values) != 1 or values.dtype.kind not in "biuf" or not len(values):
         raise UserError(f"{name}: has shape {np.shape(values)} of {values.dtype}; needed: one number an example")
-    for what, array in (("labels", labels), ("ids", ids)):
-        if array is not None and np.shape(array) != values.shape:
-            raise UserError(f"{name}: has {len(values)} values and {what} of shape {np.shape(array)}")
+    labels = tell_apart(f"{name}: labels", labels, len(values))
+    ids = tell_apart(f"{name}: ids", ids, len(values))
     values = values.astype(np.float64)
     if np.isinf(values).any():
         raise UserError(f"{name}: value {int(np.argmax(np.isinf(values)))} is infinite; mend the file")
     return Values(name, values, labels, ids, order)
+
+
+def tell_apart(what: str, found: np.ndarray | None, count: int) -> np.ndarray | None:
+    """Labels or ids of `count` values, as numbers or text; None where there are none."""
+    if found is None:
+        return None
+    if found.shape != (count,) or found.dtype.kind not in "biufSU":
+        raise UserError(f"{what}: have shape {found.shape} of {found.dtype} for {count} values; give one a value")
+    return as_text(found, what) if found.dtype.kind in "SU" else found
 
 
 def original(name: str, values: np.ndarray, labels: np.ndarray | None = None) -> Values:
@@ -197,7 +183,10 @@ def read_own(arrays: Members, score: str) -> Values:
         raise UserError(f"--score={score}: {path} has {', '.join(able)}")
     if score != "influence":
         found = numbers(f"{path.name}: {score}", arrays[score], arrays["labels"], ids, "ids")
-        return found._replace(class_names=arrays.get("class_names"))
+        names = arrays.get("class_names")
+        if names is not None and (names.ndim != 1 or names.dtype.kind not in "iuSU"):
+            raise UserError(f"{path}: class_names has shape {names.shape} of {names.dtype}; needed: one text a class")
+        return found._replace(class_names=names)
     # Of names, positions tell.
     ids = ids if ids.dtype.kind in "iu" else np.arange(len(ids))
     found = pair_ids(ids[arrays["influence_train"]], find_test_ids(path, arrays, ids)[arrays["influence_test"]])
@@ -232,7 +221,7 @@ def read_bare(path: pathlib.Path, score: str) -> Values:
     if score not in ("", "scores"):
         raise UserError(f"--score={score}: {path} is one array without names; leave it out")
     try:
-        values = np.load(path, allow_pickle=False)
+        values = read_npy(path)
     except UNREADABLE as error:
         raise UserError(f"{path}: is no .npy file of numbers ({error})") from None
     found = numbers(path.name, values)
@@ -248,12 +237,15 @@ def read_column(path: pathlib.Path) -> Values:
     header, rows, lines = read_rows(file, file)
     if column not in header:
         raise UserError(f"{path}: {file} has the columns {', '.join(header)}")
-    table = dict(zip(header, np.asarray(rows, str).T, strict=True))
+    table = columns_of(header, rows)
     texts = table[column]
     values = np.asarray([to_number(text) for text in texts])
-    strange = np.isnan(values) & ~np.isin(np.char.lower(texts), NOT_KNOWN)
+    strange = np.isnan(values) & [text.lower() not in NOT_KNOWN for text in texts]
     if strange.any():
         place = int(np.argmax(strange))
         raise UserError(f"{path}: line {lines[place]}: {str(texts[place])!r} is no number")
-    labels, ids = (whole_numbers(table[name]) if name in table else None for name in ("label", "id"))
+    labels, ids = (
+        whole_numbers(as_texts(table[name], f"{file}: column {name}")) if name in table else None
+        for name in ("label", "id")
+    )
     return numbers(f"{pathlib.Path(file).name}: {column}", values, labels, ids, "ids")

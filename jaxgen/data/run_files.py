@@ -14,10 +14,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jaxgen.arrays import ArrayFile
 from jaxgen.errors import UNREADABLE, UserError
 from jaxgen.types import Outcome
 
 NAME = "aux_arrays.npz"
+PARTS = ("train", "removed", "test")
 
 
 class RunFolder(NamedTuple):
@@ -85,33 +87,36 @@ def read_run(file: pathlib.Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     if not zipfile.is_zipfile(file):
         raise UserError(f"{file}: is no .npz file; fetch it again")
     try:
-        with np.load(file, allow_pickle=False) as arrays:
-            parts = {
+        with ArrayFile(file) as arrays:
+            parts = {"test": (np.zeros(0, int), np.zeros(0, bool))} | {
                 part: (arrays[f"index_{part}"], arrays[f"correctness_{part}"])
-                for part in ("train", "removed", "test")
-                if part != "test" or "index_test" in arrays.files
+                for part in PARTS
+                if part != "test" or "index_test" in arrays
             }
     except UNREADABLE as error:
         raise UserError(f"{file}: has not the layout of published runs ({error})") from None
-    (inside, right_inside), (outside, right_outside) = parts["train"], parts["removed"]
-    correct = scatter(
-        file, np.concatenate([inside, outside]), np.concatenate([right_inside, right_outside]), "training"
-    )
+    for part, (index, values) in parts.items():
+        fits = index.dtype.kind in "iu" and values.dtype.kind in "biuf"
+        if not fits or index.shape != values.shape or index.ndim != 1:
+            raise UserError(
+                f"{file}: {part} indices and correctness do not belong together ({index.dtype} {index.shape}, "
+                f"{values.dtype} {values.shape})"
+            )
+    # Of whatever types they are: whole numbers of two types together are none.
+    inside, outside, tests = (parts[part][0].astype(np.int64) for part in PARTS)
+    right = [parts[part][1] != 0 for part in PARTS]
+    correct = scatter(file, np.concatenate([inside, outside]), np.concatenate(right[:2]), "training")
     trained_on = np.zeros(len(correct), bool)
     trained_on[inside] = True
-    return trained_on, correct, scatter(file, *parts.get("test", (np.zeros(0, int), np.zeros(0, bool))), "test")
+    return trained_on, correct, scatter(file, tests, right[2], "test")
 
 
 def scatter(file: pathlib.Path, index: np.ndarray, values: np.ndarray, what: str) -> np.ndarray:
     """The values in the order of their examples; every example must have one."""
-    if index.shape != values.shape or index.ndim != 1 or index.dtype.kind not in "iu":
-        raise UserError(
-            f"{file}: {what} indices and correctness do not belong together ({index.shape}, {values.shape})"
-        )
     if not np.array_equal(np.sort(index), np.arange(len(index))):
         raise UserError(f"{file}: its {what} indices are not those of {len(index)} examples, each once")
     found = np.zeros(len(index), bool)
-    found[index] = values.astype(bool)
+    found[index] = values
     return found
 
 

@@ -6,15 +6,19 @@ import json
 import os
 import pathlib
 import zipfile
+from typing import Any
 
 import numpy as np
 
+from jaxgen.arrays import ArrayFile
 from jaxgen.errors import UNREADABLE, UserError
 from jaxgen.types import Scores
 from jaxgen.writing import write_durably
 
 # What every such file has; all other keys are what is more.
 FIELDS = tuple(field.name for field in dataclasses.fields(Scores) if field.name != "more")
+# Beyond all seconds and numbers of models.
+MOST = 1e18
 
 
 def write_scores(scores: Scores, path: str | os.PathLike) -> None:
@@ -40,10 +44,62 @@ def load_scores(path: str | os.PathLike) -> Scores:
     if not zipfile.is_zipfile(path):
         raise UserError(f"{path}: not a cscores.npz (no .npz file at all); give one that jaxgen.cscore has written")
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with ArrayFile(path) as file:
             arrays = {name: file[name] for name in FIELDS}
-            more = {name: file[name] for name in file.files if name not in FIELDS}
+            more = {name: file[name] for name in file if name not in FIELDS}
         arrays |= {"num_runs": int(arrays["num_runs"]), "metadata": json.loads(str(arrays["metadata"])), "more": more}
+        scores = Scores(**arrays)
+        check_layout(scores)
     except UNREADABLE as error:
         raise UserError(f"{path}: not a cscores.npz ({error}); give one that jaxgen.cscore has written") from None
-    return Scores(**arrays)
+    return scores
+
+
+def check_layout(scores: Scores) -> None:
+    """Holds the fields against each other, and their values against what they mean.
+
+    Raises:
+      ValueError: naming the first that does not fit.
+    """
+    count, ratios, classes = scores.labels.size, scores.subset_ratios.size, scores.class_names.size
+    wanted = {name: ((count,), "f") for name in ("scores", "stderr")}
+    wanted |= {"labels": ((count,), "iuf"), "ids": ((count,), "iuU"), "class_names": ((classes,), "U")}
+    wanted |= {"counts": ((ratios, count), "iu"), "scores_by_ratio": ((ratios, count), "f")}
+    wanted |= {"subset_ratios": ((ratios,), "f"), "reliability": ((scores.reliability.size,), "f")}
+    wanted["heldout_accuracy"] = ((ratios, scores.num_runs), "f")
+    for name, (shape, kinds) in wanted.items():
+        array = getattr(scores, name)
+        if array.shape != shape or array.dtype.kind not in kinds:
+            raise ValueError(f"{name} has shape {array.shape} and type {array.dtype} for {count} examples")
+    labels = scores.labels
+    if not count or labels.dtype.kind == "f" or labels.min() < 0 or labels.max() >= classes:
+        raise ValueError(f"labels are not numbers of its {classes} classes")
+    if not ratios or not ((scores.subset_ratios > 0) & (scores.subset_ratios <= 1)).all():
+        raise ValueError("subset_ratios are not between 0 and 1")
+    # Means of ones round to a little more.
+    for name, low, high in (
+        *((name, 0, 1 + 1e-6) for name in ("scores", "scores_by_ratio", "heldout_accuracy")),
+        *((name, 0, MOST) for name in ("counts", "stderr")),
+        ("reliability", -np.inf, 1 + 1e-6),
+    ):
+        known = getattr(scores, name)[~np.isnan(getattr(scores, name))]
+        if ((known < low) | (known > high)).any():
+            raise ValueError(f"{name} has numbers below {low:g} or above {high:g}")
+    check_metadata(scores.metadata)
+
+
+def check_metadata(metadata: Any) -> None:
+    """Holds against what they mean the metadata that are more than shown.
+
+    Raises:
+      ValueError: naming the first that does not fit.
+    """
+    flags = metadata.get("flags", {}) if isinstance(metadata, dict) else None
+    if not isinstance(flags, dict) or not all(isinstance(text, str) for text in flags.values()):
+        raise ValueError("metadata does not tell the flags")
+    influence = metadata.get("influence") or {}
+    numbers = {name: metadata.get(name, 0) for name in ("seconds", "diverged")}
+    numbers |= influence if isinstance(influence, dict) else {"influence": influence}
+    for name, number in numbers.items():
+        if not isinstance(number, int | float) or not abs(number) < MOST:
+            raise ValueError(f"metadata has {str(number)[:50]!r} for {name}")

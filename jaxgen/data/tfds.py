@@ -32,19 +32,24 @@ CIFAR_SETS = {"cifar10": (1, 0), "cifar100": (2, 1)}
 PROBE_SECONDS = 4
 
 
-def load_tfds(spec: DataSpec) -> Dataset:
-    """Reads the training split, and the test (or else validation) split, of the set `spec.dataset` names."""
+def load_tfds(spec: DataSpec, *, fetch: bool = True) -> Dataset:
+    """Reads the training split, and the test (or else validation) split, of the set `spec.dataset` names.
+
+    Args:
+      spec: which set.
+      fetch: whether it may be downloaded.
+    """
     if spec.image_size and spec.dataset in (*IDX_SETS, *CIFAR_SETS):
         raise UserError(f"--image_size={spec.image_size}: {spec.dataset} has one size; leave it out")
     builder = find_builder(spec)
     if spec.dataset in IDX_SETS:
-        paths = {pathlib.PurePosixPath(url).name: path for url, path in download(builder, spec).items()}
+        paths = {pathlib.PurePosixPath(url).name: path for url, path in download(builder, spec, fetch).items()}
         arrays = {part: read_idx(paths[f"{name}.gz"], 3 if "images" in part else 1) for part, name in FILES.items()}
     elif spec.dataset in CIFAR_SETS:
-        [archive] = download(builder, spec).values()
+        [archive] = download(builder, spec, fetch).values()
         arrays = read_cifar(archive, *CIFAR_SETS[spec.dataset])
     else:
-        return read_prepared(builder, spec)
+        return read_prepared(builder, spec, fetch)
     return make_dataset(
         spec.dataset, source=f"--dataset={spec.dataset}", class_names=label_names(builder), **in_tfds_order(arrays)
     )
@@ -72,19 +77,22 @@ def label_names(builder: Any) -> np.ndarray | None:
     return np.asarray(feature.names) if getattr(feature, "names", None) else None
 
 
-def download(builder: Any, spec: DataSpec) -> dict[str, pathlib.Path]:
+def download(builder: Any, spec: DataSpec, fetch: bool) -> dict[str, pathlib.Path]:
     """The set's source files by URL: from the download cache if there, else fetched; their SHA-256 verified."""
     import tensorflow_datasets as tfds
 
     root = pathlib.Path(spec.data_dir or tfds.core.constants.DATA_DIR).expanduser()
+    urls = list(builder.url_infos)
+    is_here = all(is_cached(root, builder, url) for url in urls)
+    if not is_here:
+        refuse_unasked(spec, fetch)
     manager = tfds.download.DownloadManager(
         download_dir=root / "downloads",
         dataset_name=builder.name,
         url_infos=builder.url_infos,
         force_checksums_validation=True,
     )
-    urls = list(builder.url_infos)
-    if all(is_cached(root, builder, url) for url in urls):
+    if is_here:
         tfds.disable_progress_bar()
     else:
         probe_network(urls, spec)
@@ -97,6 +105,15 @@ def download(builder: Any, spec: DataSpec) -> dict[str, pathlib.Path]:
             if hashlib.file_digest(file, "sha256").hexdigest() != builder.url_infos[url].checksum:
                 raise UserError(f"{path}: is damaged (its SHA-256 is not the registered one); delete it and try again")
     return paths
+
+
+def refuse_unasked(spec: DataSpec, fetch: bool) -> None:
+    """Raises UserError for what would have to be fetched and may not be."""
+    if not fetch:
+        raise UserError(
+            f"--dataset={spec.dataset}: is not on this disk where it was, and is fetched only if asked for; give the "
+            "flag, or --data_dir"
+        )
 
 
 def is_cached(root: pathlib.Path, builder: Any, url: str) -> bool:
@@ -175,11 +192,12 @@ def tfds_order(split: str, count: int) -> np.ndarray:
     return np.asarray(sorted(range(count), key=lambda i: hashlib.md5(f"{split}{i}".encode()).digest()))
 
 
-def read_prepared(builder: Any, spec: DataSpec) -> Dataset:
+def read_prepared(builder: Any, spec: DataSpec, fetch: bool) -> Dataset:
     """Reads a prepared array_record folder; prepares it first where TensorFlow is installed."""
     try:
         train = builder.as_data_source(split="train")
     except Exception as error:  # noqa: BLE001 - not prepared shows in many ways
+        refuse_unasked(spec, fetch)
         if importlib.util.find_spec("tensorflow") is None:
             raise UserError(
                 f"--dataset={spec.dataset}: is not prepared as array_record in {builder.data_dir}; install TensorFlow "

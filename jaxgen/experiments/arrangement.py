@@ -15,7 +15,7 @@ from jaxgen.engine.width import WORTHWHILE, candidates, choose_width, first_gues
 from jaxgen.errors import UserError
 from jaxgen.experiments.programs import Program, knob_table, make_kernels, make_network, make_recipe
 from jaxgen.models import convolutions, variable_shapes
-from jaxgen.models.convolution import Geometry
+from jaxgen.models.convolution import BACKENDS, Geometry
 from jaxgen.models.layers import product_precision
 from jaxgen.runs.devices import memory_budget
 from jaxgen.spec import AUTO
@@ -51,6 +51,18 @@ class Arrangement(NamedTuple):
         asked = {"asked_width": self.asked_width} if self.asked_width not in (None, self.width) else {}
         shares = {"block": self.block} if self.block else {}
         return {"width": self.width, "at_once": self.at_once, "convolutions": convolutions, **asked, **shares}
+
+
+def is_arrangement(settings: Mapping[str, Any], geometries: list[str]) -> bool:
+    """Whether JSON values are those of an arrangement of a network with such convolutions."""
+    kept = settings.get("convolutions")
+    counts = [settings.get("width"), settings.get("at_once"), settings.get("asked_width")]
+    return (
+        isinstance(kept, dict)
+        and all(kept.get(geometry) in BACKENDS for geometry in geometries)
+        and all(count is None or (type(count) is int and count > 0) for count in counts)
+        and counts[0] is not None
+    )
 
 
 class Layout:
@@ -99,8 +111,13 @@ class Layout:
         """The arrangement that a store's plan holds.
 
         Raises:
-          UserError: if flags ask for another one: kernels of another kind round differently.
+          UserError: if flags ask for another one: kernels of another kind round differently; or if it holds none.
         """
+        if not is_arrangement(settings, [str(geometry) for geometry in self.convolutions]):
+            raise UserError(
+                f"--out: the plan kept there does not tell how its runs were trained ({settings}); remove its store, "
+                "or choose another --out"
+            )
         backends = {geometry: settings["convolutions"][str(geometry)] for geometry in self.convolutions}
         compute = self.program.spec.compute
         asked = {"width": compute.width, "convolution": compute.convolution}

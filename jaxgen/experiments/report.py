@@ -23,7 +23,6 @@ def write_report(spec: ReportSpec, say: Callable[[str], None]) -> pathlib.Path:
     """
     folder = pathlib.Path(spec.run_dir)
     scores = load_scores(find_scores(folder))
-    check_layout(scores, folder / SCORES)
     dataset, note = find_examples(scores, spec)
     if note:
         say(note)
@@ -63,27 +62,6 @@ def find_scores(folder: pathlib.Path) -> pathlib.Path:
     )
 
 
-def check_layout(scores: Scores, path: pathlib.Path) -> None:
-    """Refuses a file that has the right keys and other things in them.
-
-    Raises:
-      UserError: naming the first array that does not fit.
-    """
-    count, ratios, classes = scores.labels.size, scores.subset_ratios.size, scores.class_names.size
-    wanted = {name: (count,) for name in ("scores", "labels", "ids", "stderr")}
-    wanted |= {"counts": (ratios, count), "scores_by_ratio": (ratios, count), "class_names": (classes,)}
-    wanted |= {"heldout_accuracy": (ratios, scores.num_runs), "reliability": (scores.reliability.size,)}
-    said = f"{path}: not a cscores.npz of jaxgen.cscore"
-    for name, shape in wanted.items():
-        if getattr(scores, name).shape != shape:
-            raise UserError(f"{said} ({name} has shape {getattr(scores, name).shape} for {count} examples)")
-    labels = scores.labels
-    if not count or labels.dtype.kind not in "iu" or labels.min() < 0 or labels.max() >= classes:
-        raise UserError(f"{said} (labels are not numbers of its {classes} classes)")
-    if not isinstance(scores.metadata, dict) or not isinstance(scores.metadata.get("flags", {}), dict):
-        raise UserError(f"{said} (metadata does not tell the flags)")
-
-
 def find_examples(scores: Scores, spec: ReportSpec) -> tuple[Dataset | None, str]:
     """The data set that was scored, or None and a line that says why it cannot be shown.
 
@@ -96,8 +74,10 @@ def find_examples(scores: Scores, spec: ReportSpec) -> tuple[Dataset | None, str
     kept = {name: text for name, text in scores.metadata.get("flags", {}).items() if name in values(DataSpec())}
     try:
         asked = flags.parse(DataSpec, [f"--{name}={text}" for name, text in {**kept, **given}.items()])
-        dataset = load_dataset(asked)
-        if dataset.fingerprint == scores.metadata.get("fingerprint"):
+        # A file of scores alone has nothing fetched, wherever it says that its data are.
+        dataset = load_dataset(asked, fetch=bool(given))
+        same = len(dataset.labels) == len(scores.labels) and dataset.num_classes == len(scores.class_names)
+        if same and dataset.fingerprint == scores.metadata.get("fingerprint"):
             return dataset, ""
         said = f"--dataset={asked.dataset}: holds other data than were scored"
     except UserError as error:

@@ -12,8 +12,9 @@ import jax
 import numpy as np
 
 from jaxgen import spec as words
+from jaxgen.arrays import ArrayFile
 from jaxgen.errors import UNREADABLE, UserError
-from jaxgen.models import make_model
+from jaxgen.models import make_model, variable_shapes
 from jaxgen.models.layers import EXAMINE, Kernels, activation_dtype, product_precision
 from jaxgen.transforms.pixels import whiten_images
 from jaxgen.writing import write_npz
@@ -127,14 +128,33 @@ def load_model(path: str | pathlib.Path) -> LoadedModel:
       UserError: if it is no such file.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
+        with ArrayFile(path) as file:
+            arrays = dict(file)
         description = json.loads(str(arrays.pop(DESCRIPTION)))
         spec = words.from_values(words.ModelSpec, {**description["model"], "hidden": tuple(description["hidden"])})
         kernels = Kernels((), "plain", activation_dtype(description["precision"]))
         network = make_model(spec, len(description["class_names"]), tuple(description["shape"]), kernels)
         weights = flax.traverse_util.unflatten_dict(arrays, sep="/")
-    except UNREADABLE as error:
+        variables = {"params": weights["params"]} | ({"batch_stats": weights["stats"]} if "stats" in weights else {})
+        check_weights(network, variables, description)
+        return LoadedModel(network, variables, description)
+    except (*UNREADABLE, ArithmeticError, UserError) as error:
         raise UserError(f"{path}: is no model kept by --save_models ({error})") from None
-    variables = {"params": weights["params"]} | ({"batch_stats": weights["stats"]} if "stats" in weights else {})
-    return LoadedModel(network, variables, description)
+
+
+def check_weights(network: nn.Module, variables: Mapping[str, Any], description: Mapping[str, Any]) -> None:
+    """Holds weights against those that the network has, and what prediction needs of the description.
+
+    Raises:
+      ValueError, KeyError, TypeError: where they do not fit.
+    """
+    wanted = jax.tree.map(lambda leaf: leaf.shape, variable_shapes(network, tuple(description["shape"])))
+    if jax.tree.map(np.shape, variables) != wanted:
+        raise ValueError("its weights are not those of its network")
+    if any(leaf.dtype.kind not in "fV" for leaf in jax.tree.leaves(variables)):
+        raise ValueError("its weights are no numbers")
+    for name in ("scale", "shift", "spread"):
+        np.asarray(description[name], np.float32)
+    if not all(isinstance(description[name], str) for name in ("dtype", "precision")):
+        raise TypeError("its description does not tell the types")
+    int(description["run"]), bool(description["whiten"])

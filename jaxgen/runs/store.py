@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxgen.arrays import ArrayFile
 from jaxgen.errors import UNREADABLE, UserError
 from jaxgen.runs.checkpoints import DiskCheckpoint
 from jaxgen.runs.plan import Chunk, Plan, Span, count_runs, gaps
@@ -84,7 +85,7 @@ class Store:
             return {}
         try:
             return dict(json.loads(path.read_text())["settings"])
-        except (OSError, ValueError, KeyError, TypeError):
+        except UNREADABLE:
             raise UserError(
                 f"{path}: cannot be read, so how the runs beside it were trained is unknown; remove {self.folder} to "
                 "train them again, or choose another --out"
@@ -167,9 +168,8 @@ class Store:
           DamagedChunk: if the file is not as it was written, or was written for other runs.
         """
         try:
-            with np.load(self.path(chunk), allow_pickle=False) as file:
-                names = [name for name in file.files if tracked or not name.startswith(TRACKED)]
-                arrays = {name: file[name] for name in names}
+            with ArrayFile(self.path(chunk)) as file:
+                arrays = {name: file[name] for name in file if tracked or not name.startswith(TRACKED)}
         except UNREADABLE as error:
             raise DamagedChunk(str(error)) from None
         checksums = {name: str(arrays.pop(name, "")) for name in (CHECKSUM, TRACKED_CHECKSUM)}
@@ -178,6 +178,9 @@ class Store:
             raise DamagedChunk("its checksum does not fit")
         if tracked and checksums[TRACKED_CHECKSUM] != (self.checksum(chunk, more) if more else ""):
             raise DamagedChunk("its checksum of what was tracked does not fit")
+        # Anyone can write a checksum that fits.
+        if any(array.shape[:1] != (chunk.stop - chunk.start,) for array in arrays.values()):
+            raise DamagedChunk("it has not a row for each of its runs")
         return arrays
 
     def checksum(self, chunk: Chunk, arrays: Arrays) -> str:
@@ -275,7 +278,7 @@ def holds_usable_runs(folder: pathlib.Path) -> bool:
     """Whether a plan's folder has any run that did not diverge; a file that cannot be read may have one."""
     for path in folder.glob("*/*.npz"):
         try:
-            with np.load(path, allow_pickle=False) as file:
+            with ArrayFile(path) as file:
                 if file[FINITE].any():
                     return True
         except UNREADABLE:
@@ -286,8 +289,8 @@ def holds_usable_runs(folder: pathlib.Path) -> bool:
 def difference(other: pathlib.Path, plan: Plan) -> str:
     """In words, the first thing in which the plan written in `other` differs from `plan`."""
     try:
-        theirs = json.loads(other.read_text())["identity"]
-    except (OSError, ValueError, KeyError, TypeError):
+        theirs = dict(json.loads(other.read_text())["identity"])
+    except UNREADABLE:
         return f"{other} cannot be read"
     for name in sorted(plan.identity.keys() | theirs.keys()):
         there, here = theirs.get(name, "absent"), plan.identity.get(name, "absent")

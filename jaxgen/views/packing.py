@@ -26,7 +26,9 @@ def pack(values: np.ndarray) -> Packed:
     if values.dtype.kind in "biu":
         values = values.astype(smallest_type(int(values.max(initial=0))))
     else:
-        values = values.astype("<f4")
+        # What single precision does not hold becomes infinite there.
+        with np.errstate(over="ignore"):
+            values = values.astype("<f4")
     return Packed({"type": values.dtype.str[1:], "shape": values.shape}, deflate(values))
 
 
@@ -38,7 +40,8 @@ def pack_coarsely(values: np.ndarray, num_bytes: int) -> Packed:
     kind = {1: np.dtype("u1"), 2: np.dtype("<u2")}[num_bytes]
     missing = np.iinfo(kind).max
     values = np.asarray(values, np.float64)
-    known = np.isfinite(values)
+    # Not beyond what the page's script computes with.
+    known = np.abs(values) < np.finfo(np.float32).max
     low, high = (float(values[known].min()), float(values[known].max())) if known.any() else (0.0, 0.0)
     step = (high - low) / (missing - 1) or 1.0
     codes = np.where(known, np.rint((np.where(known, values, low) - low) / step), missing).astype(kind)

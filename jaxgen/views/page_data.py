@@ -3,6 +3,7 @@
 Axes: n training examples, t test examples, k ratios, c classes, e epochs, p pairs.
 """
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -53,8 +54,11 @@ def score_columns(scores: Scores) -> list[Column]:
     shape = scores.scores.shape
 
     def found(name: str) -> np.ndarray | None:
-        array = kept.get(name)
-        return np.asarray(array, np.float64) if array is not None and np.shape(array) == shape else None
+        if not holds(kept, name, shape, "biuf"):
+            return None
+        values = np.asarray(kept[name], np.float64)
+        # What single precision does not hold is not known to the page's script.
+        return np.where(np.abs(values) < np.finfo(np.float32).max, values, np.nan)
 
     columns = []
     for name, score in REGISTRY.items():
@@ -62,6 +66,11 @@ def score_columns(scores: Scores) -> list[Column]:
         if values is not None:
             columns.append(Column(score, values, found(score.stderr), found(f"{name}_low"), found(f"{name}_high")))
     return columns
+
+
+def holds(arrays: Mapping[str, np.ndarray], name: str, shape: tuple[int, ...], kinds: str) -> bool:
+    """Whether there is such an array, of this shape and of one of these kinds of numbers; others are left out."""
+    return name in arrays and np.shape(arrays[name]) == shape and np.asarray(arrays[name]).dtype.kind in kinds
 
 
 def make_page_data(scores: Scores, columns: list[Column], dataset: Dataset | None) -> PageData:
@@ -86,14 +95,15 @@ def make_page_data(scores: Scores, columns: list[Column], dataset: Dataset | Non
     arrays |= pack_guesses(scores) | pack_curves(scores)
     pairs = strongest_pairs(scores)
     arrays |= pack_pairs(scores, pairs)
-    about["allPairs"], about["pairs"] = len(scores.more.get("influence", ())), len(pairs)
+    about["allPairs"] = len(scores.more["influence"]) if len(pairs) else 0
+    about["pairs"] = len(pairs)
     pictures: dict[str, Sprites] = {}
     if dataset is not None and dataset.has_images:
         order = np.argsort(scores.scores, kind="stable")
         pictures["train"] = make_sprites(dataset.images[: len(order)], dataset.scale, order)
         arrays["place:train"] = pack(places_of(order, len(order)))
-        if len(pairs) and dataset.test_images is not None:
-            shown = np.unique(np.asarray(scores.more["influence_test"])[pairs])
+        shown = np.unique(scores.more["influence_test"][pairs]) if len(pairs) else pairs
+        if len(shown) and dataset.test_images is not None and shown[-1] < len(dataset.test_images):
             pictures["test"] = make_sprites(dataset.test_images, dataset.scale, shown)
             arrays["place:test"] = pack(places_of(shown, len(dataset.test_images)))
     elif dataset is not None:
@@ -132,9 +142,9 @@ def pack_texts(texts: np.ndarray) -> Packed:
 
 def pack_guesses(scores: Scores) -> dict[str, Packed]:
     """The most probable classes of each example when held out, and how probable they are."""
-    probs = scores.more.get("pred_probs")
-    if probs is None or np.shape(probs) != (len(scores.labels), len(scores.class_names)):
+    if not holds(scores.more, "pred_probs", (len(scores.labels), len(scores.class_names)), "f"):
         return {}
+    probs = scores.more["pred_probs"]
     count = min(MOST_GUESSES, probs.shape[1])
     guesses = np.argsort(-np.nan_to_num(probs), axis=1, kind="stable")[:, :count]
     shares = np.take_along_axis(probs, guesses, axis=1)
@@ -143,43 +153,50 @@ def pack_guesses(scores: Scores) -> dict[str, Packed]:
 
 def pack_curves(scores: Scores) -> dict[str, Packed]:
     """Learning curves, thinned to `MOST_POINTS` epochs; example by example, so that one is a slice: ``[n, 2, e]``."""
-    epochs = scores.more.get("curve_epochs")
-    if epochs is None or not len(epochs):
+    n, more = len(scores.labels), scores.more
+    epochs = np.asarray(more.get("curve_epochs", ()))
+    if epochs.ndim != 1 or epochs.dtype.kind not in "iu" or not len(epochs):
         return {}
     chosen = np.unique(np.linspace(0, len(epochs) - 1, min(len(epochs), MOST_POINTS)).round().astype(int))
-    packed = {"curve_epochs": pack(np.asarray(epochs)[chosen])}
+    packed = {"curve_epochs": pack(np.maximum(epochs[chosen], 0))}
     for name in ("curve_correct", "curve_confidence"):
-        curves = scores.more.get(name)
-        if curves is not None and np.shape(curves) == (2, len(epochs), len(scores.labels)):
-            packed[name] = pack_coarsely(np.moveaxis(curves[:, chosen], 2, 0), 1)
-    counts = scores.more.get("curve_counts")
-    if counts is not None and np.shape(counts) == (2, len(scores.labels)):
-        packed["curve_counts"] = pack(counts)
+        if holds(more, name, (2, len(epochs), n), "f"):
+            packed[name] = pack_coarsely(np.moveaxis(more[name][:, chosen], 2, 0), 1)
+    if holds(more, "curve_counts", (2, n), "iu"):
+        packed["curve_counts"] = pack(np.maximum(more["curve_counts"], 0))
     return packed
 
 
 def strongest_pairs(scores: Scores) -> np.ndarray:
-    """Positions of the pairs of influence that are shown: the `MOST_PAIRS` farthest from 0, the strongest first."""
-    influence = scores.more.get("influence")
-    if influence is None or "influence_train" not in scores.more or "influence_test" not in scores.more:
+    """Positions of the pairs of influence that are shown: the `MOST_PAIRS` farthest from 0, the strongest first.
+
+    None where they are not of examples that there are.
+    """
+    more, count = scores.more, np.shape(scores.more.get("influence", 0))
+    places = [name for name in ("influence_train", "influence_test") if holds(more, name, count, "iu")]
+    if len(count) != 1 or not count[0] or len(places) < 2 or not holds(more, "influence", count, "f"):
         return np.empty(0, np.int64)
-    strength = np.abs(np.asarray(influence, np.float64))
+    if min(more[name].min() for name in places) < 0 or more["influence_train"].max() >= len(scores.labels):
+        return np.empty(0, np.int64)
+    strength = np.abs(more["influence"].astype(np.float64))
     order = np.argsort(-strength, kind="stable")
     return order[np.isfinite(strength[order])][:MOST_PAIRS]
 
 
 def pack_pairs(scores: Scores, pairs: np.ndarray) -> dict[str, Packed]:
-    """Who influences whom, and how much; and what is known of the test examples."""
+    """Who influences whom, and how much; and what is known of the test examples, if it is of all that are named."""
     if not len(pairs):
         return {}
-    more = scores.more
-    packed = {name: pack(np.asarray(more[f"influence_{name}"])[pairs]) for name in ("train", "test")}
-    packed = {f"pair_{name}": one for name, one in packed.items()}
-    packed["pair_value"] = pack_coarsely(np.asarray(more["influence"])[pairs], 2)
-    if "influence_stderr" in more:
-        packed["pair_stderr"] = pack_coarsely(np.asarray(more["influence_stderr"])[pairs], 2)
-    if "test_labels" in more:
+    more, count = scores.more, np.shape(scores.more["influence"])
+    packed = {f"pair_{name}": pack(more[f"influence_{name}"][pairs]) for name in ("train", "test")}
+    packed["pair_value"] = pack_coarsely(more["influence"][pairs], 2)
+    if holds(more, "influence_stderr", count, "f"):
+        packed["pair_stderr"] = pack_coarsely(more["influence_stderr"][pairs], 2)
+    tests = np.shape(more.get("test_labels", 0))
+    if len(tests) != 1 or more["influence_test"].max() >= tests[0]:
+        return packed
+    if holds(more, "test_labels", tests, "iu") and more["test_labels"].min() >= 0:
         packed["test_labels"] = pack(more["test_labels"])
-    if "test_accuracy_by_example" in more:
+    if holds(more, "test_accuracy_by_example", tests, "f"):
         packed["test_accuracy"] = pack_coarsely(more["test_accuracy_by_example"], 2)
     return packed

@@ -10,7 +10,7 @@ import numpy as np
 
 import jaxgen
 from jaxgen.types import Dataset, Scores
-from jaxgen.views.page_data import Column, make_page_data, score_columns
+from jaxgen.views.page_data import Column, holds, make_page_data, score_columns
 from jaxgen.views.page_plots import accuracy_plot, reliability_plot
 from jaxgen.views.summary import describe_reliability
 
@@ -137,7 +137,9 @@ def describe_pairs(scores: Scores) -> str:
     told = scores.metadata.get("influence")
     if not isinstance(told, dict) or not {"num_runs", "pairs", "by_chance"} <= told.keys():
         return ""
-    at = f" at ratio {float(scores.more['influence_ratio']):g}" if "influence_ratio" in scores.more else ""
+    at = (
+        f" at ratio {float(scores.more['influence_ratio']):g}" if holds(scores.more, "influence_ratio", (), "f") else ""
+    )
     return (
         f"Influence over n = {told['num_runs']:,} runs{at}: {told['pairs']:,} pairs have memorization of 0.25 and "
         f"influence of 0.15 or more; by chance alone {told['by_chance']:,} would."
