@@ -530,6 +530,49 @@ def test_labels_that_differ_are_told_by_their_names(tmp_path, capsys, monkeypatc
     assert expected in capsys.readouterr().err
 
 
+def test_labels_are_in_the_column_that_is_named(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    own("cscores.npz")
+    lines = [f"{i},{LABELS[i]},{value}" for i, value in enumerate(SCORES[::-1])]
+    pathlib.Path("mine.csv").write_text("\n".join(["id,kind,score", *lines]) + "\n")
+    typed = ["mine.csv:score", "cscores.npz", "--num_draws=20", "--out=out"]
+    assert compare.main(typed) == 0
+    assert "labels could not be checked" in capsys.readouterr().out
+    assert compare.main([*typed, "--label_column=kind"]) == 0
+    assert f"labels agree in all {N}" in capsys.readouterr().out
+    assert compare.main([*typed, "--label_column=grade"]) == 2
+    assert "--label_column=grade: mine.csv has the columns id, kind, score" in capsys.readouterr().err
+
+
+def test_other_labels_are_taken_if_asked_for(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    own("a.npz")
+    own("b.npz", labels=np.where(np.arange(N) < 4, (LABELS + 1) % 3, LABELS))
+    assert compare.main(["a.npz", "b.npz", "--num_draws=20", "--out=out"]) == 2
+    assert "give --other_labels if they were cleaned or flipped" in capsys.readouterr().err
+    assert compare.main(["a.npz", "b.npz", "--num_draws=20", "--out=out", "--other_labels"]) == 0
+    assert f"labels differ in 4 of {N}, as --other_labels allows" in capsys.readouterr().out
+
+
+def test_the_folders_of_jobs_do_and_name_the_comparison(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("one", "two"):
+        pathlib.Path(name).mkdir()
+        own(pathlib.Path(name) / "cscores.npz", **({"scores": SCORES[::-1]} if name == "two" else {}))
+    assert compare.main(["one", "two", "--num_draws=20"]) == 0
+    assert (tmp_path / "runs" / "compare_one_two" / "table.md").exists()
+
+
+def test_two_scores_at_the_same_end_do_not_disagree(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    # Of the first a third is at the top, of the second all but two, which are the only ones to disagree about.
+    own("a.npz", scores=np.minimum(SCORES * 1.5, 1))
+    own("b.npz", scores=np.where(np.arange(N) < 2, [0.1 * (i + 1) for i in range(N)], 1.0))
+    assert compare.main(["a.npz", "b.npz", "--num_draws=20", "--out=out"]) == 0
+    said = capsys.readouterr().out
+    assert not re.search(r"\| 1 \([\d.]+%\) \| 1 \(", said)
+
+
 def test_codes_beyond_the_names_are_taken_as_they_are(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     own("a.npz", class_names=np.array(["a", "b"]))

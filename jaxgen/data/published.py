@@ -47,19 +47,22 @@ class Values(NamedTuple):
     class_names: np.ndarray | None = None
 
 
-def read_published(path: pathlib.Path, score: str, unpickled: Collection[str] = ()) -> Values | Matrix:
+def read_published(
+    path: pathlib.Path, score: str, unpickled: Collection[str] = (), label_column: str = "label"
+) -> Values | Matrix:
     """The values in a file, of whatever layout.
 
     Args:
       path: an .npz or .npy file, or FILE.csv:COLUMN.
       score: which of the file's scores; empty: the one it is about.
       unpickled: files whose arrays of objects may be read.
+      label_column: of a CSV file.
 
     Raises:
       UserError: for what is no such file.
     """
     if ".csv:" in path.name and not path.exists():
-        return read_column(path)
+        return read_column(path, label_column)
     if not path.is_file():
         raise UserError(f"{path}: there is no such file or folder")
     if path.suffix == ".csv":
@@ -231,12 +234,14 @@ def read_bare(path: pathlib.Path, score: str) -> Values:
     return found
 
 
-def read_column(path: pathlib.Path) -> Values:
-    """A column of a CSV file; columns called label and id are what they say."""
+def read_column(path: pathlib.Path, label_column: str) -> Values:
+    """A column of a CSV file; that of labels is named, and one called id is what it says."""
     file, _, column = str(path).rpartition(":")
     header, rows, lines = read_rows(file, file)
     if column not in header:
         raise UserError(f"{path}: {file} has the columns {', '.join(header)}")
+    if label_column != "label" and label_column not in header:
+        raise UserError(f"--label_column={label_column}: {file} has the columns {', '.join(header)}")
     table = columns_of(header, rows)
     texts = table[column]
     values = np.asarray([to_number(text) for text in texts])
@@ -246,6 +251,6 @@ def read_column(path: pathlib.Path) -> Values:
         raise UserError(f"{path}: line {lines[place]}: {str(texts[place])!r} is no number")
     labels, ids = (
         whole_numbers(as_texts(table[name], f"{file}: column {name}")) if name in table else None
-        for name in ("label", "id")
+        for name in (label_column, "id")
     )
     return numbers(f"{pathlib.Path(file).name}: {column}", values, labels, ids, "ids")

@@ -37,7 +37,9 @@ def compare(spec: CompareSpec) -> tuple[Comparison, CompareSpec]:
     asked = spec.comparison
     if not (asked.first and asked.second):
         raise UserError("two files are needed: python -m jaxgen.compare A B; --help tells which kinds")
-    dataset = load_dataset(spec.data) if spec.data.dataset else None
+    # The column of labels may be that of a file that is compared.
+    data = spec.data if spec.data.dataset.startswith("csv:") else dataclasses.replace(spec.data, label_column="label")
+    dataset = load_dataset(data) if data.dataset else None
     scores = (*asked.score, *asked.score)[:2] if asked.score else ("", "")
     paths = of_job(pathlib.Path(asked.first)), of_job(pathlib.Path(asked.second))
     sources = [read_source(path, score, spec) for path, score in zip(paths, scores, strict=True)]
@@ -117,7 +119,7 @@ def read_source(
             f"{path}: is a folder of no known layout; needed: <ratio>/<run>/aux_arrays.npz, or masks.npy and "
             "margins.npy"
         )
-    return read_published(path, score, spec.comparison.allow_pickle), {}
+    return read_published(path, score, spec.comparison.allow_pickle, spec.data.label_column), {}
 
 
 def resolve(*sources: Values | Matrix | Runs, reorder: str = "none") -> list[Values]:

@@ -14,8 +14,9 @@ class ComparisonSpec(Spec):
 
     first: str = option(
         "",
-        "the first file: a cscores.npz; a published .npz or .npy; any .npz with --score; FILE.csv:COLUMN; a folder of "
-        "published runs (<ratio>/<run>/aux_arrays.npz) or of a datamodels store (masks.npy, margins.npy)",
+        "the first file: a cscores.npz, or the folder of its job; a published .npz or .npy; any .npz with --score; "
+        "FILE.csv:COLUMN; a folder of published runs (<ratio>/<run>/aux_arrays.npz) or of a datamodels store "
+        "(masks.npy, margins.npy)",
     )
     second: str = option("", "the second, of any of these kinds")
     score: tuple[str, ...] = option(
