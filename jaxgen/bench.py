@@ -23,6 +23,7 @@ def run(spec: BenchSpec, named: Sequence[str] = ()) -> None:
     from jaxgen.experiments.benchmark_heads import measure_heads
     from jaxgen.experiments.benchmark_images import measure_images
     from jaxgen.experiments.benchmark_influence import measure_influence
+    from jaxgen.experiments.benchmark_launchers import measure_launchers
     from jaxgen.experiments.benchmark_members import measure_members
     from jaxgen.experiments.benchmark_noise import measure_label_noise
     from jaxgen.experiments.benchmark_oversampling import measure_oversampling
@@ -38,6 +39,7 @@ def run(spec: BenchSpec, named: Sequence[str] = ()) -> None:
         "oversampling": measure_oversampling,
         "heads": measure_heads,
         "influence": measure_influence,
+        "launchers": measure_launchers,
     }
     if lists := sweep.swept(spec.job):
         raise UserError(f"--{lists[0]}: a benchmark takes one value of each flag; give one, without commas or colons")

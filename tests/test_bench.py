@@ -44,6 +44,7 @@ def tiny(*arguments):
     return flags.parse(BenchSpec, [*TINY, *arguments])
 
 
+@pytest.mark.slow
 def test_three_ways_side_by_side():
     table = benchmark.measure_speed(tiny("--subset_ratios=0.5,0.8", "--epochs=1"))
     rows = [line for line in table.splitlines() if re.match(r"\| (0\.\d|all) \|", line)]

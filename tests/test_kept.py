@@ -82,8 +82,8 @@ def test_a_checkpoint_that_does_not_fit_is_one_line(tmp_path, sharding, monkeypa
     assert not [record for record in caplog.records if record.name == "asyncio"]
 
 
-class Stopped(Exception):
-    pass
+class Stopped(BaseException):
+    """As an interrupt: no failure of the chunk."""
 
 
 def test_a_job_killed_within_a_chunk_goes_on_in_its_middle(tmp_path, monkeypatch):

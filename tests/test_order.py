@@ -96,6 +96,7 @@ def test_all_examples_of_a_class_come_before_one_comes_again():
         assert (rounds[0] != rounds[1]).any() or count == 2
 
 
+@pytest.mark.slow
 def test_who_is_left_out_does_not_come_and_the_key_decides():
     left_out = jnp.arange(len(LABELS)) % 2 == 0
     drawn = streamed(jax.random.key(0), 300, ~left_out)

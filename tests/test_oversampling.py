@@ -288,6 +288,7 @@ def test_extremes_of_features_are_each_features_own():
     assert found == {(-1, -2), (-1, 4), (3, -2), (3, 4)}
 
 
+@pytest.mark.slow
 def test_rows_of_features_do_as_well(data, tmp_path):
     flat = make_dataset(
         "rows",
@@ -343,6 +344,7 @@ def test_a_job_is_resumed_and_extended_to_the_same_arrays(copied, data, tmp_path
         run(data, tmp_path, **ARMS, sample_sizes=(48, 60))
 
 
+@pytest.mark.slow
 def test_a_leaky_split_flatters(tmp_path):
     """Labels that mean nothing: who has seen a copy knows them, and nobody else."""
     rng = np.random.default_rng(0)

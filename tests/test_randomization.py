@@ -208,6 +208,7 @@ def test_corruption_lowers_accuracy_of_true_pixels_only_where_it_is_measured(fig
     assert true["robustness_drop"] == pytest.approx(true["test_accuracy"] - mean)
 
 
+@pytest.mark.slow
 def test_norms_margins_and_calibration_are_those_of_the_weights(data):
     """Against the network's own logits, one member at a time."""
     job = make_job(data, spec_of(label_noise=(0.0, 0.4)))

@@ -10,6 +10,7 @@ from sklearn.metrics import f1_score
 
 from jaxgen import UserError
 from jaxgen.data.checks import make_dataset
+from jaxgen.data.score_files import write_scores
 from jaxgen.engine.ensemble import Ensemble
 from jaxgen.experiments.programs import make_kernels, make_recipe
 from jaxgen.experiments.robustness import run_job
@@ -27,8 +28,17 @@ from jaxgen.types import Scores
 
 FLAGS = {"hidden": (16,), "epochs": 12, "batch_size": 8, "learning_rate": 0.05, "num_runs": 3, "width": 3}
 JUDGED = {"corruptions": ("impulse_noise", "contrast"), "severities": (1, 5)}
-UNUSED = ("stderr", "counts", "scores_by_ratio", "subset_ratios", "class_names", "heldout_accuracy", "reliability")
 SWEEP = {"train_modification": ("invert",), "train_severity": 5, "train_corruption": ("none", "contrast"), **JUDGED}
+
+
+def write_ranks(data, path):
+    """Scores that are the examples' places."""
+    n = len(data.labels)
+    scores = np.arange(n) / n
+    known = {"labels": data.labels.astype(np.int64), "ids": data.ids, "scores": scores, "stderr": np.zeros(n)}
+    known |= {"counts": np.ones((1, n), int), "scores_by_ratio": scores[None], "subset_ratios": np.array([0.5])}
+    known |= {"class_names": np.array(["a", "b", "c"]), "heldout_accuracy": np.ones((1, 1))}
+    write_scores(Scores(**known, reliability=np.zeros(0), num_runs=1, metadata={}), path)
 
 
 def spec_of(folder="", **flags):
@@ -208,7 +218,6 @@ def test_of_those_right_when_clean_the_share_that_stays_right(swept):
 
 def test_cscores_of_other_data_are_refused(data, tmp_path):
     from jaxgen import estimate_scores
-    from jaxgen.data.score_files import write_scores
 
     scores = estimate_scores(
         data.images, data.labels, num_runs=4, subset_ratios=(0.5,), epochs=2, hidden=(16,), batch_size=8
@@ -227,11 +236,9 @@ def test_cscores_of_other_data_are_refused(data, tmp_path):
 
 
 def test_scores_of_more_examples_are_found_by_id(data, tmp_path):
-    from jaxgen.data.score_files import write_scores
 
     n = len(data.labels)
-    fields = {"labels": data.labels.astype(np.int64), "ids": data.ids, "scores": np.arange(n) / n}
-    write_scores(Scores(**fields, **dict.fromkeys(UNUSED, np.zeros(0)), num_runs=1, metadata={}), tmp_path / "s.npz")
+    write_ranks(data, tmp_path / "s.npz")
     part = np.arange(n)[::2]
     fewer = dataclasses.replace(data, images=data.images[part], labels=data.labels[part], ids=data.ids[part])
     np.testing.assert_array_equal(load_matching_scores(fewer, str(tmp_path / "s.npz")), part / n)
@@ -268,11 +275,8 @@ def test_what_changes_colours_is_left_out_where_there_are_none(data, tmp_path):
 
 
 def test_a_job_of_one_setting_judges_training_examples_by_their_scores(data, tmp_path):
-    from jaxgen.data.score_files import write_scores
 
-    n = len(data.labels)
-    fields = {"labels": data.labels.astype(np.int64), "ids": data.ids, "scores": np.arange(n) / n}
-    write_scores(Scores(**fields, **dict.fromkeys(UNUSED, np.zeros(0)), num_runs=1, metadata={}), tmp_path / "s.npz")
+    write_ranks(data, tmp_path / "s.npz")
     job, results = run(data, tmp_path, preset="none", cscores=str(tmp_path / "s.npz"), **JUDGED)
     assert [row["setting"] for row in results.rows] == ["plain"] * 3
     assert all(one.kept.shape == (2, 10) for one in results.measured)

@@ -55,6 +55,7 @@ def test_every_combination_is_scored_and_named(swept):
         assert scores.metadata["flags"]["weight_decay"] == f"{setting.spec.regularization.weight_decay:g}"
 
 
+@pytest.mark.slow
 def test_each_setting_is_what_it_is_alone(swept, data, tmp_path):
     _, _, found, _, _ = swept
     for position in (0, 5):

@@ -82,6 +82,7 @@ def test_shares_one_after_another_are_the_job(tmp_path, whole):
     assert "--shard=\n" in (tmp_path / "out" / "flags.cfg").read_text()
 
 
+@pytest.mark.slow
 def test_shares_at_the_same_time_train_no_run_twice(tmp_path, whole):
     make_data(tmp_path)
     running = [Command(tmp_path, *LONG, f"--shard={index}/2") for index in range(2)]
@@ -118,9 +119,8 @@ EXPERIMENTS = {
 }
 
 
-@pytest.mark.parametrize(
-    "entry", [pytest.param(name, marks=[] if name == "oversampling" else pytest.mark.slow) for name in EXPERIMENTS]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("entry", EXPERIMENTS)
 def test_every_experiment_is_shared_out(tmp_path, entry):
     images, labels = blobs(180, side=8)
     tests, test_labels = blobs(60, side=8, seed=1)

@@ -213,7 +213,8 @@ def test_a_store_without_tracking_still_gives_c_scores_and_goes_on_with_it(tmp_p
     assert scored(tmp_path / "b", num_runs=20, track=("dynamics",), heldout_epochs=4).more["tracked_runs"] == 0
 
 
-@pytest.mark.parametrize("design", [pytest.param("balanced", marks=pytest.mark.slow), "nested"])
+@pytest.mark.slow
+@pytest.mark.parametrize("design", ["balanced", "nested"])
 def test_what_is_no_longer_asked_for_is_not_told_of_some_of_the_runs(design, tmp_path):
     """A score never comes of fewer runs than are said to be tracked."""
     lists = {"design": design, "subset_ratios": (0.4, 0.7)}

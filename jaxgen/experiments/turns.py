@@ -69,9 +69,11 @@ class Turns:
         for connection in self.connections.values():
             with contextlib.suppress(OSError):
                 connection.send(None)
-        # One that is killed at its end leaves what it shares with others behind.
         for process in self.processes:
-            process.join(PATIENCE)
+            # One that is killed at its end leaves what it shares with others behind; after a failure none is awaited.
+            if not any(exception):
+                process.join(PATIENCE)
+            process.terminate()
 
 
 def serve(way: Way, spec: Any, connection: multiprocessing.connection.Connection) -> None:

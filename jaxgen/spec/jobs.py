@@ -168,6 +168,7 @@ class BenchSpec(Spec):
         "oversampling",
         "heads",
         "influence",
+        "launchers",
     ] = option(
         "speed",
         "speed: three ways side by side at each of --subset_ratios; scaling: whole jobs of growing --num_runs; images: "
@@ -177,7 +178,8 @@ class BenchSpec(Spec):
         "corruptions: the 15 standard corruptions of --bench_images images, beside imagecorruptions; "
         "oversampling: that experiment's plain and noisily copied samples, three ways; "
         "heads: the classifiers of stage 2 of jaxgen.lnr, three ways; "
-        "influence: the strongest pairs of synthetic runs of --influence_shape, beside the whole matrix of a tenth",
+        "influence: the strongest pairs of synthetic runs of --influence_shape, beside the whole matrix of a tenth; "
+        "launchers: whole jobs by this process's devices and by a Ray cluster on this machine",
     )
     influence_shape: tuple[int, ...] = option(
         (2000, 60000, 10000),
