@@ -22,6 +22,8 @@ PATIENCE = 0.3
 ANSWER = 10
 # Seconds between two looks at which nodes there are.
 LOOK = 5.0
+# Seconds for which a cluster may have no room for a single worker: nodes may still be starting.
+EMPTY = 120.0
 # So many workers of one place may be lost, none having trained anything, before the cluster is given up.
 HOPELESS = 3
 
@@ -183,9 +185,15 @@ class Crew:
         Raises:
           UserError: if workers are lost, one after another.
         """
+        began = time.monotonic()
         while True:
             self.hire(1)
-            found, _ = self.ray.wait([worker.ready for worker in self.hired], timeout=LOOK) if self.hired else ([], [])
+            if not self.hired:
+                if time.monotonic() - began > EMPTY:
+                    raise UserError("--launcher=ray: no node of the cluster has a core, a GPU or TPU chips; add one")
+                time.sleep(PATIENCE)
+                continue
+            found, _ = self.ray.wait([worker.ready for worker in self.hired], timeout=LOOK)
             for worker in [one for one in self.hired if one.ready in found]:
                 with self.noted(worker):
                     return self.ray.get(worker.ready)
