@@ -23,18 +23,12 @@ import numpy as np
 import pytest
 
 from jaxgen.data.checks import make_dataset
-from jaxgen.runs.devices import available_cores
 from jaxgen.types import Dataset
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 # Two, also where there is one core: what JAX has been started with is taken as it is.
 jax.config.update("jax_num_cpu_devices", 2)
 jax.devices()
-
-
-def pytest_xdist_auto_num_workers(config) -> int:
-    """One more than there are cores: commands and browsers are waited for."""
-    return available_cores() + 1
 
 
 def blobs(count: int = 60, classes: int = 3, side: int = 4, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
