@@ -69,6 +69,7 @@ def one_step(terms, augmentations=frozenset()):
     return batch, state.weights.params, float(loss)
 
 
+@pytest.mark.slow
 def test_terms_of_no_effect_change_nothing(skewed):
     plain = train(skewed)
     same = train(skewed, functools.partial(balanced, PLAIN, False))
@@ -95,6 +96,7 @@ def test_a_loss_by_hand():
     assert loss == pytest.approx((losses * weight).sum() / np.sum(weight), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_labels_of_mixtures_go_to_the_small_class_and_inputs_stay_mixed():
     inputs, labels = jnp.eye(6), jnp.array([0, 1, 0, 1, 0, 1])
     augment = make_augmentation(frozenset({"mixup"}))

@@ -118,6 +118,7 @@ def test_what_development_has_is_never_copied(data, size, copied_share, num_copi
         assert len(learnt) == len(originals) + num_copies * len(copies)
 
 
+@pytest.mark.slow
 def test_a_leaky_split_has_copies_of_what_is_judged(copied):
     _, job, _ = copied
     who, _, places, present = enrol(job, "uniform,uniform_noise=0.5,split=after", 48)

@@ -47,6 +47,7 @@ def test_the_next_number_of_runs_is_whole_blocks_and_at_most_twice_as_many(found
 FLAGS = {"subset_ratios": (0.5,), "num_runs": 4, "hidden": (8,), "epochs": 3, "batch_size": 8, "width": 2}
 
 
+@pytest.mark.slow
 def test_a_job_trains_on_until_its_target_and_goes_on_where_it_was(tmp_path):
     images, labels = blobs(60)
     aim = {"target_reliability": 0.7, "max_runs": 64, "out": str(tmp_path), "track": ("dynamics",)}

@@ -75,6 +75,7 @@ def arrays_of(job):
     return program, {name: array[np.argsort(whole["run"])] for name, array in whole.items()}
 
 
+@pytest.mark.slow
 def test_a_preset_is_a_union_of_sweeps_in_one_program(figure1):
     _, job, results = figure1
     assert len(job.programs) == 1

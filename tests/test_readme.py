@@ -5,6 +5,7 @@ import re
 
 import jax
 import numpy as np
+import pytest
 
 from jaxgen import spec
 
@@ -38,6 +39,7 @@ def test_the_two_commands_are_marked_for_the_check():
     assert len(re.findall(r"^```bash run\n.+\n```$", README, re.MULTILINE)) == 2
 
 
+@pytest.mark.slow
 def test_its_python_example_runs():
     [code] = re.findall(r"```python\n(.+?)```", README, re.DOTALL)
     # The example as it stands, with fewer models: two blocks at ratio 0.9.

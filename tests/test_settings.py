@@ -196,6 +196,7 @@ def test_a_plan_tells_members_width_and_hours_and_trains_nothing(data, tmp_path)
     assert not list(tmp_path.rglob("*.npz"))
 
 
+@pytest.mark.slow
 def test_where_memory_does_not_do_the_width_is_halved_and_the_job_goes_on(data, tmp_path, monkeypatch):
     import jax
 

@@ -87,6 +87,7 @@ def test_members_stop_at_different_epochs_and_company_changes_nothing(dataset):
     np.testing.assert_array_equal(refilled.epochs, alone.epochs)
 
 
+@pytest.mark.slow
 def test_the_best_epochs_weights_are_kept(dataset):
     """A member that stopped with its best weights after epoch k is the member trained for k epochs only."""
     spec = job(**STOPPING)
