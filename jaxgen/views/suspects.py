@@ -16,8 +16,8 @@ from jaxgen.views.figures import ACCENT, INK, SOFT, new_figure, styled
 from jaxgen.views.gallery import as_picture, shorten
 
 COLUMNS = 10
-# Characters in a line above a figure of a table.
-LINE = 105
+# Characters in a line above a figure of a table, and above one of images; and above one image.
+LINE, WIDE_LINE, NARROW_LINE = 105, 150, 18
 
 
 @styled
@@ -38,30 +38,30 @@ def draw_suspects(
     if not dataset.has_images:
         return draw_distribution(values, shown, score, title)
     rows = max(1, math.ceil(len(shown) / COLUMNS))
-    figure = new_figure(1.15 * COLUMNS, 1.75 * rows + 0.7)
+    figure = new_figure(1.15 * COLUMNS, 1.75 * rows + 0.9)
     grid = figure.subplots(rows, COLUMNS, squeeze=False)
     for axis in grid.flat:
         axis.axis("off")
     for axis, i in zip(grid.flat, shown, strict=False):
         axis.imshow(as_picture(dataset, i), interpolation="nearest")
         axis.set_title(caption(dataset, i, suggested[i], values[i]), fontsize=7, color=INK)
-    figure.suptitle(title, fontsize=9)
+    figure.suptitle(wrapped(title, WIDE_LINE), fontsize=9)
     return figure
 
 
+def wrapped(title: str, width: int) -> str:
+    """A title in lines of so many characters."""
+    return "\n".join(textwrap.fill(line, width) for line in title.splitlines())
+
+
 def caption(dataset: Dataset, i: int, suggested: int, value: float) -> str:
-    """Four lines: id, label, what it may be, score."""
-    names = dataset.class_names
+    """Its id, its label and what it may be, in one line if that is short, and its score."""
+    names, text = dataset.class_names, f"id {dataset.ids[i]}"
+    label = shorten(names[dataset.labels[i]], 16)
     other = f"→ {shorten(names[suggested], 14)}?" if suggested != dataset.labels[i] else ""
-    text = str(dataset.ids[i])
-    return "\n".join(
-        [
-            text if len(text) <= 16 else f"…{text[-15:]}",
-            shorten(names[dataset.labels[i]], 16),
-            other,
-            f"{value:.3g}",
-        ]
-    )
+    between = " " if len(f"{label} {other}") <= NARROW_LINE else "\n"
+    lines = [text if len(text) <= NARROW_LINE else f"…{text[1 - NARROW_LINE :]}", f"{label}{between}{other}".strip()]
+    return "\n".join([*lines, f"{value:.3g}"])
 
 
 def draw_distribution(values: np.ndarray, shown: np.ndarray, score: Score, title: str) -> Figure:
@@ -78,7 +78,7 @@ def draw_distribution(values: np.ndarray, shown: np.ndarray, score: Score, title
     axis.set_ylim(bottom=0.7)
     axis.set(xlabel=f"{score.name}: {score.meaning}", ylabel="examples (log scale)")
     axis.legend(frameon=False)
-    figure.suptitle("\n".join(textwrap.fill(line, LINE) for line in title.splitlines()), fontsize=9)
+    figure.suptitle(wrapped(title, LINE), fontsize=9)
     return figure
 
 
