@@ -605,3 +605,12 @@ def test_only_what_can_be_compared_is_offered(tmp_path, capsys, monkeypatch):
     own("a.npz")
     assert compare.main(["a.npz", "a.npz", "--score=nonsense"]) == 2
     assert "a.npz has memorization, scores, stderr, influence" in capsys.readouterr().err
+
+
+def test_a_number_is_written_as_files_write_it(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    own("cscores.npz")
+    lines = [f"{i},{value}" for i, value in enumerate(SCORES[:-1])]
+    pathlib.Path("mine.csv").write_text("\n".join(["id,score", *lines, f"{N - 1},1_0"]) + "\n")
+    assert compare.main(["mine.csv:score", "cscores.npz"]) == 2
+    assert "'1_0' is no number" in capsys.readouterr().err

@@ -459,3 +459,19 @@ def test_a_csv_file_of_two_classes_is_judged_in_folds(tmp_path):
         wrong = type_in(tmp_path, *flags, flag, entry="lnr")
         assert (wrong.returncode, wrong.stderr.count("\n")) == (2, 1)
         assert told in wrong.stderr
+
+
+def test_flips_expected_do_not_depend_on_the_units_of_a_column():
+    part = rows()
+    tables = [part, part._replace(x=part.x * [1000, 1, 0.001] + [5, 0, 0])]
+    first, second = (expect_table_flips(make_table_job([as_dataset(one)], spec_of())) for one in tables)
+    assert first == second
+
+
+def test_borderline_smote_that_makes_nothing_is_a_refusal():
+    rng = np.random.default_rng(0)
+    y = (np.arange(80) < 20).astype(int)
+    # Two clouds far apart: no row of the minority is near the border.
+    part = Part(rng.normal(0, 1, (80, 2)) + 100 * y[:, None], y)
+    assert resample(part, "borderline_smote", 0) is part
+    assert len(resample(part, "smote", 0).y) == 120
