@@ -38,6 +38,13 @@ def make_data(folder, **extra):
     return folder
 
 
+def scores_of(folder, *typed):
+    """What a job gives that nothing disturbs."""
+    result = type_in(make_data(folder), *typed)
+    assert result.returncode == 0, result.stderr
+    return load_scores(folder / "out" / "cscores.npz")
+
+
 def scores_equal(first, second):
     """All arrays; of the metadata, all but what tells of time and place."""
     first, second = (dataclasses.replace(scores, metadata=copy.deepcopy(scores.metadata)) for scores in (first, second))
@@ -145,10 +152,7 @@ def test_more_ratios_extend_the_store_too(finished, tmp_path):
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
     """The long job, left alone."""
-    folder = make_data(tmp_path_factory.mktemp("undisturbed"))
-    result = type_in(folder, *LONG)
-    assert result.returncode == 0, result.stderr
-    return load_scores(folder / "out" / "cscores.npz")
+    return scores_of(tmp_path_factory.mktemp("undisturbed"), *LONG)
 
 
 @pytest.mark.parametrize(

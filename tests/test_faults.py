@@ -12,7 +12,7 @@ import time
 import numpy as np
 import pytest
 from commands import Command, type_in
-from test_cli import LONG, SMALL, make_data, scores_equal
+from test_cli import LONG, SMALL, make_data, scores_equal, scores_of
 from test_cluster import command
 from test_runs import plan, rows, store
 
@@ -29,10 +29,7 @@ SOAK = float(os.environ.get("SOAK", "2"))
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     """A job of some seconds, undisturbed."""
-    folder = make_data(tmp_path_factory.mktemp("whole"))
-    said = type_in(folder, *LONG)
-    assert said.returncode == 0, said.stderr
-    return load_scores(folder / "out" / "cscores.npz")
+    return scores_of(tmp_path_factory.mktemp("whole"), *LONG)
 
 
 @pytest.fixture

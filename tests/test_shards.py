@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from commands import Command, type_in
 from conftest import blobs
-from test_cli import LONG, SMALL, make_data, scores_equal
+from test_cli import LONG, SMALL, make_data, scores_equal, scores_of
 
 from jaxgen import UserError, load_scores
 from jaxgen.runs.plan import Plan, Span
@@ -54,10 +54,7 @@ def test_what_is_no_share_is_refused(text):
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    folder = make_data(tmp_path_factory.mktemp("whole"))
-    said = type_in(folder, *SMALL)
-    assert said.returncode == 0, said.stderr
-    return load_scores(folder / "out" / "cscores.npz")
+    return scores_of(tmp_path_factory.mktemp("whole"), *SMALL)
 
 
 def test_shares_one_after_another_are_the_job(tmp_path, whole):

@@ -15,6 +15,8 @@ from jaxgen.errors import UNREADABLE, UserError
 from jaxgen.types import Scores
 from jaxgen.writing import write_durably
 
+# What a job calls its own.
+NAME = "cscores.npz"
 # What every such file has; all other keys are what is more.
 FIELDS = tuple(field.name for field in dataclasses.fields(Scores) if field.name != "more")
 # Beyond all seconds and numbers of models.

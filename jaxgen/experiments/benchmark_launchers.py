@@ -4,7 +4,6 @@ Each way trains whole jobs, into a store of its own, in a process of its own.
 """
 
 import dataclasses
-import pathlib
 import tempfile
 import time
 from collections.abc import Iterator
@@ -16,9 +15,6 @@ from jaxgen.data import load_dataset
 from jaxgen.experiments.turns import Turns, describe_machine, describe_ratio
 from jaxgen.runs.devices import available_cores
 from jaxgen.spec import BenchSpec
-
-# Of a chunk's file, its sum aside.
-SECONDS = "seconds"
 
 
 def job_way(spec: BenchSpec, **compute: Any) -> Iterator[Any]:
@@ -35,14 +31,9 @@ def job_way(spec: BenchSpec, **compute: Any) -> Iterator[Any]:
             began = time.perf_counter()
             [(_, scores)] = score_settings(dataset, job, resume="", say=None)
             whole, training = time.perf_counter() - began, scores.metadata["seconds_now"]
-            busy = sum(chunk_seconds(path) for path in pathlib.Path(folder).glob("store/*/*/*.npz"))
+        # What chunks took, each by itself.
+        busy = scores.metadata["seconds"]
         answer = whole, training, busy / training, float(np.mean(scores.heldout_accuracy))
-
-
-def chunk_seconds(path: pathlib.Path) -> float:
-    """How long a chunk was trained."""
-    with np.load(path, allow_pickle=False) as file:
-        return float(file[SECONDS].sum())
 
 
 def local_way(spec: BenchSpec) -> Iterator[Any]:

@@ -123,9 +123,8 @@ class ClusterTrainer(Trainer):
             self.refuse_diverging()
             return arrays
 
-        work = {cell: self.work(cell) for cell in self.cells}
         with contextlib.closing(self.crew) as crew:
-            train_on_cluster(store, chunks, crew, work, keep=keep, resume=resume, shown=shown, share=self.share)
+            train_on_cluster(store, chunks, crew, self.works(), keep=keep, resume=resume, shown=shown, share=self.share)
 
 
 def describe(room: Mapping[tuple[str, int], int]) -> str:

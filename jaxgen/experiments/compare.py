@@ -10,6 +10,7 @@ import numpy as np
 from jaxgen.data import load_dataset
 from jaxgen.data.pairs import Matrix
 from jaxgen.data.published import Values, read_published
+from jaxgen.data.score_files import NAME
 from jaxgen.errors import UserError
 from jaxgen.experiments.compare_table import Comparison, to_markdown
 from jaxgen.experiments.files import with_folder, write_flags, written_or_told
@@ -22,7 +23,7 @@ from jaxgen.views.compare import draw_agreement, draw_disagreements
 from jaxgen.views.figures import write_figure
 from jaxgen.writing import write_npz
 
-PROGRAM, SCORES = "jaxgen.compare", "cscores.npz"
+PROGRAM = "jaxgen.compare"
 SHARES = (0.01, 0.05, 0.1, 0.2)
 # Examples told of at either end.
 TOLD = 10
@@ -72,13 +73,13 @@ def compare(spec: CompareSpec) -> tuple[Comparison, CompareSpec]:
 
 def of_job(path: pathlib.Path) -> pathlib.Path:
     """The score file of a job, if its folder is given."""
-    return path / SCORES if (path / SCORES).is_file() else path
+    return path / NAME if (path / NAME).is_file() else path
 
 
 def stem(path: pathlib.Path) -> str:
     """What tells a file from others in a folder's name: all jobs have a cscores.npz."""
     name = path.name.split(".")[0]
-    return path.absolute().parent.name if name == "cscores" else name
+    return path.absolute().parent.name if name == pathlib.Path(NAME).stem else name
 
 
 def turned(matched: Matched, scores: Sequence[str]) -> Matched:

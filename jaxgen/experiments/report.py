@@ -5,14 +5,14 @@ from collections.abc import Callable
 
 from jaxgen import flags
 from jaxgen.data import load_dataset
-from jaxgen.data.score_files import load_scores
+from jaxgen.data.score_files import NAME, load_scores
 from jaxgen.errors import UserError
 from jaxgen.spec import DataSpec, ReportSpec, values
 from jaxgen.types import Dataset, Scores
 from jaxgen.views.report import render_report
 from jaxgen.writing import write_durably
 
-SCORES, FLAGS, PAGE = "cscores.npz", "flags.cfg", "report.html"
+FLAGS, PAGE = "flags.cfg", "report.html"
 
 
 def write_report(spec: ReportSpec, say: Callable[[str], None]) -> pathlib.Path:
@@ -50,15 +50,15 @@ def find_scores(folder: pathlib.Path) -> pathlib.Path:
     if not folder.is_dir():
         what = "is no folder" if folder.exists() else "there is no such folder"
         raise UserError(f"{folder}: {what}; give the folder of a finished job, such as runs/cscore_digits")
-    if (folder / SCORES).is_file():
-        return folder / SCORES
-    if settings := sorted(folder.glob(f"settings/*/{SCORES}")):
+    if (folder / NAME).is_file():
+        return folder / NAME
+    if settings := sorted(folder.glob(f"settings/*/{NAME}")):
         raise UserError(
             f"{folder}: holds {len(settings)} settings, and a page is of one; give its folder, such as "
             f"{settings[0].parent}"
         )
     raise UserError(
-        f"{folder}: holds no {SCORES}; give the folder of a job of jaxgen.cscore or jaxgen.mislabelled that is done"
+        f"{folder}: holds no {NAME}; give the folder of a job of jaxgen.cscore or jaxgen.mislabelled that is done"
     )
 
 

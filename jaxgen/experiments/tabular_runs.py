@@ -20,7 +20,7 @@ from jaxgen.experiments.tables import to_table
 from jaxgen.experiments.tabular import MEASURES, Fold, Judged, judge_fold, out_of_fold, split, standardize
 from jaxgen.experiments.tabular_job import IDLE, TableJob
 from jaxgen.runs.launch import train_chunks
-from jaxgen.runs.plan import Chunk, Plan, cut_chunks
+from jaxgen.runs.plan import Chunk, Plan, count_runs, cut_chunks
 from jaxgen.runs.progress import Report
 from jaxgen.runs.shards import read_shard
 from jaxgen.runs.signals import Stop
@@ -192,7 +192,7 @@ def describe_folds(job: TableJob) -> str:
     each = own.folds * len(own.classifiers)
     thresholds = len(job.spec.flips.threshold) if {"lnr", "random_flips"} & {*own.treatments} else 0
     models = each * (len(own.treatments) + own.inner_folds * thresholds) * job.spec.num_runs
-    missing = sum(span.stop - span.start for spans in open_table_store(job).missing().values() for span in spans)
+    missing = sum(count_runs(open_table_store(job).missing()).values())
     return (
         f"{len(job.tables)} tables, {job.spec.num_runs} divisions into {own.folds} folds, {models:,} models of each "
         f"beside those of out-of-fold probabilities; {missing} divisions of {job.spec.num_runs * len(job.tables)} are "

@@ -146,6 +146,10 @@ class Trainer:
         recipe, look = self.ensemble.recipe, EXAMINATION * self.ensemble.num_examined
         return recipe.epochs * (self.cells[cell].max_size + (look if recipe.watch else 0)) + look
 
+    def works(self) -> dict[str, float]:
+        """The work of one run of each cell."""
+        return {cell: self.work(cell) for cell in self.cells}
+
     def train(
         self,
         chunk: Chunk,
@@ -203,5 +207,4 @@ class Trainer:
             on_weights = models and (lambda run, weights: models.write(chunk.cell, run, weights))
             return self.train(chunk, report, checkpoint, on_weights)
 
-        work = {cell: self.work(cell) for cell in self.cells}
-        train_chunks(store, chunks, train, work, resume=resume, shown=shown, stop=stop, share=self.share)
+        train_chunks(store, chunks, train, self.works(), resume=resume, shown=shown, stop=stop, share=self.share)
