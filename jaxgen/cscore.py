@@ -22,7 +22,6 @@ def run(spec: CscoreSpec, command: str) -> None:
     from jaxgen.experiments.files import with_folder
     from jaxgen.experiments.members import tell
     from jaxgen.experiments.processes import joined
-    from jaxgen.experiments.results import write_all
 
     spec = joined(spec)
     dataset = load_dataset(spec.data)
@@ -31,6 +30,9 @@ def run(spec: CscoreSpec, command: str) -> None:
         print(describe_plan(dataset, spec, say=tell))
         return
     found = score_settings(dataset, spec, resume=command, say=tell)
+    # Imported here: what draws takes half a second, and nothing is drawn before.
+    from jaxgen.experiments.results import write_all
+
     text, files = write_all(dataset, found, spec, command)
     print(text)
     print("\n".join(["", *(str(file) for file in files)]))

@@ -96,15 +96,14 @@ def test_numbers_share_one_program_and_names_make_more():
 
 def test_two_hundred_settings_compile_once(data, tmp_path, monkeypatch):
     compiled = []
-    prepare = Ensemble.prepare
+    compile_ = Ensemble.compile
 
-    def counting(self, rows, width, names=()):
+    def counting(self, rows, width, names):
         before = set(self.compiled)
-        programs = prepare(self, rows, width, names)
+        compile_(self, rows, width, names)
         compiled.extend(set(self.compiled) - before)
-        return programs
 
-    monkeypatch.setattr(Ensemble, "prepare", counting)
+    monkeypatch.setattr(Ensemble, "compile", counting)
     lists = {"weight_decay": tuple(i / 1000 for i in range(10)), "learning_rate": tuple(0.01 * i for i in range(1, 21))}
     _, found = score(data, tmp_path, **lists, num_runs=1, subset_ratios=(0.5,), epochs=1, width=10)
     assert len(found) == 200

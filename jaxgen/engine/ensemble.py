@@ -2,13 +2,16 @@
 
 An ensemble is four programs, each compiled once for a width and used for every row: `start` (who is a member, initial
 weights), `advance` (a block of epochs, or of steps of one epoch; trip counts are traced), `finish` (what each member
-gets right) and, where members may stop early, `refill` (new members in the places of those that have stopped). No
-member's result depends on which others share its program.
+gets right) and, where members may stop early, `refill` (new members in the places of those that have stopped). The
+first two are needed at once; the others are compiled while the first members are trained. No member's result depends
+on which others share its program.
 """
 
 import concurrent.futures
 import copy
 import functools
+import math
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -23,6 +26,7 @@ from jaxgen.engine.members import Block, Data, Examples, Member, Progress, Recip
 from jaxgen.engine.seats import Seats
 from jaxgen.engine.sight import chosen_weights
 from jaxgen.engine.training import advance_members, refill_members, start_members
+from jaxgen.errors import OutOfMemory
 from jaxgen.types import Dataset, Outcome
 
 
@@ -51,8 +55,17 @@ class Checkpoint(Protocol):
         """Called after every block: keeps `state()` if it is time."""
 
 
+# Programs without which no member takes a step.
+FIRST = ("start", "advance")
+
+
 class Ensemble:
-    """Trains rows of members on one data set, which is copied to every device once."""
+    """Trains rows of members on one data set, which is copied to every device once.
+
+    Attributes:
+      room: bytes that programs may take on each device beside the data.
+      waited: seconds in which `train` has had nothing to do but to wait for programs being compiled.
+    """
 
     def __init__(self, recipe: Recipe, dataset: Dataset, devices: Sequence[jax.Device]):
         self.mesh = Mesh(np.array(devices), ("members",))
@@ -62,6 +75,7 @@ class Ensemble:
         data = Data(Examples(dataset.images, dataset.labels), test, probe)
         self.data = jax.device_put(data, NamedSharding(self.mesh, P()))
         self.num_tests = len(dataset.test_labels) if has_test else 0
+        self.room, self.waited = math.inf, 0.0
         self._set_recipe(recipe)
 
     def rebuilt(self, recipe: Recipe) -> "Ensemble":
@@ -84,7 +98,8 @@ class Ensemble:
             "finish": self._sharded(functools.partial(finish_members, recipe), (each, each, same)),
             "refill": self._sharded(functools.partial(refill_members, recipe), (*[each] * 4, same), donate=(2, 3)),
         }
-        self.compiled: dict[tuple[str, int], jax.stages.Compiled] = {}
+        # By program and width; some of them are being compiled yet.
+        self.compiled: dict[tuple[str, int], concurrent.futures.Future] = {}
 
     @property
     def programs(self) -> tuple[str, ...]:
@@ -113,8 +128,11 @@ class Ensemble:
           checkpoint: keeps the training in its middle, and takes it up from there.
           on_weights: takes the position of a row among the rows, and the weights that came of it, on the host.
           on_resume: called with the work that the checkpoint spares, in whole trainings of a member.
+
+        Raises:
+          OutOfMemory: if a program takes more than there is room for.
         """
-        self.prepare(rows, width)
+        self.prepare(rows, width, FIRST)
         seats = Seats(len(jax.tree.leaves(rows)[0]), width * self.mesh.size)
         members, progress, resumed = self._begin(rows, width, seats, checkpoint)
         steps = -(-max_size // self.recipe.batch_size)
@@ -137,6 +155,8 @@ class Ensemble:
                 continue
             block = next_block(seats.step, steps, steps_per_call, self.recipe.epochs - int(epochs[seats.taken].min()))
             progress = self._run("advance", width, members, progress, self.data, self.traced(block))
+            # Beside the block that the devices are at.
+            self.compile(rows, width, self.programs)
             seats.step = 0 if block.ends_epoch else block.last_step
             if checkpoint:
                 jax.block_until_ready(progress)
@@ -170,34 +190,49 @@ class Ensemble:
         return jax.device_get((progress.epoch, progress.done))
 
     def _run(self, name: str, width: int, *arguments: Any) -> Any:
-        return self.compiled[name, width](*arguments)
+        program = self.compiled[name, width]
+        if not program.done():
+            began = time.perf_counter()
+            concurrent.futures.wait([program])
+            self.waited += time.perf_counter() - began
+            if self.needed_bytes(width) > self.room:
+                raise OutOfMemory
+        return program.result()(*arguments)
 
     def prepare(self, rows: Any, width: int, names: Sequence[str] = ()) -> list[Callable]:
-        """The named programs (or all) for a width; what is not compiled yet is compiled, side by side."""
+        """The named programs (or all) for a width, compiled."""
         names = names or self.programs
-        missing = [name for name in names if (name, width) not in self.compiled]
-        if missing:
-            rows = self._placed(rows, np.zeros(width * self.mesh.size, int))
-            members, progress = self.shapes(rows, width)
-            arguments = {
-                "start": (rows, self.data),
-                "advance": (members, progress, self.data, self.traced(Block(0, 0, 0, 0))),
-                "finish": (members, progress, self.data),
-                "refill": (rows, progress.done, members, progress, self.data),
-            }
-            lowered = [self.jitted[name].lower(*arguments[name]) for name in missing]
-            with concurrent.futures.ThreadPoolExecutor(len(missing)) as pool:
-                programs = pool.map(jax.stages.Lowered.compile, lowered)
-                self.compiled.update({(name, width): program for name, program in zip(missing, programs, strict=True)})
-        return [self.compiled[name, width] for name in names]
+        self.compile(rows, width, names)
+        return [self.compiled[name, width].result() for name in names]
+
+    def compile(self, rows: Any, width: int, names: Sequence[str]) -> None:
+        """Has the named programs compiled for a width, side by side, beside what this thread goes on to."""
+        known = {key for key, program in self.compiled.items() if not (program.done() and program.exception())}
+        missing = [name for name in names if (name, width) not in known]
+        if not missing:
+            return
+        rows = self._placed(rows, np.zeros(width * self.mesh.size, int))
+        members, progress = self.shapes(rows, width)
+        arguments = {
+            "start": (rows, self.data),
+            "advance": (members, progress, self.data, self.traced(Block(0, 0, 0, 0))),
+            "finish": (members, progress, self.data),
+            "refill": (rows, progress.done, members, progress, self.data),
+        }
+        # Traced on this thread, whose settings of JAX are its own.
+        lowered = [self.jitted[name].lower(*arguments[name]) for name in missing]
+        pool = concurrent.futures.ThreadPoolExecutor(len(missing))
+        for name, program in zip(missing, lowered, strict=True):
+            self.compiled[name, width] = pool.submit(program.compile)
+        pool.shutdown(wait=False)
 
     def needed_bytes(self, width: int) -> int:
         """What the programs compiled for a width take on each device beside the data, as the compiler counts it."""
         data = sum(leaf.nbytes for leaf in jax.tree.leaves(self.data))
         needed = [0]
         for (_, compiled_width), program in self.compiled.items():
-            counted = program.memory_analysis() if compiled_width == width else None
-            if counted:
+            ready = compiled_width == width and program.done() and not program.exception()
+            if ready and (counted := program.result().memory_analysis()):
                 held = counted.argument_size_in_bytes + counted.output_size_in_bytes - counted.alias_size_in_bytes
                 needed.append(held + counted.temp_size_in_bytes - data)
         return max(needed)

@@ -140,7 +140,8 @@ def time_step(
         stepping = taken - epochs * order
         mostly_order = each < steps_each and stepping < seconds / 2 and taken < LONGEST * seconds
         if taken < seconds / 2 or mostly_order:
-            steps *= 4
+            # Not far beyond what is wanted: it is waited for, each time.
+            steps = math.ceil(steps * min(4, max(seconds / taken, 1.5)))
         else:
             timings += 1
             best = min(best, max(stepping, 0) / (epochs * each))

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import jax
 
 from jaxgen.engine import kernels
-from jaxgen.engine.ensemble import Ensemble
+from jaxgen.engine.ensemble import FIRST, Ensemble
 from jaxgen.engine.learner import Learner, num_parameters, state_bytes
 from jaxgen.engine.width import WORTHWHILE, candidates, choose_width, first_guess, time_step
 from jaxgen.errors import UserError
@@ -203,9 +203,11 @@ class Layout:
 
         def timed(width: int) -> float:
             began = time.perf_counter()
+            # The width to begin with is the likeliest: all that the first steps need is compiled at once.
+            names = ["advance"] if timings else FIRST
             timings[width] = math.inf
             try:
-                self.ensemble.prepare(rows, width, ["advance"])
+                self.ensemble.prepare(rows, width, names)
                 if self.ensemble.needed_bytes(width) <= budget:
                     timings[width] = time_step(self.ensemble, rows, width, size, clock=time.perf_counter)
             except jax.errors.JaxRuntimeError as error:
@@ -220,8 +222,9 @@ class Layout:
         else:
             choice = choose_width(timed, widths, start, steps=steps, cost=lambda: spent[-1])
             width, why = choice.width, choice.why
-        self.ensemble.prepare(rows, width)
+        self.ensemble.prepare(rows, width, FIRST)
         refuse_if_larger(self.ensemble.needed_bytes(width), budget, width)
+        self.ensemble.room = budget
         self.say(self._describe(width, why, timings))
         return width, timings
 

@@ -69,6 +69,7 @@ def engine_turns(spec: BenchSpec) -> Iterator[Any]:
     trainer = make_trainer(dataset, program, make_cells(dataset, program), tell)
     ratios = [cell_name(program, ratio) for ratio in job.subsets.subset_ratios]
     trainer.settle(dict.fromkeys(ratios, job.subsets.num_runs))
+    trainer.compile_rest()
     start, answer = 0, None
     while True:
         ratio = yield answer

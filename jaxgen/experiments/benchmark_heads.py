@@ -145,6 +145,7 @@ def engine_way(spec: BenchSpec) -> Iterator[Any]:
     trainer = make_trainer(dataset, program, second_cells(job, program), tell)
     began = time.perf_counter()
     trainer.settle({CELL: count})
+    trainer.compile_rest()
     answer = time.perf_counter() - began, count
     yield None
     chunks = cut_chunks({CELL: [Span(0, count)]}, trainer.chunk_size)

@@ -99,6 +99,7 @@ def engine_way(spec: BenchSpec) -> Iterator[Any]:
     trainer = make_trainer(job.dataset, program, cells, tell)
     began = time.perf_counter()
     trainer.settle(dict.fromkeys(cells, count))
+    trainer.compile_rest()
     answer = time.perf_counter() - began
     yield None
     chunks = cut_chunks({cell: [Span(0, count)] for cell in cells}, trainer.chunk_size)

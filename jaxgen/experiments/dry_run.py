@@ -28,10 +28,11 @@ def describe_programs(
     total = 0.0
     with jax.enable_x64(False):
         for program, cells in programs:
-            trainer = make_trainer(dataset, program, cells, say)
+            trainer = make_trainer(dataset, program, cells, say, here=True)
             missing = count_missing(trainer, store)
             at_least_one = {cell: max(count, 1) for cell, count in missing.items()}
             trainer.settle(at_least_one, read_arrangement(trainer, store, program.name))
+            trainer.compile_rest()
             seconds = trainer.seconds(missing)
             total += seconds
             members = sum(store.plan.cells[cell] for cell in trainer.cells)

@@ -20,10 +20,18 @@ from jaxgen.spec import ComputeSpec
 from jaxgen.types import Dataset
 
 
-def make_trainer(dataset: Dataset, program: Program, cells: Mapping[str, Cell], say: Callable[[str], None]) -> Trainer:
-    """Starts the devices and puts the data on them, or connects to a cluster, whose workers do."""
+def make_trainer(
+    dataset: Dataset,
+    program: Program,
+    cells: Mapping[str, Cell],
+    say: Callable[[str], None],
+    *,
+    here: bool = False,
+) -> Trainer:
+    """Starts the devices and puts the data on them, or, unless it is to be `here`, connects to a cluster, whose
+    workers do."""
     compute = program.spec.compute
-    if compute.launcher == "ray":
+    if compute.launcher == "ray" and not here:
         # Imported here: most jobs need no cluster.
         from jaxgen.experiments.cluster import ClusterTrainer
         from jaxgen.runs.cluster import connect

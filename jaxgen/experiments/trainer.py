@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jaxgen.engine.ensemble import Ensemble
+from jaxgen.engine.ensemble import FIRST, Ensemble
 from jaxgen.errors import OutOfMemory, UserError
 from jaxgen.experiments.accuracies import accuracies
 from jaxgen.experiments.arrangement import Arrangement, Layout, out_of_memory
@@ -89,7 +89,7 @@ class Trainer:
         return read_shard(self.layout.program.spec.compute.shard).part(spans, self.block) if self.block else spans
 
     def settle(self, runs: Mapping[str, int], arrangement: Arrangement | None = None) -> None:
-        """Finds the arrangement by timing, unless it is given, and compiles all programs.
+        """Finds the arrangement by timing, unless it is given, and compiles what the first steps need.
 
         Args:
           runs: by cell, how many runs are still to be trained.
@@ -98,7 +98,7 @@ class Trainer:
         Raises:
           UserError: if the programs do not fit in memory.
         """
-        middle = sorted(self.cells.values(), key=lambda cell: cell.max_size)[len(self.cells) // 2]
+        middle = self._middle()
         rows = middle.rows(np.arange(1))
         if arrangement:
             if arrangement != self.arrangement:
@@ -106,8 +106,15 @@ class Trainer:
             self.arrangement, timings = arrangement, self.layout.time(arrangement.width, rows, middle.max_size)
         else:
             self.arrangement, timings = self.layout.find(rows, middle.max_size, max(runs.values()), self._steps(runs))
-        self.ensemble.prepare(rows, self.width)
+        self.ensemble.prepare(rows, self.width, FIRST)
         self.step_seconds = timings[self.width]
+
+    def compile_rest(self) -> None:
+        """Compiles, once it is settled, what would be compiled while the first members are trained."""
+        self.ensemble.prepare(self._middle().rows(np.arange(1)), self.width)
+
+    def _middle(self) -> Cell:
+        return sorted(self.cells.values(), key=lambda cell: cell.max_size)[len(self.cells) // 2]
 
     def _steps(self, runs: Mapping[str, int]) -> float:
         """Member steps that each device is going to take."""
@@ -172,7 +179,7 @@ class Trainer:
         self.refuse_diverging()
         cell, runs = self.cells[chunk.cell], np.arange(chunk.start, chunk.stop)
         look = EXAMINATION * self.ensemble.num_examined
-        began, training = time.perf_counter(), self.work(chunk.cell) - look
+        began, waited, training = time.perf_counter(), self.ensemble.waited, self.work(chunk.cell) - look
         # What is measured after each epoch is part of the steps' time.
         step_seconds = self.step_seconds * training / (self.ensemble.recipe.epochs * cell.max_size)
         steps_per_call = max(1, int(SECONDS_PER_CALL / (step_seconds * self.width)))
@@ -193,7 +200,9 @@ class Trainer:
             raise OutOfMemory from None
         report(len(runs) * look)
         self.count(outcome.finite)
-        seconds = np.full(len(runs), (time.perf_counter() - began) / len(runs))
+        # Waiting for a program that is compiled once is not of these runs.
+        seconds = time.perf_counter() - began - (self.ensemble.waited - waited)
+        seconds = np.full(len(runs), seconds / len(runs))
         return {"run": runs, "seconds": seconds, **outcome.arrays(), **accuracies(outcome, self.ensemble)}
 
     def train_all(
