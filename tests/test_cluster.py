@@ -1,11 +1,13 @@
 """Chunks trained by workers elsewhere: who is hired, what is done where one is lost, and that results are the same."""
 
+import collections
 import os
 import pathlib
 import signal
 import subprocess
 import sys
 import time
+import types
 
 import numpy as np
 import pytest
@@ -13,10 +15,10 @@ from test_cli import LONG, SMALL, make_data, scores_equal
 from test_runs import rows, store
 
 from jaxgen import load_scores
-from jaxgen.errors import FailedRuns
-from jaxgen.runs.cluster import ChunkFailed, options, places
+from jaxgen.errors import FailedRuns, OutOfMemory, UserError
+from jaxgen.runs.cluster import ChunkFailed, Crew, Worker, options, places
 from jaxgen.runs.launch import train_on_cluster
-from jaxgen.runs.plan import Span, cut_chunks
+from jaxgen.runs.plan import Chunk, Span, cut_chunks
 
 LOCAL = ("--launcher=ray", "--ray_address=local", "--ray_cpus=1")
 
@@ -93,6 +95,191 @@ def test_a_chunk_that_fails_everywhere_is_named_and_the_others_are_done(tmp_path
         launch(kept, crew)
     assert kept.missing() == {"a": [], "b": [Span(4, 8)]}
     assert crew.seen.count(next(chunk for chunk in crew.seen if chunk.cell == "b" and chunk.start == 4)) == 2
+
+
+class FakeActor:
+    """A worker's process: what it is asked, each with what stands for the answer."""
+
+    def __init__(self, *arguments):
+        self.asked, self.gone = [], False
+
+    def __getattr__(self, name):
+        def remote(*arguments):
+            self.asked.append((name, arguments, object()))
+            return self.asked[-1][-1]
+
+        method = types.SimpleNamespace(remote=remote)
+        method.options = lambda **options: method
+        return method
+
+    def answer(self, name):
+        """What stands for the answer to the last call of this name."""
+        return [answer for asked, _, answer in self.asked if asked == name][-1]
+
+    def count(self, name):
+        return sum(asked == name for asked, _, _ in self.asked)
+
+
+class FakeRay:
+    """A node of some cores, whose workers answer what the test says."""
+
+    class Failed(Exception):
+        def __init__(self, cause):
+            super().__init__("Traceback ...")
+            self.cause = cause
+
+    class Lost(Exception):
+        pass
+
+    exceptions = types.SimpleNamespace(RayTaskError=Failed, RayError=Lost)
+
+    def __init__(self, cores=2.0):
+        self.cores, self.actors, self.said = cores, [], {}
+
+    def put(self, value):
+        return value
+
+    def nodes(self):
+        return [node(CPU=self.cores)]
+
+    def remote(self, **options):
+        def make(*arguments):
+            self.actors.append(FakeActor(*arguments))
+            return self.actors[-1]
+
+        return lambda worker: types.SimpleNamespace(options=lambda **own: types.SimpleNamespace(remote=make))
+
+    def wait(self, answers, num_returns=1, timeout=None):
+        return [one for one in answers if one in self.said], [one for one in answers if one not in self.said]
+
+    def get(self, answer):
+        if isinstance(self.said[answer], Exception):
+            raise self.said[answer]
+        return self.said[answer]
+
+    def kill(self, actor):
+        actor.gone = True
+
+
+@pytest.fixture
+def crew():
+    """Two workers, the first laid out."""
+    ray = FakeRay()
+    crew = Crew(ray, 1, print)
+    crew.hire(9)
+    for actor in ray.actors:
+        ray.said[actor.answer("open")] = None
+    settle = ray.actors[0].settle
+
+    def at_once(settings):
+        answer = settle.remote(settings)
+        ray.said[answer] = settings or "found"
+        return answer
+
+    ray.actors[0].settle = types.SimpleNamespace(remote=at_once)
+    assert crew.settle(None, 9) == "found"
+    return crew
+
+
+def chunks(count):
+    return collections.deque(Chunk("a", 2 * i, 2 * i + 2) for i in range(count))
+
+
+def begin(crew, waiting):
+    """Gives the chunks out as soon as both workers are ready."""
+    crew.give(waiting)
+    second = crew.ray.actors[1]
+    assert [arguments for name, arguments, _ in second.asked if name == "settle"] == [("found",)]
+    crew.ray.said[second.answer("settle")] = "found"
+    crew.give(waiting)
+
+
+def test_the_others_start_while_the_first_is_laid_out_and_are_told_how(crew):
+    first, second = crew.ray.actors
+    assert first.count("settle") == 1
+    assert (second.count("open"), second.count("settle")) == (1, 0)
+    waiting = chunks(1)
+    # One chunk is for the worker that is ready.
+    crew.give(waiting)
+    assert (first.count("train"), second.count("settle"), len(waiting)) == (1, 0, 0)
+
+
+def test_workers_have_a_second_chunk_while_there_are_enough(crew):
+    waiting = chunks(6)
+    begin(crew, waiting)
+    crew.give(waiting)
+    assert [len(worker.chunks) for worker in crew.hired] == [2, 2]
+    # The last two are for whoever is idle first.
+    assert len(waiting) == 2
+
+
+def test_all_chunks_of_a_worker_that_is_lost_come_back_and_another_is_hired(crew):
+    waiting = chunks(6)
+    begin(crew, waiting)
+    crew.give(waiting)
+    lost, given = crew.hired[0], set(crew.hired[0].chunks.values())
+    crew.ray.said[next(iter(lost.chunks))] = FakeRay.Lost("died")
+    assert {(chunk, found) for chunk, _, found in crew.answers()} == {(chunk, None) for chunk in given}
+    assert lost.actor.gone
+    assert lost not in crew.hired
+    crew.hire(9)
+    assert len(crew.hired) == 2
+
+
+def test_work_is_told_by_chunk_and_not_counted_twice(crew):
+    waiting = chunks(6)
+    begin(crew, waiting)
+    crew.give(waiting)
+    worker = crew.hired[0]
+    (answer, first), (_, second) = worker.chunks.items()
+    list(crew.listen())
+    crew.ray.said[worker.actor.answer("told")] = {first: 3.0, second: 1.0}
+    assert list(crew.listen()) == [3.0, 1.0]
+    list(crew.listen())
+    crew.ray.said[answer] = "arrays"
+    assert list(crew.answers()) == [(first, 3.0, "arrays")]
+    # Told before its arrays came, heard after.
+    crew.ray.said[worker.actor.answer("told")] = {first: 5.0, second: 1.0}
+    assert list(crew.listen()) == [1.0]
+    assert worker.work == {second: 2.0}
+
+
+@pytest.mark.parametrize(
+    ("cause", "raised"),
+    [(OutOfMemory(), OutOfMemory), (UserError("all diverged"), UserError), (KeyError("x"), ChunkFailed)],
+)
+def test_what_a_worker_raises_is_for_the_width_for_the_user_or_for_the_others(crew, cause, raised):
+    with pytest.raises(raised), crew.noted(crew.hired[0]):
+        raise FakeRay.Failed(cause)
+    assert len(crew.hired) == 2
+
+
+def test_workers_that_are_let_go_clear_up_first(crew):
+    actors = [worker.actor for worker in crew.hired]
+    crew.close()
+    assert [actor.count("close") for actor in actors] == [1, 1]
+    assert all(actor.gone for actor in actors)
+    assert not crew.hired
+
+
+def test_a_worker_trains_what_was_built_and_tells_of_it():
+    class Trainer:
+        def __init__(self, devices):
+            self.devices = devices
+
+        def train(self, chunk, report):
+            report(2.0)
+            report(1.0, earlier=True)
+            return {"run": self.devices}, {}
+
+    worker = Worker(Trainer, 3)
+    worker.close()
+    worker.open()
+    first, second = chunks(2)
+    assert worker.train(first) == ({"run": 3}, {})
+    worker.train(second)
+    assert worker.told() == {first: 3.0, second: 3.0}
+    assert worker.told() == {}
 
 
 def test_a_cluster_that_is_not_there_is_one_line(tmp_path):

@@ -2,12 +2,17 @@
 
 import contextlib
 import functools
+import pathlib
+import shutil
+import tempfile
+import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from jaxgen.experiments.arrangement import Arrangement, Layout
+from jaxgen.experiments.compilations import share_compilations
 from jaxgen.experiments.programs import Program
 from jaxgen.experiments.trainer import Cell, Trainer
 from jaxgen.runs import cluster
@@ -21,13 +26,25 @@ from jaxgen.types import Dataset
 
 
 class WorkingTrainer:
-    """In a worker: a trainer, settled."""
+    """In a worker: a trainer.
 
-    def __init__(self, trainer: Trainer, keep_weights: bool):
-        self.trainer, self.keep_weights = trainer, keep_weights
+    Args:
+      trainer: not settled yet.
+      runs: by cell, how many runs are still to be trained.
+      keep_weights: whether they are wanted.
+      compiled: a folder of this node for what is compiled, that its other workers find it.
+    """
 
-    def settings(self) -> tuple[dict[str, Any], int]:
-        """The arrangement as JSON values, and how many members are kept in one file."""
+    def __init__(self, trainer: Trainer, runs: Mapping[str, int], keep_weights: bool, compiled: pathlib.Path):
+        self.trainer, self.runs, self.keep_weights, self.compiled = trainer, runs, keep_weights, compiled
+
+    def settle(self, settings: tuple[dict[str, Any], int] | None) -> tuple[dict[str, Any], int]:
+        """The arrangement as JSON values, and how many members are kept in one file.
+
+        Args:
+          settings: the same, of another worker, or None: they are found by timing.
+        """
+        self.trainer.settle(self.runs, self.trainer.layout.read(settings[0]) if settings else None)
         return self.trainer.arrangement.settings(), self.trainer.chunk_size
 
     def train(self, chunk: Chunk, report: Report) -> tuple[Arrays, dict[int, Any]]:
@@ -36,24 +53,26 @@ class WorkingTrainer:
         arrays = self.trainer.train(chunk, report, None, weights.__setitem__ if self.keep_weights else None)
         return arrays, weights
 
+    def close(self) -> None:
+        """Leaves nothing behind."""
+        shutil.rmtree(self.compiled, ignore_errors=True)
+
 
 def build_worker(
     dataset: Any,
     program: Program,
     cells: Mapping[str, Cell],
     runs: Mapping[str, int],
-    settings: Mapping[str, Any] | None,
-    keep_weights: bool,
+    job: str,
     devices: int,
 ) -> WorkingTrainer:
-    """In a worker: the trainer of a program, settled.
+    """In a worker: the trainer of a program.
 
     Args:
       dataset: where it is in the cluster.
       program, cells: what to train.
       runs: by cell, how many runs are still to be trained.
-      settings: the arrangement that holds, or None: it is found by timing.
-      keep_weights: whether they are wanted.
+      job: a name that no other job has.
       devices: how many to use; 0: all.
     """
     import jax
@@ -61,10 +80,10 @@ def build_worker(
 
     # For as long as the process lives, on whatever thread.
     jax.config.update("jax_enable_x64", False)
+    folder = pathlib.Path(tempfile.gettempdir()) / f"jaxgen-compiled-{job}"
+    share_compilations(folder)
     layout = Layout(ray.get(dataset), program, start_devices(devices), lambda line: None)
-    trainer = Trainer(layout, cells, lambda line: None)
-    trainer.settle(runs, layout.read(settings) if settings else None)
-    return WorkingTrainer(trainer, keep_weights)
+    return WorkingTrainer(Trainer(layout, cells, lambda line: None), runs, program.spec.compute.save_models, folder)
 
 
 class ClusterTrainer(Trainer):
@@ -93,16 +112,14 @@ class ClusterTrainer(Trainer):
         """Has the first worker find the arrangement, unless it is given; the others are told of it."""
         if self.crew:
             self.crew.close()
-        self.crew = cluster.Crew(self.ray, self.layout.program.spec.compute.ray_cpus, self._builder(runs, arrangement))
-        settings, self.together = self.crew.settings()
+        told = (self.dataset, self.layout.program, self.cells, runs, uuid.uuid4().hex[:12])
+        self.crew = cluster.Crew(
+            self.ray, self.layout.program.spec.compute.ray_cpus, functools.partial(build_worker, *told)
+        )
+        given = arrangement and (arrangement.settings(), 0)
+        settings, self.together = self.crew.settle(given, sum(runs.values()))
         self.arrangement = arrangement or self.layout.read(settings)
-        self.crew.teach(self._builder(runs, self.arrangement))
         self.say(f"width {self.arrangement.width} on each device; {self.devices}")
-
-    def _builder(self, runs: Mapping[str, int], arrangement: Arrangement | None) -> Callable[[int], WorkingTrainer]:
-        program, settings = self.layout.program, arrangement and arrangement.settings()
-        told = (self.dataset, program, self.cells, runs, settings, program.spec.compute.save_models)
-        return functools.partial(build_worker, *told)
 
     @property
     def devices(self) -> str:

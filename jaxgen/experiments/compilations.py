@@ -1,5 +1,6 @@
 """Programs that are compiled once for several jobs which differ in their data alone."""
 
+import pathlib
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,25 +12,31 @@ from jax.experimental.compilation_cache import compilation_cache
 LEAST_SECONDS = 0.2
 
 
+FLAGS = ("jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs")
+
+
 @contextmanager
 def shared_compilations() -> Iterator[None]:
     """While it is open, a program that has been compiled is found in a folder of its own, by any job.
 
     Where the user has a cache of compilations already, that one does.
     """
-    names = ("jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs")
-    before = {name: getattr(jax.config, name) for name in names}
-    if before[names[0]]:
-        yield
-        return
+    before = {name: getattr(jax.config, name) for name in FLAGS}
     with tempfile.TemporaryDirectory(prefix="jaxgen-compiled-") as folder:
         try:
-            for name, value in zip(names, (folder, LEAST_SECONDS), strict=True):
-                jax.config.update(name, value)
-            # It looks for its folder once only, when the first program is compiled.
-            compilation_cache.reset_cache()
+            share_compilations(folder)
             yield
         finally:
             for name, value in before.items():
                 jax.config.update(name, value)
             compilation_cache.reset_cache()
+
+
+def share_compilations(folder: str | pathlib.Path) -> None:
+    """From now on, keeps what is compiled in `folder`, unless the user has a cache of compilations already."""
+    if jax.config.jax_compilation_cache_dir:
+        return
+    for name, value in zip(FLAGS, (str(folder), LEAST_SECONDS), strict=True):
+        jax.config.update(name, value)
+    # It looks for its folder once only, when the first program is compiled.
+    compilation_cache.reset_cache()
