@@ -27,6 +27,7 @@ def run(spec: BenchSpec, named: Sequence[str] = ()) -> None:
     from jaxgen.experiments.benchmark_members import measure_members
     from jaxgen.experiments.benchmark_noise import measure_label_noise
     from jaxgen.experiments.benchmark_oversampling import measure_oversampling
+    from jaxgen.experiments.benchmark_store import measure_store
 
     measures = {
         "speed": measure_speed,
@@ -40,6 +41,7 @@ def run(spec: BenchSpec, named: Sequence[str] = ()) -> None:
         "heads": measure_heads,
         "influence": measure_influence,
         "launchers": measure_launchers,
+        "store": measure_store,
     }
     if lists := sweep.swept(spec.job):
         raise UserError(f"--{lists[0]}: a benchmark takes one value of each flag; give one, without commas or colons")

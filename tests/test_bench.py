@@ -21,6 +21,7 @@ from jaxgen.experiments import (
     benchmark_influence,
     benchmark_members,
     benchmark_oversampling,
+    benchmark_store,
     lnr_job,
     turns,
 )
@@ -257,3 +258,12 @@ def test_the_strongest_influences_both_ways():
     assert rows[0][5] == rows[1][5], "both find the same"
     assert 0 < float(rows[0][5]) < 1
     assert all(20 < float(row[3]) < 20_000 for row in rows)
+
+
+@pytest.mark.slow
+def test_a_store_of_many_chunks():
+    spec = tiny("--measure=store", "--num_runs=120", "--subset_ratios=0.5", "--rounds=1")
+    rows = cells_of(benchmark_store.measure_store(spec))
+    assert [row[0] for row in rows] == ["24", "120"]
+    assert all(float(row[2]) > 0 for row in rows)
+    assert all(100 < float(row[4]) < 20_000 for row in rows)

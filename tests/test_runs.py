@@ -12,6 +12,7 @@ import pytest
 
 from jaxgen.errors import FailedRuns, Interrupted, UserError
 from jaxgen.runs import devices
+from jaxgen.runs.held import HeldRuns
 from jaxgen.runs.launch import train_chunks
 from jaxgen.runs.plan import Chunk, Plan, Span, cut_chunks, gaps
 from jaxgen.runs.progress import ProgressBar
@@ -477,3 +478,35 @@ def test_a_bar_that_goes_on_counts_what_was_done_before(tmp_path, monkeypatch):
     done = 2.0 * sum(chunk.stop - chunk.start for chunk in chunks[:2])
     assert shown[0] == (done, 40.0, 0.0)
     assert shown[-1] == (40.0, 40.0, done)
+
+
+# A run of `rows` has 20 bytes.
+@pytest.mark.parametrize("room", [0, 100, 10**6])
+@pytest.mark.parametrize("block", [1, 200, 10**6])
+def test_runs_that_are_held_are_those_of_the_store(tmp_path, room, block):
+    kept = store(tmp_path, runs=30)
+    for chunk in cut_chunks({cell: [Span(0, 33)] for cell in "ab"}, 4):
+        kept.write(chunk, rows(chunk))
+    read, reads = kept.read, []
+    kept.read = lambda chunk, **options: reads.append(chunk) or read(chunk, **options)
+    held = HeldRuns(kept, room, block)
+    first = held("a")
+    # Another reader begins when one has come as far as the first block, and is done before it goes on.
+    begun = [next(first)]
+    seen = [("a", list(held("a"))), ("a", begun + list(first)), ("b", list(held("b"))), ("a", list(held("a")))]
+    for cell, blocks in seen:
+        found = {name: np.concatenate([one[name] for one in blocks]) for name in ("run", "loss")}
+        assert found["run"].tolist() == list(range(30)), cell
+        np.testing.assert_array_equal(found["loss"], np.arange(30) / 7)
+    held_bytes = sum(array.nbytes for blocks in held.held.values() for one in blocks for array in one.values())
+    assert held_bytes <= room
+    assert sum(chunk.cell == "b" for chunk in reads) == 8
+    list(held("b"))
+    assert sum(chunk.cell == "b" for chunk in reads) == (8 if room == 10**6 else 16)
+
+
+def test_blocks_are_of_many_small_chunks_and_of_one_large_one(tmp_path):
+    kept = store(tmp_path, runs=30)
+    for chunk in [Chunk("a", 0, 2), Chunk("a", 2, 4), Chunk("a", 4, 24), Chunk("a", 24, 30)]:
+        kept.write(chunk, rows(chunk))
+    assert [len(block["run"]) for block in HeldRuns(kept, block=80)("a")] == [4, 20, 6]

@@ -17,6 +17,7 @@ from jaxgen.experiments.export import export_runs
 from jaxgen.experiments.files import as_whole
 from jaxgen.experiments.influence import add_influence
 from jaxgen.experiments.programs import Program
+from jaxgen.runs.held import HeldRuns
 from jaxgen.runs.store import Arrays, Store
 from jaxgen.scores import designs, heldout
 from jaxgen.types import Dataset, Outcome, Scores
@@ -32,14 +33,16 @@ class Reader(Protocol):
 
 
 def make_reader(program: Program, store: Store) -> Reader:
-    """Reads a ratio's runs: streamed for a single setting, which may have many.
+    """Reads a ratio's runs: for a single setting, which may have many, held as far as memory goes.
 
     Those of several settings lie side by side in every chunk. They are read once and held: two bits an example and
     model. What is tracked is more than that, and is read anew for each setting.
     """
+    held = HeldRuns(store)
 
     def stream(ratio: float, *, tracked: bool = False) -> Iterable[Arrays]:
-        return store.runs(cell_name(program, ratio), tracked=tracked)
+        cell = cell_name(program, ratio)
+        return store.runs(cell, tracked=True) if tracked else held(cell)
 
     if len(program.settings) == 1:
         return stream

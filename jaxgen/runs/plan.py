@@ -1,6 +1,7 @@
 """What is to be trained: an identity that decides every run, and cells of numbered runs cut into chunks."""
 
 import dataclasses
+import functools
 import hashlib
 import json
 from collections.abc import Iterable, Iterator
@@ -35,7 +36,7 @@ class Plan:
     identity: dict[str, str]
     cells: dict[str, int]
 
-    @property
+    @functools.cached_property
     def digest(self) -> str:
         """Short hash of the identity: runs of different identities never meet."""
         return hashlib.sha256(json.dumps(self.identity, sort_keys=True).encode()).hexdigest()[:12]

@@ -215,11 +215,12 @@ class Store:
                 except DamagedChunk as error:
                     report(f"{self.set_aside(chunk)}: damaged ({error}); its runs are trained again")
 
-    def runs(self, cell: str, *, tracked: bool = False) -> Iterator[dict[str, np.ndarray]]:
-        """The wanted runs of a cell in order, a chunk at a time; `tracked` as of `read`."""
+    def runs(self, cell: str, *, tracked: bool = False, start: int = 0) -> Iterator[dict[str, np.ndarray]]:
+        """The wanted runs of a cell in order, a chunk at a time, from that on which begins at run `start`; `tracked` as
+        of `read`."""
         wanted = self.plan.cells[cell]
         for span in self.spans(cell):
-            if span.start < wanted:
+            if start <= span.start < wanted:
                 chunk = Chunk(cell, *span)
                 try:
                     arrays = self.read(chunk, tracked=tracked)

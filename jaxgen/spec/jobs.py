@@ -169,6 +169,7 @@ class BenchSpec(Spec):
         "heads",
         "influence",
         "launchers",
+        "store",
     ] = option(
         "speed",
         "speed: three ways side by side at each of --subset_ratios; scaling: whole jobs of growing --num_runs; images: "
@@ -179,7 +180,8 @@ class BenchSpec(Spec):
         "oversampling: that experiment's plain and noisily copied samples, three ways; "
         "heads: the classifiers of stage 2 of jaxgen.lnr, three ways; "
         "influence: the strongest pairs of synthetic runs of --influence_shape, beside the whole matrix of a tenth; "
-        "launchers: whole jobs by this process's devices and by a Ray cluster on this machine",
+        "launchers: whole jobs by this process's devices and by a Ray cluster on this machine; "
+        "store: scores and figures from as many chunks of one model as --num_runs, and from a fifth of them",
     )
     influence_shape: tuple[int, ...] = option(
         (2000, 60000, 10000),
