@@ -16,7 +16,8 @@ from test_runs import rows, store
 
 from jaxgen import load_scores
 from jaxgen.errors import FailedRuns, OutOfMemory, UserError
-from jaxgen.runs.cluster import ChunkFailed, Crew, Worker, options, places
+from jaxgen.runs.cluster import options, places
+from jaxgen.runs.crew import ChunkFailed, Crew, Worker
 from jaxgen.runs.launch import train_on_cluster
 from jaxgen.runs.plan import Chunk, Span, cut_chunks
 

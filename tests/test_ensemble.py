@@ -1,7 +1,9 @@
 """The machine: a run is a function of its row, whoever shares its program, device and call."""
 
+import concurrent.futures
 import dataclasses
 import functools
+import itertools
 
 import jax
 import jax.numpy as jnp
@@ -10,10 +12,11 @@ import optax
 import pytest
 
 from jaxgen import spec as words
-from jaxgen.engine.ensemble import Ensemble, next_block
+from jaxgen.engine.ensemble import FIRST, Ensemble, next_block
 from jaxgen.engine.members import Block, Mixed, Watch
 from jaxgen.engine.order import permute
 from jaxgen.engine.width import time_step
+from jaxgen.errors import OutOfMemory
 from jaxgen.experiments.cscore_job import make_cells
 from jaxgen.experiments.programs import make_kernels, make_programs, make_recipe
 from jaxgen.losses import cross_entropy
@@ -49,9 +52,10 @@ def make(dataset, spec, num_devices=2):
     return MADE[key][0]
 
 
-def make_anew(dataset, spec, num_devices):
+def make_anew(dataset, spec, num_devices, *clock):
     program = program_of(spec)
-    return Ensemble(make_recipe(dataset, program, make_kernels(program)), dataset, jax.devices()[:num_devices])
+    recipe = make_recipe(dataset, program, make_kernels(program))
+    return Ensemble(recipe, dataset, jax.devices()[:num_devices], *clock)
 
 
 def train(dataset, spec, indices, *, ratio=0.9, width=4, num_devices=2, steps_per_call=1000, ensemble=None):
@@ -132,6 +136,45 @@ def test_one_program_serves_every_ratio(dataset):
     for ratio in (0.3, 0.9):
         train(dataset, spec, [0, 1, 2], ratio=ratio, ensemble=ensemble)
     assert sorted(ensemble.compiled) == [("advance", 4), ("finish", 4), ("start", 4)]
+
+
+def test_members_are_trained_before_all_is_compiled(dataset, monkeypatch):
+    ensemble, asked = make_anew(dataset, job(), 2), []
+    compile_, run = Ensemble.compile, Ensemble._run
+    monkeypatch.setattr(Ensemble, "compile", lambda *args: asked.append(tuple(args[3])) or compile_(*args))
+    monkeypatch.setattr(Ensemble, "_run", lambda *args: asked.append(args[1]) or run(*args))
+    train(dataset, job(), [0, 1], ensemble=ensemble)
+    assert asked[:4] == [FIRST, "start", "advance", ensemble.programs]
+    assert asked[-1] == "finish"
+
+
+def test_what_has_no_room_is_told_before_it_runs(dataset):
+    ensemble = make_anew(dataset, job(), 2)
+    ensemble.prepare(cells_of(dataset, job())["ratio_0.9"].rows(np.arange(1)), 4)
+    ensemble.room = ensemble.needed_bytes(4)
+    train(dataset, job(), [0, 1], ensemble=ensemble)
+    ensemble.fitting.clear()
+    ensemble.room -= 1
+    with pytest.raises(OutOfMemory):
+        train(dataset, job(), [0, 1], ensemble=ensemble)
+
+
+def test_a_program_that_did_not_compile_is_tried_again(dataset):
+    ensemble = make_anew(dataset, job(), 2)
+    failed = concurrent.futures.Future()
+    failed.set_exception(jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: out of memory"))
+    ensemble.compiled["advance", 4] = failed
+    assert ensemble.needed_bytes(4) == 0
+    assert train(dataset, job(), [0, 1], ensemble=ensemble).finite.all()
+
+
+def test_waiting_for_what_is_compiled_is_told_by_the_clock(dataset):
+    # Each look at the clock finds it a second further on.
+    ticks = itertools.count()
+    ensemble = make_anew(dataset, job(), 2, lambda: next(ticks))
+    for _ in range(2):
+        train(dataset, job(), [0, 1], ensemble=ensemble)
+        assert ensemble.waited == 3, "for each of the programs once"
 
 
 def test_timing_a_width_compiles_the_training_program_only(dataset):

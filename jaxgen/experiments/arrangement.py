@@ -86,7 +86,7 @@ class Layout:
         self.names = kernels.candidates(self.platform)
         if spec.compute.convolution != AUTO:
             self.names = (spec.compute.convolution,)
-        self.ensemble = Ensemble(self._recipe({}, self.at_once), dataset, devices)
+        self.ensemble = Ensemble(self._recipe({}, self.at_once), dataset, devices, time.perf_counter)
 
     def _has_statistics(self) -> bool:
         return "batch_stats" in variable_shapes(make_network(self.dataset, self.program), self.dataset.images.shape[1:])

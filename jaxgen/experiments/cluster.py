@@ -15,7 +15,7 @@ from jaxgen.experiments.arrangement import Arrangement, Layout
 from jaxgen.experiments.compilations import share_compilations
 from jaxgen.experiments.programs import Program
 from jaxgen.experiments.trainer import Cell, Trainer
-from jaxgen.runs import cluster
+from jaxgen.runs.crew import Crew
 from jaxgen.runs.devices import start_devices
 from jaxgen.runs.launch import train_on_cluster
 from jaxgen.runs.plan import Chunk
@@ -101,7 +101,7 @@ class ClusterTrainer(Trainer):
         super().__init__(layout, cells, say)
         self.ray, self.dataset = ray, ray.put(dataset)
         self.together = 1
-        self.crew: cluster.Crew | None = None
+        self.crew: Crew | None = None
 
     @property
     def chunk_size(self) -> int:
@@ -113,9 +113,7 @@ class ClusterTrainer(Trainer):
         if self.crew:
             self.crew.close()
         told = (self.dataset, self.layout.program, self.cells, runs, uuid.uuid4().hex[:12])
-        self.crew = cluster.Crew(
-            self.ray, self.layout.program.spec.compute.ray_cpus, functools.partial(build_worker, *told)
-        )
+        self.crew = Crew(self.ray, self.layout.program.spec.compute.ray_cpus, functools.partial(build_worker, *told))
         given = arrangement and (arrangement.settings(), 0)
         settings, self.together = self.crew.settle(given, sum(runs.values()))
         self.arrangement = arrangement or self.layout.read(settings)

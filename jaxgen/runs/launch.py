@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from jaxgen.errors import FailedRuns, Interrupted, OutOfMemory, UserError
-from jaxgen.runs.cluster import ChunkFailed, Crew
+from jaxgen.runs.crew import ChunkFailed, Crew
 from jaxgen.runs.plan import Chunk, Span, count_runs
 from jaxgen.runs.progress import ProgressBar, Report
 from jaxgen.runs.signals import Stop, stoppable
