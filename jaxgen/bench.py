@@ -28,6 +28,7 @@ def run(spec: BenchSpec, named: Sequence[str] = ()) -> None:
     from jaxgen.experiments.benchmark_noise import measure_label_noise
     from jaxgen.experiments.benchmark_oversampling import measure_oversampling
     from jaxgen.experiments.benchmark_store import measure_store
+    from jaxgen.experiments.telling import show
 
     measures = {
         "speed": measure_speed,
@@ -45,7 +46,7 @@ def run(spec: BenchSpec, named: Sequence[str] = ()) -> None:
     }
     if lists := sweep.swept(spec.job):
         raise UserError(f"--{lists[0]}: a benchmark takes one value of each flag; give one, without commas or colons")
-    print(measures[spec.measure](dataclasses.replace(spec, keep=tuple(sorted({*spec.keep, *named} - {"keep"})))))
+    show(measures[spec.measure](dataclasses.replace(spec, keep=tuple(sorted({*spec.keep, *named} - {"keep"})))))
 
 
 if __name__ == "__main__":

@@ -19,11 +19,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run(spec: CompareSpec, command: str) -> None:
     # Imported here: --help and refused flags need no JAX.
     from jaxgen.experiments.compare import compare, write_all
+    from jaxgen.experiments.telling import show
 
     found, spec = compare(spec)
     text, files = write_all(found, spec, command)
-    print(text)
-    print("\n".join(["", *(str(file) for file in files)]))
+    show(text, files)
 
 
 if __name__ == "__main__":

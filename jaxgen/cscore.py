@@ -20,22 +20,21 @@ def run(spec: CscoreSpec, command: str) -> None:
     from jaxgen.data import load_dataset
     from jaxgen.experiments.cscore import describe_plan, score_settings
     from jaxgen.experiments.files import with_folder
-    from jaxgen.experiments.members import tell
     from jaxgen.experiments.processes import joined
+    from jaxgen.experiments.telling import show, tell
 
     spec = joined(spec)
     dataset = load_dataset(spec.data)
     spec = with_folder(spec, "cscore", dataset.name)
     if spec.compute.dry_run:
-        print(describe_plan(dataset, spec, say=tell))
+        show(describe_plan(dataset, spec, say=tell))
         return
     found = score_settings(dataset, spec, resume=command, say=tell)
     # Imported here: what draws takes half a second, and nothing is drawn before.
     from jaxgen.experiments.results import write_all
 
     text, files = write_all(dataset, found, spec, command)
-    print(text)
-    print("\n".join(["", *(str(file) for file in files)]))
+    show(text, files)
 
 
 if __name__ == "__main__":

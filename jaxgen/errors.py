@@ -29,13 +29,16 @@ UNREADABLE = (
 LONGEST = 2000
 
 
+def printable(text: str) -> str:
+    """Text that a terminal shows as it is, and is not commanded by; lines stay lines."""
+    return "".join(c if c.isprintable() or c == "\n" else " " if c.isspace() else ascii(c)[1:-1] for c in text)
+
+
 def one_line(text: str) -> str:
-    """Text as one line that a terminal shows as it is: what is in files may break lines, or command the terminal."""
+    """Text as one line: what is in files may break lines, or command the terminal."""
     if len(text) > LONGEST:
         text = f"{text[: LONGEST // 2]} ... {text[-LONGEST // 2 :]}"
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else " " if c.isspace() else ascii(c)[1:-1] for c in text)
+    return text if text.isprintable() else printable(text).replace("\n", " ")
 
 
 class UserError(Exception):

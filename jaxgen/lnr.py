@@ -22,10 +22,10 @@ def run(spec: LnrSpec, command: str) -> None:
     from jaxgen.data.keel import load_keel
     from jaxgen.experiments.files import with_folder
     from jaxgen.experiments.lnr_imbalances import answer_by_stages
-    from jaxgen.experiments.members import tell
     from jaxgen.experiments.processes import joined
     from jaxgen.experiments.tabular_job import are_tables
     from jaxgen.experiments.tabular_tables import answer_by_folds
+    from jaxgen.experiments.telling import show, tell
 
     spec = joined(spec)
     names = spec.tabular.keel
@@ -36,9 +36,7 @@ def run(spec: LnrSpec, command: str) -> None:
         text, files = answer_by_folds(datasets, spec, command, say=tell)
     else:
         text, files = answer_by_stages(datasets[0], spec, command, say=tell)
-    print(text)
-    if files:
-        print("\n".join(["", *(str(file) for file in files)]))
+    show(text, files)
 
 
 if __name__ == "__main__":

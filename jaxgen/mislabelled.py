@@ -22,25 +22,24 @@ def run(spec: MislabelledSpec, command: str) -> None:
     from jaxgen.data import load_dataset
     from jaxgen.experiments.cscore import describe_plan
     from jaxgen.experiments.files import with_folder
-    from jaxgen.experiments.members import tell
     from jaxgen.experiments.mislabelled import check_search, cscore_spec, search
     from jaxgen.experiments.mislabelled_league import run_league
     from jaxgen.experiments.mislabelled_tables import write_league, write_search
     from jaxgen.experiments.processes import joined
+    from jaxgen.experiments.telling import show, tell
 
     spec = joined(spec)
     check_search(spec)
     dataset = load_dataset(spec.data)
     spec = with_folder(spec, "mislabelled", dataset.name, "league" if spec.search.inject else "")
     if spec.compute.dry_run:
-        print(describe_plan(dataset, cscore_spec(spec), say=tell))
+        show(describe_plan(dataset, cscore_spec(spec), say=tell))
         return
     if spec.search.inject:
         text, files = write_league(run_league(dataset, spec, resume=command, say=tell), spec, command)
     else:
         text, files = write_search(dataset, search(dataset, spec, resume=command, say=tell), spec, command)
-    print(text)
-    print("\n".join(["", *(str(file) for file in files)]))
+    show(text, files)
 
 
 if __name__ == "__main__":

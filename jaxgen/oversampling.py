@@ -20,22 +20,21 @@ def run(spec: OversamplingSpec, command: str) -> None:
     # Imported here: --help and refused flags need no JAX.
     from jaxgen.data import load_dataset
     from jaxgen.experiments.files import with_folder
-    from jaxgen.experiments.members import tell
     from jaxgen.experiments.oversampling import describe_plan, run_job
     from jaxgen.experiments.oversampling_job import make_job
     from jaxgen.experiments.oversampling_tables import write_all
     from jaxgen.experiments.processes import joined
+    from jaxgen.experiments.telling import show, tell
 
     spec = joined(spec)
     dataset = load_dataset(spec.data)
     spec = with_folder(spec, "oversampling", dataset.name)
     job = make_job(dataset, spec, say=tell)
     if spec.compute.dry_run:
-        print(describe_plan(job, say=tell))
+        show(describe_plan(job, say=tell))
         return
     text, files = write_all(job, run_job(job, resume=command, say=tell), command)
-    print(text)
-    print("\n".join(["", *(str(file) for file in files)]))
+    show(text, files)
 
 
 if __name__ == "__main__":

@@ -30,12 +30,12 @@ def run(spec: RandomizationSpec, command: str) -> None:
     from jaxgen.data import load_dataset
     from jaxgen.data.parts import hold_out_test
     from jaxgen.experiments.files import with_folder
-    from jaxgen.experiments.members import tell
     from jaxgen.experiments.processes import joined
     from jaxgen.experiments.randomization import run_job
     from jaxgen.experiments.randomization_job import make_job
     from jaxgen.experiments.randomization_tables import write_all
     from jaxgen.experiments.table_runs import describe_plan
+    from jaxgen.experiments.telling import show, tell
 
     spec = joined(spec)
     dataset = hold_out_test(load_dataset(spec.data), spec.fit.test_share, spec.seed)
@@ -43,11 +43,10 @@ def run(spec: RandomizationSpec, command: str) -> None:
     spec = with_folder(spec, "randomization", dataset.name, preset)
     job = make_job(dataset, spec)
     if spec.compute.dry_run:
-        print(describe_plan(job, say=tell))
+        show(describe_plan(job, say=tell))
         return
     text, files = write_all(job, run_job(job, resume=command, say=tell), command)
-    print(text)
-    print("\n".join(["", *(str(file) for file in files)]))
+    show(text, files)
 
 
 if __name__ == "__main__":

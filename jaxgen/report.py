@@ -17,9 +17,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run(spec: ReportSpec) -> None:
     # Imported here: --help and refused flags need no NumPy.
     from jaxgen.experiments.report import write_report
+    from jaxgen.experiments.telling import show, tell
 
-    path = write_report(spec, say=lambda line: print(line, file=sys.stderr))
-    print(f"{path} ({path.stat().st_size / 1e6:.1f} MB)")
+    path = write_report(spec, say=tell)
+    show(f"{path} ({path.stat().st_size / 1e6:.1f} MB)")
 
 
 if __name__ == "__main__":

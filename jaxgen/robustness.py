@@ -28,13 +28,13 @@ def run(spec: RobustnessSpec, command: str) -> None:
     from jaxgen.data import load_dataset
     from jaxgen.data.parts import hold_out_test
     from jaxgen.experiments.files import with_folder
-    from jaxgen.experiments.members import tell
     from jaxgen.experiments.processes import joined
     from jaxgen.experiments.robustness import run_job
     from jaxgen.experiments.robustness_job import make_job
     from jaxgen.experiments.robustness_tables import write_all
     from jaxgen.experiments.robustness_versions import export_tests
     from jaxgen.experiments.table_runs import describe_plan
+    from jaxgen.experiments.telling import show, tell
 
     spec = joined(spec)
     dataset = hold_out_test(load_dataset(spec.data), spec.corruption.test_share, spec.seed)
@@ -42,13 +42,12 @@ def run(spec: RobustnessSpec, command: str) -> None:
     spec = with_folder(spec, "robustness", dataset.name, "+".join(modifications))
     job = make_job(dataset, spec, say=tell)
     if spec.compute.dry_run:
-        print(describe_plan(job, say=tell))
+        show(describe_plan(job, say=tell))
         return
     if spec.corruption.export_dir:
         export_tests(dataset, spec)
     text, files = write_all(job, run_job(job, resume=command, say=tell), command)
-    print(text)
-    print("\n".join(["", *(str(file) for file in files)]))
+    show(text, files)
 
 
 if __name__ == "__main__":

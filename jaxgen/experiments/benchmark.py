@@ -60,9 +60,9 @@ def sequential_turns(spec: BenchSpec, *, fresh_jit: bool, count: int) -> Iterato
 def engine_turns(spec: BenchSpec) -> Iterator[Any]:
     """One full batch of members at each turn, as `jaxgen.cscore` trains them."""
     from jaxgen.experiments.cscore_job import cell_name, make_cells
-    from jaxgen.experiments.members import tell
     from jaxgen.experiments.programs import make_programs
     from jaxgen.experiments.start import make_trainer
+    from jaxgen.experiments.telling import tell
 
     job = spec.job
     [program], dataset = make_programs(job), load_dataset(job.data)

@@ -25,10 +25,10 @@ from jaxgen.experiments.lnr import train_first
 from jaxgen.experiments.lnr_job import CELL, make_job
 from jaxgen.experiments.lnr_rows import logits_of
 from jaxgen.experiments.lnr_stage2 import make_stage2, num_heads, second_cells
-from jaxgen.experiments.members import tell
 from jaxgen.experiments.programs import Program, make_kernels, make_recipe
 from jaxgen.experiments.start import make_trainer
 from jaxgen.experiments.table_job import make_rows
+from jaxgen.experiments.telling import tell
 from jaxgen.experiments.turns import Turns, describe_machine, describe_ratio, way_lines
 from jaxgen.runs.plan import Span, cut_chunks
 from jaxgen.spec import BenchSpec, LnrSpec

@@ -41,9 +41,9 @@ def engine_way(spec: BenchSpec) -> Iterator[Any]:
 
     from jaxgen.engine.members import Block
     from jaxgen.experiments.cscore_job import make_cells
-    from jaxgen.experiments.members import tell
     from jaxgen.experiments.programs import make_programs
     from jaxgen.experiments.start import make_trainer
+    from jaxgen.experiments.telling import tell
 
     dataset = make_images(spec)
     [program] = make_programs(spec.job)

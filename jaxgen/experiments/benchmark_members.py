@@ -27,8 +27,8 @@ def measure_members(spec: BenchSpec) -> str:
     import jax
 
     from jaxgen.experiments.cscore_job import check_job, make_cells
-    from jaxgen.experiments.members import tell
     from jaxgen.experiments.start import make_trainer
+    from jaxgen.experiments.telling import tell
 
     if len(spec.job.subsets.subset_ratios) != 1:
         raise UserError("--measure=members: give one ratio, such as --subset_ratios=0.5")

@@ -124,9 +124,9 @@ def sequential_way(spec: BenchSpec, *, fresh_jit: bool) -> Iterator[Any]:
 
 def engine_way(spec: BenchSpec) -> Iterator[Any]:
     """One run of every setting: seconds a model, and all test accuracies."""
-    from jaxgen.experiments.members import tell
     from jaxgen.experiments.start import make_trainer
     from jaxgen.experiments.table_job import cell_name, make_cells
+    from jaxgen.experiments.telling import tell
 
     job = make_sweep(spec)
     [program] = job.programs

@@ -88,9 +88,9 @@ def sequential_way(spec: BenchSpec, *, fresh_jit: bool) -> Iterator[Any]:
 
 def engine_way(spec: BenchSpec) -> Iterator[Any]:
     """All runs of every size and arm: seconds a model and test accuracies; first, seconds of compiling."""
-    from jaxgen.experiments.members import tell
     from jaxgen.experiments.oversampling_job import make_cells
     from jaxgen.experiments.start import make_trainer
+    from jaxgen.experiments.telling import tell
 
     job = make_experiment(spec)
     [program] = job.programs

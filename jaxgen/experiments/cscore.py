@@ -26,8 +26,8 @@ from jaxgen.experiments.cscore_job import (
 )
 from jaxgen.experiments.cscore_tracking import with_tracking
 from jaxgen.experiments.dry_run import describe_programs
-from jaxgen.experiments.members import tell
 from jaxgen.experiments.start import put_off, refuse_put_off, refuse_unfinished, train_program
+from jaxgen.experiments.telling import tell
 from jaxgen.spec import CscoreSpec
 from jaxgen.types import Dataset, Scores
 

@@ -1,6 +1,5 @@
 """Training a plan's missing runs: what every experiment shares between its table of members and its store."""
 
-import sys
 import time
 from typing import NamedTuple
 
@@ -105,8 +104,3 @@ def halve_width(trainer: Trainer, store: Store, group: str) -> None:
     arrangement = trainer.arrangement._replace(width=width)
     store.settle(arrangement.settings(), group, replace=True)
     trainer.settle(count_missing(trainer, store), arrangement)
-
-
-def tell(line: str) -> None:
-    """Says what is going on: on standard error, so that results can be piped."""
-    print(line, file=sys.stderr, flush=True)

@@ -13,7 +13,7 @@ from jaxgen.data.checks import make_dataset
 from jaxgen.errors import UserError
 from jaxgen.experiments.call import spec_of_call
 from jaxgen.experiments.cscore import score_settings
-from jaxgen.experiments.members import tell
+from jaxgen.experiments.telling import tell
 from jaxgen.scores.confident import WrongLabels, estimate_wrong
 from jaxgen.scores.registry import REGISTRY, Score
 from jaxgen.scores.suspicion import rank, suggest_labels, suspicion

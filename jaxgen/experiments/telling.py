@@ -1,0 +1,23 @@
+"""What a user is told on the way, and shown in the end."""
+
+import os
+import pathlib
+import sys
+from collections.abc import Sequence
+
+from jaxgen.errors import one_line, printable
+
+
+def tell(line: str) -> None:
+    """Says what is going on: on standard error, so that results can be piped."""
+    print(one_line(line), file=sys.stderr, flush=True)
+
+
+def show(text: str, files: Sequence[pathlib.Path] = ()) -> None:
+    """Prints results, and below them the files that were written."""
+    lines = [printable(text), *(["", *map(str, files)] if files else [])]
+    try:
+        print("\n".join(lines), flush=True)
+    except BrokenPipeError:
+        # The reader may be `head`. Python would complain when it closes what is closed already.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

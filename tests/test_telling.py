@@ -1,0 +1,32 @@
+"""What is shown in a terminal: as it is, whatever names the user's files hold, and whoever reads it."""
+
+import subprocess
+import sys
+
+from jaxgen.errors import one_line, printable
+from jaxgen.experiments.telling import show, tell
+
+
+def test_names_command_no_terminal(capsys):
+    show("least regular\n1  \x1b[31mcat\x07  a\u202eb\tc\rd  é 猫", ["out/a.png"])
+    tell("first\nsecond \x9b2J")
+    said = capsys.readouterr()
+    assert said.out == "least regular\n1  \\x1b[31mcat\\x07  a\\u202eb c d  é 猫\n\nout/a.png\n"
+    assert said.err == "first second \\x9b2J\n"
+
+
+def test_lines_stay_lines_where_they_are_wanted():
+    assert printable("a\nb\x00") == "a\nb\\x00"
+    assert one_line("a\nb\x00") == "a b\\x00"
+    assert len(one_line("a\n" * 10**6)) < 3000
+
+
+def test_a_reader_that_has_seen_enough_is_no_failure():
+    program = "from jaxgen.experiments.telling import show\nfor i in range(9):\n    show('line\\n' * 10**5)"
+    process = subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout.readline() == "line\n"
+    process.stdout.close()
+    assert process.wait(60) == 0
+    assert process.stderr.read() == ""
