@@ -13,8 +13,8 @@ from jaxgen.runs.plan import count_runs
 from jaxgen.runs.store import Store
 from jaxgen.spec import ComputeSpec
 
-# Seconds between two looks at what the others have done.
-LOOK = 1.0
+# Seconds between two looks at what the others have done, at first and at most: many look at one folder.
+LOOK, LONGEST_LOOK = 1.0, 30.0
 # Seconds for which a process that is done waits for the one that writes the results.
 PATIENCE = 7 * 24 * 3600
 
@@ -51,8 +51,10 @@ def await_others(store: Store, compute: ComputeSpec) -> None:
     Raises:
       Unfinished: in all others, for it is the first that writes the results.
     """
+    look = LOOK
     while any(count_runs(store.missing()).values()):
-        time.sleep(LOOK)
+        time.sleep(look)
+        look = min(1.2 * look, LONGEST_LOOK)
     index, count = compute.shard.split("/")
     if index != "0":
         raise Unfinished(f"process {index} of {count}: all shares are done; process 0 writes the results")
