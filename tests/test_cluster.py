@@ -3,11 +3,13 @@
 import collections
 import os
 import pathlib
+import random
 import signal
 import subprocess
 import sys
 import time
 import types
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -82,6 +84,16 @@ def test_a_chunk_whose_worker_is_lost_is_given_to_another(tmp_path, capsys):
     assert len(lost) == 5
     assert not any(kept.missing().values())
     assert "20/20 models" in capsys.readouterr().err
+
+
+def test_a_chunk_that_ends_all_its_workers_is_named_and_the_others_are_done(tmp_path):
+    kept = store(tmp_path)
+    crew = FakeCrew(lambda chunk: None if (chunk.cell, chunk.start) == ("a", 4) else rows(chunk))
+    with pytest.raises(
+        FailedRuns, match=r"^4 models failed, of a 4 to 7 first \(10 workers were lost while they had it"
+    ):
+        launch(kept, crew)
+    assert kept.missing() == {"a": [Span(4, 8)], "b": []}
 
 
 def test_a_chunk_that_fails_everywhere_is_named_and_the_others_are_done(tmp_path):
@@ -245,6 +257,26 @@ def test_work_is_told_by_chunk_and_not_counted_twice(crew):
     assert worker.work == {second: 2.0}
 
 
+def test_a_cluster_where_no_worker_comes_as_far_as_training_is_given_up(crew):
+    waiting = chunks(6)
+    for number in range(10):
+        assert len(crew.hired) == 2
+        crew.hired[0].opened = lost = object()
+        crew.ray.said[lost] = FakeRay.Lost("the data are not there\nno such file")
+        given_up = number == 9
+        with pytest.raises(UserError, match=r"10 workers .* \(no such file\)") if given_up else nullcontext():
+            with crew.noted(crew.hired[0]):
+                crew.ray.get(lost)
+            crew.hire(9)
+    crew.hire(9)
+    # One that is ready shows that it can be done.
+    crew.settings = "found"
+    crew.give(waiting)
+    crew.ray.said[crew.hired[0].ready] = "found"
+    crew.give(waiting)
+    assert crew.lost == 0
+
+
 @pytest.mark.parametrize(
     ("cause", "raised"),
     [(OutOfMemory(), OutOfMemory), (UserError("all diverged"), UserError), (KeyError("x"), ChunkFailed)],
@@ -390,6 +422,65 @@ def test_a_node_that_dies_is_done_without(tmp_path, alone):
         cluster.remove_node(other, allow_graceful=False)
         said = process.communicate(timeout=300)
         assert process.returncode == 0, said[1]
+    finally:
+        cluster.shutdown()
+        ray.shutdown()
+    scores_equal(alone, load_scores(tmp_path / "out" / "cscores.npz"))
+
+
+def harmed(folder, typed, harm, times=20):
+    """Goes on with a job, half of whose chunks are lost whenever it is done, until `harm(process)` was done so often.
+
+    `harm` says whether there was anything to harm.
+    """
+    moments, process = random.Random(0), command(folder, *typed)
+    while times:
+        time.sleep(moments.uniform(0.5, 10))
+        times -= harm(process)
+        if process.poll() is not None:
+            assert process.returncode == 0, process.communicate()
+            for path in sorted(folder.glob("out/store/*/*/*.npz"))[::2]:
+                path.unlink()
+            process = command(folder, *typed)
+    assert process.wait(300) == 0, process.communicate()
+
+
+@pytest.mark.slow
+def test_twenty_workers_that_are_killed_cost_nothing_but_time(tmp_path, alone):
+    pytest.importorskip("ray")
+    make_data(tmp_path)
+    moments = random.Random(1)
+
+    def kill_one(process):
+        workers = [pid for pid, line in children(process.pid).items() if "ray::Worker" in line]
+        if workers:
+            os.kill(moments.choice(workers), signal.SIGKILL)
+        return bool(workers)
+
+    harmed(tmp_path, (*LONG, *LOCAL), kill_one)
+    scores_equal(alone, load_scores(tmp_path / "out" / "cscores.npz"))
+
+
+@pytest.mark.slow
+def test_twenty_nodes_that_die_cost_nothing_but_time(tmp_path, alone):
+    ray = pytest.importorskip("ray")
+    from ray.cluster_utils import Cluster
+
+    make_data(tmp_path)
+    head = {"num_cpus": 1, "node_ip_address": "127.0.0.2", "include_dashboard": False, "object_store_memory": 10**8}
+    other = {"num_cpus": 1, "node_ip_address": "127.0.0.3", "object_store_memory": 10**8}
+    cluster = Cluster(initialize_head=True, head_node_args=head)
+    try:
+        nodes = [cluster.add_node(**other)]
+        cluster.wait_for_nodes()
+
+        def kill_one(process):
+            cluster.remove_node(nodes.pop(), allow_graceful=False)
+            nodes.append(cluster.add_node(**other))
+            return True
+
+        typed = (*LONG, "--launcher=ray", f"--ray_address={cluster.address}", "--ray_cpus=1")
+        harmed(tmp_path, typed, kill_one)
     finally:
         cluster.shutdown()
         ray.shutdown()

@@ -4,6 +4,7 @@ import contextlib
 import functools
 import pathlib
 import shutil
+import sys
 import tempfile
 import uuid
 from collections.abc import Callable, Mapping
@@ -115,7 +116,8 @@ class ClusterTrainer(Trainer):
         told = (self.dataset, self.layout.program, self.cells, runs, uuid.uuid4().hex[:12])
         self.crew = Crew(self.ray, self.layout.program.spec.compute.ray_cpus, functools.partial(build_worker, *told))
         given = arrangement and (arrangement.settings(), 0)
-        settings, self.together = self.crew.settle(given, sum(runs.values()))
+        with results_apart():
+            settings, self.together = self.crew.settle(given, sum(runs.values()))
         self.arrangement = arrangement or self.layout.read(settings)
         self.say(f"width {self.arrangement.width} on each device; {self.devices}")
 
@@ -138,8 +140,13 @@ class ClusterTrainer(Trainer):
             self.refuse_diverging()
             return arrays
 
-        with contextlib.closing(self.crew) as crew:
+        with results_apart(), contextlib.closing(self.crew) as crew:
             train_on_cluster(store, chunks, crew, self.works(), keep=keep, resume=resume, shown=shown, share=self.share)
+
+
+def results_apart() -> contextlib.AbstractContextManager:
+    """While it is open, what Ray says of lost workers does not go where results go."""
+    return contextlib.redirect_stdout(sys.stderr)
 
 
 def describe(room: Mapping[tuple[str, int], int]) -> str:

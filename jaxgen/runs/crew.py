@@ -25,8 +25,8 @@ EMPTY = 120.0
 FAREWELL = 2.0
 # Methods that are called while a chunk is trained; there is one thread for all others.
 BESIDE = "beside"
-# So many workers of one place may be lost, none having trained anything, before the cluster is given up.
-HOPELESS = 3
+# So many workers of each place may be lost in a row, none having come as far as training; then all is given up.
+HOPELESS = 5
 
 
 class Worker:
@@ -110,7 +110,8 @@ class Crew:
         self.room: collections.Counter = collections.Counter()
         self.looked = -LOOK
         self.settings: Any = None
-        self.lost, self.trained = 0, 0
+        # Since one of them was ready.
+        self.lost = 0
 
     def close(self) -> None:
         """Lets all workers go."""
@@ -163,6 +164,7 @@ class Crew:
                 if self.ray.wait([worker.ready], timeout=LOOK)[0]:
                     with self.noted(worker):
                         self.settings = self.ray.get(worker.ready)
+                        self.lost = 0
         return self.settings
 
     @contextlib.contextmanager
@@ -179,11 +181,11 @@ class Crew:
         except errors.RayError as error:
             self.dismiss(worker)
             self.lost += 1
-            if self.lost >= HOPELESS * max(sum(self.room.values()), 1) and not self.trained:
+            if self.lost >= HOPELESS * max(sum(self.room.values()), 1):
                 reason = str(error).strip().splitlines()[-1]
                 raise UserError(
-                    f"--launcher=ray: {self.lost} workers were lost before any had trained a model ({reason}); see "
-                    "Ray's logs, and that all nodes have the same jaxgen and data"
+                    f"--launcher=ray: {self.lost} workers were lost, one after another, before any could train "
+                    f"({reason}); see Ray's logs, and that all nodes have the same jaxgen and data"
                 ) from None
 
     def dismiss(self, worker: Hired) -> None:
@@ -203,6 +205,7 @@ class Crew:
             if waiting and worker.ready in ready:
                 with self.noted(worker):
                     self.ray.get(worker.ready)
+                    self.lost = 0
                     worker.take(waiting.popleft())
         # So that no worker waits for this process; but what is left in the end goes to whoever is idle first.
         for worker in self.busy():
@@ -240,7 +243,6 @@ class Crew:
             try:
                 with self.noted(worker):
                     found = self.ray.get(answer)
-                    self.trained += 1
             except ChunkFailed as error:
                 found = error
             for done in [*worker.chunks] if found is None else [answer]:

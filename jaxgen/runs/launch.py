@@ -19,6 +19,8 @@ TrainChunk = Callable[[Chunk, Report], Arrays]
 Share = Callable[[dict[str, list[Span]]], dict[str, list[Span]]]
 # A chunk that fails is tried so often in all, the last time after all others.
 TRIES = 2
+# A chunk that has so many workers lost is taken for what ends them: by a crash, or by the memory of their node.
+LOSSES = 10
 # Where so many fail and none is done, the others are not tried.
 HOPELESS = 3
 
@@ -113,9 +115,9 @@ def train_on_cluster(
                 whole = work[chunk.cell] * (chunk.stop - chunk.start)
                 if found is None or isinstance(found, ChunkFailed):
                     bar.work(-heard)
-                    if found is None:
+                    if found is None and failures.lost(chunk):
                         waiting.appendleft(chunk)
-                    elif failures.again(chunk, str(found)):
+                    elif found and failures.again(chunk, str(found)):
                         waiting.append(chunk)
                     continue
                 store.write(chunk, keep(chunk, found))
@@ -188,6 +190,7 @@ class Failures:
     def __init__(self, store: Store, things: str):
         self.store, self.things, self.done = store, things, 0
         self.tries: collections.Counter = collections.Counter()
+        self.losses: collections.Counter = collections.Counter()
         self.given_up: dict[Chunk, str] = {}
 
     def again(self, chunk: Chunk, reason: str) -> bool:
@@ -204,6 +207,13 @@ class Failures:
             return True
         self.given_up[chunk] = reason
         return False
+
+    def lost(self, chunk: Chunk) -> bool:
+        """Takes note of a chunk's worker that was lost; whether the chunk is to be given to another."""
+        self.losses[chunk] += 1
+        if self.losses[chunk] >= LOSSES:
+            self.given_up[chunk] = f"{LOSSES} workers were lost while they had it"
+        return self.losses[chunk] < LOSSES
 
     def tell(self, resume: str, *, all_alike: bool = False) -> None:
         """Ends the job with what failed, if anything did.
