@@ -510,3 +510,14 @@ def test_blocks_are_of_many_small_chunks_and_of_one_large_one(tmp_path):
     for chunk in [Chunk("a", 0, 2), Chunk("a", 2, 4), Chunk("a", 4, 24), Chunk("a", 24, 30)]:
         kept.write(chunk, rows(chunk))
     assert [len(block["run"]) for block in HeldRuns(kept, block=80)("a")] == [4, 20, 6]
+
+
+@pytest.mark.parametrize(("asked", "typed", "threads"), [(0, None, None), (2, None, "2"), (2, "3", "3")])
+def test_a_process_of_few_devices_has_few_threads(monkeypatch, asked, typed, threads):
+    for name in ("NPROC", "PJRT_NPROC"):
+        monkeypatch.delenv(name, raising=False)
+    if typed:
+        monkeypatch.setenv("PJRT_NPROC", typed)
+    with devices.threads_of(asked):
+        assert os.environ.get("PJRT_NPROC") == threads
+    assert os.environ.get("PJRT_NPROC") == typed

@@ -160,7 +160,9 @@ class ComputeSpec(Spec):
     """Machine"""
 
     width: int | None = option(None, "models in one batched program (auto: a few widths are timed)", **at_least(1))
-    num_devices: int = option(0, "devices to use (0: all; on a CPU one a core)", **at_least(0))
+    num_devices: int = option(
+        0, "devices to use (0: all); on a CPU one a core, and where it is given, no more threads", **at_least(0)
+    )
     precision: Literal["float32", "tf32", "bf16"] = option("float32", "arithmetic of products and convolutions")
     convolution: Literal["auto", "grouped", "plain", "batched", "chunked"] = option(
         "auto", "how convolutions of several members are computed (auto: timed)"
