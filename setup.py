@@ -59,7 +59,7 @@ setup(
             "nbclient>=0.10",
             "nbformat>=5.10",
             "pytest>=8.2",
-            "pytest-xdist>=3.6",
+            "pytest-xdist>=3.7",
             "ray>=2.49",
             "ruff>=0.9",
         ],

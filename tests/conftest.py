@@ -31,6 +31,15 @@ jax.config.update("jax_num_cpu_devices", 2)
 jax.devices()
 
 
+# Files that take longest go first: workers that are given a file at a time then end at about the same time.
+LONGEST = ("cli", "ensemble", "faults", "long_tail", "lnr_cli", "robustness", "tracking", "randomization", "laws")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    order = {f"test_{name}": place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.path.stem, len(order)))
+
+
 def blobs(count: int = 60, classes: int = 3, side: int = 4, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Noisy images, one bright pixel a class: easy, but not free of errors."""
     rng = np.random.default_rng(seed)
