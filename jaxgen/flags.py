@@ -4,9 +4,11 @@ Each call works on a `FlagValues` of its own, so that entries can be imported, r
 nothing is registered in `absl.flags.FLAGS`.
 """
 
+import atexit
 import contextlib
 import dataclasses
 import decimal
+import os
 import shlex
 import sys
 import textwrap
@@ -17,7 +19,7 @@ from absl import flags as absl_flags
 
 import jaxgen
 from jaxgen import spec, sweep
-from jaxgen.errors import UserError
+from jaxgen.errors import Interrupted, UserError
 from jaxgen.flagfiles import with_flagfiles
 
 # Longer than any flag's name.
@@ -247,9 +249,22 @@ def run_entry(program: str, spec_class: type, job: Callable[[Any], None], argv: 
         job(parse(spec_class, argv))
     except UserError as error:
         print(f"{program}: {error}", file=sys.stderr)
-        return error.exit_code
+        return leave(argv) if isinstance(error, Interrupted) else error.exit_code
     except KeyboardInterrupt:
         said = "stopped; models that were finished are kept, and the same command goes on from there"
         print(f"{program}: {said}", file=sys.stderr)
-        return 130
+        return leave(argv)
     return 0
+
+
+def leave(argv: Sequence[str]) -> int:
+    """Ends a process that was asked to stop, if these are its own arguments: without waiting for its threads, for what
+    one of them is compiling can take minutes. Else returns the exit code."""
+    if sys.argv[1:] == list(argv):
+        # Public ways to run these wait for the threads first. They stop a cluster that was started here.
+        atexit._run_exitfuncs()
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(Interrupted.exit_code)
+    return Interrupted.exit_code

@@ -19,7 +19,7 @@ from test_runs import rows, store
 from jaxgen import load_scores
 from jaxgen.errors import FailedRuns, OutOfMemory, UserError
 from jaxgen.runs.cluster import options, places
-from jaxgen.runs.crew import ChunkFailed, Crew, Worker
+from jaxgen.runs.crew import LOOK, ChunkFailed, Crew, Worker
 from jaxgen.runs.launch import train_on_cluster
 from jaxgen.runs.plan import Chunk, Span, cut_chunks
 
@@ -163,7 +163,8 @@ class FakeRay:
         return lambda worker: types.SimpleNamespace(options=lambda **own: types.SimpleNamespace(remote=make))
 
     def wait(self, answers, num_returns=1, timeout=None):
-        return [one for one in answers if one in self.said], [one for one in answers if one not in self.said]
+        there = [one for one in answers if one in self.said][:num_returns]
+        return there, [one for one in answers if one not in there]
 
     def get(self, answer):
         if isinstance(self.said[answer], Exception):
@@ -271,6 +272,7 @@ def test_a_cluster_where_no_worker_comes_as_far_as_training_is_given_up(crew):
     crew.hire(9)
     # One that is ready shows that it can be done.
     crew.settings = "found"
+    crew.ray.said[crew.hired[0].opened] = None
     crew.give(waiting)
     crew.ray.said[crew.hired[0].ready] = "found"
     crew.give(waiting)
@@ -285,6 +287,62 @@ def test_what_a_worker_raises_is_for_the_width_for_the_user_or_for_the_others(cr
     with pytest.raises(raised), crew.noted(crew.hired[0]):
         raise FakeRay.Failed(cause)
     assert len(crew.hired) == 2
+
+
+@pytest.mark.parametrize("cause", [UserError("the data do not fit"), OSError("no space left"), OutOfMemory()])
+@pytest.mark.parametrize("when", ["open", "settle"])
+def test_a_node_where_no_worker_can_begin_is_done_without(crew, when, cause):
+    second, waiting = crew.hired[1], chunks(6)
+    if when == "open":
+        crew.ray.said[second.opened] = FakeRay.Failed(cause)
+    crew.give(waiting)
+    if when == "settle":
+        crew.ray.said[second.ready] = FakeRay.Failed(cause)
+        crew.give(waiting)
+    assert second not in crew.hired
+    assert [len(worker.chunks) for worker in crew.hired] == [2]
+
+
+@pytest.mark.parametrize(("cause", "hired"), [(UserError("lower --width"), 2), (OSError("no space left"), 1)])
+def test_a_mistake_that_the_first_worker_finds_is_told_and_a_bad_node_done_without(cause, hired):
+    crew = Crew(ray := FakeRay(), 1, print)
+    crew.hire(9)
+    first, second = ray.actors
+    ray.said |= {first.answer("open"): FakeRay.Failed(cause), second.answer("open"): None}
+    second.settle = types.SimpleNamespace(remote=lambda settings: ray.said.setdefault("settled", "found") and "settled")
+    if hired == 2:
+        with pytest.raises(UserError, match="lower --width"):
+            crew.settle(None, 2)
+    else:
+        assert crew.settle(None, 2) == "found"
+    assert (crew.hired[0].actor is first) == (hired == 2)
+
+
+def test_workers_that_vanish_while_they_train_are_waited_for(crew):
+    waiting = chunks(12)
+    for _ in range(8):
+        for worker in crew.hired:
+            crew.ray.said[worker.opened] = None
+            worker.take(waiting.popleft())
+            crew.ray.said[next(iter(worker.chunks))] = FakeRay.Lost("its node is gone")
+        crew.room.clear()
+        given_back = [chunk for _ in crew.hired[:] for chunk, _, found in crew.answers() if found is None]
+        assert len(given_back) == 2
+        waiting.extendleft(given_back)
+        crew.looked = -LOOK
+        crew.hire(9)
+    assert crew.lost == 0
+
+
+def test_who_has_no_place_yet_is_not_asked_before_those_who_have(crew):
+    ray = FakeRay(3.0)
+    crew = Crew(ray, 1, print)
+    crew.hire(9)
+    crew.settings = "found"
+    pending, first, second = crew.hired
+    ray.said |= {first.opened: None, second.opened: None}
+    crew.give(chunks(1))
+    assert [worker.ready is not None for worker in (pending, first, second)] == [False, True, False]
 
 
 def test_workers_that_are_let_go_clear_up_first(crew):

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 
 from jaxgen.errors import one_line, printable
 from jaxgen.experiments.telling import show, tell
@@ -19,6 +20,24 @@ def test_lines_stay_lines_where_they_are_wanted():
     assert printable("a\nb\x00") == "a\nb\\x00"
     assert one_line("a\nb\x00") == "a b\\x00"
     assert len(one_line("a\n" * 10**6)) < 3000
+
+
+def test_who_is_asked_to_stop_does_not_wait_for_what_is_compiled():
+    program = """
+import sys, threading, time
+from jaxgen import flags, spec
+threading.Thread(target=time.sleep, args=(50,)).start()
+def job(spec):
+    raise KeyboardInterrupt
+print("before")
+flags.run_entry("jaxgen.cscore", spec.CscoreSpec, job, sys.argv[1:])
+"""
+    began = time.monotonic()
+    done = subprocess.run([sys.executable, "-c", program, "--num_runs=2"], capture_output=True, text=True, timeout=100)
+    assert time.monotonic() - began < 40
+    assert done.returncode == 130
+    assert done.stdout == "before\n"
+    assert done.stderr.startswith("jaxgen.cscore: stopped; models that were finished are kept")
 
 
 def test_a_reader_that_has_seen_enough_is_no_failure():

@@ -19,7 +19,8 @@ def load_digits(spec: DataSpec) -> Dataset:
 
 def read_table() -> np.ndarray:
     """A digit a row, its class last; from scikit-learn's file where it is found, for importing that takes seconds."""
-    path = pathlib.Path(importlib.util.find_spec("sklearn").origin).parent / "datasets" / "data" / "digits.csv.gz"
+    found = importlib.util.find_spec("sklearn")
+    path = pathlib.Path((found and found.origin) or "").parent / "datasets" / "data" / "digits.csv.gz"
     if path.is_file():
         return np.loadtxt(path, delimiter=",")
     from sklearn.datasets import load_digits as load

@@ -3,8 +3,8 @@
 An ensemble is four programs, each compiled once for a width and used for every row: `start` (who is a member, initial
 weights), `advance` (a block of epochs, or of steps of one epoch; trip counts are traced), `finish` (what each member
 gets right) and, where members may stop early, `refill` (new members in the places of those that have stopped). The
-first two are needed at once; the others are compiled while the first members are trained. No member's result depends
-on which others share its program.
+first two are needed at once; on a CPU the others are compiled while the first members are trained. No member's result
+depends on which others share its program.
 """
 
 import concurrent.futures
@@ -115,6 +115,12 @@ class Ensemble:
         self.fitting: set[tuple[str, int]] = set()
 
     @property
+    def first(self) -> tuple[str, ...]:
+        """Programs that are compiled before a member takes a step: on an accelerator all, for there the compiler times
+        kernels, and wants the device for itself."""
+        return FIRST if self.mesh.devices.flat[0].platform == "cpu" else self.programs
+
+    @property
     def programs(self) -> tuple[str, ...]:
         """Names of the programs that a training needs."""
         return ("start", "advance", "finish", *(["refill"] if self.recipe.may_stop else []))
@@ -145,11 +151,14 @@ class Ensemble:
         Raises:
           OutOfMemory: if a program takes more than there is room for.
         """
-        self.prepare(rows, width, FIRST)
+        self.prepare(rows, width, self.first)
         seats = Seats(len(jax.tree.leaves(rows)[0]), width * self.mesh.size)
         members, progress, resumed = self._begin(rows, width, seats, checkpoint)
         steps = -(-max_size // self.recipe.batch_size)
+        compiling = resumed
         if resumed:
+            # Its members may all be done.
+            self.compile(rows, width, self.programs)
             # The seats were kept before the host looked at the last block.
             seats.tell_work(*self._look(progress), seats.step / steps, self.recipe.epochs, lambda trainings: None)
             on_resume(seats.done_work(self.recipe.epochs))
@@ -168,8 +177,11 @@ class Ensemble:
                 continue
             block = next_block(seats.step, steps, steps_per_call, self.recipe.epochs - int(epochs[seats.taken].min()))
             progress = self._run("advance", width, members, progress, self.data, self.traced(block))
-            # Beside the block that the devices are at.
-            self.compile(rows, width, self.programs)
+            if not compiling:
+                # Beside the block that the devices are at.
+                self.compile(rows, width, self.programs)
+                compiling = True
+            self._admit(width)
             seats.step = 0 if block.ends_epoch else block.last_step
             if checkpoint:
                 jax.block_until_ready(progress)
@@ -207,10 +219,21 @@ class Ensemble:
             began = self.clock()
             concurrent.futures.wait([self.compiled[name, width]])
             self.waited += self.clock() - began
-            if self.needed_bytes(width) > self.room:
-                raise OutOfMemory
-            self.fitting.add((name, width))
+            self._admit(width)
         return self.compiled[name, width].result()(*arguments)
+
+    def _admit(self, width: int) -> None:
+        """Looks at what has been compiled meanwhile: as soon as may be, not when a chunk is trained to its end.
+
+        Raises:
+          OutOfMemory: if there is no room for it; or what the compiler raised.
+        """
+        for key, program in self.compiled.items():
+            if key[1] == width and key not in self.fitting and program.done():
+                program.result()
+                if self.needed_bytes(width) > self.room:
+                    raise OutOfMemory
+                self.fitting.add(key)
 
     def prepare(self, rows: Any, width: int, names: Sequence[str] = ()) -> list[Callable]:
         """The named programs (or all) for a width, compiled."""

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import jax
 
 from jaxgen.engine import kernels
-from jaxgen.engine.ensemble import FIRST, Ensemble
+from jaxgen.engine.ensemble import Ensemble
 from jaxgen.engine.learner import Learner, num_parameters, state_bytes
 from jaxgen.engine.width import WORTHWHILE, candidates, choose_width, first_guess, time_step
 from jaxgen.errors import UserError
@@ -204,7 +204,7 @@ class Layout:
         def timed(width: int) -> float:
             began = time.perf_counter()
             # The width to begin with is the likeliest: all that the first steps need is compiled at once.
-            names = ["advance"] if timings else FIRST
+            names = ["advance"] if timings else self.ensemble.first
             timings[width] = math.inf
             try:
                 self.ensemble.prepare(rows, width, names)
@@ -222,7 +222,7 @@ class Layout:
         else:
             choice = choose_width(timed, widths, start, steps=steps, cost=lambda: spent[-1])
             width, why = choice.width, choice.why
-        self.ensemble.prepare(rows, width, FIRST)
+        self.ensemble.prepare(rows, width, self.ensemble.first)
         refuse_if_larger(self.ensemble.needed_bytes(width), budget, width)
         self.ensemble.room = budget
         self.say(self._describe(width, why, timings))

@@ -6,6 +6,7 @@ import pathlib
 import shutil
 import sys
 import tempfile
+import time
 import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -24,6 +25,9 @@ from jaxgen.runs.progress import Report
 from jaxgen.runs.saved_models import ModelFolder
 from jaxgen.runs.store import FINITE, Arrays, Store
 from jaxgen.types import Dataset
+
+# What folders for compiled programs begin with, and after how many seconds nobody needs one.
+COMPILED, STALE = "jaxgen-ray-", 2 * 24 * 3600
 
 
 class WorkingTrainer:
@@ -81,10 +85,20 @@ def build_worker(
 
     # For as long as the process lives, on whatever thread.
     jax.config.update("jax_enable_x64", False)
-    folder = pathlib.Path(tempfile.gettempdir()) / f"jaxgen-compiled-{job}"
+    folder = compilations_folder(job)
     share_compilations(folder)
     layout = Layout(ray.get(dataset), program, start_devices(devices), lambda line: None)
     return WorkingTrainer(Trainer(layout, cells, lambda line: None), runs, program.spec.compute.save_models, folder)
+
+
+def compilations_folder(job: str) -> pathlib.Path:
+    """This node's folder for what a job compiles; those of jobs that were killed long ago are removed."""
+    temporary = pathlib.Path(tempfile.gettempdir())
+    for old in temporary.glob(f"{COMPILED}*"):
+        with contextlib.suppress(OSError):
+            if time.time() - old.stat().st_mtime > STALE:
+                shutil.rmtree(old, ignore_errors=True)
+    return temporary / f"{COMPILED}{job}"
 
 
 class ClusterTrainer(Trainer):
@@ -111,15 +125,22 @@ class ClusterTrainer(Trainer):
 
     def settle(self, runs: Mapping[str, int], arrangement: Arrangement | None = None) -> None:
         """Has the first worker find the arrangement, unless it is given; the others are told of it."""
-        if self.crew:
-            self.crew.close()
+        self.close()
         told = (self.dataset, self.layout.program, self.cells, runs, uuid.uuid4().hex[:12])
         self.crew = Crew(self.ray, self.layout.program.spec.compute.ray_cpus, functools.partial(build_worker, *told))
         given = arrangement and (arrangement.settings(), 0)
-        with results_apart():
-            settings, self.together = self.crew.settle(given, sum(runs.values()))
+        try:
+            with results_apart():
+                settings, self.together = self.crew.settle(given, sum(runs.values()))
+        except BaseException:
+            self.close()
+            raise
         self.arrangement = arrangement or self.layout.read(settings)
         self.say(f"width {self.arrangement.width} on each device; {self.devices}")
+
+    def close(self) -> None:
+        if self.crew:
+            self.crew.close()
 
     @property
     def devices(self) -> str:

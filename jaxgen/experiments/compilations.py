@@ -22,7 +22,8 @@ def shared_compilations() -> Iterator[None]:
     Where the user has a cache of compilations already, that one does.
     """
     before = {name: getattr(jax.config, name) for name in FLAGS}
-    with tempfile.TemporaryDirectory(prefix="jaxgen-compiled-") as folder:
+    # Something that nobody needs any more may be compiling yet.
+    with tempfile.TemporaryDirectory(prefix="jaxgen-compiled-", ignore_cleanup_errors=True) as folder:
         try:
             share_compilations(folder)
             yield

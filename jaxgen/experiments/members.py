@@ -61,6 +61,8 @@ def train_missing_runs(
             train_now(trainer, store, resume=resume, shown=shown, models=models)
         except OutOfMemory:
             halve_width(trainer, store, group)
+    # Also where others have done it all meanwhile.
+    trainer.close()
     return Trained(sum(missing.values()), time.perf_counter() - began)
 
 

@@ -15,7 +15,7 @@ def tell(line: str) -> None:
 
 def show(text: str, files: Sequence[pathlib.Path] = ()) -> None:
     """Prints results, and below them the files that were written."""
-    lines = [printable(text), *(["", *map(str, files)] if files else [])]
+    lines = [printable(text), *(["", *(one_line(str(file)) for file in files)] if files else [])]
     try:
         print("\n".join(lines), flush=True)
     except BrokenPipeError:

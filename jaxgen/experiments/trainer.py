@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jaxgen.engine.ensemble import FIRST, Ensemble
+from jaxgen.engine.ensemble import Ensemble
 from jaxgen.errors import OutOfMemory, UserError
 from jaxgen.experiments.accuracies import accuracies
-from jaxgen.experiments.arrangement import Arrangement, Layout, out_of_memory
+from jaxgen.experiments.arrangement import Arrangement, Layout, out_of_memory, refuse_if_larger
 from jaxgen.runs.launch import train_chunks
 from jaxgen.runs.plan import Chunk, Span
 from jaxgen.runs.progress import Report
@@ -106,12 +106,20 @@ class Trainer:
             self.arrangement, timings = arrangement, self.layout.time(arrangement.width, rows, middle.max_size)
         else:
             self.arrangement, timings = self.layout.find(rows, middle.max_size, max(runs.values()), self._steps(runs))
-        self.ensemble.prepare(rows, self.width, FIRST)
+        self.ensemble.prepare(rows, self.width, self.ensemble.first)
         self.step_seconds = timings[self.width]
 
     def compile_rest(self) -> None:
-        """Compiles, once it is settled, what would be compiled while the first members are trained."""
+        """Compiles, once it is settled, what would be compiled while the first members are trained.
+
+        Raises:
+          UserError: if that does not fit in memory.
+        """
         self.ensemble.prepare(self._middle().rows(np.arange(1)), self.width)
+        refuse_if_larger(self.ensemble.needed_bytes(self.width), self.ensemble.room, self.width)
+
+    def close(self) -> None:
+        """Lets go of those who train for it, if there are any."""
 
     def _middle(self) -> Cell:
         return sorted(self.cells.values(), key=lambda cell: cell.max_size)[len(self.cells) // 2]

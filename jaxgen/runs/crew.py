@@ -157,12 +157,12 @@ class Crew:
             if not asked:
                 there, _ = self.ray.wait([worker.opened for worker in self.hired], timeout=LOOK)
                 for worker in [one for one in self.hired if one.opened in there][:1]:
-                    with self.noted(worker):
+                    with self.starting(worker, UserError, OutOfMemory):
                         self.ray.get(worker.opened)
                         worker.ready = worker.actor.settle.remote(settings)
             for worker in asked:
                 if self.ray.wait([worker.ready], timeout=LOOK)[0]:
-                    with self.noted(worker):
+                    with self.starting(worker, UserError, OutOfMemory):
                         self.settings = self.ray.get(worker.ready)
                         self.lost = 0
         return self.settings
@@ -179,14 +179,35 @@ class Crew:
                 raise cause from None
             raise ChunkFailed(str(error)) from None
         except errors.RayError as error:
-            self.dismiss(worker)
-            self.lost += 1
-            if self.lost >= HOPELESS * max(sum(self.room.values()), 1):
-                reason = str(error).strip().splitlines()[-1]
-                raise UserError(
-                    f"--launcher=ray: {self.lost} workers were lost, one after another, before any could train "
-                    f"({reason}); see Ray's logs, and that all nodes have the same jaxgen and data"
-                ) from None
+            self.lose(worker, str(error))
+
+    @contextlib.contextmanager
+    def starting(self, worker: Hired, *raised: type[Exception]) -> Iterator[None]:
+        """As `noted`, of a worker that has trained nothing yet: it is lost whatever it fails at, but for what is to be
+        `raised`. One bad node is no reason to end a job of many."""
+        try:
+            with self.noted(worker):
+                yield
+        except (*raised, GivenUp):
+            raise
+        except (ChunkFailed, UserError, OutOfMemory) as error:
+            self.lose(worker, str(error) or "out of memory")
+
+    def lose(self, worker: Hired, reason: str) -> None:
+        """Lets a worker go.
+
+        Raises:
+          GivenUp: if one after another is lost that has not come as far as training.
+        """
+        self.dismiss(worker)
+        if worker.chunks:
+            return
+        self.lost += 1
+        if self.lost >= HOPELESS * max(sum(self.room.values()), 1):
+            raise GivenUp(
+                f"--launcher=ray: {self.lost} workers were lost, one after another, before any could train "
+                f"({reason.strip().splitlines()[-1]}); see Ray's logs, and that all nodes have the same jaxgen and data"
+            )
 
     def dismiss(self, worker: Hired) -> None:
         """Ends a worker, whatever it does."""
@@ -197,13 +218,16 @@ class Crew:
     def give(self, waiting: collections.deque) -> None:
         """Gives workers that are ready the first of the chunks that wait, and a second where there are enough."""
         idle = [worker for worker in self.hired if not worker.chunks]
-        for worker in idle[: len(waiting)]:
-            worker.ready = worker.ready or worker.actor.settle.remote(self.settings)
-        asked = [worker.ready for worker in idle if worker.ready]
-        ready, _ = self.ray.wait(asked, num_returns=len(asked), timeout=0) if asked else ([], [])
+        there = self.answered([worker.opened for worker in idle])
+        # Ray may not have found a place for the others.
+        for worker in [one for one in idle if one.opened in there][: len(waiting)]:
+            with self.starting(worker):
+                self.ray.get(worker.opened)
+                worker.ready = worker.ready or worker.actor.settle.remote(self.settings)
+        ready = self.answered([worker.ready for worker in idle if worker.ready and worker in self.hired])
         for worker in idle:
             if waiting and worker.ready in ready:
-                with self.noted(worker):
+                with self.starting(worker):
                     self.ray.get(worker.ready)
                     self.lost = 0
                     worker.take(waiting.popleft())
@@ -211,6 +235,10 @@ class Crew:
         for worker in self.busy():
             if len(worker.chunks) == 1 and len(waiting) > sum(self.room.values()):
                 worker.take(waiting.popleft())
+
+    def answered(self, asked: list[Any]) -> list[Any]:
+        """Of what was asked, what is answered by now."""
+        return self.ray.wait(asked, num_returns=len(asked), timeout=0)[0] if asked else []
 
     def busy(self) -> list[Hired]:
         return [worker for worker in self.hired if worker.chunks]
@@ -248,6 +276,10 @@ class Crew:
             for done in [*worker.chunks] if found is None else [answer]:
                 chunk = worker.chunks.pop(done)
                 yield chunk, worker.work.pop(chunk), found
+
+
+class GivenUp(UserError):
+    """A cluster that does not keep a worker long enough to train."""
 
 
 class ChunkFailed(Exception):
