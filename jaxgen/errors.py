@@ -59,6 +59,12 @@ class Unfinished(UserError):
     exit_code = 0
 
 
+class NotThere(Unfinished):
+    """Results were asked for, and nothing else, of models that are not all there."""
+
+    exit_code = 1
+
+
 class FailedRuns(UserError):
     """Runs that failed for no fault of the user's; the others are done and kept."""
 

@@ -5,8 +5,10 @@ import os
 import pathlib
 import random
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 import types
 from contextlib import nullcontext
@@ -18,7 +20,7 @@ from test_runs import rows, store
 
 from jaxgen import load_scores
 from jaxgen.errors import FailedRuns, OutOfMemory, UserError
-from jaxgen.runs.cluster import options, places
+from jaxgen.runs.cluster import options, places, refuse_unreachable
 from jaxgen.runs.crew import LOOK, ChunkFailed, Crew, Worker
 from jaxgen.runs.launch import train_on_cluster
 from jaxgen.runs.plan import Chunk, Span, cut_chunks
@@ -381,6 +383,30 @@ def test_a_cluster_that_is_not_there_is_one_line(tmp_path):
     assert len(lines) == 1
     assert lines[0].startswith("jaxgen.cscore: --ray_address=127.0.0.1:1: no cluster can be reached there")
     assert "--ray_address=local" in lines[0]
+
+
+@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n"])
+def test_what_answers_but_is_no_cluster_is_refused(answer):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve():
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(100)
+                connection.sendall(answer)
+
+        serving = threading.Thread(target=serve)
+        serving.start()
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        with pytest.raises(UserError, match=f"^--ray_address={address}: no cluster can be reached there"):
+            refuse_unreachable(address)
+        serving.join()
+
+
+@pytest.mark.parametrize("address", ["nonsense", "", "host:", ":1", "host:port"])
+def test_what_is_no_address_is_refused(address):
+    with pytest.raises(UserError, match="is neither auto nor local nor a host and its port; give host:port"):
+        refuse_unreachable(address)
 
 
 def command(folder, *typed, entry="cscore", **environment):

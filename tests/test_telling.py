@@ -49,3 +49,13 @@ def test_a_reader_that_has_seen_enough_is_no_failure():
     process.stdout.close()
     assert process.wait(60) == 0
     assert process.stderr.read() == ""
+
+
+def test_results_that_cannot_be_printed_are_one_line():
+    program = "from jaxgen.experiments.telling import show\nfrom jaxgen.errors import UserError\ntry:\n    show('line')"
+    program += "\nexcept UserError as error:\n    import sys; sys.exit(str(error))"
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([sys.executable, "-c", program], stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 1
+    assert done.stderr.startswith("standard output: cannot be written (")
+    assert done.stderr.count("\n") == 1

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from jaxgen.arrays import has_halves
-from jaxgen.errors import UserError
+from jaxgen.errors import UserError, one_line
 from jaxgen.types import Dataset
 
 
@@ -153,7 +153,8 @@ def map_labels(
         if len(strange):
             raise UserError(f"{source}: test label {strange[0]} is no training label")
         test_labels = np.searchsorted(values, test_labels).astype(np.int32)
-    return np.searchsorted(values, labels).astype(np.int32), test_labels, names
+    # What breaks lines or commands a terminal is shown as what it is, on paper too.
+    return np.searchsorted(values, labels).astype(np.int32), test_labels, tuple(map(one_line, names))
 
 
 def scale_values(

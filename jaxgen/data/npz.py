@@ -26,9 +26,12 @@ def load_npz(path: str, spec: DataSpec) -> Dataset:
     """Reads ``images`` or ``x``, ``labels`` or ``y``, and optionally ``test_*``, ``class_names`` and ``ids``."""
     source = f"npz:{path}"
     if not pathlib.Path(path).is_file():
-        raise UserError(f"--dataset={source}: there is no such file")
+        what = "is a folder; give a file" if pathlib.Path(path).is_dir() else "there is no such file"
+        raise UserError(f"--dataset={source}: {what}")
     if not zipfile.is_zipfile(path):
-        raise UserError(f"--dataset={source}: is not an .npz file; write one with numpy.savez")
+        raise UserError(
+            f"--dataset={source}: is not an .npz file, or the end of it is missing; write one with numpy.savez"
+        )
     arrays = {}
     try:
         with ArrayFile(path) as file:

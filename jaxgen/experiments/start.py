@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from jaxgen.engine.learner import num_parameters
-from jaxgen.errors import FailedRuns, Unfinished, UserError
+from jaxgen.errors import FailedRuns, NotThere, Unfinished, UserError
 from jaxgen.experiments.arrangement import Layout
 from jaxgen.experiments.members import read_arrangement, train_missing_runs
 from jaxgen.experiments.processes import await_others
@@ -128,7 +128,7 @@ def refuse_unfinished(store: Store, compute: ComputeSpec, things: str = "models"
     """Ends here what has trained its share of a plan, while shares of others are not done; runs are `things`.
 
     Raises:
-      Unfinished: if runs are missing.
+      Unfinished: if runs are missing; `NotThere` where nothing was to be trained.
     """
     if compute.launcher == "distributed" and not compute.aggregate_only:
         await_others(store, compute)
@@ -136,10 +136,12 @@ def refuse_unfinished(store: Store, compute: ComputeSpec, things: str = "models"
     if not any(missing.values()):
         return
     cells = ", ".join(f"{count:,} of {cell}" for cell, count in missing.items() if count)
-    done = "--aggregate_only" if compute.aggregate_only else f"--shard={compute.shard}: its share is done"
+    still = f"{sum(missing.values()):,} of {store.plan.num_runs:,} {things} are still missing ({cells})"
+    if compute.aggregate_only:
+        raise NotThere(f"--aggregate_only: {still}; give the command without it, or wait for those who train them")
     raise Unfinished(
-        f"{done}; {sum(missing.values()):,} of {store.plan.num_runs:,} {things} are still missing, of other "
-        f"shares ({cells}); the last to finish writes the results, or the same command with --aggregate_only"
+        f"--shard={compute.shard}: its share is done; of others, {still}; the last to finish writes the results, or "
+        "the same command with --aggregate_only"
     )
 
 

@@ -5,7 +5,7 @@ import pathlib
 import sys
 from collections.abc import Sequence
 
-from jaxgen.errors import one_line, printable
+from jaxgen.errors import UserError, one_line, printable
 
 
 def tell(line: str) -> None:
@@ -14,10 +14,17 @@ def tell(line: str) -> None:
 
 
 def show(text: str, files: Sequence[pathlib.Path] = ()) -> None:
-    """Prints results, and below them the files that were written."""
+    """Prints results, and below them the files that were written.
+
+    Raises:
+      UserError: if standard output takes nothing.
+    """
     lines = [printable(text), *(["", *(one_line(str(file)) for file in files)] if files else [])]
     try:
         print("\n".join(lines), flush=True)
-    except BrokenPipeError:
-        # The reader may be `head`. Python would complain when it closes what is closed already.
+    except OSError as error:
+        # Python would complain again when it closes what cannot be written.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader may be `head`.
+        if not isinstance(error, BrokenPipeError):
+            raise UserError(f"standard output: cannot be written ({error}); results are kept, give it again") from None

@@ -10,6 +10,9 @@ from jaxgen.errors import UserError
 
 # Seconds in which a cluster's head answers.
 ANSWER = 10
+# How HTTP/2 begins, which Ray speaks: the client with this and its settings, the server with its own (RFC 9113, 3.4).
+SETTINGS = bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + SETTINGS
 
 
 def connect(address: str) -> Any:
@@ -44,10 +47,19 @@ def refuse_unreachable(address: str) -> None:
     if address in ("auto", "local"):
         return
     host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdecimal():
+        raise UserError(f"--ray_address={address}: is neither auto nor local nor a host and its port; give host:port")
     try:
-        socket.create_connection((host, int(port)), timeout=ANSWER).close()
-    except (OSError, ValueError, OverflowError) as error:
+        with socket.create_connection((host, int(port)), timeout=ANSWER) as connection:
+            if os.environ.get("RAY_USE_TLS", "0") == "0":
+                connection.sendall(PREFACE)
+                speaks = connection.recv(len(SETTINGS))[3:4] == SETTINGS[3:4]
+            else:
+                speaks = True
+    except (OSError, OverflowError) as error:
         raise UserError(no_cluster(address, str(error))) from None
+    if not speaks:
+        raise UserError(no_cluster(address, "something else answers"))
 
 
 def no_cluster(address: str, reason: str) -> str:

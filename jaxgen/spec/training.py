@@ -187,7 +187,7 @@ class ComputeSpec(Spec):
         "i/n: train only the i-th of n shares of all models, i from 0: for job arrays on a shared folder; who finds "
         "all shares done writes the results",
         rule=is_shard,
-        says="give i/n with whole numbers, i from 0 to n - 1, such as 0/4",
+        says="give i/n with whole numbers, i from 0 to n - 1 and n up to 999999, such as 0/4",
     )
     aggregate_only: bool = option(False, "train no network: write the results of models that are there")
     dry_run: bool = option(False, "say what would be trained, and train nothing")
