@@ -123,8 +123,8 @@ def describe(dataset: Dataset, scores: Scores, num_shown: int) -> str:
 
 
 def describe_ties(scores: Scores, extreme: Callable[[np.ndarray], float]) -> str:
-    """How many examples share the extreme score: of more than are shown, it is no merit to be shown."""
-    scored = scores.scores[np.isfinite(scores.scores)]
+    """How many examples share the extreme score as it is written: of more than are shown, to be shown is no merit."""
+    scored = np.round(scores.scores[np.isfinite(scores.scores)], 2)
     return f" ({(scored == extreme(scored)).sum():,} at {extreme(scored):.2f})" if len(scored) else ""
 
 
