@@ -23,12 +23,17 @@ def type_lnr(folder, *typed):
     return type_in(folder, *FLAGS, *typed, entry="lnr")
 
 
-def test_a_job_ends_with_its_files_and_is_not_trained_twice(folder):
-    said = type_lnr(folder, "--threshold=0.5,1.5", "--shot_classes=1,2")
+@pytest.mark.parametrize(
+    ("typed", "first", "second"),
+    [(("--methods=ce,mislas,lnr",), 6, 9), pytest.param((), 9, 39, marks=pytest.mark.slow)],
+    ids=["three methods", "all methods"],
+)
+def test_a_job_ends_with_its_files_and_is_not_trained_twice(folder, typed, first, second):
+    said = type_lnr(folder, "--threshold=0.5,1.5", "--shot_classes=1,2", *typed)
     assert said.returncode == 0, said.stderr
     assert "94 training examples, of the classes 64, 22, 8; 48 of all classes alike" in said.stderr
-    assert "stage 1: 9 models trained in" in said.stdout
-    assert "stage 2: 39 models trained in" in said.stdout
+    assert f"stage 1: {first} models trained in" in said.stdout
+    assert f"stage 2: {second} models trained in" in said.stdout
     out = folder / "runs" / "lnr_mine"
     for name in ("results.csv", "table.md", "takeaways.md", "methods.png", "reliability.png", "flips.png", "flags.cfg"):
         assert (out / name).stat().st_size
