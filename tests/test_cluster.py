@@ -1,6 +1,7 @@
 """Chunks trained by workers elsewhere: who is hired, what is done where one is lost, and that results are the same."""
 
 import collections
+import functools
 import os
 import pathlib
 import random
@@ -487,28 +488,37 @@ def test_ctrl_c_stops_a_cluster_within_seconds_and_the_job_goes_on_without_it(tm
     scores_equal(alone, load_scores(tmp_path / "out" / "cscores.npz"))
 
 
-@pytest.mark.slow
-def test_a_node_that_dies_is_done_without(tmp_path, alone):
+@pytest.fixture
+def two_nodes():
+    """A cluster, the one of its two nodes that may die, and how another is added."""
     ray = pytest.importorskip("ray")
     from ray.cluster_utils import Cluster
 
-    make_data(tmp_path)
     # On 127.0.0.1 a cluster of two nodes does not start.
-    head = {"num_cpus": 1, "node_ip_address": "127.0.0.2", "include_dashboard": False, "object_store_memory": 10**8}
+    each = {"num_cpus": 1, "object_store_memory": 10**8}
+    head = {**each, "node_ip_address": "127.0.0.2", "include_dashboard": False}
     cluster = Cluster(initialize_head=True, head_node_args=head)
+    add = functools.partial(cluster.add_node, **each, node_ip_address="127.0.0.3")
     try:
-        other = cluster.add_node(num_cpus=1, node_ip_address="127.0.0.3", object_store_memory=10**8)
+        other = add()
         cluster.wait_for_nodes()
-        process = command(tmp_path, *LONG, "--launcher=ray", f"--ray_address={cluster.address}", "--ray_cpus=1")
-        while not list(tmp_path.glob("out/store/*/*/*.npz")):
-            assert process.poll() is None, process.communicate()
-            time.sleep(0.1)
-        cluster.remove_node(other, allow_graceful=False)
-        said = process.communicate(timeout=300)
-        assert process.returncode == 0, said[1]
+        yield cluster, other, add
     finally:
         cluster.shutdown()
         ray.shutdown()
+
+
+@pytest.mark.slow
+def test_a_node_that_dies_is_done_without(tmp_path, alone, two_nodes):
+    make_data(tmp_path)
+    cluster, other, _ = two_nodes
+    process = command(tmp_path, *LONG, "--launcher=ray", f"--ray_address={cluster.address}", "--ray_cpus=1")
+    while not list(tmp_path.glob("out/store/*/*/*.npz")):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.1)
+    cluster.remove_node(other, allow_graceful=False)
+    said = process.communicate(timeout=300)
+    assert process.returncode == 0, said[1]
     scores_equal(alone, load_scores(tmp_path / "out" / "cscores.npz"))
 
 
@@ -546,28 +556,17 @@ def test_twenty_workers_that_are_killed_cost_nothing_but_time(tmp_path, alone):
 
 
 @pytest.mark.slow
-def test_twenty_nodes_that_die_cost_nothing_but_time(tmp_path, alone):
-    ray = pytest.importorskip("ray")
-    from ray.cluster_utils import Cluster
-
+def test_twenty_nodes_that_die_cost_nothing_but_time(tmp_path, alone, two_nodes):
     make_data(tmp_path)
-    head = {"num_cpus": 1, "node_ip_address": "127.0.0.2", "include_dashboard": False, "object_store_memory": 10**8}
-    other = {"num_cpus": 1, "node_ip_address": "127.0.0.3", "object_store_memory": 10**8}
-    cluster = Cluster(initialize_head=True, head_node_args=head)
-    try:
-        nodes = [cluster.add_node(**other)]
-        cluster.wait_for_nodes()
+    cluster, other, add = two_nodes
+    nodes = [other]
 
-        def kill_one(process):
-            cluster.remove_node(nodes.pop(), allow_graceful=False)
-            nodes.append(cluster.add_node(**other))
-            return True
+    def kill_one(process):
+        cluster.remove_node(nodes.pop(), allow_graceful=False)
+        nodes.append(add())
+        return True
 
-        typed = (*LONG, "--launcher=ray", f"--ray_address={cluster.address}", "--ray_cpus=1")
-        harmed(tmp_path, typed, kill_one)
-    finally:
-        cluster.shutdown()
-        ray.shutdown()
+    harmed(tmp_path, (*LONG, "--launcher=ray", f"--ray_address={cluster.address}", "--ray_cpus=1"), kill_one)
     scores_equal(alone, load_scores(tmp_path / "out" / "cscores.npz"))
 
 
