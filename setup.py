@@ -17,7 +17,7 @@ setup(
     license="Apache-2.0",
     packages=find_packages(include=["jaxgen", "jaxgen.*"]),
     # The template, style and script of the page.
-    package_data={"jaxgen.views": ["page/*"]},
+    package_data={"jaxgen.views.page": ["*.html", "*.css", "*.js"]},
     python_requires=">=3.11",
     install_requires=[
         "absl-py>=2.1",

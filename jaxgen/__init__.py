@@ -21,9 +21,9 @@ __all__ = [
 _HOMES = {
     "Scores": "jaxgen.types",
     "UserError": "jaxgen.errors",
-    "estimate_scores": "jaxgen.experiments.cscore",
-    "estimate_settings": "jaxgen.experiments.cscore",
-    "find_mislabelled": "jaxgen.experiments.mislabelled",
+    "estimate_scores": "jaxgen.experiments.cscore.run",
+    "estimate_settings": "jaxgen.experiments.cscore.run",
+    "find_mislabelled": "jaxgen.experiments.mislabelled.search",
     "load_model": "jaxgen.runs.saved_models",
     "load_scores": "jaxgen.data.score_files",
 }

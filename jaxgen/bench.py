@@ -1,12 +1,11 @@
-"""``python -m jaxgen.bench``: how fast is that, here? See `jaxgen.experiments.benchmark`."""
+"""``python -m jaxgen.bench``: how fast is that, here? See `jaxgen.benchmarks`."""
 
 import dataclasses
 import sys
 from collections.abc import Sequence
 
-from jaxgen import flags, sweep
+from jaxgen.config import BenchSpec, flags, sweep
 from jaxgen.errors import UserError
-from jaxgen.spec import BenchSpec
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -18,17 +17,17 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(spec: BenchSpec, named: Sequence[str] = ()) -> None:
     # Imported here: --help and refused flags need no JAX.
-    from jaxgen.experiments.benchmark import measure_precision, measure_scaling, measure_speed
-    from jaxgen.experiments.benchmark_corruptions import measure_corruptions
-    from jaxgen.experiments.benchmark_heads import measure_heads
-    from jaxgen.experiments.benchmark_images import measure_images
-    from jaxgen.experiments.benchmark_influence import measure_influence
-    from jaxgen.experiments.benchmark_launchers import measure_launchers
-    from jaxgen.experiments.benchmark_members import measure_members
-    from jaxgen.experiments.benchmark_noise import measure_label_noise
-    from jaxgen.experiments.benchmark_oversampling import measure_oversampling
-    from jaxgen.experiments.benchmark_store import measure_store
-    from jaxgen.experiments.telling import show
+    from jaxgen.benchmarks.corruptions import measure_corruptions
+    from jaxgen.benchmarks.heads import measure_heads
+    from jaxgen.benchmarks.images import measure_images
+    from jaxgen.benchmarks.influence import measure_influence
+    from jaxgen.benchmarks.label_noise import measure_label_noise
+    from jaxgen.benchmarks.launchers import measure_launchers
+    from jaxgen.benchmarks.oversampling import measure_oversampling
+    from jaxgen.benchmarks.speed import measure_precision, measure_scaling, measure_speed
+    from jaxgen.benchmarks.store import measure_store
+    from jaxgen.benchmarks.width import measure_members
+    from jaxgen.reporting.console import show
 
     measures = {
         "speed": measure_speed,

@@ -3,8 +3,7 @@
 import sys
 from collections.abc import Sequence
 
-from jaxgen import flags
-from jaxgen.spec import CompareSpec
+from jaxgen.config import CompareSpec, flags
 
 PROGRAM = "jaxgen.compare"
 
@@ -18,8 +17,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(spec: CompareSpec, command: str) -> None:
     # Imported here: --help and refused flags need no JAX.
-    from jaxgen.experiments.compare import compare, write_all
-    from jaxgen.experiments.telling import show
+    from jaxgen.experiments.compare.run import compare, write_all
+    from jaxgen.reporting.console import show
 
     found, spec = compare(spec)
     text, files = write_all(found, spec, command)

@@ -3,8 +3,7 @@
 import sys
 from collections.abc import Sequence
 
-from jaxgen import flags
-from jaxgen.spec import CscoreSpec
+from jaxgen.config import CscoreSpec, flags
 
 PROGRAM = "jaxgen.cscore"
 
@@ -18,10 +17,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run(spec: CscoreSpec, command: str) -> None:
     # Imported here: --help and refused flags need no JAX.
     from jaxgen.data import load_dataset
-    from jaxgen.experiments.cscore import describe_plan, score_settings
-    from jaxgen.experiments.files import with_folder
-    from jaxgen.experiments.processes import joined
-    from jaxgen.experiments.telling import show, tell
+    from jaxgen.experiments.cscore.run import describe_plan, score_settings
+    from jaxgen.jobs.distributed import joined
+    from jaxgen.reporting.console import show, tell
+    from jaxgen.reporting.files import with_folder
 
     spec = joined(spec)
     dataset = load_dataset(spec.data)
@@ -31,7 +30,7 @@ def run(spec: CscoreSpec, command: str) -> None:
         return
     found = score_settings(dataset, spec, resume=command, say=tell)
     # Imported here: what draws takes half a second, and nothing is drawn before.
-    from jaxgen.experiments.results import write_all
+    from jaxgen.experiments.cscore.report import write_all
 
     text, files = write_all(dataset, found, spec, command)
     show(text, files)

@@ -1,10 +1,9 @@
-"""``python -m jaxgen.lnr``: do flipped labels help where classes are of unequal size? See `jaxgen.experiments.lnr`."""
+"""``python -m jaxgen.lnr``: do flipped labels help where classes are of unequal size?"""
 
 import sys
 from collections.abc import Sequence
 
-from jaxgen import flags
-from jaxgen.spec import LnrSpec
+from jaxgen.config import LnrSpec, flags
 
 PROGRAM = "jaxgen.lnr"
 
@@ -20,12 +19,12 @@ def run(spec: LnrSpec, command: str) -> None:
     # Imported here: --help and refused flags need no JAX.
     from jaxgen.data import load_dataset
     from jaxgen.data.keel import load_keel
-    from jaxgen.experiments.files import with_folder
-    from jaxgen.experiments.lnr_imbalances import answer_by_stages
-    from jaxgen.experiments.processes import joined
-    from jaxgen.experiments.tabular_job import are_tables
-    from jaxgen.experiments.tabular_tables import answer_by_folds
-    from jaxgen.experiments.telling import show, tell
+    from jaxgen.experiments.longtail.imbalances import answer_by_stages
+    from jaxgen.experiments.tabular.job import are_tables
+    from jaxgen.experiments.tabular.report import answer_by_folds
+    from jaxgen.jobs.distributed import joined
+    from jaxgen.reporting.console import show, tell
+    from jaxgen.reporting.files import with_folder
 
     spec = joined(spec)
     names = spec.tabular.keel

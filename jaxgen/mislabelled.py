@@ -3,8 +3,7 @@
 import sys
 from collections.abc import Sequence
 
-from jaxgen import flags
-from jaxgen.spec import MislabelledSpec
+from jaxgen.config import MislabelledSpec, flags
 
 PROGRAM = "jaxgen.mislabelled"
 
@@ -20,13 +19,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run(spec: MislabelledSpec, command: str) -> None:
     # Imported here: --help and refused flags need no JAX.
     from jaxgen.data import load_dataset
-    from jaxgen.experiments.cscore import describe_plan
-    from jaxgen.experiments.files import with_folder
-    from jaxgen.experiments.mislabelled import check_search, cscore_spec, search
-    from jaxgen.experiments.mislabelled_league import run_league
-    from jaxgen.experiments.mislabelled_tables import write_league, write_search
-    from jaxgen.experiments.processes import joined
-    from jaxgen.experiments.telling import show, tell
+    from jaxgen.experiments.cscore.run import describe_plan
+    from jaxgen.experiments.mislabelled.benchmark import run_league
+    from jaxgen.experiments.mislabelled.report import write_league, write_search
+    from jaxgen.experiments.mislabelled.search import check_search, cscore_spec, search
+    from jaxgen.jobs.distributed import joined
+    from jaxgen.reporting.console import show, tell
+    from jaxgen.reporting.files import with_folder
 
     spec = joined(spec)
     check_search(spec)

@@ -1,10 +1,9 @@
-"""``python -m jaxgen.oversampling``: do noisy copies help where data are scarce? See `jaxgen.experiments`."""
+"""``python -m jaxgen.oversampling``: do noisy copies help where data are scarce?"""
 
 import sys
 from collections.abc import Sequence
 
-from jaxgen import flags
-from jaxgen.spec import OversamplingSpec
+from jaxgen.config import OversamplingSpec, flags
 
 PROGRAM = "jaxgen.oversampling"
 
@@ -19,12 +18,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run(spec: OversamplingSpec, command: str) -> None:
     # Imported here: --help and refused flags need no JAX.
     from jaxgen.data import load_dataset
-    from jaxgen.experiments.files import with_folder
-    from jaxgen.experiments.oversampling import describe_plan, run_job
-    from jaxgen.experiments.oversampling_job import make_job
-    from jaxgen.experiments.oversampling_tables import write_all
-    from jaxgen.experiments.processes import joined
-    from jaxgen.experiments.telling import show, tell
+    from jaxgen.experiments.oversampling.job import make_job
+    from jaxgen.experiments.oversampling.measure import describe_plan, run_job
+    from jaxgen.experiments.oversampling.report import write_all
+    from jaxgen.jobs.distributed import joined
+    from jaxgen.reporting.console import show, tell
+    from jaxgen.reporting.files import with_folder
 
     spec = joined(spec)
     dataset = load_dataset(spec.data)

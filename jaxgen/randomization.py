@@ -1,11 +1,10 @@
-"""``python -m jaxgen.randomization``: what do networks fit, and what do they learn? See `jaxgen.experiments`."""
+"""``python -m jaxgen.randomization``: what do networks fit, and what do they learn?"""
 
 import dataclasses
 import sys
 from collections.abc import Sequence
 
-from jaxgen import flags
-from jaxgen.spec import RandomizationSpec
+from jaxgen.config import RandomizationSpec, flags
 
 PROGRAM = "jaxgen.randomization"
 
@@ -29,13 +28,13 @@ def run(spec: RandomizationSpec, command: str) -> None:
     # Imported here: --help and refused flags need no JAX.
     from jaxgen.data import load_dataset
     from jaxgen.data.parts import hold_out_test
-    from jaxgen.experiments.files import with_folder
-    from jaxgen.experiments.processes import joined
-    from jaxgen.experiments.randomization import run_job
-    from jaxgen.experiments.randomization_job import make_job
-    from jaxgen.experiments.randomization_tables import write_all
-    from jaxgen.experiments.table_runs import describe_plan
-    from jaxgen.experiments.telling import show, tell
+    from jaxgen.experiments.randomization.job import make_job
+    from jaxgen.experiments.randomization.report import write_all
+    from jaxgen.experiments.randomization.run import run_job
+    from jaxgen.jobs.distributed import joined
+    from jaxgen.jobs.run import describe_plan
+    from jaxgen.reporting.console import show, tell
+    from jaxgen.reporting.files import with_folder
 
     spec = joined(spec)
     dataset = hold_out_test(load_dataset(spec.data), spec.fit.test_share, spec.seed)

@@ -1,10 +1,9 @@
-"""``python -m jaxgen.report RUN_DIR``: what a job found, as one page for a browser. See `jaxgen.experiments.report`."""
+"""``python -m jaxgen.report RUN_DIR``: what a job found, as one page for a browser. See `jaxgen.views.page`."""
 
 import sys
 from collections.abc import Sequence
 
-from jaxgen import flags
-from jaxgen.spec import ReportSpec
+from jaxgen.config import ReportSpec, flags
 
 PROGRAM = "jaxgen.report"
 
@@ -16,8 +15,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(spec: ReportSpec) -> None:
     # Imported here: --help and refused flags need no NumPy.
-    from jaxgen.experiments.report import write_report
-    from jaxgen.experiments.telling import show, tell
+    from jaxgen.experiments.cscore.page import write_report
+    from jaxgen.reporting.console import show, tell
 
     path = write_report(spec, say=tell)
     show(f"{path} ({path.stat().st_size / 1e6:.1f} MB)")

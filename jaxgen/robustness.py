@@ -4,8 +4,7 @@ import dataclasses
 import sys
 from collections.abc import Sequence
 
-from jaxgen import flags, sweep
-from jaxgen.spec import RobustnessSpec
+from jaxgen.config import RobustnessSpec, flags, sweep
 
 PROGRAM = "jaxgen.robustness"
 
@@ -27,14 +26,14 @@ def run(spec: RobustnessSpec, command: str) -> None:
     # Imported here: --help and refused flags need no JAX.
     from jaxgen.data import load_dataset
     from jaxgen.data.parts import hold_out_test
-    from jaxgen.experiments.files import with_folder
-    from jaxgen.experiments.processes import joined
-    from jaxgen.experiments.robustness import run_job
-    from jaxgen.experiments.robustness_job import make_job
-    from jaxgen.experiments.robustness_tables import write_all
-    from jaxgen.experiments.robustness_versions import export_tests
-    from jaxgen.experiments.table_runs import describe_plan
-    from jaxgen.experiments.telling import show, tell
+    from jaxgen.experiments.robustness.job import make_job
+    from jaxgen.experiments.robustness.report import write_all
+    from jaxgen.experiments.robustness.run import run_job
+    from jaxgen.experiments.robustness.versions import export_tests
+    from jaxgen.jobs.distributed import joined
+    from jaxgen.jobs.run import describe_plan
+    from jaxgen.reporting.console import show, tell
+    from jaxgen.reporting.files import with_folder
 
     spec = joined(spec)
     dataset = hold_out_test(load_dataset(spec.data), spec.corruption.test_share, spec.seed)

@@ -15,12 +15,12 @@ from typing import NamedTuple
 SERVER = multiprocessing.get_context("forkserver")
 SERVER.set_forkserver_preload(
     [
-        "jaxgen.experiments.cscore",
-        "jaxgen.experiments.results",
-        "jaxgen.experiments.randomization_tables",
-        "jaxgen.experiments.robustness_tables",
-        "jaxgen.experiments.oversampling_tables",
-        "jaxgen.experiments.mislabelled_tables",
+        "jaxgen.experiments.cscore.run",
+        "jaxgen.experiments.cscore.report",
+        "jaxgen.experiments.randomization.report",
+        "jaxgen.experiments.robustness.report",
+        "jaxgen.experiments.oversampling.report",
+        "jaxgen.experiments.mislabelled.report",
         "sklearn.datasets",
     ]
 )

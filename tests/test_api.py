@@ -8,7 +8,7 @@ from conftest import blobs
 import jaxgen
 from jaxgen import UserError, estimate_scores
 from jaxgen.data.score_files import write_scores
-from jaxgen.experiments import arrangement
+from jaxgen.jobs import layout as arrangement
 
 FLAGS = {"subset_ratios": (0.5, 0.9), "num_runs": 10, "hidden": (8,), "epochs": 3, "batch_size": 8, "width": 2}
 

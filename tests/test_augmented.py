@@ -8,23 +8,23 @@ from conftest import blobs
 from test_long_tail import kept_params, spec_of
 
 from jaxgen import UserError
+from jaxgen.config import ModelSpec
 from jaxgen.data.checks import make_dataset
 from jaxgen.engine.batch import Batch, Methods, Moment
 from jaxgen.engine.class_order import draw_class_aware, group_by_class
 from jaxgen.engine.learner import make_learner
-from jaxgen.experiments.lnr import run_job, train_first
-from jaxgen.experiments.lnr_features import classifier_of
-from jaxgen.experiments.lnr_job import load_frozen, make_job
-from jaxgen.experiments.lnr_passes import PASS, look_in_passes
-from jaxgen.experiments.lnr_stage2 import cell_name, make_stage2, open_second_store
-from jaxgen.experiments.lnr_tables import describe_stage2, members_of
-from jaxgen.experiments.programs import split_runs
+from jaxgen.experiments.longtail.features import classifier_of
+from jaxgen.experiments.longtail.job import load_frozen, make_job
+from jaxgen.experiments.longtail.passes import PASS, look_in_passes
+from jaxgen.experiments.longtail.report import describe_stage2, members_of
+from jaxgen.experiments.longtail.run import run_job, train_first
+from jaxgen.experiments.longtail.stage2 import cell_name, make_stage2, open_second_store
+from jaxgen.jobs.program import split_runs
 from jaxgen.models import make_model
 from jaxgen.models.heads import Retrained
 from jaxgen.models.layers import EXAMINE, How
-from jaxgen.optim import make_optimizer
-from jaxgen.schedules import make_schedule
-from jaxgen.spec import ModelSpec
+from jaxgen.training.optimizers import make_optimizer
+from jaxgen.training.schedules import make_schedule
 from jaxgen.transforms import lnr
 
 KNOBS = {name: jnp.zeros(()) for name in ("momentum", "second_moment", "warmup_epochs", "decay_rate", "final_rate")}

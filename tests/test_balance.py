@@ -16,11 +16,11 @@ from jaxgen.engine.ensemble import Ensemble
 from jaxgen.engine.gradient import prepare
 from jaxgen.engine.learner import make_learner
 from jaxgen.engine.members import Balance
-from jaxgen.experiments.programs import enrol_on_subset, make_kernels, make_recipe, subset_rows
-from jaxgen.losses import cross_entropy
+from jaxgen.jobs.program import enrol_on_subset, make_kernels, make_recipe, subset_rows
 from jaxgen.models.heads import ScaledLinear
-from jaxgen.optim import make_optimizer
-from jaxgen.schedules import make_schedule
+from jaxgen.training.losses import cross_entropy
+from jaxgen.training.optimizers import make_optimizer
+from jaxgen.training.schedules import make_schedule
 from jaxgen.transforms.augment import make_augmentation
 
 PLAIN = ClassTerms(jnp.zeros(3), jnp.ones(3), jnp.zeros(3))

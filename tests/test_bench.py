@@ -7,29 +7,28 @@ import numpy as np
 import pytest
 from commands import SERVER
 
-from jaxgen import bench, flags
+from jaxgen import bench
+from jaxgen.benchmarks import corruptions as benchmark_corruptions
+from jaxgen.benchmarks import heads as benchmark_heads
+from jaxgen.benchmarks import images as benchmark_images
+from jaxgen.benchmarks import influence as benchmark_influence
+from jaxgen.benchmarks import interleaved as turns
+from jaxgen.benchmarks import oversampling as benchmark_oversampling
+from jaxgen.benchmarks import sequential as baselines
+from jaxgen.benchmarks import speed as benchmark
+from jaxgen.benchmarks import store as benchmark_store
+from jaxgen.benchmarks import width as benchmark_members
+from jaxgen.config import BenchSpec, CscoreSpec, LnrSpec, flags
+from jaxgen.config.fields import spec_from_values
 from jaxgen.data import load_dataset
 from jaxgen.data.parts import hold_out_test
 from jaxgen.engine.ensemble import Ensemble
 from jaxgen.errors import UserError
-from jaxgen.experiments import (
-    baselines,
-    benchmark,
-    benchmark_corruptions,
-    benchmark_heads,
-    benchmark_images,
-    benchmark_influence,
-    benchmark_members,
-    benchmark_oversampling,
-    benchmark_store,
-    lnr_job,
-    turns,
-)
-from jaxgen.experiments.lnr_features import Found
-from jaxgen.experiments.lnr_stage2 import make_stage2, num_heads
-from jaxgen.experiments.programs import make_kernels, make_recipe
-from jaxgen.experiments.table_job import make_rows
-from jaxgen.spec import BenchSpec, CscoreSpec, LnrSpec, from_values
+from jaxgen.experiments.longtail import job as lnr_job
+from jaxgen.experiments.longtail.features import Found
+from jaxgen.experiments.longtail.stage2 import make_stage2, num_heads
+from jaxgen.jobs.program import make_kernels, make_recipe
+from jaxgen.jobs.table import make_rows
 
 TINY = ["--num_examples=120", "--epochs=2", "--hidden=8", "--num_runs=4", "--width=1", "--rounds=2"]
 TINY += ["--demo_models=1", "--plain_models=1"]
@@ -69,12 +68,12 @@ def test_whole_jobs_are_measured_with_their_memory(monkeypatch):
 
 def test_a_job_that_fails_ends_the_benchmark_with_its_message():
     with pytest.raises(Exception, match="--num_examples=9999"):
-        benchmark.run_job(from_values(CscoreSpec, {"num_examples": 9999}), (0.5,), 1)
+        benchmark.run_job(spec_from_values(CscoreSpec, {"num_examples": 9999}), (0.5,), 1)
 
 
 @pytest.mark.parametrize("fresh_jit", [True, False])
 def test_the_sequential_ways_learn(fresh_jit):
-    spec = from_values(CscoreSpec, {"num_examples": 400, "epochs": 5})
+    spec = spec_from_values(CscoreSpec, {"num_examples": 400, "epochs": 5})
     trainer = baselines.SequentialTrainer(load_dataset(spec.data), spec, fresh_jit=fresh_jit)
     assert trainer.train(0.5, seed=0) > 0.6
     assert trainer.train(0.5, seed=0) == trainer.train(0.5, seed=0)
@@ -87,7 +86,7 @@ def test_a_mistake_is_found_before_any_worker_starts():
 
 
 def test_operations_are_counted():
-    spec = from_values(CscoreSpec, {"num_examples": 320})
+    spec = spec_from_values(CscoreSpec, {"num_examples": 320})
     trainer = baselines.SequentialTrainer(load_dataset(spec.data), spec, fresh_jit=False)
     weights = 64 * 128 + 128 * 64 + 64 * 10
     # Two products forward, four backward but for the inputs of the first layer; looking costs a forward pass.
@@ -219,7 +218,7 @@ def test_oversampling_three_ways():
 def test_the_loop_over_classifiers_trains_the_same_ones_as_their_table(tmp_path):
     methods = ("mixup", "plain", "undersampling", "crt", "mislas", "lnr", "random_flips")
     given = {"num_runs": 2, "methods": methods, "threshold": (1.0,), "head_epochs": 2, "out": str(tmp_path)}
-    spec = from_values(LnrSpec, given)
+    spec = spec_from_values(LnrSpec, given)
     job = lnr_job.make_job(hold_out_test(load_dataset(spec.data), 0.2, 0), spec)
     rng, models = np.random.default_rng(0), 2 * len(job.kinds)
     draw = lambda *shape: rng.normal(size=(models, *shape)).astype(np.float32)  # noqa: E731

@@ -21,10 +21,10 @@ from test_runs import rows, store
 
 from jaxgen import load_scores
 from jaxgen.errors import FailedRuns, OutOfMemory, UserError
-from jaxgen.runs.cluster import options, places, refuse_unreachable
-from jaxgen.runs.crew import LOOK, ChunkFailed, Crew, Worker
 from jaxgen.runs.launch import train_on_cluster
 from jaxgen.runs.plan import Chunk, Span, cut_chunks
+from jaxgen.runs.ray_cluster import options, places, refuse_unreachable
+from jaxgen.runs.worker_pool import LOOK, ChunkFailed, Crew, Worker
 
 LOCAL = ("--launcher=ray", "--ray_address=local", "--ray_cpus=1")
 

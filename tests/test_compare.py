@@ -18,10 +18,10 @@ from jaxgen.data.published import Values, read_published
 from jaxgen.data.score_files import write_scores
 from jaxgen.data.tfds import tfds_order
 from jaxgen.errors import UserError
-from jaxgen.experiments import compare as experiment
-from jaxgen.experiments.matching import match
-from jaxgen.experiments.recompute import open_runs, recompute
-from jaxgen.experiments.tables import to_table
+from jaxgen.experiments.compare import run as experiment
+from jaxgen.experiments.compare.matching import match
+from jaxgen.experiments.compare.recompute import open_runs, recompute
+from jaxgen.reporting.tables import to_table
 from jaxgen.scores import agreement, influence
 from jaxgen.types import Scores
 

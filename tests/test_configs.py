@@ -5,10 +5,11 @@ import re
 
 import pytest
 
-from jaxgen import flags, spec
-from jaxgen.experiments.presets import settings_of
+from jaxgen import config as spec
+from jaxgen.config import flags
+from jaxgen.config.sweep import expand
+from jaxgen.experiments.randomization.presets import settings_of
 from jaxgen.models import make_model
-from jaxgen.sweep import expand
 
 ROOT = pathlib.Path(__file__).parents[1]
 CONFIGS = sorted((ROOT / "configs").glob("*.cfg"))

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from jaxgen.config import DataSpec
 from jaxgen.data import EMBEDDED, READERS, load_dataset
 from jaxgen.data.checks import make_dataset
 from jaxgen.data.idx import FILES, read_idx
 from jaxgen.errors import UserError
-from jaxgen.spec import DataSpec
 
 IMAGES = np.arange(5 * 3 * 3, dtype=np.uint8).reshape(5, 3, 3)
 LABELS = np.array([0, 1, 1, 0, 2])

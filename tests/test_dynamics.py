@@ -9,7 +9,7 @@ import pytest
 from test_heldout import EXAMPLES, ensembles, estimate, outcome
 
 from jaxgen.scores import designs, dynamics, pooled
-from jaxgen.scores.records import CURVE_STEPS, NUM_COLUMNS, Track, note
+from jaxgen.scores.example_stats import CURVE_STEPS, NUM_COLUMNS, Track, note
 from jaxgen.types import TRACKED
 
 EPOCHS, CLASSES = 6, 4

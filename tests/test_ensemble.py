@@ -11,24 +11,25 @@ import numpy as np
 import optax
 import pytest
 
-from jaxgen import spec as words
+from jaxgen.config import CscoreSpec
+from jaxgen.config.fields import spec_from_values
 from jaxgen.engine.ensemble import FIRST, Ensemble, next_block
 from jaxgen.engine.members import Block, Mixed, Watch
 from jaxgen.engine.order import permute
 from jaxgen.engine.width import time_step
 from jaxgen.errors import OutOfMemory
-from jaxgen.experiments.cscore_job import make_cells
-from jaxgen.experiments.programs import make_kernels, make_programs, make_recipe
-from jaxgen.losses import cross_entropy
+from jaxgen.experiments.cscore.job import make_cells
+from jaxgen.jobs.program import make_kernels, make_programs, make_recipe
 from jaxgen.models import make_model
 from jaxgen.scores import designs
+from jaxgen.training.losses import cross_entropy
 
 FLAGS = {"hidden": (8,), "epochs": 3, "batch_size": 8, "learning_rate": 0.1, "subset_ratios": (0.3, 0.9)}
 ALL_LINKS = {"clip_norm": 1.0, "weight_decay": 1e-3, "l1": 1e-4, "gradient_noise": 0.01}
 
 
 def job(**flags):
-    return words.from_values(words.CscoreSpec, {**FLAGS, **flags})
+    return spec_from_values(CscoreSpec, {**FLAGS, **flags})
 
 
 def program_of(spec):

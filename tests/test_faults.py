@@ -156,7 +156,7 @@ def test_other_versions_are_told_and_another_numerics_version_is_refused(tmp_pat
 def test_a_program_that_fails_leaves_the_others_done(tmp_path, monkeypatch):
     """Two programs, of which the first always fails: the second is trained, and the exit code is 1."""
     from jaxgen import cscore
-    from jaxgen.experiments.trainer import Trainer
+    from jaxgen.jobs.trainer import Trainer
 
     make_data(tmp_path)
     monkeypatch.chdir(tmp_path)

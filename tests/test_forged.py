@@ -22,17 +22,19 @@ from test_layers import MODULES
 from test_report import HOSTILE, Reader, make_dataset_with_tests, with_everything
 
 import jaxgen
-from jaxgen import arrays, flags, spec
+from jaxgen import config as spec
+from jaxgen.config import flags
+from jaxgen.config.flag_files import DEEPEST
 from jaxgen.data import load_dataset, margin_files, run_files, score_files
 from jaxgen.data.noise_matrix import load_noise_matrix
 from jaxgen.data.pairs import Matrix
 from jaxgen.data.published import read_published
 from jaxgen.errors import LONGEST, UNREADABLE, UserError
-from jaxgen.experiments.report import write_report
-from jaxgen.flagfiles import DEEPEST
+from jaxgen.experiments.cscore.page import write_report
+from jaxgen.io import arrays
 from jaxgen.runs.plan import Chunk, Plan
 from jaxgen.runs.store import DamagedChunk, open_store
-from jaxgen.views.packing import pack_coarsely
+from jaxgen.views.page.packing import pack_coarsely
 
 IMAGES, LABELS = blobs(12)
 # More than reading any of these files needs, and far less than they claim.

@@ -17,18 +17,19 @@ from hypothesis import strategies as st
 from PIL import Image
 from test_report import Reader, make_dataset_with_tests, with_everything
 
-from jaxgen import flags, spec
-from jaxgen.arrays import ArrayFile
+from jaxgen import config as spec
+from jaxgen.config import flags
 from jaxgen.data import load_dataset
 from jaxgen.data.corrupted_folders import read_folder
 from jaxgen.data.noise_matrix import load_noise_matrix
 from jaxgen.data.published import read_published
 from jaxgen.data.score_files import load_scores
 from jaxgen.errors import UserError
-from jaxgen.experiments.compare import resolve
-from jaxgen.experiments.matching import match
-from jaxgen.experiments.recompute import open_runs
-from jaxgen.experiments.report import write_report
+from jaxgen.experiments.compare.matching import match
+from jaxgen.experiments.compare.recompute import open_runs
+from jaxgen.experiments.compare.run import resolve
+from jaxgen.experiments.cscore.page import write_report
+from jaxgen.io.arrays import ArrayFile
 from jaxgen.models import make_model
 from jaxgen.runs.plan import Chunk, Plan
 from jaxgen.runs.saved_models import ModelFolder, load_model

@@ -8,13 +8,13 @@ import pytest
 from commands import type_in
 from test_cli import SMALL, make_data
 
-from jaxgen import flags, load_scores
+from jaxgen import load_scores
+from jaxgen.config import CscoreSpec, flags
 from jaxgen.data import run_files
 from jaxgen.errors import UserError
-from jaxgen.experiments.export import export_runs
-from jaxgen.experiments.influence import add_influence
-from jaxgen.spec import CscoreSpec
-from jaxgen.views.influence import describe_influence, draw_influence
+from jaxgen.experiments.cscore.export import export_runs
+from jaxgen.experiments.cscore.influence import add_influence
+from jaxgen.experiments.cscore.influence_figure import describe_influence, draw_influence
 
 JOB = [*SMALL, "--subset_ratios=0.5,0.8", "--influence_pairs=3", "--export_runs=runs"]
 

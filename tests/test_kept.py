@@ -11,10 +11,11 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 import jaxgen
 from jaxgen import UserError
+from jaxgen.config import CscoreSpec
+from jaxgen.config.fields import spec_from_values
 from jaxgen.data.checks import make_dataset
-from jaxgen.experiments import cscore
+from jaxgen.experiments.cscore import run as cscore
 from jaxgen.runs.checkpoints import DiskCheckpoint
-from jaxgen.spec import CscoreSpec, from_values
 
 FLAGS = {"subset_ratios": (0.5,), "num_runs": 4, "hidden": (8,), "epochs": 3, "batch_size": 8, "width": 2}
 
@@ -90,7 +91,7 @@ def test_a_job_killed_within_a_chunk_goes_on_in_its_middle(tmp_path, monkeypatch
     images, labels = blobs(60)
     job = {**FLAGS, "epochs": 6, "num_runs": 4, "checkpoint_minutes": 1e-9}
     expected = jaxgen.estimate_scores(images, labels, **job)
-    monkeypatch.setattr("jaxgen.experiments.trainer.SECONDS_PER_CALL", 0.0)
+    monkeypatch.setattr("jaxgen.jobs.trainer.SECONDS_PER_CALL", 0.0)
     offer, offers = DiskCheckpoint.offer, []
 
     def offer_and_die(self, state):
@@ -114,7 +115,7 @@ def test_a_job_killed_within_a_chunk_goes_on_in_its_middle(tmp_path, monkeypatch
 def saved(tmp_path, **flags):
     images, labels = blobs(60, side=8)
     dataset = make_dataset("mine", images, labels, source="mine", class_names=["a", "b", "c"])
-    spec = from_values(CscoreSpec, {**FLAGS, "save_models": True, "out": str(tmp_path), **flags})
+    spec = spec_from_values(CscoreSpec, {**FLAGS, "save_models": True, "out": str(tmp_path), **flags})
     [(_, scores)] = cscore.score_settings(dataset, spec, resume="", say=None)
     return dataset, scores
 
@@ -147,7 +148,7 @@ def test_a_saved_model_takes_raw_values(tmp_path, kind):
     images, labels = blobs(60)
     raw = images.reshape(60, -1) * 7.0 + 100 if kind == "features" else images * 9.0 - 300
     dataset = make_dataset("mine", raw, labels, source="mine")
-    spec = from_values(CscoreSpec, {**FLAGS, "save_models": True, "out": str(tmp_path), "num_runs": 2})
+    spec = spec_from_values(CscoreSpec, {**FLAGS, "save_models": True, "out": str(tmp_path), "num_runs": 2})
     cscore.score_settings(dataset, spec, resume="", say=None)
     [store] = tmp_path.glob("store/*/ratio_0.5/*.npz")
     with np.load(store) as file:
@@ -174,7 +175,7 @@ def test_models_of_a_sweep_say_whose_they_are(tmp_path):
     images, labels = blobs(60)
     dataset = make_dataset("mine", images, labels, source="mine", class_names=["a", "b", "c"])
     lists = {"weight_decay": (0.0, 0.1, 10.0), "num_runs": 2, "precision": "bf16"}
-    spec = from_values(CscoreSpec, {**FLAGS, "save_models": True, "out": str(tmp_path), **lists})
+    spec = spec_from_values(CscoreSpec, {**FLAGS, "save_models": True, "out": str(tmp_path), **lists})
     cscore.score_settings(dataset, spec, resume="", say=None)
     norms = {}
     for decay in ("0", "0.1", "10"):

@@ -9,7 +9,7 @@ from test_ensemble import assert_same, cells_of, job, program_of, train
 
 from jaxgen.data.checks import make_dataset
 from jaxgen.engine.ensemble import Ensemble
-from jaxgen.experiments.programs import make_kernels, make_recipe
+from jaxgen.jobs.program import make_kernels, make_recipe
 from jaxgen.models import MODELS, convolutions, make_model
 from jaxgen.models.convolution import BACKENDS
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxgen.losses import cross_entropy
+from jaxgen.training.losses import cross_entropy
 from jaxgen.transforms import classes, lnr
 from jaxgen.transforms.tails import choose_tail, tail_counts
 

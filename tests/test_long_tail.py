@@ -11,20 +11,21 @@ from conftest import blobs
 from sklearn.metrics import balanced_accuracy_score, f1_score
 
 from jaxgen import UserError
+from jaxgen.config import HeadSpec, LnrSpec, TailSpec
+from jaxgen.config.fields import spec_from_values
 from jaxgen.data.checks import make_dataset
 from jaxgen.data.long_tail import cut_tail
-from jaxgen.experiments.lnr import expect_all, expect_flips, run_job, train_first
-from jaxgen.experiments.lnr_choices import AUTHORS_SHARE, choose_in_ways, nearest_in_flips
-from jaxgen.experiments.lnr_job import CELL, make_job, open_first_store
-from jaxgen.experiments.lnr_methods import make_methods
-from jaxgen.experiments.lnr_rounds import flip_again, look_again, round_rows, run_rounds
-from jaxgen.experiments.lnr_rows import Measured, choose_threshold, measure, measure_stage1
-from jaxgen.experiments.lnr_shots import describe_shots, shot_groups
-from jaxgen.experiments.lnr_stage2 import FLIP, cell_name, make_heads, make_stage2, open_second_store
-from jaxgen.experiments.lnr_tables import difference, members_of, method_rows, write_all
-from jaxgen.experiments.programs import split_runs
-from jaxgen.metrics import expected_calibration_error, maximum_calibration_error, reliability
-from jaxgen.spec import HeadSpec, LnrSpec, TailSpec, from_values
+from jaxgen.experiments.longtail.job import CELL, make_job, open_first_store
+from jaxgen.experiments.longtail.measure import Measured, choose_threshold, measure, measure_stage1
+from jaxgen.experiments.longtail.methods import make_methods
+from jaxgen.experiments.longtail.report import difference, members_of, method_rows, write_all
+from jaxgen.experiments.longtail.rounds import flip_again, look_again, round_rows, run_rounds
+from jaxgen.experiments.longtail.run import expect_all, expect_flips, run_job, train_first
+from jaxgen.experiments.longtail.shots import describe_shots, shot_groups
+from jaxgen.experiments.longtail.stage2 import FLIP, cell_name, make_heads, make_stage2, open_second_store
+from jaxgen.experiments.longtail.thresholds import AUTHORS_SHARE, choose_in_ways, nearest_in_flips
+from jaxgen.jobs.program import split_runs
+from jaxgen.scores.metrics import expected_calibration_error, maximum_calibration_error, reliability
 from jaxgen.transforms.lnr import lnr_flip
 
 FLAGS = {"hidden": (16,), "epochs": 8, "batch_size": 8, "learning_rate": 0.05, "num_runs": 3, "width": 3}
@@ -40,7 +41,7 @@ def data():
 
 
 def spec_of(folder="nowhere", **flags):
-    return from_values(LnrSpec, {**FLAGS, "out": str(folder), **flags})
+    return spec_from_values(LnrSpec, {**FLAGS, "out": str(folder), **flags})
 
 
 @pytest.fixture(scope="module")

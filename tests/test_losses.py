@@ -6,7 +6,7 @@ import numpy as np
 import optax
 import pytest
 
-from jaxgen.losses import cross_entropy, mixed_cross_entropy
+from jaxgen.training.losses import cross_entropy, mixed_cross_entropy
 
 LOGITS = jnp.log(jnp.array([[0.5, 0.25, 0.25]]))
 LABEL, PARTNER = jnp.array([0]), jnp.array([1])

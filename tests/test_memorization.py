@@ -9,8 +9,8 @@ from test_heldout import EXAMPLES, draw, ensembles, estimate, outcome
 from test_views import make_images, make_scores
 
 from jaxgen.data.score_files import load_scores, write_scores
-from jaxgen.experiments.cscore_more import from_answers, score_interval
 from jaxgen.scores import designs, heldout, intervals, memorization
+from jaxgen.scores.from_answers import from_answers, score_interval
 from jaxgen.scores.registry import REGISTRY
 from jaxgen.views.summary import summarize
 

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxgen.metrics import expected_calibration_error, margins
+from jaxgen.scores.metrics import expected_calibration_error, margins
 
 
 def test_calibration_by_hand():

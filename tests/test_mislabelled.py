@@ -12,16 +12,20 @@ from conftest import blobs
 
 import jaxgen
 from jaxgen import UserError
+from jaxgen.config import MislabelledSpec, SearchSpec
+from jaxgen.config.fields import spec_from_values
+from jaxgen.config.mislabelled import NOISE_KINDS, read_injection
 from jaxgen.data.checks import make_dataset
-from jaxgen.experiments import compilations, injection, mislabelled, mislabelled_rivals
-from jaxgen.experiments.compilations import shared_compilations
-from jaxgen.experiments.injection import inject, load_noise
-from jaxgen.experiments.mislabelled_league import FOLDS, League, five_fold, run_league
-from jaxgen.experiments.mislabelled_tables import describe_league, describe_search
+from jaxgen.experiments.mislabelled import baselines as mislabelled_rivals
+from jaxgen.experiments.mislabelled import injection
+from jaxgen.experiments.mislabelled import search as mislabelled
+from jaxgen.experiments.mislabelled.benchmark import FOLDS, League, five_fold, run_league
+from jaxgen.experiments.mislabelled.injection import inject, load_noise
+from jaxgen.experiments.mislabelled.report import describe_league, describe_search
+from jaxgen.jobs import compilation_cache as compilations
+from jaxgen.jobs.compilation_cache import shared_compilations
 from jaxgen.scores.confident import confident_classes, estimate_wrong
 from jaxgen.scores.suspicion import detect, rank, suggest_labels, suspicion
-from jaxgen.spec import MislabelledSpec, SearchSpec, from_values
-from jaxgen.spec.mislabelled import NOISE_KINDS, read_injection
 from jaxgen.transforms.labels import KINDS, make_noise
 from jaxgen.types import Scores
 
@@ -223,8 +227,8 @@ def test_a_matrix_of_the_wrong_shape_and_noise_that_changes_nothing_are_refused(
 def test_examples_are_ranked_by_the_suspicious_end_of_the_score():
     labels, probs, _ = ring(9, noise=0.5)
     scores = made_scores(labels, memorization=np.arange(9.0), pred_probs=probs)
-    low = mislabelled.rank_examples(scores, from_values(MislabelledSpec, {"score": "scores"}))
-    high = mislabelled.rank_examples(scores, from_values(MislabelledSpec, {"score": "memorization"}))
+    low = mislabelled.rank_examples(scores, spec_from_values(MislabelledSpec, {"score": "scores"}))
+    high = mislabelled.rank_examples(scores, spec_from_values(MislabelledSpec, {"score": "memorization"}))
     assert low.order.tolist() == list(range(9))
     assert high.order.tolist() == list(range(8, -1, -1))
     first = next(high.rows())
@@ -240,13 +244,13 @@ def test_a_score_that_is_not_there_is_refused():
     with pytest.raises(UserError, match="--score=loss: unknown; give one of scores, memorization"):
         jaxgen.find_mislabelled(*blobs(40), score="loss")
     with pytest.raises(UserError, match="--score=memorization: this job has not tracked it; give one of scores"):
-        mislabelled.rank_examples(made_scores([0, 1, 2]), from_values(MislabelledSpec, {"score": "memorization"}))
+        mislabelled.rank_examples(made_scores([0, 1, 2]), spec_from_values(MislabelledSpec, {"score": "memorization"}))
     with pytest.raises(UserError, match=r"--dropout=0,0.1: takes one value here"):
         jaxgen.find_mislabelled(*blobs(40), dropout=[0.0, 0.1])
     with pytest.raises(UserError, match=r"inject: not a flag of jaxgen\.mislabelled that arrays can go with"):
         jaxgen.find_mislabelled(*blobs(40), inject=("pair:0.1",))
     with pytest.raises(UserError, match="--repeats=2: repeats draws of --inject"):
-        from_values(MislabelledSpec, {"repeats": 2})
+        spec_from_values(MislabelledSpec, {"repeats": 2})
 
 
 @pytest.mark.skipif(not importlib.util.find_spec("cleanlab"), reason="cleanlab is not installed")
@@ -292,7 +296,9 @@ def separable():
 @pytest.fixture(scope="module")
 def league(separable, tmp_path_factory):
     out = str(tmp_path_factory.mktemp("league"))
-    spec = from_values(MislabelledSpec, {**SMALL, "inject": ("symmetric:0.1", "pair:0.2"), "repeats": 1, "out": out})
+    spec = spec_from_values(
+        MislabelledSpec, {**SMALL, "inject": ("symmetric:0.1", "pair:0.2"), "repeats": 1, "out": out}
+    )
     said = []
     return run_league(separable, spec, resume="again", say=said.append), spec, said
 
@@ -344,7 +350,7 @@ def test_a_league_tells_intervals_with_n_differences_and_coverage_best_first():
     found = made_league(
         {("scores", "heldout"): (0.8, 0.82), ("soft_score", "heldout"): (0.9, 0.94), ("X", "rival"): (0.7, 0.8)}
     )
-    text = describe_league(found, from_values(MislabelledSpec, {"score": "soft_score"}))
+    text = describe_league(found, spec_from_values(MislabelledSpec, {"score": "soft_score"}))
     assert "over n = 2 repeats" in text
     assert f"| `soft_score` | heldout | 92.00 ± {1270.6 * 0.02:.2f} |" in text
     assert text.index("`soft_score`") < text.index("`scores`") < text.index("| X |")
@@ -371,14 +377,17 @@ def test_a_users_own_cache_of_compilations_is_left_alone_and_without_one_there_i
 
 
 def test_five_folds_are_the_first_block_of_the_job(separable, tmp_path):
-    spec = from_values(MislabelledSpec, {**SMALL, "out": str(tmp_path)})
+    spec = spec_from_values(MislabelledSpec, {**SMALL, "out": str(tmp_path)})
     whole = mislabelled.train_scores(separable, spec, resume="again", say=None)
     files = sorted(tmp_path.rglob("*-*.npz"))
     probs = five_fold(separable, spec, resume="again", say=None)
     assert sorted(tmp_path.rglob("*-*.npz")) == files, "nothing is trained for it"
     np.testing.assert_allclose(probs.sum(1), 1)
     block = mislabelled.train_scores(
-        separable, from_values(MislabelledSpec, {**SMALL, "num_runs": FOLDS, "out": str(tmp_path)}), resume="", say=None
+        separable,
+        spec_from_values(MislabelledSpec, {**SMALL, "num_runs": FOLDS, "out": str(tmp_path)}),
+        resume="",
+        say=None,
     )
     assert (block.counts == 1).all()
     assert (whole.counts == 2).all()

@@ -8,13 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxgen.config import ModelSpec
 from jaxgen.errors import UserError
 from jaxgen.models import MODELS, convolutions, make_model
 from jaxgen.models.alexnet import local_response_norm
 from jaxgen.models.convolution import BACKENDS
 from jaxgen.models.layers import EXAMINE, How, Kernels, Network
 from jaxgen.models.resnet import Block, ResNet, spread_channels
-from jaxgen.spec import ModelSpec
 
 PERCEPTRONS = sorted(name for name, entry in MODELS.items() if not entry.least_side)
 CONVOLUTIONAL = sorted(set(MODELS) - set(PERCEPTRONS))

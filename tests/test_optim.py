@@ -6,8 +6,8 @@ import numpy as np
 import optax
 import pytest
 
-from jaxgen.optim import RULES, STRENGTHS, ascend, average, limit_norms, make_optimizer
-from jaxgen.schedules import make_schedule
+from jaxgen.training.optimizers import RULES, STRENGTHS, ascend, average, limit_norms, make_optimizer
+from jaxgen.training.schedules import make_schedule
 
 PARAMS = {"w": jnp.array([3.0, -4.0, 0.0])}
 GRADS = {"w": jnp.array([0.6, 0.8, 0.0])}

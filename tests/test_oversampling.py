@@ -12,19 +12,20 @@ from conftest import blobs
 from scipy.stats import ttest_rel
 
 from jaxgen import UserError
+from jaxgen.config import OversamplingSpec
+from jaxgen.config.fields import spec_from_values
 from jaxgen.data.checks import make_dataset
 from jaxgen.engine.ensemble import Ensemble
+from jaxgen.engine.member_inputs import as_inputs
 from jaxgen.engine.members import Examples
-from jaxgen.engine.sight import as_inputs
-from jaxgen.experiments import samples
-from jaxgen.experiments.oversampling import describe_plan, run_job
-from jaxgen.experiments.oversampling_job import make_cells, make_job, make_rows, open_job_store
-from jaxgen.experiments.oversampling_settings import choose_sizes
-from jaxgen.experiments.oversampling_tables import setting_rows, summary_rows, write_all
-from jaxgen.experiments.oversampling_takeaways import take_away
-from jaxgen.experiments.pairs import compare, describe_difference, describe_p
-from jaxgen.experiments.programs import make_kernels, make_recipe
-from jaxgen.spec import OversamplingSpec, from_values
+from jaxgen.experiments.oversampling import samples
+from jaxgen.experiments.oversampling.job import make_cells, make_job, make_rows, open_job_store
+from jaxgen.experiments.oversampling.measure import describe_plan, run_job
+from jaxgen.experiments.oversampling.report import setting_rows, summary_rows, write_all
+from jaxgen.experiments.oversampling.settings import choose_sizes
+from jaxgen.experiments.oversampling.takeaways import take_away
+from jaxgen.jobs.program import make_kernels, make_recipe
+from jaxgen.scores.paired import compare, describe_difference, describe_p
 from jaxgen.transforms.copies import disturb
 
 FLAGS = {"hidden": (16,), "epochs": 6, "batch_size": 8, "learning_rate": 0.1, "num_runs": 3, "width": 4}
@@ -34,7 +35,7 @@ ARMS = {"arm": ("plain", "duplicates", "uniform"), "uniform_noise": (0.0, 0.5), 
 
 
 def spec_of(folder="", **flags):
-    return from_values(OversamplingSpec, {**FLAGS, "out": str(folder), **flags})
+    return spec_from_values(OversamplingSpec, {**FLAGS, "out": str(folder), **flags})
 
 
 def run(dataset, folder, **flags):

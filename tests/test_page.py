@@ -12,7 +12,7 @@ from test_views import make_scores
 
 from jaxgen.data.checks import make_dataset
 from jaxgen.scores.registry import REGISTRY
-from jaxgen.views.report import render_report
+from jaxgen.views.page.render import render_report
 
 COUNT = 150
 SHOWN = "[...document.querySelectorAll('#gallery button')].map((b) => Number(b.dataset.example))"

@@ -7,7 +7,7 @@ from test_heldout import ensembles, estimate
 from test_views import make_images, make_scores
 
 from jaxgen import UserError, estimate_scores
-from jaxgen import spec as words
+from jaxgen.config import SubsetSpec
 from jaxgen.scores import planning
 from jaxgen.views.summary import describe_need
 
@@ -70,7 +70,7 @@ def test_a_job_trains_on_until_its_target_and_goes_on_where_it_was(tmp_path):
 def test_targets_that_cannot_be_are_refused():
     images, labels = blobs(60)
     with pytest.raises(UserError, match=r"--max_runs=5: is less than --num_runs=10.*raise it"):
-        words.SubsetSpec(num_runs=10, target_reliability=0.9, max_runs=5)
+        SubsetSpec(num_runs=10, target_reliability=0.9, max_runs=5)
     with pytest.raises(
         UserError, match=r"--target_reliability=0.9: is for one setting, and --learning_rate has a list"
     ):

@@ -10,28 +10,30 @@ import pytest
 from conftest import blobs
 
 from jaxgen import UserError
+from jaxgen.config import RandomizationSpec
+from jaxgen.config.fields import spec_from_values
 from jaxgen.data.checks import make_dataset
 from jaxgen.data.parts import hold_out_test
 from jaxgen.engine.curves import QUANTILES
 from jaxgen.engine.ensemble import Ensemble
+from jaxgen.engine.member_inputs import as_inputs
 from jaxgen.engine.members import Examples
-from jaxgen.engine.sight import as_inputs
-from jaxgen.experiments.fitting import explain
-from jaxgen.experiments.presets import settings_of
-from jaxgen.experiments.programs import knob_table, make_kernels, make_recipe
-from jaxgen.experiments.randomization import run_job
-from jaxgen.experiments.randomization_job import make_job
-from jaxgen.experiments.randomization_rows import fits
-from jaxgen.experiments.randomization_tables import setting_rows, write_all
-from jaxgen.experiments.table_job import LABELS, make_cells, make_rows, open_job_store
-from jaxgen.experiments.table_runs import describe_plan
-from jaxgen.experiments.takeaways import list_statements, take_away
-from jaxgen.experiments.versions import SHUFFLE, VERSIONS, make_versions
-from jaxgen.metrics import expected_calibration_error
-from jaxgen.spec import RandomizationSpec, from_values
+from jaxgen.experiments.randomization.figures import draw_figure1
+from jaxgen.experiments.randomization.job import make_job
+from jaxgen.experiments.randomization.measure import fits
+from jaxgen.experiments.randomization.misfits import explain
+from jaxgen.experiments.randomization.presets import settings_of
+from jaxgen.experiments.randomization.report import setting_rows, write_all
+from jaxgen.experiments.randomization.run import run_job
+from jaxgen.experiments.randomization.takeaways import take_away
+from jaxgen.experiments.randomization.versions import SHUFFLE, VERSIONS, make_versions
+from jaxgen.jobs.program import knob_table, make_kernels, make_recipe
+from jaxgen.jobs.run import describe_plan
+from jaxgen.jobs.table import LABELS, make_cells, make_rows, open_job_store
+from jaxgen.reporting.statements import list_statements
+from jaxgen.scores.metrics import expected_calibration_error
 from jaxgen.transforms.labels import corrupt_uniform
 from jaxgen.transforms.pixels import shuffle_pixels
-from jaxgen.views.randomization import draw_figure1
 
 EPOCHS = 25
 FLAGS = {"hidden": (32,), "epochs": EPOCHS, "batch_size": 8, "learning_rate": 0.05, "num_runs": 3, "width": 2}
@@ -39,7 +41,7 @@ FIGURE = {"preset": "figure1", "label_noise": (0.0, 0.5, 1.0)}
 
 
 def spec_of(folder="", **flags):
-    return from_values(RandomizationSpec, {**FLAGS, "out": str(folder), **flags})
+    return spec_from_values(RandomizationSpec, {**FLAGS, "out": str(folder), **flags})
 
 
 def run(dataset, folder, **flags):

@@ -7,10 +7,9 @@ import pytest
 from commands import type_in
 from conftest import blobs
 
-from jaxgen import flags
-from jaxgen.experiments.presets import settings_of
+from jaxgen.config import RandomizationSpec, flags
+from jaxgen.experiments.randomization.presets import settings_of
 from jaxgen.randomization import keep_named
-from jaxgen.spec import RandomizationSpec
 
 # Data and training of tests/test_randomization.py: the program is compiled already, or will be there.
 FLAGS = ("--dataset=npz:mine.npz", "--hidden=32", "--epochs=25", "--batch_size=8", "--learning_rate=0.05")

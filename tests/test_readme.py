@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 
-from jaxgen import spec
+from jaxgen import config as spec
 
 ROOT = pathlib.Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

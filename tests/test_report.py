@@ -24,10 +24,10 @@ import jaxgen
 from jaxgen.data.checks import make_dataset
 from jaxgen.data.score_files import load_scores, write_scores
 from jaxgen.scores.registry import REGISTRY
-from jaxgen.views.packing import pack, pack_coarsely
-from jaxgen.views.page_data import make_page_data, score_columns, source_values
-from jaxgen.views.report import render_report
-from jaxgen.views.sprites import MOST_SIDE, make_sprites
+from jaxgen.views.page.data import make_page_data, score_columns, source_values
+from jaxgen.views.page.packing import pack, pack_coarsely
+from jaxgen.views.page.render import render_report
+from jaxgen.views.page.sprites import MOST_SIDE, make_sprites
 
 ROOT = pathlib.Path(__file__).parents[1]
 HOSTILE = ["<script>hacked = 1</script>", '</script><img src=x onerror="hacked=2">', "{{ 7 * 7 }}&amp;"]
@@ -330,8 +330,8 @@ def test_a_score_file_of_another_layout_is_refused(finished, tmp_path, change, w
 
 
 def test_a_page_that_cannot_be_written_leaves_the_old_one(finished, tmp_path, monkeypatch):
-    from jaxgen.experiments import report
-    from jaxgen.spec import ReportSpec
+    from jaxgen.config import ReportSpec
+    from jaxgen.experiments.cscore import page as report
 
     copy_results(finished[0], tmp_path / "out")
     (tmp_path / "out" / "report.html").write_text("the old page")

@@ -9,20 +9,21 @@ from conftest import blobs
 from sklearn.metrics import f1_score
 
 from jaxgen import UserError
+from jaxgen.config import RobustnessSpec
+from jaxgen.config.corruption_names import CORRUPTIONS, STANDARD
+from jaxgen.config.fields import spec_from_values
 from jaxgen.data.checks import make_dataset
 from jaxgen.data.score_files import write_scores
 from jaxgen.engine.ensemble import Ensemble
-from jaxgen.experiments.programs import make_kernels, make_recipe
-from jaxgen.experiments.robustness import run_job
-from jaxgen.experiments.robustness_job import load_matching_scores, make_job, settings_of
-from jaxgen.experiments.robustness_rows import judged, kept_by_group, score_groups
-from jaxgen.experiments.robustness_tables import cautions, summary_table, write_all
-from jaxgen.experiments.robustness_takeaways import class_changes, take_away
-from jaxgen.experiments.robustness_versions import export_tests, that_change
-from jaxgen.experiments.table_job import make_cells, make_plan, open_job_store
+from jaxgen.experiments.robustness.job import load_matching_scores, make_job, settings_of
+from jaxgen.experiments.robustness.measure import judged, kept_by_group, score_groups
+from jaxgen.experiments.robustness.report import cautions, summary_table, write_all
+from jaxgen.experiments.robustness.run import run_job
+from jaxgen.experiments.robustness.takeaways import class_changes, take_away
+from jaxgen.experiments.robustness.versions import export_tests, that_change
+from jaxgen.jobs.program import make_kernels, make_recipe
+from jaxgen.jobs.table import make_cells, make_plan, open_job_store
 from jaxgen.scores.intervals import half_width
-from jaxgen.spec import RobustnessSpec, from_values
-from jaxgen.spec.corruption_names import CORRUPTIONS, STANDARD
 from jaxgen.transforms import corruptions
 from jaxgen.types import Scores
 
@@ -42,7 +43,7 @@ def write_ranks(data, path):
 
 
 def spec_of(folder="", **flags):
-    return from_values(RobustnessSpec, {**FLAGS, "out": str(folder), **flags})
+    return spec_from_values(RobustnessSpec, {**FLAGS, "out": str(folder), **flags})
 
 
 def run(data, folder, **flags):
@@ -245,7 +246,9 @@ def test_scores_of_more_examples_are_found_by_id(data, tmp_path):
 
 
 def test_an_ablation_changes_one_thing_at_a_time():
-    names = [setting.name for setting in settings_of(from_values(RobustnessSpec, JUDGED), 1, JUDGED["corruptions"])]
+    names = [
+        setting.name for setting in settings_of(spec_from_values(RobustnessSpec, JUDGED), 1, JUDGED["corruptions"])
+    ]
     assert names == [
         "plain",
         "translate=0.1",
@@ -258,7 +261,7 @@ def test_an_ablation_changes_one_thing_at_a_time():
     ]
     assert "flip=0.5,crop=4" in [setting.name for setting in settings_of(spec_of(**JUDGED), 3, STANDARD)]
     # A step size that is given is SGD's.
-    spec = from_values(RobustnessSpec, {**JUDGED, "learning_rate": 0.02})
+    spec = spec_from_values(RobustnessSpec, {**JUDGED, "learning_rate": 0.02})
     rates = {one.spec.train.optimizer: one.spec.train.learning_rate for one in settings_of(spec, 1, ("contrast",))}
     assert rates == {"sgd": 0.02, "adam": 0.001}
 

@@ -12,10 +12,10 @@ import pytest
 
 from jaxgen.errors import FailedRuns, Interrupted, UserError
 from jaxgen.runs import devices
-from jaxgen.runs.held import HeldRuns
 from jaxgen.runs.launch import train_chunks
 from jaxgen.runs.plan import Chunk, Plan, Span, cut_chunks, gaps
 from jaxgen.runs.progress import ProgressBar
+from jaxgen.runs.run_cache import HeldRuns
 from jaxgen.runs.signals import NUMBERS, Stop
 from jaxgen.runs.store import DamagedChunk, open_store
 

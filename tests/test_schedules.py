@@ -6,7 +6,7 @@ import numpy as np
 import optax
 import pytest
 
-from jaxgen.schedules import epochs_before, make_schedule, warm_up
+from jaxgen.training.schedules import epochs_before, make_schedule, warm_up
 
 NAMES = ("constant", "step", "exponential", "cosine", "linear", "triangle")
 STEPS = 7

@@ -13,8 +13,8 @@ from jaxgen.engine.class_order import group_by_class
 from jaxgen.engine.ensemble import Ensemble
 from jaxgen.engine.guided import draw_pairs
 from jaxgen.engine.members import Balance, Block, Guide
-from jaxgen.experiments.programs import enrol_on_subset, make_kernels, make_recipe, subset_rows
-from jaxgen.losses import cross_entropy
+from jaxgen.jobs.program import enrol_on_subset, make_kernels, make_recipe, subset_rows
+from jaxgen.training.losses import cross_entropy
 from jaxgen.transforms import selmix
 
 KEY = jax.random.key(5)

@@ -8,13 +8,15 @@ import pytest
 from conftest import blobs
 
 import jaxgen
-from jaxgen import UserError, sweep
+from jaxgen import UserError
+from jaxgen.config import CscoreSpec, sweep
+from jaxgen.config.fields import spec_from_values
 from jaxgen.data.checks import make_dataset
 from jaxgen.engine.ensemble import Ensemble
-from jaxgen.experiments import cscore, tables
-from jaxgen.experiments.programs import make_programs, subset_rows
-from jaxgen.experiments.results import write_all
-from jaxgen.spec import CscoreSpec, from_values
+from jaxgen.experiments.cscore import run as cscore
+from jaxgen.experiments.cscore import sweep_table as tables
+from jaxgen.experiments.cscore.report import write_all
+from jaxgen.jobs.program import make_programs, subset_rows
 
 FLAGS = {"subset_ratios": (0.5, 0.8), "num_runs": 4, "hidden": (8,), "epochs": 3, "batch_size": 8, "width": 2}
 LISTS = {"weight_decay": (0.0, 0.01), "learning_rate": (0.03, 0.1, 0.2)}
@@ -27,7 +29,7 @@ def data():
 
 
 def score(data, folder, **flags):
-    spec = from_values(CscoreSpec, {**FLAGS, "out": str(folder), **flags})
+    spec = spec_from_values(CscoreSpec, {**FLAGS, "out": str(folder), **flags})
     return spec, cscore.score_settings(data, spec, resume="again", say=None)
 
 
@@ -81,9 +83,9 @@ def test_runs_of_one_number_share_their_subset_in_all_settings(swept):
 
 
 def test_numbers_share_one_program_and_names_make_more():
-    one = from_values(CscoreSpec, {**LISTS, "dropout": (0.0, 0.5), "mixup": (0.0, 1.0)})
+    one = spec_from_values(CscoreSpec, {**LISTS, "dropout": (0.0, 0.5), "mixup": (0.0, 1.0)})
     assert [len(program.settings) for program in make_programs(one)] == [24]
-    more = from_values(CscoreSpec, {**LISTS, "optimizer": ("sgd", "adam"), "epochs": (2, 3)})
+    more = spec_from_values(CscoreSpec, {**LISTS, "optimizer": ("sgd", "adam"), "epochs": (2, 3)})
     programs = make_programs(more)
     assert [program.name for program in programs] == [
         "epochs=2,optimizer=sgd",
@@ -111,7 +113,7 @@ def test_two_hundred_settings_compile_once(data, tmp_path, monkeypatch):
 
 
 def test_rows_of_a_table_by_hand():
-    [program] = make_programs(from_values(CscoreSpec, LISTS))
+    [program] = make_programs(spec_from_values(CscoreSpec, LISTS))
     row = subset_rows(program, 0.5, 60, np.array([0, 5, 6, 13]))
     assert row.setting.tolist() == [0, 5, 0, 1]
     assert row.subset.index.tolist() == [0, 0, 1, 2]
@@ -183,7 +185,7 @@ def test_rank_correlation_by_hand():
 
 
 def test_a_plan_tells_members_width_and_hours_and_trains_nothing(data, tmp_path):
-    spec = from_values(CscoreSpec, {**FLAGS, **LISTS, "optimizer": ("sgd", "adam"), "out": str(tmp_path)})
+    spec = spec_from_values(CscoreSpec, {**FLAGS, **LISTS, "optimizer": ("sgd", "adam"), "out": str(tmp_path)})
     said = []
     plan = cscore.describe_plan(data, spec, say=said.append)
     lines = [line for line in plan.splitlines() if line.startswith("| optimizer=")]
@@ -208,7 +210,7 @@ def test_where_memory_does_not_do_the_width_is_halved_and_the_job_goes_on(data, 
         return train(self, rows, width, *arguments, **named)
 
     monkeypatch.setattr(Ensemble, "train", short_of_memory)
-    spec = from_values(CscoreSpec, {**FLAGS, "width": 4, "out": str(tmp_path)})
+    spec = spec_from_values(CscoreSpec, {**FLAGS, "width": 4, "out": str(tmp_path)})
     said = []
     [(_, scores)] = cscore.score_settings(data, spec, resume="again", say=said.append)
     assert tried[:3] == [4, 2, 1]
@@ -216,7 +218,7 @@ def test_where_memory_does_not_do_the_width_is_halved_and_the_job_goes_on(data, 
     assert np.isfinite(scores.heldout_accuracy).all()
     assert scores.metadata["width"] == 1
     # The very same command goes on at the width that was found.
-    again = from_values(CscoreSpec, {**FLAGS, "width": 4, "num_runs": 6, "out": str(tmp_path)})
+    again = spec_from_values(CscoreSpec, {**FLAGS, "width": 4, "num_runs": 6, "out": str(tmp_path)})
     [(_, more)] = cscore.score_settings(data, again, resume="again", say=None)
     assert (more.metadata["models_now"], more.metadata["width"]) == (4, 1)
     with pytest.raises(UserError, match="--width=3: the runs kept here were trained at width 1"):

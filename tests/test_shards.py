@@ -12,9 +12,9 @@ from conftest import blobs
 from test_cli import LONG, SMALL, make_data, scores_equal, scores_of
 
 from jaxgen import UserError, load_scores
+from jaxgen.config import ComputeSpec
 from jaxgen.runs.plan import Plan, Span
 from jaxgen.runs.shards import Shard, block_size, read_shard
-from jaxgen.spec import ComputeSpec
 
 SPANS = {"a": [Span(0, 3), Span(5, 40)], "b": [], "c": [Span(7, 8), Span(12, 29)]}
 

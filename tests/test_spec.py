@@ -6,7 +6,9 @@ import typing
 
 import pytest
 
-from jaxgen import flags, spec, sweep
+from jaxgen import config as spec
+from jaxgen.config import flags, sweep
+from jaxgen.config.fields import MOST_VALUES
 from jaxgen.errors import UserError
 
 
@@ -81,7 +83,7 @@ def test_whole_numbers_stay_whole():
 
 
 def test_a_range_of_as_many_values_as_allowed_is_read():
-    assert len(read("--l1=1:10000:1")["l1"]) == sweep.MOST_VALUES
+    assert len(read("--l1=1:10000:1")["l1"]) == MOST_VALUES
 
 
 # (flag, what the one line must say)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from test_ensemble import assert_same, cells_of, job, make, train
 
-from jaxgen.engine.seats import Seats
+from jaxgen.engine.slots import Seats
 from jaxgen.scores import designs
 from jaxgen.types import Outcome
 

@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from jaxgen import flags, spec, sweep
+from jaxgen import config as spec
+from jaxgen.config import flags, sweep
 from jaxgen.errors import UserError
 
 

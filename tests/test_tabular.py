@@ -12,12 +12,16 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
 
 from jaxgen import UserError
+from jaxgen.config import LnrSpec
+from jaxgen.config.fields import spec_from_values
+from jaxgen.config.longtail import CLASSIFIERS, TREATMENTS
 from jaxgen.data.checks import make_dataset
 from jaxgen.data.keel import load_keel
 from jaxgen.errors import Interrupted
-from jaxgen.experiments import tabular, tabular_runs
-from jaxgen.experiments.pairs import compare_folds
-from jaxgen.experiments.tabular import (
+from jaxgen.experiments.tabular import folds as tabular
+from jaxgen.experiments.tabular import run as tabular_runs
+from jaxgen.experiments.tabular.figures import cliques
+from jaxgen.experiments.tabular.folds import (
     Fold,
     Part,
     choose_threshold,
@@ -32,16 +36,14 @@ from jaxgen.experiments.tabular import (
     resample,
     split,
 )
-from jaxgen.experiments.tabular_found import Found
-from jaxgen.experiments.tabular_job import as_table, make_table_job
-from jaxgen.experiments.tabular_mlp import predict_each
-from jaxgen.experiments.tabular_runs import describe_folds, expect_table_flips, run_tables, threshold_rows
-from jaxgen.experiments.tabular_tables import rank_table, write_tables
-from jaxgen.experiments.tabular_takeaways import contests, look_back, statements, threshold_table
+from jaxgen.experiments.tabular.job import as_table, make_table_job
+from jaxgen.experiments.tabular.mlp import predict_each
+from jaxgen.experiments.tabular.report import rank_table, write_tables
+from jaxgen.experiments.tabular.results import Found
+from jaxgen.experiments.tabular.run import describe_folds, expect_table_flips, run_tables, threshold_rows
+from jaxgen.experiments.tabular.takeaways import contests, look_back, statements, threshold_table
+from jaxgen.scores.paired import compare_folds
 from jaxgen.scores.ranking import holm, rank_methods, signed_rank_p
-from jaxgen.spec import LnrSpec, from_values
-from jaxgen.spec.longtail import CLASSIFIERS, TREATMENTS
-from jaxgen.views.ranks import cliques
 
 FLAGS = {"num_runs": 2, "folds": 3, "inner_folds": 2, "classifiers": ("knn", "cart"), "threshold": (0.5, 2.0)}
 FLAGS |= {"treatments": ("none", "lnr", "random_flips", "oversampling"), "num_devices": 1}
@@ -55,7 +57,7 @@ def rows(count=160, minority=32, seed=0):
 
 
 def spec_of(folder="nowhere", **flags):
-    return from_values(LnrSpec, {**FLAGS, "out": str(folder), **flags})
+    return spec_from_values(LnrSpec, {**FLAGS, "out": str(folder), **flags})
 
 
 def as_dataset(part, name="mine"):

@@ -5,7 +5,7 @@ import sys
 import time
 
 from jaxgen.errors import one_line, printable
-from jaxgen.experiments.telling import show, tell
+from jaxgen.reporting.console import show, tell
 
 
 def test_names_command_no_terminal(capsys):
@@ -41,7 +41,7 @@ flags.run_entry("jaxgen.cscore", spec.CscoreSpec, job, sys.argv[1:])
 
 
 def test_a_reader_that_has_seen_enough_is_no_failure():
-    program = "from jaxgen.experiments.telling import show\nfor i in range(9):\n    show('line\\n' * 10**5)"
+    program = "from jaxgen.reporting.console import show\nfor i in range(9):\n    show('line\\n' * 10**5)"
     process = subprocess.Popen(
         [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -52,7 +52,7 @@ def test_a_reader_that_has_seen_enough_is_no_failure():
 
 
 def test_results_that_cannot_be_printed_are_one_line():
-    program = "from jaxgen.experiments.telling import show\nfrom jaxgen.errors import UserError\ntry:\n    show('line')"
+    program = "from jaxgen.reporting.console import show\nfrom jaxgen.errors import UserError\ntry:\n    show('line')"
     program += "\nexcept UserError as error:\n    import sys; sys.exit(str(error))"
     with open("/dev/full", "w") as full:
         done = subprocess.run([sys.executable, "-c", program], stdout=full, stderr=subprocess.PIPE, text=True)

@@ -16,12 +16,12 @@ import tensorflow_datasets
 from etils import epath
 from tensorflow_datasets.core.download import resource
 
+from jaxgen.config import DataSpec
 from jaxgen.data import load_dataset
 from jaxgen.data import tfds as module
 from jaxgen.data.checks import make_dataset
 from jaxgen.data.parts import first_test_examples
 from jaxgen.errors import UserError
-from jaxgen.spec import DataSpec
 
 SHARED = pathlib.Path(__file__).parents[2] / "shared" / "data"
 needs_files = pytest.mark.skipif(not (SHARED / "mnist").is_dir(), reason="the original MNIST files are not at hand")

@@ -12,16 +12,17 @@ from conftest import blobs
 from test_ensemble import assert_same, cells_of, job, program_of
 
 from jaxgen import UserError, estimate_scores
-from jaxgen import spec as words
+from jaxgen.config import CscoreSpec
+from jaxgen.config.fields import spec_from_values
 from jaxgen.engine.ensemble import Ensemble
 from jaxgen.engine.order import permute
-from jaxgen.experiments.cscore_tracking import log_spaced, make_track, tracked_bytes
-from jaxgen.experiments.programs import make_kernels, make_recipe
-from jaxgen.losses import cross_entropy
+from jaxgen.experiments.cscore.tracking import log_spaced, make_track, tracked_bytes
+from jaxgen.jobs.program import make_kernels, make_recipe
 from jaxgen.models import make_model
 from jaxgen.runs import store as stores
 from jaxgen.scores import designs, dynamics
-from jaxgen.scores.records import CURVE_STEPS
+from jaxgen.scores.example_stats import CURVE_STEPS
+from jaxgen.training.losses import cross_entropy
 from jaxgen.types import TRACKED
 
 EPOCHS = 6
@@ -278,7 +279,7 @@ def test_what_was_tracked_is_checked_too(tmp_path):
 @pytest.mark.parametrize("track", [("foo",), ("none", "dynamics"), (), ("auto", "auto")])
 def test_unknown_and_contradictory_tracks_are_refused(track):
     with pytest.raises(UserError, match=r"--track=.*give auto, none, or some of"):
-        words.from_values(words.CscoreSpec, {"track": track})
+        spec_from_values(CscoreSpec, {"track": track})
 
 
 def test_epochs_spaced_by_their_logarithms():

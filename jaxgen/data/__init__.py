@@ -6,6 +6,7 @@ A new kind of source is a module here and a line in `READERS` or `EMBEDDED`.
 import re
 from collections.abc import Callable
 
+from jaxgen.config import DataSpec
 from jaxgen.data.csv_file import load_csv
 from jaxgen.data.digits import load_digits
 from jaxgen.data.idx import load_idx_folder
@@ -13,7 +14,6 @@ from jaxgen.data.image_folder import load_image_folder
 from jaxgen.data.npz import load_npz
 from jaxgen.data.parts import crop_center, first_examples, first_test_examples, whitened
 from jaxgen.errors import UserError
-from jaxgen.spec import DataSpec
 from jaxgen.types import Dataset
 
 # What stands before the colon of --dataset=KIND:PATH.

@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from jaxgen.arrays import has_halves
 from jaxgen.errors import UserError, one_line
+from jaxgen.io.arrays import has_halves
 from jaxgen.types import Dataset
 
 

@@ -15,17 +15,10 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from jaxgen.arrays import map_npy
+from jaxgen.config.corruption_names import spell_out
 from jaxgen.errors import UNREADABLE, UserError
-from jaxgen.spec.corruption_names import spell_out
-from jaxgen.transforms.corruptions import (
-    MNIST_STANDARD,
-    STANDARD,
-    Kind,
-    check_images,
-    check_name,
-    corrupt_in_batches,
-)
+from jaxgen.io.arrays import map_npy
+from jaxgen.transforms.corruptions import MNIST_STANDARD, STANDARD, Kind, check_images, check_name, corrupt_in_batches
 from jaxgen.transforms.corruptions.constants import NUM_SEVERITIES
 
 LABELS = "labels.npy"

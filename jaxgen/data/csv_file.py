@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from jaxgen.arrays import refuse_bomb
+from jaxgen.config import DataSpec
 from jaxgen.data.checks import make_dataset
 from jaxgen.errors import UserError
-from jaxgen.spec import DataSpec
+from jaxgen.io.arrays import refuse_bomb
 from jaxgen.types import Dataset
 
 ID_COLUMN = "id"

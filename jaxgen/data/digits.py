@@ -5,8 +5,8 @@ import pathlib
 
 import numpy as np
 
+from jaxgen.config import DataSpec
 from jaxgen.data.checks import make_dataset
-from jaxgen.spec import DataSpec
 from jaxgen.types import Dataset
 
 

@@ -12,10 +12,10 @@ from typing import BinaryIO
 
 import numpy as np
 
-from jaxgen.arrays import fill, refuse_bomb
+from jaxgen.config import DataSpec
 from jaxgen.data.checks import make_dataset
 from jaxgen.errors import UNREADABLE, UserError
-from jaxgen.spec import DataSpec
+from jaxgen.io.arrays import fill, refuse_bomb
 from jaxgen.types import Dataset
 
 FILES = {

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from jaxgen.arrays import refuse_bomb
+from jaxgen.config import DataSpec
 from jaxgen.data.checks import make_dataset
 from jaxgen.errors import UNREADABLE, UserError
-from jaxgen.spec import DataSpec
+from jaxgen.io.arrays import refuse_bomb
 from jaxgen.types import Dataset
 
 SUFFIXES = {".png", ".jpg", ".jpeg"}

@@ -6,8 +6,8 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
+from jaxgen.config.longtail import TailSpec
 from jaxgen.errors import UserError
-from jaxgen.spec.longtail import TailSpec
 from jaxgen.transforms.tails import choose_tail, tail_counts
 from jaxgen.types import Dataset
 

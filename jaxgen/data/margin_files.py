@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxgen.arrays import map_npy, read_npy
 from jaxgen.errors import UNREADABLE, UserError
+from jaxgen.io.arrays import map_npy, read_npy
 from jaxgen.types import Outcome
 
 MODELS_AT_ONCE = 64

@@ -4,8 +4,8 @@ import pathlib
 
 import numpy as np
 
-from jaxgen.arrays import ArrayFile, read_npy
 from jaxgen.errors import UNREADABLE, UserError
+from jaxgen.io.arrays import ArrayFile, read_npy
 
 # Rows are written with a few digits.
 ROUNDING = 1e-3

@@ -5,10 +5,10 @@ import zipfile
 
 import numpy as np
 
-from jaxgen.arrays import ArrayFile
+from jaxgen.config import DataSpec
 from jaxgen.data.checks import make_dataset
 from jaxgen.errors import UNREADABLE, UserError
-from jaxgen.spec import DataSpec
+from jaxgen.io.arrays import ArrayFile
 from jaxgen.types import Dataset
 
 KEYS = {

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from jaxgen.arrays import ArrayFile, parse_header, refuse_bomb
 from jaxgen.errors import UNREADABLE, UserError
+from jaxgen.io.arrays import ArrayFile, parse_header, refuse_bomb
 
 
 class Pickled:

@@ -12,13 +12,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxgen.arrays import ArrayFile, read_npy
 from jaxgen.data.checks import as_text
 from jaxgen.data.csv_file import as_texts, columns_of, read_rows, to_number, whole_numbers
 from jaxgen.data.pairs import UNTOLD, Matrix, find_test_ids, pair_ids
 from jaxgen.data.pickled import read_objects
 from jaxgen.data.tfds import tfds_order
 from jaxgen.errors import UNREADABLE, UserError
+from jaxgen.io.arrays import ArrayFile, read_npy
 
 OURS = {"scores", "labels", "ids", "counts", "subset_ratios", "scores_by_ratio"}
 NOT_KNOWN = ("", "nan", "na")

@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxgen.arrays import ArrayFile
 from jaxgen.errors import UNREADABLE, UserError
+from jaxgen.io.arrays import ArrayFile
 from jaxgen.types import Outcome
 
 NAME = "aux_arrays.npz"

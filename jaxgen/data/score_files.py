@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from jaxgen.arrays import ArrayFile
 from jaxgen.errors import UNREADABLE, UserError
+from jaxgen.io.arrays import ArrayFile
+from jaxgen.io.writing import write_durably
 from jaxgen.types import Scores
-from jaxgen.writing import write_durably
 
 # What a job calls its own.
 NAME = "cscores.npz"

@@ -19,11 +19,11 @@ from typing import Any
 
 import numpy as np
 
+from jaxgen.config import DataSpec
 from jaxgen.data.checks import make_dataset
 from jaxgen.data.idx import FILES, read_idx
 from jaxgen.data.image_folder import resize
 from jaxgen.errors import UserError
-from jaxgen.spec import DataSpec
 from jaxgen.types import Dataset
 
 IDX_SETS = ("mnist", "fashion_mnist")

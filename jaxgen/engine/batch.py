@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import optax
 
-from jaxgen.optim import Knobs
+from jaxgen.training.optimizers import Knobs
 from jaxgen.transforms.augment import Mixed
 
 # One constant a purpose, folded into a member's key (contract 1); `scores.designs` holds those of the subsets.
@@ -82,7 +82,7 @@ class Methods(NamedTuple):
     """What a learner does besides gradient steps; fixed when its program is compiled.
 
     Attributes:
-      optimize: from `jaxgen.optim.make_optimizer`.
+      optimize: from `jaxgen.training.optimizers.make_optimizer`.
       augment: from `jaxgen.transforms.augment.make_augmentation`, or None.
       in_use: names of the knobs that some member has above 0.
       at_once: examples whose gradient is computed together, a divisor of the batch size, or None: the whole batch.

@@ -8,10 +8,10 @@ import jax.numpy as jnp
 
 from jaxgen.engine.batch import Weights
 from jaxgen.engine.learner import final_weights
+from jaxgen.engine.member_inputs import as_inputs, given_to, learns_from, seen_by, true_to, validation_mask
 from jaxgen.engine.members import Curves, Data, Examples, Member, Progress, Recipe, map_members
-from jaxgen.engine.sight import as_inputs, given_to, learns_from, seen_by, true_to, validation_mask
-from jaxgen.losses import cross_entropy
-from jaxgen.metrics import expected_calibration_error, margins
+from jaxgen.scores.metrics import expected_calibration_error, margins
+from jaxgen.training.losses import cross_entropy
 
 # Of the training margins.
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)

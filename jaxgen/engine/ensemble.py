@@ -21,9 +21,9 @@ from jax.sharding import PartitionSpec as P
 
 from jaxgen.engine.batch import Weights
 from jaxgen.engine.examination import finish_members
+from jaxgen.engine.member_inputs import chosen_weights
 from jaxgen.engine.members import Block, Data, Examples, Member, Progress, Recipe
-from jaxgen.engine.seats import Seats
-from jaxgen.engine.sight import chosen_weights
+from jaxgen.engine.slots import Seats
 from jaxgen.engine.training import advance_members, refill_members, start_members
 from jaxgen.errors import OutOfMemory
 from jaxgen.types import Dataset, Outcome

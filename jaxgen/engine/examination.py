@@ -6,8 +6,8 @@ import numpy as np
 
 from jaxgen.engine.batch import Weights
 from jaxgen.engine.curves import measure_end, piece, see_all
+from jaxgen.engine.member_inputs import chosen_weights, true_to, validation_mask
 from jaxgen.engine.members import Data, Examples, Member, Progress, Recipe
-from jaxgen.engine.sight import chosen_weights, true_to, validation_mask
 from jaxgen.engine.tracking import examine_tracked
 from jaxgen.types import Outcome
 

@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 
 from jaxgen.engine.batch import AUGMENT, DROPOUT, Batch, ClassTerms, Methods, Moment, Weights, as_variables
-from jaxgen.losses import cross_entropy, mixed_cross_entropy, weigh
 from jaxgen.models.layers import How
-from jaxgen.optim import Knobs
+from jaxgen.training.losses import cross_entropy, mixed_cross_entropy, weigh
+from jaxgen.training.optimizers import Knobs
 from jaxgen.transforms.classes import remix_share
 
 

@@ -10,8 +10,8 @@ import jax.numpy as jnp
 
 from jaxgen.engine.batch import PAIRS, Weights
 from jaxgen.engine.class_order import ByClass
+from jaxgen.engine.member_inputs import given_to, learns_from
 from jaxgen.engine.members import Enrolment, Examples, Guide, Member, Progress, Recipe, map_members
-from jaxgen.engine.sight import given_to, learns_from
 from jaxgen.transforms import selmix
 
 

@@ -12,7 +12,7 @@ import optax
 from jaxgen.engine.batch import INIT, NOISE, Batch, Methods, Moment, Weights, as_variables
 from jaxgen.engine.gradient import mean_gradient, prepare
 from jaxgen.models.layers import EXAMINE
-from jaxgen.optim import Knobs, ascend, average, limit_norms
+from jaxgen.training.optimizers import Knobs, ascend, average, limit_norms
 
 
 class LearnerState(NamedTuple):

@@ -12,8 +12,8 @@ import jax.numpy as jnp
 from jaxgen.engine.batch import ClassTerms, Remix, Weights
 from jaxgen.engine.class_order import ByClass
 from jaxgen.engine.learner import Learner, LearnerState
-from jaxgen.optim import Knobs
-from jaxgen.scores.records import Track
+from jaxgen.scores.example_stats import Track
+from jaxgen.training.optimizers import Knobs
 
 
 class Recipe(NamedTuple):
@@ -190,7 +190,7 @@ class Progress(NamedTuple):
       best: None unless members stop by validation.
       curves: None unless members are watched.
       pairs: None unless members are guided: logits ``[c, c]`` of the pairs of classes that are mixed.
-      records: float32 ``[n, a]``, of `jaxgen.scores.records`; None unless examples are tracked.
+      records: float32 ``[n, a]``, of `jaxgen.scores.example_stats`; None unless examples are tracked.
     """
 
     state: LearnerState

@@ -5,9 +5,9 @@ import jax.numpy as jnp
 
 from jaxgen.engine.curves import measure_epoch
 from jaxgen.engine.learner import final_weights
+from jaxgen.engine.member_inputs import given_to, learns_from
 from jaxgen.engine.members import Best, Curves, Data, Examples, Member, Progress, Recipe, keep_where, map_members
-from jaxgen.engine.sight import given_to, learns_from
-from jaxgen.losses import cross_entropy
+from jaxgen.training.losses import cross_entropy
 
 # Below the share that one example is.
 ROUNDING = 1e-6

@@ -12,10 +12,9 @@ import jax.numpy as jnp
 from jaxgen.engine.batch import Weights
 from jaxgen.engine.curves import learnt_examples, piece, see_all
 from jaxgen.engine.learner import final_weights
+from jaxgen.engine.member_inputs import given_to, learns_from, true_to
 from jaxgen.engine.members import Data, Member, Progress, Recipe, map_members
-from jaxgen.engine.sight import given_to, learns_from, true_to
-from jaxgen.losses import cross_entropy
-from jaxgen.scores.records import (
+from jaxgen.scores.example_stats import (
     CONFIDENCE,
     DEVIATION_STEPS,
     ERROR,
@@ -32,6 +31,7 @@ from jaxgen.scores.records import (
     in_steps,
     note,
 )
+from jaxgen.training.losses import cross_entropy
 from jaxgen.types import TRACKED
 
 # Examples whose own gradients a member computes together.

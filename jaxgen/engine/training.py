@@ -13,12 +13,12 @@ from jaxgen.engine.batch import ORDER, VALIDATION, Batch, Moment
 from jaxgen.engine.class_order import draw_either
 from jaxgen.engine.guided import decide_again, mixed_batch, weigh_pairs
 from jaxgen.engine.learner import final_weights
+from jaxgen.engine.member_inputs import given_to, learns_from
 from jaxgen.engine.members import Best, Block, Curves, Data, Member, Progress, Recipe, keep_where, map_members
 from jaxgen.engine.order import permute
-from jaxgen.engine.sight import given_to, learns_from
 from jaxgen.engine.stopping import end_epoch
 from jaxgen.engine.tracking import track_epoch
-from jaxgen.scores.records import note_visits
+from jaxgen.scores.example_stats import note_visits
 
 
 def start_members(recipe: Recipe, rows: Any, data: Data) -> tuple[Member, Progress]:

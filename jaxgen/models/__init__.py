@@ -1,4 +1,8 @@
-"""Networks by name. A new one is a module here and a line in `MODELS`."""
+"""Networks by name, as Linen modules.
+
+A new one is a module here and a line in `MODELS`; `layers` and `convolution` have what is computed for many members at
+once.
+"""
 
 import functools
 import re
@@ -9,6 +13,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from jaxgen.config import ModelSpec
+from jaxgen.config.fields import AUTO
 from jaxgen.errors import UserError
 from jaxgen.models.alexnet import SmallAlexNet
 from jaxgen.models.convnet import ConvNet
@@ -18,7 +24,6 @@ from jaxgen.models.inception import SmallInception
 from jaxgen.models.layers import Conv, Kernels, Network
 from jaxgen.models.mlp import MLP
 from jaxgen.models.resnet import ResNet, ResNet9
-from jaxgen.spec import AUTO, ModelSpec
 
 NORMS = ("batch", "group", "none")
 

@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from jaxgen.errors import FailedRuns, Interrupted, OutOfMemory, UserError
-from jaxgen.runs.crew import ChunkFailed, Crew
 from jaxgen.runs.plan import Chunk, Span, count_runs
 from jaxgen.runs.progress import ProgressBar, Report
 from jaxgen.runs.signals import Stop, stoppable
 from jaxgen.runs.store import Arrays, Store
+from jaxgen.runs.worker_pool import ChunkFailed, Crew
 
 # (chunk, report of work done) -> the chunk's arrays.
 TrainChunk = Callable[[Chunk, Report], Arrays]

@@ -11,13 +11,14 @@ import flax.traverse_util
 import jax
 import numpy as np
 
-from jaxgen import spec as words
-from jaxgen.arrays import ArrayFile
+from jaxgen.config import ModelSpec
+from jaxgen.config.fields import spec_from_values
 from jaxgen.errors import UNREADABLE, UserError
+from jaxgen.io.arrays import ArrayFile
+from jaxgen.io.writing import write_npz
 from jaxgen.models import make_model, variable_shapes
 from jaxgen.models.layers import EXAMINE, Kernels, activation_dtype, product_precision
 from jaxgen.transforms.pixels import whiten_images
-from jaxgen.writing import write_npz
 
 DESCRIPTION = "description"
 
@@ -131,7 +132,7 @@ def load_model(path: str | pathlib.Path) -> LoadedModel:
         with ArrayFile(path) as file:
             arrays = dict(file)
         description = json.loads(str(arrays.pop(DESCRIPTION)))
-        spec = words.from_values(words.ModelSpec, {**description["model"], "hidden": tuple(description["hidden"])})
+        spec = spec_from_values(ModelSpec, {**description["model"], "hidden": tuple(description["hidden"])})
         kernels = Kernels((), "plain", activation_dtype(description["precision"]))
         network = make_model(spec, len(description["class_names"]), tuple(description["shape"]), kernels)
         weights = flax.traverse_util.unflatten_dict(arrays, sep="/")

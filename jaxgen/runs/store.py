@@ -23,13 +23,13 @@ from typing import Any
 
 import numpy as np
 
-from jaxgen.arrays import ArrayFile
 from jaxgen.errors import UNREADABLE, UserError
+from jaxgen.io.arrays import ArrayFile
+from jaxgen.io.writing import process_name, write_durably, write_npz
 from jaxgen.runs.checkpoints import DiskCheckpoint
 from jaxgen.runs.plan import Chunk, Plan, Span, count_runs, gaps
 from jaxgen.runs.signals import Stop
 from jaxgen.types import TRACKED
-from jaxgen.writing import process_name, write_durably, write_npz
 
 Arrays = Mapping[str, np.ndarray]
 CHUNK_NAME = re.compile(r"(\d+)-(\d+)\.npz")

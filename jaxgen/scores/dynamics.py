@@ -23,9 +23,9 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxgen.scores.blocks import BlockVariance
+from jaxgen.scores.example_stats import DEVIATION_STEPS, ERROR_STEPS
 from jaxgen.scores.heldout import divide
 from jaxgen.scores.memorization import unpack
-from jaxgen.scores.records import DEVIATION_STEPS, ERROR_STEPS
 from jaxgen.types import TRACKED, Outcome
 
 # The tracked runs of ratio number i, in order of their index and without gaps; one that was not tracked has diverged.

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from jaxgen.scores.dynamics import RunStream
+from jaxgen.scores.example_stats import CURVE_STEPS, RIGHT_BIT
 from jaxgen.scores.heldout import divide
 from jaxgen.scores.memorization import unpack
-from jaxgen.scores.records import CURVE_STEPS, RIGHT_BIT
 from jaxgen.types import TRACKED
 
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxgen.optim import Knobs
+from jaxgen.training.optimizers import Knobs
 
 # What is folded into the key for each draw. Never renumber: every draw would change.
 KEYS = {"flip": 1, "crop": 2, "translate": 3, "color_jitter": 4, "input_noise": 5, "cutout": 6, "mixup": 7, "cutmix": 8}

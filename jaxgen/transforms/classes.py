@@ -81,7 +81,7 @@ def smooth_by_class(counts: jax.Array, *, head: jax.Array, tail: jax.Array, shap
 def spread_over_others(smoothing: jax.Array, num_classes: int) -> jax.Array:
     """The smoothing over all c classes that is the same as this one over the c - 1 others.
 
-    The MiSLAS paper gives ``eps / (c - 1)`` to each other class; its code, and `jaxgen.losses.cross_entropy`, give
+    The MiSLAS paper gives ``eps / (c - 1)`` to each other class; its code, and `jaxgen.training.losses`, give
     ``eps / c`` to every class, the label's own included.
     """
     return smoothing * num_classes / (num_classes - 1)

@@ -9,7 +9,7 @@ import matplotlib
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from jaxgen.writing import write_durably
+from jaxgen.io.writing import write_durably
 
 STYLE = {
     # Names come from the user's files: a dollar sign must not start a formula.

@@ -9,6 +9,8 @@ from matplotlib.figure import Figure
 from jaxgen.types import Dataset, Scores
 from jaxgen.views.figures import ACCENT, INK, SOFT, new_figure, styled
 
+# Under a tile, for its words: a share of the tile's height.
+TILE_CAPTION = 0.36
 TILES = 10
 MAX_CLASSES = 10
 # In tiles: the space between the blocks, and under each tile for its score.
@@ -131,3 +133,11 @@ def describe_ties(scores: Scores, extreme: Callable[[np.ndarray], float]) -> str
 def shorten(name: str, limit: int = 11) -> str:
     """The name, cut to `limit` characters."""
     return name if len(name) <= limit else f"{name[: limit - 1]}…"
+
+
+def draw_tile(axes, dataset: Dataset, i: int, left: float, top: float, name: str, value: str) -> None:
+    """One example with its label and name, and a value under it."""
+    axes.imshow(as_picture(dataset, i), extent=(left + 0.06, left + 0.94, top + 0.94, top + 0.06), aspect="auto")
+    label = shorten(dataset.class_names[dataset.labels[i]], 9)
+    axes.text(left + 0.5, top + 0.97, f"{label} ({shorten(name, 9)})", ha="center", va="top", fontsize=6, color=INK)
+    axes.text(left + 0.5, top + 1.12, value, ha="center", va="top", fontsize=6.5, color=ACCENT)

@@ -15,11 +15,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+# `x as x`: those over which the mean corruption error is taken, for readers of this package.
+from jaxgen.config.corruption_names import STANDARD as STANDARD
 from jaxgen.errors import UserError
 from jaxgen.hashing import draw_seeds, fold_seeds
-
-# `x as x`: those over which the mean corruption error is taken, for readers of this package.
-from jaxgen.spec.corruption_names import STANDARD as STANDARD
 from jaxgen.transforms.corruptions import blur, color, digital, geometry, lines, noise, weather
 from jaxgen.transforms.corruptions.constants import KINDS, NUM_SEVERITIES, Kind, Strength, find_strength
 

@@ -1,0 +1,73 @@
+"""Seconds a model as more members are trained side by side: what the width rule follows from."""
+
+import math
+import pathlib
+import time
+from typing import Any
+
+import numpy as np
+
+from jaxgen.benchmarks.figures import draw_members
+from jaxgen.benchmarks.interleaved import describe_machine
+from jaxgen.config import BenchSpec
+from jaxgen.data import load_dataset
+from jaxgen.errors import UserError
+
+MEMBERS = (1, 4, 16, 64, 256, 1024)
+
+
+def measure_members(spec: BenchSpec) -> str:
+    """The table of seconds a model by members trained side by side; its picture goes to ``--out``.
+
+    Members are spread over all devices; every count is trained in turn, `rounds` times.
+
+    Raises:
+      UserError: for flags that cannot be used.
+    """
+    import jax
+
+    from jaxgen.experiments.cscore.job import check_job, make_cells
+    from jaxgen.jobs.train import make_trainer
+    from jaxgen.reporting.console import tell
+
+    if len(spec.job.subsets.subset_ratios) != 1:
+        raise UserError("--measure=members: give one ratio, such as --subset_ratios=0.5")
+    dataset = load_dataset(spec.job.data)
+    [program] = check_job(dataset, spec.job)
+    trainer = make_trainer(dataset, program, make_cells(dataset, program), tell)
+    [cell] = trainer.cells.values()
+    devices = trainer.ensemble.mesh.size
+    seconds: dict[int, list[float]] = {}
+    trainer.settle({name: max(MEMBERS) for name in trainer.cells})
+    for round_number in range(spec.rounds + 1):
+        for members in (count for count in MEMBERS if count <= spec.job.subsets.num_runs):
+            taken = train_once(trainer.ensemble, cell, members, math.ceil(members / devices))
+            # The first round compiles.
+            if round_number:
+                seconds.setdefault(members, []).append(taken / members)
+    title = (
+        f"{dataset.name}, {spec.job.model.model}, {spec.job.train.epochs} epochs of {cell.max_size:,} examples; "
+        f"{devices} {jax.devices()[0].platform} device(s)"
+    )
+    lines = [
+        f"{title}; {spec.rounds} rounds; {describe_machine()}",
+        "",
+        "| members side by side | members a device | seconds a model, median (smallest to largest) |",
+        "| --- | --- | --- |",
+    ]
+    for members, times in seconds.items():
+        spread = f"{np.median(times):.3g} ({min(times):.3g} to {max(times):.3g})"
+        lines.append(f"| {members:,} | {math.ceil(members / devices):,} | {spread} |")
+    if spec.job.out:
+        folder = pathlib.Path(spec.job.out)
+        folder.mkdir(parents=True, exist_ok=True)
+        draw_members(seconds, title, folder / "members.png")
+        lines += ["", str(folder / "members.png")]
+    return "\n".join(lines)
+
+
+def train_once(ensemble: Any, cell: Any, members: int, width: int) -> float:
+    """Seconds for so many members, from their rows to their answers on the host."""
+    began = time.perf_counter()
+    ensemble.train(cell.rows(np.arange(members)), width, cell.max_size, 10**9)
+    return time.perf_counter() - began

@@ -1,0 +1,45 @@
+"""What can be asked for: one frozen dataclass a topic, the only place where a default lives.
+
+A field carries its help text and its rule (`fields`), so that the command line, the Python interface and flag files
+refuse the same values with the same words. `flags` turns fields into flags, `sweep` a spec that holds lists into its
+settings. Topics are in `training`, `protocols`, `longtail`, `mislabelled` and `comparison`; `commands` has a spec for
+each command. A new flag is a field of a topic.
+"""
+
+# `x as x`: what readers of a spec use of its fields' module they find here too.
+from jaxgen.config.commands import BenchSpec as BenchSpec
+from jaxgen.config.commands import CscoreSpec as CscoreSpec
+from jaxgen.config.commands import LnrSpec as LnrSpec
+from jaxgen.config.commands import MislabelledSpec as MislabelledSpec
+from jaxgen.config.commands import OversamplingSpec as OversamplingSpec
+from jaxgen.config.commands import RandomizationSpec as RandomizationSpec
+from jaxgen.config.commands import ReportSpec as ReportSpec
+from jaxgen.config.commands import RobustnessSpec as RobustnessSpec
+from jaxgen.config.comparison import CompareSpec as CompareSpec
+from jaxgen.config.comparison import ComparisonSpec as ComparisonSpec
+from jaxgen.config.fields import AUTO as AUTO
+from jaxgen.config.fields import flag_fields as flag_fields
+from jaxgen.config.fields import flag_values as flag_values
+from jaxgen.config.fields import format_value as format_value
+from jaxgen.config.fields import spec_from_values as spec_from_values
+from jaxgen.config.longtail import FlipSpec as FlipSpec
+from jaxgen.config.longtail import HeadSpec as HeadSpec
+from jaxgen.config.longtail import TabularSpec as TabularSpec
+from jaxgen.config.longtail import TailSpec as TailSpec
+from jaxgen.config.mislabelled import SearchSpec as SearchSpec
+from jaxgen.config.protocols import CopiesSpec as CopiesSpec
+from jaxgen.config.protocols import CorruptionSpec as CorruptionSpec
+from jaxgen.config.protocols import FitSpec as FitSpec
+from jaxgen.config.protocols import InfluenceSpec as InfluenceSpec
+from jaxgen.config.protocols import LabelNoiseSpec as LabelNoiseSpec
+from jaxgen.config.protocols import NoiseSpec as NoiseSpec
+from jaxgen.config.protocols import SubsetSpec as SubsetSpec
+from jaxgen.config.protocols import TrackSpec as TrackSpec
+from jaxgen.config.rules import Spec as Spec
+from jaxgen.config.training import AugmentationSpec as AugmentationSpec
+from jaxgen.config.training import ComputeSpec as ComputeSpec
+from jaxgen.config.training import DataSpec as DataSpec
+from jaxgen.config.training import ModelSpec as ModelSpec
+from jaxgen.config.training import RegularizationSpec as RegularizationSpec
+from jaxgen.config.training import StoppingSpec as StoppingSpec
+from jaxgen.config.training import TrainSpec as TrainSpec

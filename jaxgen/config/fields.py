@@ -1,0 +1,167 @@
+"""Fields of specs: how one is declared, checked, written and read."""
+
+import collections
+import dataclasses
+import math
+import types
+import typing
+from collections.abc import Callable, Iterator
+from typing import Any, Literal
+
+from jaxgen.errors import UserError
+
+AUTO = "auto"
+
+# As many values as one flag takes, in a list or a range.
+MOST_VALUES = 10_000
+
+
+def option(
+    default: Any,
+    help: str,
+    *,
+    rule: Callable[[Any], bool] | None = None,
+    says: str = "",
+    sweep: bool = False,
+    knob: bool = False,
+    strength: bool = False,
+    step: float | None = None,
+) -> Any:
+    """A dataclass field with its help and the rule its value must keep.
+
+    Args:
+      default: the value where nothing is asked for.
+      help: what it is, for the help page.
+      rule: whether a value will do.
+      says: the rule in words.
+      sweep: whether a tuple of such values may stand for the value: all of them are wanted.
+      knob: whether the value travels as an array, so that members of one program may differ in it.
+      strength: whether 0 switches it off; only knobs have strengths.
+      step: the step of a range whose text names none.
+    """
+    metadata = {"help": help, "rule": rule, "says": says, "sweep": sweep, "knob": knob, "strength": strength}
+    return dataclasses.field(default=default, metadata={**metadata, "step": step})
+
+
+def knob(default: float, help: str, **rule: Any) -> Any:
+    """A field that may be swept within one program."""
+    return option(default, help, sweep=True, knob=True, **rule)
+
+
+def strength(default: float, help: str, **rule: Any) -> Any:
+    """A knob that training takes no notice of at 0."""
+    return option(default, help, sweep=True, knob=True, strength=True, **rule)
+
+
+def is_swept(field: dataclasses.Field, value: Any) -> bool:
+    """Whether `value` is a list of values for the field, one after the other."""
+    return bool(field.metadata.get("sweep")) and isinstance(value, tuple)
+
+
+def check(field: dataclasses.Field, value: Any) -> None:
+    """Holds `value`, or each of a list, against the field's type and rule; raises UserError with one line."""
+    if dataclasses.is_dataclass(field.type):
+        return
+    if said := complaint(field, value):
+        raise UserError(f"--{field.name}={shorten(format_value(value))}: {said}")
+
+
+def complaint(field: dataclasses.Field, value: Any) -> str:
+    """What is wrong with a value or a list, in words for the user; empty if nothing is."""
+    return complaint_of_list(field, value) if is_swept(field, value) else complaint_of_one(field, value)
+
+
+def complaint_of_one(field: dataclasses.Field, value: Any) -> str:
+    if typing.get_origin(field.type) is Literal and value not in typing.get_args(field.type):
+        return f"must be one of {', '.join(typing.get_args(field.type))}"
+    if not has_type(value, field.type):
+        return f"is not of type {describe_type(field.type)}"
+    if isinstance(value, float) and not math.isfinite(value):
+        return "must be a finite number"
+    rule = field.metadata["rule"]
+    return field.metadata["says"] if rule and value is not None and not rule(value) else ""
+
+
+def complaint_of_list(field: dataclasses.Field, items: tuple[Any, ...]) -> str:
+    if not items:
+        return "the list is empty; give one value or more"
+    if len(items) > MOST_VALUES:
+        return f"these are {len(items):,} values; give at most {MOST_VALUES:,}"
+    for item in items:
+        if said := complaint_of_one(field, item):
+            return f"{format_value(item)} {said}"
+    item, times = collections.Counter(items).most_common(1)[0]
+    return f"{format_value(item)} comes more than once; give each value once" if times > 1 else ""
+
+
+def has_type(value: Any, kind: Any) -> bool:
+    """Whether `value` is of the annotated type; an int passes for a float, a bool for neither."""
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin is Literal:
+        return value in arguments
+    if origin is types.UnionType:
+        return any(has_type(value, argument) for argument in arguments)
+    if origin is tuple:
+        return isinstance(value, tuple) and all(has_type(item, arguments[0]) for item in value)
+    if kind is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
+
+
+def describe_type(kind: Any) -> str:
+    if typing.get_origin(kind) is tuple:
+        return f"tuple of {describe_type(typing.get_args(kind)[0])}s"
+    return {int: "whole number", float: "number", str: "text", bool: "boolean"}.get(kind, str(kind))
+
+
+def format_value(value: Any) -> str:
+    """A value as a flag's text; the same flag reads it back."""
+    if value is None:
+        return AUTO
+    if isinstance(value, tuple):
+        return ",".join(format_value(item) for item in value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else str(value)
+
+
+def shorten(text: str) -> str:
+    """Text as it fits on a line that says more."""
+    return text if len(text) <= 60 else f"{text[:60]}..."
+
+
+def flag_fields(spec: Any) -> Iterator[tuple[Any, dataclasses.Field]]:
+    """Every (owner, field) of a spec class or instance that is not itself a spec, in order."""
+    for field in dataclasses.fields(spec):
+        if dataclasses.is_dataclass(field.type):
+            yield from flag_fields(field.type if isinstance(spec, type) else getattr(spec, field.name))
+        else:
+            yield spec, field
+
+
+def flag_values(spec: Any) -> dict[str, Any]:
+    """All leaves of a spec by name."""
+    return {field.name: getattr(owner, field.name) for owner, field in flag_fields(spec)}
+
+
+def spec_from_values(spec_class: type, chosen: dict[str, Any]) -> Any:
+    """A spec of `spec_class` with the leaves named in `chosen`; the others keep their defaults."""
+    return replace_flags(spec_class(), chosen)
+
+
+def replace_flags(spec: Any, chosen: dict[str, Any]) -> Any:
+    """The spec with the leaves named in `chosen`; the others stay."""
+    arguments = {}
+    for field in dataclasses.fields(spec):
+        if dataclasses.is_dataclass(field.type):
+            arguments[field.name] = replace_flags(getattr(spec, field.name), chosen)
+        elif field.name in chosen:
+            arguments[field.name] = chosen[field.name]
+    return dataclasses.replace(spec, **arguments)
+
+
+def as_value(field: dataclasses.Field, value: Any) -> Any:
+    """A Python value as the spec has it: a list as a tuple, and one number where the flag is a list of them."""
+    if isinstance(value, list):
+        return tuple(value)
+    return (value,) if typing.get_origin(field.type) is tuple and isinstance(value, int | float) else value

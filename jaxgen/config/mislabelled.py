@@ -1,0 +1,87 @@
+"""What the search for mislabelled examples asks for: by which score, and whether known noise judges the scores."""
+
+import dataclasses
+from types import MappingProxyType
+from typing import NamedTuple
+
+from jaxgen.config.fields import option
+from jaxgen.config.rules import Spec, at_least
+from jaxgen.errors import UserError
+
+# By the names of the field, the kinds of `jaxgen.transforms.labels`.
+NOISE_KINDS = MappingProxyType(
+    {
+        "symmetric": "others",
+        "pair": "cyclic",
+        "instance": "instance",
+        "matrix": "matrix",
+        "uniform": "uniform",
+        "permutation": "permutation",
+    }
+)
+
+
+class Injection(NamedTuple):
+    """Noise that is put into labels.
+
+    Attributes:
+      text: as the user wrote it.
+      kind: one of `jaxgen.transforms.labels.KINDS`.
+      rate: of labels.
+      file: of a matrix, else empty.
+    """
+
+    text: str
+    kind: str
+    rate: float
+    file: str = ""
+
+
+def read_injection(text: str) -> Injection:
+    """Noise by its name and rate, ``symmetric:0.1``, or by its matrix, ``matrix:FILE``.
+
+    Raises:
+      UserError: for an unknown name and for a rate that is none.
+    """
+    said = f"--inject={text}"
+    name, _, rest = text.partition(":")
+    if name not in NOISE_KINDS:
+        raise UserError(f"{said}: unknown noise; give one of {', '.join(NOISE_KINDS)}, such as symmetric:0.1")
+    if name == "matrix":
+        if not rest:
+            raise UserError(f"{said}: needs a file, as in matrix:FILE, of one row of probabilities a class")
+        return Injection(text, NOISE_KINDS[name], 1.0, rest)
+    try:
+        rate = float(rest)
+    except ValueError:
+        raise UserError(f"{said}: needs a rate between 0 and 1, such as {name}:0.1") from None
+    if not 0 < rate < 1:
+        raise UserError(f"{said}: the rate must lie strictly between 0 and 1")
+    return Injection(text, NOISE_KINDS[name], rate)
+
+
+@dataclasses.dataclass(frozen=True)
+class SearchSpec(Spec):
+    """Search"""
+
+    score: str = option("csl", "the score that examples are ranked by, one of those in cscores.npz")
+    num_shown: int = option(60, "how many of the most suspicious examples the picture shows", **at_least(1))
+    inject: tuple[str, ...] = option(
+        (),
+        "put known noise into the labels, and judge all scores by how they find it; one kind or a list: symmetric:RATE "
+        "(any other class), pair:RATE (the next class), instance:RATE (alike images go wrong alike), uniform:RATE (any "
+        "class, its own included), permutation:RATE (each other's), matrix:FILE (a row of probabilities for each true "
+        "class)",
+        rule=lambda kinds: len({*kinds}) == len(kinds),
+        says="give each kind and rate once",
+    )
+    repeats: int = option(0, "inject: draws of the noise, each with models of their own (0: 3)", **at_least(0))
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for text in self.inject:
+            read_injection(text)
+        if self.repeats and not self.inject:
+            raise UserError(
+                f"--repeats={self.repeats}: repeats draws of --inject, which is not given; give one, or leave it out"
+            )

@@ -1,0 +1,281 @@
+"""What single experiments ask for: subsets, influence, noise, measures, copies."""
+
+import dataclasses
+from typing import Literal
+
+from jaxgen.config.corruption_names import CORRUPTIONS
+from jaxgen.config.fields import format_value, knob, option, strength
+from jaxgen.config.rules import Spec, at_least, between, within
+from jaxgen.config.sweep import alternatives
+from jaxgen.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class SubsetSpec(Spec):
+    """Subsets"""
+
+    subset_ratios: tuple[float, ...] = option(
+        (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9),
+        "shares of the examples to train on: start:stop[:step] or a,b,c",
+        step=0.1,
+        rule=lambda ratios: (
+            bool(ratios)
+            and all(0 < ratio < 1 for ratio in ratios)
+            and len({round(ratio, 6) for ratio in ratios}) == len(ratios)
+        ),
+        says="give one or more; each ratio must lie strictly between 0 and 1, and none may come twice",
+    )
+    num_runs: int = option(200, "models per ratio", **at_least(1))
+    target_reliability: float = option(
+        0.0,
+        "train further blocks of models until the scores have this split-half reliability (0: --num_runs and no more)",
+        **between(0, 1),
+    )
+    max_runs: int = option(2000, "target_reliability: models per ratio at most", **at_least(1))
+    design: Literal["balanced", "independent", "nested"] = option(
+        "balanced",
+        "how subsets are drawn: balanced (in a block of runs every example is held out equally "
+        "often), independent (each run on its own) or nested (the same draw for every ratio)",
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.target_reliability and self.max_runs < self.num_runs:
+            raise UserError(
+                f"--max_runs={self.max_runs}: is less than --num_runs={self.num_runs}, with which "
+                "--target_reliability begins; raise it, or give fewer --num_runs"
+            )
+        # Ratios are told apart to the millionth; what lies beyond must not make two runs of one name differ.
+        object.__setattr__(self, "subset_ratios", tuple(round(ratio, 6) for ratio in self.subset_ratios))
+
+
+TRACKS = ("dynamics", "pred_probs", "curves", "grand", "pixel_density", "feature_density")
+
+
+@dataclasses.dataclass(frozen=True)
+class TrackSpec(Spec):
+    """Every example"""
+
+    track: tuple[str, ...] = option(
+        ("auto",),
+        "what is noted of single examples while models train: dynamics (scores of how training goes), pred_probs "
+        "(held-out class probabilities), curves (learning curves), grand (norms of their gradients; slow), "
+        "pixel_density (how near their classes are in pixels), feature_density (the same of what the last layer sees; "
+        "needs --save_models); auto: the first three, the second and third where they "
+        "take at most a megabyte of a model, and none of them where other flags hold lists; none",
+        rule=lambda names: (
+            bool(names)
+            and {*names} <= {"auto", "none", *TRACKS}
+            and len({*names}) == len(names)
+            and ("none" not in names or len(names) == 1)
+        ),
+        says=f"give auto, none, or some of {', '.join(TRACKS)}, none twice",
+    )
+    heldout_epochs: int = option(
+        4,
+        "track: after so many epochs, spaced by their logarithms, the last among them, held-out examples are examined",
+        **at_least(1),
+    )
+    early_epoch: int = option(
+        0, "track: the epoch that el2n and grand are taken from (0: a tenth of them, but not the first)", **at_least(0)
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class InfluenceSpec(Spec):
+    """Influence"""
+
+    influence_pairs: int = option(
+        0,
+        "keep so many most influential training examples of each test example, and so many most influenced test "
+        "examples of each training example, at the ratio nearest 0.7 (0: none); needs a test set",
+        **at_least(0),
+    )
+    influence_within_class: bool = option(
+        False, "influence: only of training examples on test examples of their own class, in a fraction of the time"
+    )
+    export_runs: str = option(
+        "",
+        "write what each model saw and got right there, in the layout of the published runs: "
+        "<ratio>/<run>/aux_arrays.npz",
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class LabelNoiseSpec(Spec):
+    """Label noise"""
+
+    label_noise: float = knob(0.0, "share of the training labels that are drawn anew", **within(0, 1))
+    noise_kind: Literal["uniform", "others", "cyclic", "pairs", "matrix", "permutation", "instance"] = option(
+        "uniform",
+        "what they become: uniform (any class, its own included), others (any other class), cyclic (the next class), "
+        "pairs (0 and 1 swap, 2 and 3, ...), matrix (by --noise_matrix), permutation (each other's), instance (by the "
+        "image)",
+        sweep=True,
+    )
+    noise_matrix: str = option(
+        "", "matrix: a csv, npy or npz file of one row of probabilities a class: from the true label to the one given"
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if "matrix" in alternatives(self.noise_kind) and not self.noise_matrix:
+            raise UserError("--noise_kind=matrix: needs a --noise_matrix")
+
+
+@dataclasses.dataclass(frozen=True)
+class NoiseSpec(LabelNoiseSpec):
+    """Randomization"""
+
+    preset: Literal["none", "figure1", "table1", "label_noise", "regularizers", "optimizers"] = option(
+        "none",
+        "an experiment of Zhang et al. (2017) or after them, for the flags that are not given. "
+        "figure1: pixels and label noise; table1: networks with and without augmentation and weight decay, true and "
+        "random labels; label_noise: eleven rates with and without three regularizers; regularizers: each on its own, "
+        "true and random labels; optimizers: SGD, momentum, Adam and schedules, true and random labels",
+    )
+    keep: tuple[str, ...] = option(
+        (), "flags that --preset leaves at their defaults (those on the command line are added to them)"
+    )
+    pixels: Literal["true", "shuffled", "random", "gaussian"] = option(
+        "true",
+        "the pixels: true, shuffled (one permutation for all images), random (one for each) or gaussian (noise of the "
+        "data's mean and deviation)",
+        sweep=True,
+        knob=True,
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class FitSpec(Spec):
+    """Measuring"""
+
+    fit_at: tuple[float, ...] = option(
+        (1.0,),
+        "training accuracies, on the labels given, at which a member counts as having fitted",
+        rule=lambda shares: bool(shares) and all(0 < share <= 1 for share in shares) and len({*shares}) == len(shares),
+        says="give one or more, each above 0 and at most 1, and none twice",
+    )
+    stop_when_fitted: bool = option(
+        True, "a member is done when it has reached the highest --fit_at; another takes its place"
+    )
+    test_share: float = option(
+        0.2, "share of the examples that no member sees, where the data have no test set", **between(0, 1)
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class CorruptionSpec(Spec):
+    """Corruption"""
+
+    preset: Literal["auto", "ablation", "none"] = option(
+        "auto",
+        "ablation: plain training, augmentation, weight decay, label noise of 0.2 and 0.4, each of --corruptions as "
+        "training augmentation, Adam; none: what the flags say; auto: none if --train_modification or a list is given, "
+        "or else ablation",
+    )
+    keep: tuple[str, ...] = option(
+        (), "flags that --preset leaves at their defaults (those on the command line are added to them)"
+    )
+    corruptions: tuple[str, ...] = option(
+        ("standard",),
+        "what members are judged under: standard (the 15 of CIFAR-10-C), all (of grey images all but saturate and "
+        "grayscale, which leave them as they are), or names",
+        rule=lambda names: (
+            bool(names) and {*names} <= {"standard", "all", *CORRUPTIONS} and len({*names}) == len(names)
+        ),
+        says=f"give standard, all, or some of {', '.join(CORRUPTIONS)}, none twice",
+    )
+    severities: tuple[int, ...] = option(
+        (1, 2, 3, 4, 5),
+        "at which severities (clean images, severity 0, are always judged)",
+        step=1,
+        rule=lambda found: bool(found) and all(1 <= one <= 5 for one in found) and len({*found}) == len(found),
+        says="give one or more from 1 to 5, none twice",
+    )
+    constants: Literal["auto", "small", "imagenet", "mnist"] = option(
+        "auto",
+        "strengths as published for images of 32 (small), 224 (imagenet) or MNIST's 28 pixels (mnist: one severity); "
+        "auto: imagenet from 64 pixels on, or else small",
+    )
+    corrupted_dir: str = option(
+        "",
+        "judge on this folder of corrupted test images, in the layout of CIFAR-10-C or MNIST-C, instead of drawing "
+        "them (--corruptions=standard: the 15 of CIFAR-10-C or of MNIST-C; all: all that it has)",
+    )
+    export_dir: str = option("", "write the test images there, under --corruptions, in the layout of CIFAR-10-C")
+    train_corruption: Literal["none", *CORRUPTIONS] = option(
+        "none", "show training images under this corruption in a share of the steps", sweep=True, knob=True
+    )
+    train_share: float = knob(0.5, "train_corruption: the share", **within(0, 1))
+    train_modification: Literal["none", *CORRUPTIONS] = option(
+        "none",
+        "train on the original and on the so modified data set side by side, and judge on both test sets",
+        sweep=True,
+        knob=True,
+    )
+    train_severity: int = option(3, "severity of training corruption and modification", **within(1, 5))
+    baseline: str = option("", "the setting, by its name in table.md, that mCE is relative to (empty: the first)")
+    cscores: str = option("", "a cscores.npz of these training examples: judge them too, by tenths of their C-scores")
+    test_share: float = option(
+        0.2, "share of the examples that no member sees, where the data have no test set", **between(0, 1)
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class CopiesSpec(Spec):
+    """Oversampling"""
+
+    sample_sizes: tuple[int, ...] = option(
+        (),
+        "numbers of unique examples, those for development included (empty: 500,1000,1500,2000,2500,3000,4000; where "
+        "there are fewer than 8,000 training examples, the same parts of half of them)",
+        rule=lambda sizes: all(size >= 1 for size in sizes) and len({*sizes}) == len(sizes),
+        says="give numbers of examples, each 1 or more, and none twice",
+    )
+    arm: Literal["plain", "duplicates", "uniform", "gaussian", "salt_and_pepper", "augmented"] = option(
+        ("plain", "duplicates", "uniform", "gaussian", "salt_and_pepper", "augmented"),
+        "what a sample is trained beside: nothing (plain); exact copies (duplicates: as many steps as with noisy ones, "
+        "and no noise); copies with uniform, gaussian or salt_and_pepper noise, which a copy keeps in all epochs; or, "
+        "without copies, by augmentation as the flags below have it, drawn anew in every step (augmented)",
+        sweep=True,
+        knob=True,
+    )
+    uniform_noise: float = strength(
+        0.5, "uniform: what lies in [0, this] is added to each value, of pixels in [0, 1]", **at_least(0)
+    )
+    gaussian_noise: float = strength(0.3, "gaussian: standard deviation of what is added to each value", **at_least(0))
+    salt_and_pepper: float = strength(
+        0.1,
+        "salt_and_pepper: share of the values that are set, half to the lowest, half to the highest",
+        **within(0, 1),
+    )
+    clipped: Literal["no", "yes"] = option(
+        "no", "whether noisy values are cut to the range of the data", sweep=True, knob=True
+    )
+    num_copies: int = knob(1, "copies of each example that is copied", **at_least(0))
+    copied_share: float = knob(1.0, "share of the examples that are copied", **within(0, 1))
+    split: Literal["before", "after"] = option(
+        "before",
+        "whether development examples are taken out before copying, or after it: the leaky way, which leaves copies of "
+        "them among those trained on",
+        sweep=True,
+        knob=True,
+    )
+    dev_share: float = option(0.1, "share of a sample that is for development", **between(0, 1))
+    test_set: Literal["source", "rest"] = option(
+        "source",
+        "source: the test set of the data, or --test_share of them where they have none; rest: all training examples "
+        "but those that samples are drawn from, which are then as many as the largest sample",
+    )
+    test_share: float = option(
+        0.2, "share of the examples that no member sees, where the data have no test set", **between(0, 1)
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        # What plain members have: given for others it would make them plain.
+        copying = {*alternatives(self.arm)} - {"plain", "augmented"}
+        for name in ("num_copies", "copied_share"):
+            if copying and 0 in (values := alternatives(getattr(self, name))):
+                raise UserError(f"--{name}={format_value(values)}: copies nothing; --arm=plain does that")

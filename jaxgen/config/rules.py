@@ -1,0 +1,37 @@
+"""The rules that fields keep, and the base of all specs, which holds them to their rules."""
+
+import dataclasses
+from typing import Any
+
+from jaxgen.config.fields import check, is_swept
+
+
+def at_least(low: float) -> dict[str, Any]:
+    return {"rule": lambda value: value >= low, "says": f"must be {low} or more"}
+
+
+def between(low: float, high: float) -> dict[str, Any]:
+    return {"rule": lambda value: low <= value < high, "says": f"must be at least {low} and below {high}"}
+
+
+def within(low: float, high: float) -> dict[str, Any]:
+    return {"rule": lambda value: low <= value <= high, "says": f"must be at least {low} and at most {high}"}
+
+
+def above(low: float) -> dict[str, Any]:
+    return {"rule": lambda value: value > low, "says": f"must be above {low}"}
+
+
+class Spec:
+    """Base of the specs: checks every field against its rule when made; a list of one value becomes that value.
+
+    Raises:
+      UserError: naming the flag, the value and the rule.
+    """
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            check(field, value)
+            if is_swept(field, value) and len(value) == 1:
+                object.__setattr__(self, field.name, value[0])

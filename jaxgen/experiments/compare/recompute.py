@@ -1,0 +1,142 @@
+"""Scores recomputed from what single models saw and got right: published runs, and datamodels stores."""
+
+import itertools
+import pathlib
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from jaxgen.data import margin_files, run_files
+from jaxgen.data.pairs import BROUGHT, UNTOLD, pair_ids, places, split_ids
+from jaxgen.data.published import Values
+from jaxgen.data.tfds import tfds_order
+from jaxgen.errors import UserError
+from jaxgen.scores import heldout, influence
+from jaxgen.scores.from_answers import from_answers
+from jaxgen.scores.memorization import nearest_ratio
+from jaxgen.types import Outcome
+
+# Of the strongest pairs, where the other file names none.
+PAIRS = 5
+PAIR_VALUES = ("influence", "influence_stderr")
+
+
+class Runs(NamedTuple):
+    """A folder of runs, streamed as often as they are needed.
+
+    Attributes:
+      name: the folder's.
+      ratios: ``[k]``.
+      counts: runs of each ratio.
+      stream: from the number of a ratio to its runs.
+      num_examples, num_tests: n and t.
+      scored: whether the runs tell what they got right of the training examples.
+      nested: whether run j draws one order of the examples for all ratios.
+      order: what the positions of pairs are.
+      original: where each training and each test example of the runs is in the original files, or None: pairs are of
+        positions in the runs.
+    """
+
+    name: str
+    ratios: tuple[float, ...]
+    counts: tuple[int, ...]
+    stream: Callable[[int], Iterable[Outcome]]
+    num_examples: int
+    num_tests: int
+    scored: bool
+    nested: bool
+    order: str = UNTOLD
+    original: tuple[np.ndarray, np.ndarray] | None = None
+
+    def in_original_order(self) -> "Runs":
+        """The runs whose pairs, of positions of tensorflow-datasets order, are those of the original files."""
+        orders = tfds_order("train", self.num_examples), tfds_order("test", self.num_tests)
+        return self._replace(order=BROUGHT, original=orders)
+
+    def at(self, ids: np.ndarray) -> np.ndarray:
+        """The influences of pairs, at the ratio nearest to 0.7."""
+        train, test = split_ids(ids)
+        if len(ids) and (train.max() >= self.num_examples or test.max() >= self.num_tests):
+            raise UserError(
+                f"{self.name}: has {self.num_examples} training and {self.num_tests} test examples; the other file "
+                f"pairs {train.max()} and {test.max()}"
+            )
+        if self.original:
+            train, test = (places(known, own) for known, own in zip(self.original, (train, test), strict=True))
+            ids = pair_ids(train, test)
+        found = influence.estimate_pairs(self.answers(), train, test)
+        return found.values[places(pair_ids(found.train, found.test), ids)]
+
+    def every_pair(self) -> tuple[np.ndarray, np.ndarray]:
+        """Ids and influences of the strongest pairs of each example."""
+        found = self.strongest()
+        train, test = found.train, found.test
+        if self.original:
+            train, test = self.original[0][train], self.original[1][test]
+        return pair_ids(train, test), found.values
+
+    def strongest(self) -> influence.Pairs:
+        return influence.strongest(self.answers(), PAIRS)
+
+    def answers(self) -> influence.Answers:
+        if not self.num_tests:
+            raise UserError(f"{self.name}: its runs tell nothing of a test set, so there is no influence")
+        return influence.gather(self.stream(nearest_ratio(self.ratios)), self.num_examples, self.num_tests)
+
+
+def is_folder_of_runs(path: pathlib.Path) -> bool:
+    return path.is_dir() and (margin_files.is_margin_folder(path) or run_files.is_run_folder(path))
+
+
+def open_runs(path: pathlib.Path) -> Runs:
+    """The runs in a folder of either layout."""
+    if margin_files.is_margin_folder(path):
+        store = margin_files.open_margin_folder(path)
+        shape, counts = (store.masks.shape[1], store.margins.shape[1]), (int(store.completed.sum()),)
+        stream = lambda place: margin_files.stream_models(store)  # noqa: E731
+        return Runs(path.name, (store.ratio,), counts, stream, *shape, store.on_training, False)
+    folder = run_files.open_run_folder(path)
+    counts = tuple(map(len, folder.files))
+    stream = lambda place: run_files.stream_runs(folder, place)  # noqa: E731
+    return Runs(path.name, folder.ratios, counts, stream, folder.num_examples, folder.num_tests, True, nested(folder))
+
+
+def nested(folder: run_files.RunFolder) -> bool:
+    """Whether the first run of each ratio trained on all that the first of the ratio below it trained on.
+
+    So it is in the published MNIST demo, where a run's seed serves all ratios.
+    """
+    if len(set(map(len, folder.files))) > 1 or len(folder.files) < 2:
+        return False
+    masks = [run_files.read_run(files[0])[0] for files in folder.files]
+    return all((large | ~small).all() for small, large in itertools.pairwise(masks))
+
+
+def recompute(runs: Runs, seed: int) -> dict[str, np.ndarray]:
+    """All scores of one number an example that the runs give, and what they are made of, by the keys of a
+    cscores.npz."""
+    blocks = [1] * len(runs.ratios)
+    key = jax.random.key(seed)
+    found = heldout.estimate(
+        runs.stream, runs.num_examples, max(runs.counts), blocks, shared_blocks=runs.nested, key=key
+    )
+    more = from_answers(runs.stream, found, runs.ratios, blocks, shared_blocks=runs.nested)
+    return {**found._asdict(), **more, "subset_ratios": np.asarray(runs.ratios)}
+
+
+def read_runs(path: pathlib.Path, score: str, seed: int) -> tuple[Values | Runs, dict[str, np.ndarray]]:
+    """The score of a folder of runs, and all that was recomputed for it."""
+    runs = open_runs(path)
+    if score == "influence" or not runs.scored:
+        if score not in ("", "influence"):
+            raise UserError(f"--score={score}: {path} has margins of test examples, and so influence only")
+        found = recompute(runs, seed) if runs.scored else {}
+        pairs = dict(zip(("influence_train", "influence_test", *PAIR_VALUES), runs.strongest(), strict=True))
+        return runs, {**found, **pairs, "influence_ratio": np.float64(runs.ratios[nearest_ratio(runs.ratios)])}
+    found, score = recompute(runs, seed), score or "scores"
+    known = [name for name, array in found.items() if np.shape(array) == (runs.num_examples,)]
+    if score not in known:
+        raise UserError(f"--score={score}: of {path} can be recomputed {', '.join([*known, 'influence'])}")
+    return Values(f"{path.name}: {score}", np.asarray(found[score], np.float64)), found

@@ -1,0 +1,131 @@
+"""From the store of a C-score job to its scores: what is read, how often, and what is made of it."""
+
+import functools
+import itertools
+from collections.abc import Iterable, Iterator
+from typing import Protocol
+
+import jax
+import numpy as np
+
+import jaxgen
+from jaxgen.config.fields import flag_values, format_value
+from jaxgen.experiments.cscore.export import export_runs
+from jaxgen.experiments.cscore.influence import add_influence
+from jaxgen.experiments.cscore.job import cell_name
+from jaxgen.experiments.cscore.tracking import from_tracking
+from jaxgen.jobs.program import Program
+from jaxgen.reporting.files import as_whole
+from jaxgen.runs.run_cache import HeldRuns
+from jaxgen.runs.store import Arrays, Store
+from jaxgen.scores import designs, heldout
+from jaxgen.scores.from_answers import from_answers
+from jaxgen.types import Dataset, Outcome, Scores
+
+# Folded into the root key for the random halves of the reliability.
+RELIABILITY = 102
+
+
+class Reader(Protocol):
+    """From a ratio to its runs; `tracked` as of `jaxgen.runs.store.Store.runs`."""
+
+    def __call__(self, ratio: float, *, tracked: bool = False) -> Iterable[Arrays]: ...
+
+
+def make_reader(program: Program, store: Store) -> Reader:
+    """Reads a ratio's runs: for a single setting, which may have many, held as far as memory goes.
+
+    Those of several settings lie side by side in every chunk. They are read once and held: two bits an example and
+    model. What is tracked is more than that, and is read anew for each setting.
+    """
+    held = HeldRuns(store)
+
+    def stream(ratio: float, *, tracked: bool = False) -> Iterable[Arrays]:
+        cell = cell_name(program, ratio)
+        return store.runs(cell, tracked=True) if tracked else held(cell)
+
+    if len(program.settings) == 1:
+        return stream
+
+    @functools.cache
+    def read(ratio: float) -> list[Arrays]:
+        chunks = list(store.runs(cell_name(program, ratio)))
+        return [{name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}]
+
+    return lambda ratio, *, tracked=False: stream(ratio, tracked=True) if tracked else read(ratio)
+
+
+def estimate_heldout(dataset: Dataset, program: Program, number: int, chunks: Reader) -> heldout.Estimate:
+    """C-scores of one of the program's settings."""
+    spec = program.settings[number].spec
+    subsets = spec.subsets
+
+    def runs(i: int) -> Iterator[Outcome]:
+        return map(Outcome.from_arrays, own_runs(program, number, chunks, subsets.subset_ratios[i]))
+
+    return heldout.estimate(
+        runs,
+        len(dataset.labels),
+        subsets.num_runs,
+        [designs.block_size(subsets.design, ratio) for ratio in subsets.subset_ratios],
+        shared_blocks=subsets.design == "nested",
+        key=jax.random.fold_in(jax.random.key(spec.seed), RELIABILITY),
+    )
+
+
+def own_runs(program: Program, number: int, chunks: Reader, ratio: float, *, tracked: bool = False) -> Iterator[Arrays]:
+    """The runs of one of the program's settings at a ratio."""
+    for arrays in chunks(ratio, tracked=tracked):
+        own = arrays["run"] % len(program.settings) == number
+        yield {name: array[own] for name, array in arrays.items()}
+
+
+def collect(dataset: Dataset, program: Program, number: int, store: Store, chunks: Reader) -> Scores:
+    """The scores of one of the program's settings from all its runs, as `chunks` gives them by ratio."""
+    spec = program.settings[number].spec
+    subsets = spec.subsets
+
+    def arrays(i: int, *, tracked: bool = False) -> Iterator[Arrays]:
+        return own_runs(program, number, chunks, subsets.subset_ratios[i], tracked=tracked)
+
+    def runs(i: int) -> Iterator[Outcome]:
+        return map(Outcome.from_arrays, arrays(i))
+
+    blocks = [designs.block_size(subsets.design, ratio) for ratio in subsets.subset_ratios]
+    nested = subsets.design == "nested"
+    found = estimate_heldout(dataset, program, number, chunks)
+    more = from_answers(runs, found, subsets.subset_ratios, blocks, shared_blocks=nested)
+    if program.track:
+        more |= from_tracking(
+            program.track, functools.partial(arrays, tracked=True), dataset, blocks, shared_blocks=nested
+        )
+    scores = Scores(
+        labels=dataset.labels.astype(np.int64),
+        ids=dataset.ids,
+        num_runs=subsets.num_runs,
+        subset_ratios=np.asarray(subsets.subset_ratios),
+        class_names=np.asarray(dataset.class_names),
+        metadata={
+            "version": jaxgen.__version__,
+            "flags": {name: format_value(value) for name, value in flag_values(as_whole(spec)).items()},
+            "dataset": dataset.name,
+            "fingerprint": dataset.fingerprint,
+            "num_models": store.plan.num_runs,
+            "setting": program.settings[number].name,
+            **totals(itertools.chain.from_iterable(map(arrays, range(len(blocks))))),
+        },
+        more=more,
+        **found._asdict(),
+    )
+    if spec.influence.export_runs:
+        export_runs(dataset, spec, program.settings[number].name, runs, store.plan.digest)
+    return add_influence(dataset, spec, runs, scores) if spec.influence.influence_pairs else scores
+
+
+def totals(chunks: Iterable[Arrays]) -> dict[str, float]:
+    """Over all runs: the seconds they took, and how many diverged."""
+    seconds, diverged = 0.0, 0
+    for arrays in chunks:
+        seconds += float(arrays["seconds"].sum())
+        diverged += int((~arrays["finite"]).sum())
+    return {"seconds": seconds, "diverged": diverged}

@@ -1,0 +1,58 @@
+"""Influence of the examples of a C-score job on its test set (Feldman, Zhang, NeurIPS 2020), from the runs of one of
+its ratios."""
+
+import dataclasses
+
+import numpy as np
+
+from jaxgen.config import CscoreSpec
+from jaxgen.errors import UserError
+from jaxgen.scores import influence
+from jaxgen.scores.heldout import RunStream
+from jaxgen.scores.memorization import nearest_ratio
+from jaxgen.types import Dataset, Scores
+
+
+def check_influence(dataset: Dataset, spec: CscoreSpec) -> None:
+    """Refuses influence on no test example."""
+    count = spec.influence.influence_pairs
+    if count and dataset.test_labels is None:
+        raise UserError(
+            f"--influence_pairs={count}: is of training examples on test examples, and {dataset.name} has no test set; "
+            "give data that have one (npz: test_images and test_labels), or leave it out"
+        )
+    if spec.influence.influence_within_class and not count:
+        raise UserError("--influence_within_class: goes with --influence_pairs; give both, or leave it out")
+
+
+def add_influence(dataset: Dataset, spec: CscoreSpec, runs: RunStream, scores: Scores) -> Scores:
+    """The scores with the strongest pairs, and what the metadata tell of these.
+
+    Args:
+      dataset: with a test set.
+      spec: of one setting.
+      runs: ``runs(i)`` streams the runs of ratio i.
+      scores: of the same runs, with memorization at the ratio nearest to 0.7, which is that of the influences too.
+    """
+    chosen, ratios = spec.influence, spec.subsets.subset_ratios
+    place = nearest_ratio(ratios)
+    answers = influence.gather(runs(place), len(dataset.labels), len(dataset.test_labels))
+    labels = (dataset.labels, dataset.test_labels) if chosen.influence_within_class else None
+    pairs = influence.strongest(answers, chosen.influence_pairs, labels=labels)
+    memorized = scores.more["memorization"]
+    selected = influence.select_pairs(answers, memorized, labels=labels)
+    # Each run's subset beside the answers of a run of another block.
+    chance = influence.select_pairs(answers, memorized, labels=labels, shift=answers.num_runs // 2)
+    arrays = {
+        "influence_train": pairs.train,
+        "influence_test": pairs.test,
+        "influence": pairs.values.astype(np.float32),
+        "influence_stderr": pairs.stderr.astype(np.float32),
+        "influence_ratio": np.float64(ratios[place]),
+        "test_labels": dataset.test_labels.astype(np.int64),
+        "test_accuracy_by_example": influence.test_accuracy(answers),
+    }
+    if dataset.test_ids is not None:
+        arrays["test_ids"] = dataset.test_ids
+    told = {"num_runs": answers.num_runs, **selected._asdict(), "by_chance": chance.pairs}
+    return dataclasses.replace(scores, more={**scores.more, **arrays}, metadata={**scores.metadata, "influence": told})

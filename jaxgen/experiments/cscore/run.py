@@ -1,0 +1,174 @@
+"""C-scores: train models on random subsets at several ratios, and score each example by how often it is got right when
+held out (Jiang, Zhang, Talwar, Mozer, ICML 2021, https://arxiv.org/abs/2002.03206)."""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxgen.config import CscoreSpec, sweep
+from jaxgen.data.checks import make_dataset
+from jaxgen.errors import UserError
+from jaxgen.experiments.cscore.collect import collect, make_reader
+from jaxgen.experiments.cscore.density import densities, refuse_unkept_features
+from jaxgen.experiments.cscore.growth import train_to_target
+from jaxgen.experiments.cscore.job import check_job, describe_job, make_cells, open_job_store
+from jaxgen.experiments.cscore.tracking import with_tracking
+from jaxgen.experiments.cscore.tracking_cost import WORTHWHILE, describe_cost, tracking_cost
+from jaxgen.jobs.dry_run import describe_programs
+from jaxgen.jobs.models import model_folder
+from jaxgen.jobs.python_call import spec_of_call
+from jaxgen.jobs.train import put_off, refuse_put_off, refuse_unfinished, train_program
+from jaxgen.reporting.console import tell
+from jaxgen.types import Dataset, Scores
+
+
+def estimate_scores(images: np.ndarray, labels: np.ndarray, **arguments: Any) -> Scores:
+    """C-scores of the user's own arrays: `python -m jaxgen.cscore` as a function.
+
+    Args:
+      images: ``[n, h, w]`` or ``[n, h, w, d]`` images (uint8, or floats), or ``[n, f]`` features.
+      labels: ``[n]`` integers or text.
+      **arguments: those of `estimate_settings`; every flag has one value.
+
+    Returns:
+      The scores, one an example.
+
+    Raises:
+      UserError: for arguments or data that cannot be used.
+    """
+    found = estimate_settings(images, labels, **arguments)
+    if len(found) > 1:
+        raise UserError(f"{len(found)} settings: these flags hold lists; jaxgen.estimate_settings takes them")
+    [scores] = found.values()
+    return scores
+
+
+def estimate_settings(
+    images: np.ndarray,
+    labels: np.ndarray,
+    *,
+    test_images: np.ndarray | None = None,
+    test_labels: np.ndarray | None = None,
+    class_names: np.ndarray | None = None,
+    ids: np.ndarray | None = None,
+    out: str | None = None,
+    progress: bool = False,
+    **flags: Any,
+) -> dict[str, Scores]:
+    """C-scores of the user's own arrays at every setting that lists in the flags span.
+
+    Args:
+      images: ``[n, h, w]`` or ``[n, h, w, d]`` images (uint8, or floats), or ``[n, f]`` features.
+      labels: ``[n]`` integers or text.
+      test_images, test_labels: the same for a test set, whose answers are kept with the runs.
+      class_names: ``[c]`` names, if the labels are integers in ``0..c-1``.
+      ids: ``[n]`` integers or text that name the examples.
+      out: folder for finished runs, so that the same call resumes or extends them; without it nothing is kept.
+      progress: whether to show what is going on, on standard error.
+      **flags: flags of the command line by name, those of the data left out, with Python values: ``num_runs=20``,
+        ``subset_ratios=(0.3, 0.7)``, ``hidden=(128, 64)``, ``weight_decay=(0.0, 1e-4)``, ``design="nested"``.
+
+    Returns:
+      The scores of each setting by its name, such as ``weight_decay=0.0001``; ``""`` if there is but one.
+
+    Raises:
+      UserError: for arguments or data that cannot be used.
+    """
+    with spec_of_call(CscoreSpec, "jaxgen.cscore", flags, out) as spec:
+        dataset = make_dataset(
+            "data",
+            images,
+            labels,
+            source="arrays",
+            test_images=test_images,
+            test_labels=test_labels,
+            class_names=class_names,
+            ids=ids,
+        )
+        found = score_settings(dataset, spec, resume="call it again", say=tell if progress else None)
+    return {setting.name: scores for setting, scores in found}
+
+
+def score_settings(
+    dataset: Dataset, spec: CscoreSpec, *, resume: str, say: Callable[[str], None] | None
+) -> list[tuple[sweep.Setting, Scores]]:
+    """Trains what is missing in the store below ``spec.out``, and estimates each setting's scores from it.
+
+    Args:
+      dataset: the examples.
+      spec: what to train, and where to keep it.
+      resume: how to go on, for one who stops it.
+      say: takes lines about what is going on; with None there is no progress bar either.
+    """
+    refuse_unkept_features(spec)
+    programs = with_tracking(check_job(dataset, spec), dataset, spec)
+    store = open_job_store(dataset, spec, programs)
+    found, trained = {}, []
+    failed: list[UserError] = []
+    store.verify(say or (lambda line: None))
+    # Whatever the session is set to: shapes, draws and memory figures here are those of 32 bits.
+    with jax.enable_x64(False):
+        for planned in programs:
+            program = planned
+            goes_on = {
+                "resume": resume,
+                "say": say,
+                "models": model_folder(dataset, program) if spec.compute.save_models else None,
+            }
+            describe = functools.partial(describe_job, dataset, spec, program)
+            cells = make_cells(dataset, program)
+            with put_off(failed):
+                done = train_program(dataset, program, cells, store, describe=describe, **goes_on)
+                program, store, done = train_to_target(dataset, program, store, done, **goes_on)
+                measurable = program.track and not program.track.gradients and spec.compute.launcher == "local"
+                if measurable and say and done.seconds_now >= WORTHWHILE:
+                    say(describe_cost(tracking_cost(done.trainer)))
+                # Each program needs the devices for itself.
+                trained.append((program, done._replace(trainer=None)))
+        refuse_put_off(failed)
+        refuse_unfinished(store, spec.compute)
+        for program, done in trained:
+            chunks = make_reader(program, store)
+            for i, setting in enumerate(program.settings):
+                scores = collect(dataset, program, i, store, chunks)
+                scores = dataclasses.replace(scores, more={**scores.more, **densities(dataset, program, i)})
+                scores.metadata.update(
+                    devices=done.devices,
+                    models_now=done.models_now,
+                    seconds_now=done.seconds_now,
+                    width=done.width,
+                    jax=jax.__version__,
+                )
+                found[setting.name] = (setting, scores)
+    results = [found[setting.name] for setting in sweep.expand(spec)]
+    refuse_diverged([scores for _, scores in results])
+    return results
+
+
+def refuse_diverged(found: Sequence[Scores]) -> None:
+    """Where nothing can be scored there is nothing to write; a sweep goes on with the settings that can be.
+
+    Raises:
+      UserError: if every setting has a ratio at which all models diverged.
+    """
+    for scores in found:
+        trained = np.isfinite(scores.heldout_accuracy).any(axis=1)
+        if trained.all():
+            return
+    raise UserError(
+        f"--subset_ratios={scores.subset_ratios[~trained][0]:g}: all {scores.num_runs} models diverged"
+        f"{', in every setting' if len(found) > 1 else ''}; leave this ratio out, or lower --learning_rate or give "
+        "--clip_norm with another --out"
+    )
+
+
+def describe_plan(dataset: Dataset, spec: CscoreSpec, *, say: Callable[[str], None]) -> str:
+    """What a job would train, how, and how long that would take."""
+    refuse_unkept_features(spec)
+    programs = with_tracking(check_job(dataset, spec), dataset, spec)
+    store = open_job_store(dataset, spec, programs)
+    return describe_programs(dataset, [(one, make_cells(dataset, one)) for one in programs], store, say=say)

@@ -1,0 +1,43 @@
+"""What tracking single examples adds to a job's training, measured on the job's own programs."""
+
+import time
+from statistics import median
+
+import numpy as np
+
+from jaxgen.engine.width import time_examination, time_step
+from jaxgen.jobs.trainer import Trainer
+
+# Training that took less, in seconds, is not worth compiling it anew for.
+WORTHWHILE = 30.0
+ROUNDS = 3
+
+
+def tracking_cost(trainer: Trainer) -> tuple[float, ...]:
+    """So many times as long as plain training does tracked training of all the trainer's cells take, by round.
+
+    In each round steps and examinations of either are timed in turn, and put together as the job has them.
+    """
+    tracked, width = trainer.ensemble, trainer.width
+    plain = trainer.layout.untracked(trainer.arrangement)
+    sizes = sorted(cell.max_size for cell in trainer.cells.values())
+    rows = next(iter(trainer.cells.values())).rows(np.arange(1))
+    recipe, ratios = tracked.recipe, []
+    steps = sum(-(-size // recipe.batch_size) for size in sizes) * recipe.epochs
+    for _ in range(ROUNDS):
+        seconds = []
+        for ensemble in (plain, tracked):
+            step = time_step(ensemble, rows, width, sizes[len(sizes) // 2], clock=time.perf_counter, seconds=0.1)
+            look = time_examination(ensemble, rows, width, clock=time.perf_counter)
+            looks = 1 + (len(recipe.track.examined) if ensemble is tracked else 0)
+            seconds.append(width * steps * step + len(sizes) * looks * look)
+        ratios.append(seconds[1] / seconds[0])
+    return tuple(ratios)
+
+
+def describe_cost(ratios: tuple[float, ...]) -> str:
+    """The same in words."""
+    return (
+        f"tracking single examples made training {median(ratios):.2f} times as long ({min(ratios):.2f} to "
+        f"{max(ratios):.2f} over {len(ratios)} rounds of timing, by turns with training without it)"
+    )

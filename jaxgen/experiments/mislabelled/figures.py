@@ -1,0 +1,129 @@
+"""The examples whose labels are most doubtful, and how well scores find wrong labels."""
+
+import math
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
+
+from jaxgen.scores.registry import Score
+from jaxgen.types import Dataset
+from jaxgen.views.figures import ACCENT, INK, SOFT, new_figure, styled
+from jaxgen.views.gallery import as_picture, shorten
+
+COLUMNS = 10
+# Characters in a line above a figure of a table, and above one of images; and above one image.
+LINE, WIDE_LINE, NARROW_LINE = 105, 150, 18
+
+
+@styled
+def draw_suspects(
+    dataset: Dataset, shown: np.ndarray, suggested: np.ndarray, values: np.ndarray, score: Score, title: str
+) -> Figure:
+    """The shown examples, most suspicious first, each over its id, label, suggested label and score; of tables, how the
+    score is distributed.
+
+    Args:
+      dataset: the examples.
+      shown: positions of those to show.
+      suggested: int ``[n]``.
+      values: float ``[n]``: the score.
+      score: which it is.
+      title: above all.
+    """
+    if not dataset.has_images:
+        return draw_distribution(values, shown, score, title)
+    rows = max(1, math.ceil(len(shown) / COLUMNS))
+    figure = new_figure(1.15 * COLUMNS, 1.75 * rows + 0.9)
+    grid = figure.subplots(rows, COLUMNS, squeeze=False)
+    for axis in grid.flat:
+        axis.axis("off")
+    for axis, i in zip(grid.flat, shown, strict=False):
+        axis.imshow(as_picture(dataset, i), interpolation="nearest")
+        axis.set_title(caption(dataset, i, suggested[i], values[i]), fontsize=7, color=INK)
+    figure.suptitle(wrapped(title, WIDE_LINE), fontsize=9)
+    return figure
+
+
+def wrapped(title: str, width: int) -> str:
+    """A title in lines of so many characters."""
+    return "\n".join(textwrap.fill(line, width) for line in title.splitlines())
+
+
+def caption(dataset: Dataset, i: int, suggested: int, value: float) -> str:
+    """Its id, its label and what it may be, in one line if that is short, and its score."""
+    names, text = dataset.class_names, f"id {dataset.ids[i]}"
+    label = shorten(names[dataset.labels[i]], 16)
+    other = f"→ {shorten(names[suggested], 14)}?" if suggested != dataset.labels[i] else ""
+    between = " " if len(f"{label} {other}") <= NARROW_LINE else "\n"
+    lines = [text if len(text) <= NARROW_LINE else f"…{text[1 - NARROW_LINE :]}", f"{label}{between}{other}".strip()]
+    return "\n".join([*lines, f"{value:.3g}"])
+
+
+def draw_distribution(values: np.ndarray, shown: np.ndarray, score: Score, title: str) -> Figure:
+    """How the score is distributed, and where the most suspicious examples are."""
+    figure = new_figure(8, 3.6)
+    axis = figure.subplots()
+    scored = values[np.isfinite(values)]
+    bins = np.linspace(scored.min(), scored.max(), 41) if np.ptp(scored) else 1
+    axis.hist(scored, bins=bins, color=SOFT, edgecolor=ACCENT, linewidth=0.5, label=f"all, n = {len(scored):,}")
+    axis.hist(values[shown], bins=bins, color=INK, label=f"the {len(shown):,} most suspicious")
+    axis.set_yscale("log")
+    axis.yaxis.set_major_formatter("{x:,.0f}")
+    axis.yaxis.set_minor_formatter("")
+    axis.set_ylim(bottom=0.7)
+    axis.set(xlabel=f"{score.name}: {score.meaning}", ylabel="examples (log scale)")
+    axis.legend(frameon=False)
+    figure.suptitle(wrapped(title, LINE), fontsize=9)
+    return figure
+
+
+@styled
+def draw_league(rows: Sequence[Mapping[str, Any]], names: Sequence[str], chosen: str, title: str) -> Figure:
+    """A column of dots a noise, a line a score: AUROC, on a scale of distance from 1 on which small errors differ.
+
+    Args:
+      rows: from `jaxgen.experiments.mislabelled.benchmark`.
+      names: the scores, from above to below.
+      chosen: the one that stands out.
+      title: above all.
+    """
+    noises = list(dict.fromkeys(row["noise"] for row in rows))
+    figure = new_figure(3.4 + 2.4 * len(noises), 1.3 + 0.22 * len(names))
+    axes = figure.subplots(1, len(noises), sharey=True, squeeze=False)[0]
+    for axis, noise in zip(axes, noises, strict=True):
+        own = [row for row in rows if row["noise"] == noise]
+        draw_noise(axis, own, names, chosen)
+        perfect = any(row["auroc"] == 1 for row in own)
+        axis.set(title=noise, xlabel="1 - AUROC" + ("\n(without a mistake: at half a mistake)" if perfect else ""))
+    axes[0].set_yticks(np.arange(len(names)), names)
+    axes[0].set_ylim(len(names) - 0.5, -0.5)
+    for tick, name in zip(axes[0].get_yticklabels(), names, strict=True):
+        tick.set_fontweight("bold" if name == chosen else "normal")
+    figure.suptitle(title, fontsize=11)
+    return figure
+
+
+def draw_noise(axis: Axes, rows: Sequence[Mapping[str, Any]], names: Sequence[str], chosen: str) -> None:
+    """One noise: a dot a repeat, a ring their mean; rivals in grey."""
+    least = 0.5 / max(row["wrong"] * (row["n"] - row["wrong"]) for row in rows)
+    for place, name in enumerate(names):
+        own = [row for row in rows if row["score"] == name]
+        # An order without a mistake has no place on a logarithmic scale: it stands at half a mistake.
+        missed = np.maximum(1 - np.array([row["auroc"] for row in own]), least)
+        colour = INK if name == chosen else "#999999" if own and own[0]["origin"] == "rival" else ACCENT
+        axis.plot(missed, np.full(len(own), place), ".", color=colour, alpha=0.5, markersize=4)
+        axis.plot(missed.mean(), place, "o", color=colour, markerfacecolor="w", markersize=5)
+    axis.set_xscale("log")
+    # Numbers and not powers of ten, whose form is mathematical text; where there is no power of ten, others.
+    low, high = axis.get_xlim()
+    axis.xaxis.set_major_locator(LogLocator(subs=(1,) if high > 100 * low else (1, 2, 5)))
+    axis.xaxis.set_major_formatter("{x:g}")
+    axis.xaxis.set_minor_locator(NullLocator())
+    axis.tick_params(axis="x", labelsize=7)
+    axis.invert_xaxis()
+    axis.grid(axis="both", linewidth=0.3)

@@ -1,0 +1,69 @@
+"""Known noise in the labels of a data set, to judge by it what finds wrong labels."""
+
+import dataclasses
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxgen.config.mislabelled import Injection
+from jaxgen.data.noise_matrix import load_noise_matrix
+from jaxgen.errors import UserError
+from jaxgen.transforms.labels import make_noise
+from jaxgen.types import Dataset
+
+# Folded into the root key, then the number of the repeat; no run has so high a number.
+INJECTION = 2**31 + 104
+
+
+class Noise(NamedTuple):
+    """What labels are to get: the injection, and its matrix ``[c, c]`` if it has one."""
+
+    injection: Injection
+    matrix: np.ndarray | None
+
+
+class Injected(NamedTuple):
+    """A data set with wrong labels among its own.
+
+    Attributes:
+      dataset: with them.
+      wrong: bool ``[n]``: which were changed; those that its source has wrong are unknown, and count as right.
+    """
+
+    dataset: Dataset
+    wrong: np.ndarray
+
+
+def load_noise(injection: Injection, num_classes: int) -> Noise:
+    """The noise, its matrix read from its file.
+
+    Raises:
+      UserError: if that is no such matrix.
+    """
+    if not injection.file:
+        return Noise(injection, None)
+    return Noise(injection, load_noise_matrix(injection.file, num_classes, said=f"--inject={injection.text}"))
+
+
+def inject(dataset: Dataset, noise: Noise, seed: int, repeat: int) -> Injected:
+    """The data set with noise in its training labels, drawn by seed and repeat; tests keep theirs.
+
+    Raises:
+      UserError: if no label, or every one, would change.
+    """
+    with jax.enable_x64(False):
+        key = jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), INJECTION), repeat)
+        # Only where the pixels matter are they copied.
+        seen = dataset.images if noise.injection.kind == "instance" else dataset.images[:, :0]
+        corrupt = make_noise(noise.injection.kind, dataset.num_classes, noise.matrix)
+        images = jnp.asarray(seen, jnp.float32) * dataset.scale
+        drawn = corrupt(key, jnp.asarray(dataset.labels), noise.injection.rate, images)
+        labels, wrong = np.asarray(drawn.labels, np.int32), np.asarray(drawn.changed)
+    if not 0 < wrong.sum() < len(wrong):
+        raise UserError(
+            f"--inject={noise.injection.text}: changes {wrong.sum()} of {len(wrong)} labels; give another rate, or "
+            "more examples"
+        )
+    return Injected(dataclasses.replace(dataset, labels=labels), wrong)

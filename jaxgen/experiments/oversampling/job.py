@@ -1,0 +1,244 @@
+"""An oversampling job: its data and sizes, settings and programs, who a row is, the plan of all its runs."""
+
+import dataclasses
+import functools
+import pathlib
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxgen.config import OversamplingSpec, sweep
+from jaxgen.config.fields import flag_values
+from jaxgen.data.parts import hold_out_rest, hold_out_test
+from jaxgen.engine.members import Enrolment, Examples
+from jaxgen.errors import UserError
+from jaxgen.experiments.oversampling import samples
+from jaxgen.experiments.oversampling.settings import choose_sizes, largest_copies, settings_of
+from jaxgen.jobs.identity import NUMERICS, identify
+from jaxgen.jobs.models import model_bytes
+from jaxgen.jobs.program import Program, check_program, knobs_of, make_programs
+from jaxgen.jobs.trainer import Cell
+from jaxgen.runs.plan import Plan
+from jaxgen.runs.store import Store, open_store
+from jaxgen.transforms.copies import KINDS, disturb
+from jaxgen.types import Dataset
+
+
+class Row(NamedTuple):
+    """A member: which run it is, which of the program's settings it has, its sample; arrays ``[m]``."""
+
+    run: np.ndarray
+    setting: np.ndarray
+    sample: samples.Sample
+
+
+class Job(NamedTuple):
+    """All that is to be trained.
+
+    Attributes:
+      spec: what was asked for, its sample sizes chosen.
+      dataset: with the test set that no copy touches.
+      settings: all, in the order of tables.
+      programs: what is compiled for them; sizes of samples, and arms but for augmentation, share one.
+    """
+
+    spec: OversamplingSpec
+    dataset: Dataset
+    settings: list[sweep.Setting]
+    programs: list[Program]
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """The flags in which settings differ."""
+        return sweep.varied(self.settings)
+
+    @property
+    def largest(self) -> int:
+        """The size of the largest sample."""
+        return max(self.spec.copies.sample_sizes)
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        """The flags in which settings differ beside what makes an arm: what is compared has them in common."""
+        own = {*flag_values(self.spec.copies), *flag_values(self.spec.augmentation)}
+        return tuple(flag for flag in self.flags if flag not in own)
+
+
+def make_job(dataset: Dataset, spec: OversamplingSpec, *, say: Callable[[str], None] | None = None) -> Job:
+    """The job that `spec` asks for.
+
+    Args:
+      dataset: as its source has it.
+      spec: flags.
+      say: takes a line about what is left out.
+
+    Raises:
+      UserError: for what the data do not suit, and for huge sweeps without consent.
+    """
+    if dataset.whiten:
+        raise UserError("--whiten: noise is added to pixels in [0, 1], which whitened ones are not; leave it out")
+    if spec.copies.test_set == "source":
+        dataset = hold_out_test(dataset, spec.copies.test_share, spec.seed)
+    sizes = choose_sizes(spec, dataset, say)
+    if spec.copies.test_set == "rest":
+        dataset = hold_out_rest(dataset, max(sizes), spec.seed)
+    spec = dataclasses.replace(spec, copies=dataclasses.replace(spec.copies, sample_sizes=sizes))
+    settings = settings_of(spec, dataset.has_images)
+    refuse_untrained(spec, settings)
+    job = Job(spec, dataset, settings, [])
+    programs = [with_copies(job, program) for program in part_programs(spec, settings)]
+    for program in programs:
+        check_program(dataset, program)
+    return job._replace(programs=programs)
+
+
+def part_programs(spec: OversamplingSpec, settings: list[sweep.Setting]) -> list[Program]:
+    """All programs that settings need: arms differ in numbers only, but augmentation would slow all others down."""
+    programs = []
+    for name in ("", "augmented"):
+        own = [setting for setting in settings if (setting.spec.copies.arm == "augmented") == bool(name)]
+        found = make_programs(spec, own) if own else []
+        programs += [one._replace(name=",".join(filter(None, (name, one.name)))) for one in found]
+    return programs
+
+
+def with_copies(job: Job, program: Program) -> Program:
+    """The program whose members have samples and copies of the job's data."""
+    places = samples.make_places(job.largest, largest_copies(program.settings))
+    noisy = program.in_use & KINDS.keys()
+    images, count = job.dataset.images, len(job.dataset.labels)
+    ends = (0.0, 1.0) if job.dataset.has_images else (images.min(0), images.max(0))
+    return program._replace(
+        enrol=functools.partial(enrol_member, places, count),
+        show=functools.partial(show_copies, job.largest, noisy, *ends) if noisy else None,
+        num_examples=len(places.copy),
+    )
+
+
+def enrol_member(places: samples.Places, count: int, program: Program, row: Row, train: Examples) -> Enrolment:
+    """Who a row is: a run has the same key in every setting and at every size, so that all can be compared in pairs.
+
+    Args:
+      places: of the members' own examples.
+      count: n, of the data's training examples.
+      program: of whose settings it has one.
+      row: one.
+      train: the training data.
+    """
+    settings = [setting.spec.copies for setting in program.settings]
+    key = jax.random.fold_in(jax.random.key(program.spec.seed), row.run)
+    rows = samples.draw_rows(key, count, places)
+    may_leak = any(each.split == "after" for each in settings)
+    trained_on = samples.choose_trained(key, row.sample, places, may_leak=may_leak)
+    clipped = jnp.array([each.clipped == "yes" for each in settings], jnp.float32)[row.setting]
+    knobs = {**knobs_of(program, row.setting), "clipped": clipped}
+    # Their labels are looked up here once, and not in every step.
+    return Enrolment(key, trained_on, knobs, labels=train.labels[rows], rows=rows)
+
+
+def show_copies(
+    largest: int,
+    kinds: frozenset[str],
+    low: np.ndarray | float,
+    high: np.ndarray | float,
+    member: Enrolment,
+    chosen: jax.Array,
+    inputs: jax.Array,
+) -> jax.Array:
+    """What a member makes of its own examples: copies are noisy, examples themselves are not.
+
+    Args:
+      largest: places in a block.
+      kinds: of noise, those that some member has.
+      low, high: the range of the data's values.
+      member: who.
+      chosen: int ``[b]``, places.
+      inputs: ``[b, ...]`` of those.
+    """
+    copy, example = chosen // largest, chosen % largest
+    widths = {name: member.knobs[name] for name in KINDS if name in kinds}
+
+    def show(copy: jax.Array, example: jax.Array, values: jax.Array) -> jax.Array:
+        key = samples.copy_key(member.key, copy, example)
+        noisy = disturb(key, values, widths=widths, clipped=member.knobs["clipped"], low=low, high=high)
+        return jnp.where(copy > 0, noisy, values)
+
+    return jax.vmap(show)(copy, example, inputs)
+
+
+def sample_of(spec: OversamplingSpec, size: int) -> samples.Sample:
+    """The sample of a setting's members, at a size."""
+    copies = spec.copies
+    return samples.make_sample(
+        size,
+        dev_share=copies.dev_share,
+        copied_share=copies.copied_share,
+        num_copies=copies.num_copies,
+        leaky=copies.split == "after",
+    )
+
+
+def refuse_untrained(spec: OversamplingSpec, settings: list[sweep.Setting]) -> None:
+    """Refuses a share for development that leaves nothing of a sample to train on: what is copied must be there."""
+    for size in spec.copies.sample_sizes:
+        found = [sample_of(setting.spec, size) for setting in settings]
+        left = [one.num_train if one.leaky else one.size - one.num_dev for one in found]
+        if min(left) < 1:
+            raise UserError(
+                f"--dev_share={spec.copies.dev_share:g}: leaves nothing of --sample_sizes={size} to train on; lower "
+                "it, or give larger samples"
+            )
+
+
+def make_rows(program: Program, size: int, numbers: np.ndarray) -> Row:
+    """The rows ``[m]`` of numbered runs at a size: number i is run i div s of setting i mod s."""
+    run, setting = np.divmod(np.asarray(numbers), len(program.settings))
+    own = [sample_of(each.spec, size) for each in program.settings]
+    sample = samples.Sample(*np.array(own, np.int32)[setting].T)
+    return Row(run.astype(np.int32), setting.astype(np.int32), sample)
+
+
+def cell_name(program: Program, size: int) -> str:
+    """The name of a program's runs at a size, in plans and stores."""
+    return f"size_{size}{',' if program.name else ''}{program.name}"
+
+
+def make_cells(job: Job, program: Program) -> dict[str, Cell]:
+    """From the name of each size to the rows of its runs."""
+    return {
+        cell_name(program, size): Cell(
+            rows=functools.partial(make_rows, program, size),
+            max_size=max(sample_of(each.spec, size).num_train for each in program.settings),
+        )
+        for size in job.spec.copies.sample_sizes
+    }
+
+
+def make_plan(job: Job) -> Plan:
+    """The job's identity and its cells: one for each program and size."""
+    spec = job.spec
+    parts = (spec.copies, spec.model, spec.train, spec.regularization, spec.augmentation, spec.compute)
+    names = {name for part in parts for name in flag_values(part)} - {"sample_sizes", "test_set", "test_share"}
+    identity = {"--seed": str(spec.seed), **identify(job.settings, names)}
+    # Places are counted by it, so sizes may be added below it only.
+    identity["the largest of --sample_sizes"] = str(job.largest)
+    identity["the data"] = f"{job.dataset.name} {job.dataset.fingerprint[:12]}"
+    identity |= {"the numerics version": str(NUMERICS), "the experiment": "oversampling"}
+    cells = {cell: spec.num_runs * len(one.settings) for one in job.programs for cell in make_cells(job, one)}
+    return Plan(identity, cells)
+
+
+def run_bytes(job: Job) -> int:
+    """What a run takes on disk, and a little more."""
+    places = max(program.num_examples for program in job.programs)
+    epochs = max(sweep.alternatives(job.spec.train.epochs))
+    models = max(model_bytes(job.dataset, program) for program in job.programs) if job.spec.compute.save_models else 0
+    return places // 4 + len(job.dataset.test_labels) // 8 + 4 * epochs + 300 + models
+
+
+def open_job_store(job: Job) -> Store:
+    """The store of the job below ``spec.out``."""
+    return open_store(pathlib.Path(job.spec.out) / "store", make_plan(job), run_bytes(job))

@@ -1,0 +1,45 @@
+"""A randomization job: what is refused, its settings and programs."""
+
+import functools
+
+import jax
+
+from jaxgen.config import RandomizationSpec, sweep
+from jaxgen.engine.members import Watch
+from jaxgen.experiments.randomization.presets import settings_of
+from jaxgen.experiments.randomization.versions import make_versions, versions_bytes
+from jaxgen.jobs.checks import refuse_empty_validation
+from jaxgen.jobs.program import check_program, make_programs
+from jaxgen.jobs.table import NEVER, Drawn, Job, View, enrol_member, load_matrix
+from jaxgen.models import other_norms
+from jaxgen.runs.devices import start_devices
+from jaxgen.types import Dataset
+
+
+def make_job(dataset: Dataset, spec: RandomizationSpec) -> Job:
+    """The job that `spec` asks for.
+
+    Args:
+      dataset: with a test set.
+      spec: flags.
+
+    Raises:
+      UserError: for what the data do not suit, and for huge sweeps without consent.
+    """
+    settings = settings_of(spec, dataset.has_images, other_norms(sweep.alternatives(spec.model.model)))
+    for setting in settings:
+        refuse_empty_validation(setting.spec, len(dataset.labels), "a member")
+    matrix = load_matrix(settings, spec.noise, dataset.num_classes)
+    programs = make_programs(spec, settings)
+    for program in programs:
+        check_program(dataset, program)
+    pixels = [setting.spec.noise.pixels for setting in settings]
+    # Drawing the versions would start JAX, and not on the devices that training wants.
+    start_devices(spec.compute.num_devices, versions_bytes(dataset, pixels))
+    with jax.enable_x64(False):
+        versions = make_versions(dataset, pixels, spec.seed)
+    watch = Watch(max(spec.fit.fit_at) if spec.fit.stop_when_fitted else NEVER, tuple(versions.corrupted.values()))
+    drawn = Drawn(dataset.num_classes, dataset.scale, matrix, lambda one: View(versions.pixels[one.noise.pixels]))
+    enrol = functools.partial(enrol_member, drawn)
+    programs = [program._replace(enrol=enrol, watch=watch) for program in programs]
+    return Job(spec, dataset, versions, settings, programs, matrix)

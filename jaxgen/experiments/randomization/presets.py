@@ -1,0 +1,100 @@
+"""The experiments that ``--preset`` names: unions of sweeps. What a flag is given by hand replaces what it has here.
+
+C. Zhang, S. Bengio, M. Hardt, B. Recht, O. Vinyals. Understanding deep learning requires rethinking generalization.
+ICLR 2017. https://arxiv.org/abs/1611.03530.
+"""
+
+import functools
+from typing import Any
+
+from jaxgen.config import RandomizationSpec, sweep
+from jaxgen.jobs.presets import Arm, one_by_one, settings_of_arms
+
+RATES = tuple(round(0.1 * i, 1) for i in range(11))
+# Random labels take many epochs, and few of them noisy: members that have fitted leave earlier.
+LONG = {"epochs": 200, "batch_size": 64, "learning_rate": 0.05}
+# What these experiments are about.
+ALWAYS_NAMED = ("label_noise", "pixels", "model")
+# Where labels are random and where they are not.
+ENDS = (0.0, 1.0)
+
+
+def figure1() -> list[Arm]:
+    """Pixels with true labels, and true pixels at every rate of label noise."""
+    return [
+        Arm({"label_noise": 0.0}, {**LONG, "pixels": ("true", "shuffled", "random", "gaussian")}),
+        Arm({"pixels": "true"}, {**LONG, "label_noise": RATES}),
+    ]
+
+
+def table1() -> list[Arm]:
+    """Four networks, with and without crops and weight decay; and their random labels, with neither.
+
+    At the published rates of learning: 0.1 for the small Inception, 0.01 for the others.
+    """
+    common = {"schedule": "exponential", "decay_rate": 0.95, "batch_size": 128, "epochs": 100}
+    inception = {"model": "inception_small", **common, "learning_rate": 0.1}
+    alexnet = {"model": "alexnet_small", **common, "learning_rate": 0.01}
+    connected = {"model": ("mlp3x512", "mlp1x512"), **common, "learning_rate": 0.01}
+    decay = {"weight_decay": (5e-4, 0.0)}
+    true = [Arm({"label_noise": 0.0}, {**one, "crop": (4, 0), **decay}) for one in (inception, alexnet)]
+    true.append(Arm({"label_noise": 0.0, "crop": 0}, {**connected, **decay}))
+    plain = {"label_noise": 1.0, "crop": 0, "weight_decay": 0.0}
+    return true + [Arm(plain, one) for one in (inception, alexnet, connected)]
+
+
+def label_noise() -> list[Arm]:
+    """Every rate, with and without three regularizers, all combinations."""
+    strengths = {"weight_decay": (0.0, 5e-4), "dropout": (0.0, 0.2), "label_smoothing": (0.0, 0.1)}
+    return [Arm({}, {**LONG, "label_noise": RATES, **strengths})]
+
+
+def regularizers(has_images: bool, norms: tuple[str, ...]) -> list[Arm]:
+    """Nothing, and each regularizer on its own, with true and with random labels.
+
+    Early stopping keeps a tenth of the examples for validation.
+    """
+    alone: list[dict[str, Any]] = [
+        {},
+        {"weight_decay": 5e-4},
+        {"dropout": 0.2},
+        {"label_smoothing": 0.1},
+        {"mixup": 0.2},
+        {"validation_share": 0.1, "patience": 3},
+    ]
+    if has_images:
+        alone += [{"translate": 0.1}, {"cutmix": 1.0}]
+    off = {"patience": 0} | {name: 0.0 for each in alone for name in each if name != "patience"}
+    common = {**LONG, "label_noise": ENDS}
+    return one_by_one(alone, off, common) + [Arm({"norm": norm, **off}, common) for norm in norms]
+
+
+def optimizers() -> list[Arm]:
+    """SGD with and without momentum and by three schedules, Adam; with true and with random labels."""
+    return [
+        Arm({"optimizer": "sgd", "momentum": 0.0, "schedule": "constant"}, {**LONG, "label_noise": ENDS}),
+        Arm({"optimizer": "sgd"}, {**LONG, "schedule": ("constant", "linear", "cosine"), "label_noise": ENDS}),
+        Arm({"optimizer": "adam", "schedule": "constant", "learning_rate": 0.001}, {**LONG, "label_noise": ENDS}),
+    ]
+
+
+def settings_of(spec: RandomizationSpec, has_images: bool, norms: tuple[str, ...]) -> list[sweep.Setting]:
+    """Every setting that the preset and the lists in `spec` ask for, each once.
+
+    Args:
+      spec: of the job.
+      has_images: whether the data are images.
+      norms: what ``--norm`` may be for the network, besides its own.
+
+    Raises:
+      UserError: if a flag is given that the preset decides, and for huge sweeps without consent.
+    """
+    presets = {
+        "none": lambda: [Arm({}, {})],
+        "figure1": figure1,
+        "table1": table1,
+        "label_noise": label_noise,
+        "regularizers": functools.partial(regularizers, has_images, norms),
+        "optimizers": optimizers,
+    }
+    return settings_of_arms(spec, presets[spec.noise.preset](), spec.noise, ALWAYS_NAMED)

@@ -1,0 +1,37 @@
+"""Randomization tests: networks trained on true, partly random and random labels and pixels, regularized or not.
+
+C. Zhang, S. Bengio, M. Hardt, B. Recht, O. Vinyals. Understanding deep learning requires rethinking generalization.
+ICLR 2017. https://arxiv.org/abs/1611.03530.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from jaxgen.experiments.randomization.measure import measure_members
+from jaxgen.experiments.randomization.misfits import explain_misfits
+from jaxgen.jobs.run import Members, run_table, stack_curves
+from jaxgen.jobs.table import Job
+
+
+class Results(NamedTuple):
+    """What a job found.
+
+    Attributes:
+      rows: one dictionary a member: its setting, its run, what was measured; by setting, then run.
+      curves: by name, float32 ``[members, e]`` in the order of `rows`: NaN after a member's last epoch.
+      members: how they were trained.
+    """
+
+    rows: list[dict]
+    curves: dict[str, np.ndarray]
+    members: Members
+
+
+def run_job(job: Job, *, resume: str, say: Callable[[str], None] | None) -> Results:
+    """Trains what is missing, and tells what all members came to; arguments as of `run_table`."""
+    members = run_table(job, measure_members, resume=resume, say=say)
+    curves = [each.curves for each in members.measured]
+    rows = explain_misfits([each.row for each in members.measured], job.flags, curves)
+    return Results(rows, stack_curves(members.measured), members)

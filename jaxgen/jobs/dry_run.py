@@ -1,0 +1,44 @@
+"""``--dry_run``: what would be trained, and how long that would take."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import jax
+
+from jaxgen.engine.learner import num_parameters
+from jaxgen.jobs.missing_runs import count_missing, read_arrangement
+from jaxgen.jobs.program import Program
+from jaxgen.jobs.train import make_trainer
+from jaxgen.jobs.trainer import Cell
+from jaxgen.runs.store import Store
+from jaxgen.types import Dataset
+
+
+def describe_programs(
+    dataset: Dataset,
+    programs: Sequence[tuple[Program, Mapping[str, Cell]]],
+    store: Store,
+    *,
+    say: Callable[[str], None],
+) -> str:
+    """A row a program, with its cells: a few steps are timed, nothing is kept."""
+    lines = [
+        "| program | settings | members | done | parameters | width | MB a device | hours, at most |",
+        "|" + " --- |" * 8,
+    ]
+    total = 0.0
+    with jax.enable_x64(False):
+        for program, cells in programs:
+            trainer = make_trainer(dataset, program, cells, say, here=True)
+            missing = count_missing(trainer, store)
+            at_least_one = {cell: max(count, 1) for cell, count in missing.items()}
+            trainer.settle(at_least_one, read_arrangement(trainer, store, program.name))
+            trainer.compile_rest()
+            seconds = trainer.seconds(missing)
+            total += seconds
+            members = sum(store.plan.cells[cell] for cell in trainer.cells)
+            lines.append(
+                f"| {program.name or program.spec.model.model} | {len(program.settings)} | {members:,} | "
+                f"{members - sum(missing.values()):,} | {num_parameters(*trainer.layout.example()):,} | "
+                f"{trainer.width} | {trainer.ensemble.needed_bytes(trainer.width) / 1e6:,.0f} | {seconds / 3600:.2g} |"
+            )
+    return "\n".join([*lines, "", f"{total / 3600:.2g} hours in all, at most; --dry_run: nothing was trained"])

@@ -1,0 +1,38 @@
+"""Where a job keeps its models, and what they take."""
+
+import pathlib
+
+import jax
+import numpy as np
+
+from jaxgen.config.fields import flag_values
+from jaxgen.jobs.program import Program
+from jaxgen.models import make_model, variable_shapes
+from jaxgen.runs.saved_models import ModelFolder
+from jaxgen.types import Dataset
+
+
+def model_folder(dataset: Dataset, program: Program) -> ModelFolder:
+    """Where the program's models are kept, and what is needed to use them again."""
+    model = {name: value for name, value in flag_values(program.spec.model).items() if name != "hidden"}
+    description = {
+        "model": model,
+        "hidden": program.spec.model.hidden,
+        "shape": dataset.images.shape[1:],
+        "class_names": list(dataset.class_names),
+        "scale": dataset.scale,
+        "whiten": dataset.whiten,
+        "dtype": str(dataset.images.dtype),
+        "shift": np.asarray(dataset.shift, np.float64).tolist(),
+        "spread": np.asarray(dataset.spread, np.float64).tolist(),
+        "precision": program.spec.compute.precision,
+    }
+    names = [setting.name for setting in program.settings]
+    return ModelFolder(pathlib.Path(program.spec.out) / "models", description, names)
+
+
+def model_bytes(dataset: Dataset, program: Program) -> int:
+    """What the weights and batch statistics of one model take."""
+    shape = dataset.images.shape[1:]
+    shapes = variable_shapes(make_model(program.spec.model, dataset.num_classes, shape), shape)
+    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(shapes))

@@ -1,0 +1,212 @@
+"""Which settings share a compiled program, and what such a program is: network, optimizer, augmentation, rows."""
+
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxgen.config import sweep
+from jaxgen.config.fields import flag_fields, flag_values, format_value
+from jaxgen.engine.batch import Methods
+from jaxgen.engine.kernels import MOST_EXAMINED
+from jaxgen.engine.learner import make_learner
+from jaxgen.engine.members import Enrolment, Examples, Recipe, Watch
+from jaxgen.errors import UserError
+from jaxgen.models import PLAIN_KERNELS, make_model
+from jaxgen.models.layers import Kernels, activation_dtype, product_precision
+from jaxgen.scores import designs
+from jaxgen.scores.example_stats import Track
+from jaxgen.training.optimizers import STRENGTHS, Knobs, make_optimizer
+from jaxgen.training.schedules import make_schedule
+from jaxgen.transforms.augment import AUGMENTATIONS, make_augmentation
+from jaxgen.types import Dataset
+
+# Knobs that every program has, whatever their values.
+ALWAYS = ("learning_rate", "momentum", "second_moment", "warmup_epochs", "decay_rate", "final_rate")
+
+
+class Row(NamedTuple):
+    """A member: its subset, and which of the program's settings it has; arrays ``[m]``."""
+
+    subset: designs.SubsetRow
+    setting: np.ndarray
+
+
+class Program(NamedTuple):
+    """Settings that one compiled program serves, because they differ in numbers only.
+
+    Attributes:
+      name: what tells it from the job's other programs, such as ``optimizer=adam``; empty if it is the only one.
+      settings: one or more, of one name each.
+      enrol: ``(program, row, training data) -> Enrolment``: who a row is.
+      watch: what is measured of its members epoch by epoch, if anything.
+      show: what its members make of their examples, if anything (`jaxgen.engine.members.Recipe`).
+      num_examples: u, where members have examples of their own; None: all of the data's.
+      groups: of parameters, that have step sizes of their own (`jaxgen.engine.batch.Methods`).
+      keeps: groups of parameters that what is kept of a run holds, with all batch statistics: ``params [m, p]``.
+      guided: whether its members decide which classes they mix (`jaxgen.engine.guided`).
+      remake: what is made of the network that the spec names before it is trained, if anything.
+      track: what is tracked of single examples, if anything.
+    """
+
+    name: str
+    settings: tuple[sweep.Setting, ...]
+    enrol: Callable[["Program", Any, Examples], Enrolment]
+    watch: Watch | None = None
+    show: Callable[[Enrolment, jax.Array, jax.Array], jax.Array] | None = None
+    num_examples: int | None = None
+    groups: tuple[str, ...] = ()
+    keeps: tuple[str, ...] = ()
+    guided: bool = False
+    remake: Callable[[nn.Module], nn.Module] | None = None
+    track: Track | None = None
+
+    @property
+    def spec(self) -> Any:
+        """The spec of the first setting, for all that the settings have in common."""
+        return self.settings[0].spec
+
+    @property
+    def in_use(self) -> frozenset[str]:
+        """The regularizers and augmentations that some setting has above 0."""
+        return sweep.knobs_in_use([setting.spec for setting in self.settings])
+
+
+def make_programs(
+    spec: Any,
+    settings: Sequence[sweep.Setting] = (),
+    enrol: Callable[[Program, Any, Examples], Enrolment] | None = None,
+) -> list[Program]:
+    """All programs that settings need.
+
+    Args:
+      spec: of the job.
+      settings: which; by default all that the lists in `spec` ask for.
+      enrol: who a row is; by default one who trains on a subset.
+    """
+    settings = settings or sweep.expand(spec)
+    knobs = {field.name for _, field in flag_fields(spec) if field.metadata.get("knob")}
+    decisive = [name for name in sweep.varied(settings) if name not in knobs]
+    programs = []
+    for indices in sweep.group(settings):
+        chosen = flag_values(settings[indices[0]].spec)
+        name = sweep.name_setting({flag: chosen[flag] for flag in decisive})
+        programs.append(Program(name, tuple(settings[i] for i in indices), enrol or enrol_on_subset))
+    return programs
+
+
+def subset_rows(program: Program, ratio: float, num_examples: int, numbers: np.ndarray) -> Row:
+    """The rows ``[m]`` of runs of one ratio: run number i has setting i mod s, and the subset of run i div s.
+
+    So runs of one number, whatever their setting, share subset, initial weights and order: they can be compared in
+    pairs.
+    """
+    numbers = np.asarray(numbers)
+    subset = designs.subset_rows(program.spec.subsets.design, ratio, num_examples, numbers // len(program.settings))
+    return Row(subset, (numbers % len(program.settings)).astype(np.int32))
+
+
+def split_runs(program: Program, arrays: Mapping[str, np.ndarray]) -> Iterator[tuple[int, int, dict[str, Any]]]:
+    """Run, number of the setting, and own arrays of each member of a chunk."""
+    for i, number in enumerate(arrays["run"]):
+        run, setting = divmod(int(number), len(program.settings))
+        yield run, setting, {name: array[i] for name, array in arrays.items()}
+
+
+def enrol_on_subset(program: Program, row: Row, train: Examples) -> Enrolment:
+    """Who a row is: the key of its draws, the examples it trains on, its strengths."""
+    root = jax.random.key(program.spec.seed)
+    subset = designs.draw_subset(root, row.subset, len(train.labels))
+    return Enrolment(designs.run_key(root, row.subset), subset, knobs_of(program, row.setting))
+
+
+def knobs_of(program: Program, setting: jax.Array) -> Knobs:
+    """The strengths of one of the program's settings, by its number."""
+    return {name: jnp.asarray(values)[setting] for name, values in knob_table(program).items()}
+
+
+def knob_table(program: Program) -> dict[str, np.ndarray]:
+    """By knob, the value of each setting: float32 ``[s]``."""
+    chosen = [flag_values(setting.spec) for setting in program.settings]
+    names = (*ALWAYS, *sorted(program.in_use))
+    return {name: np.array([one[name] for one in chosen], np.float32) for name in names}
+
+
+def make_methods(program: Program, at_once: int | None = None) -> Methods:
+    """How the program's members learn."""
+    train, in_use = program.spec.train, program.in_use
+    schedule = make_schedule(train.schedule, epochs=train.epochs, milestones=train.milestones)
+    augmentations = in_use & set(AUGMENTATIONS)
+    return Methods(
+        make_optimizer(train.optimizer, in_use & set(STRENGTHS), schedule=schedule),
+        make_augmentation(augmentations) if augmentations else None,
+        in_use,
+        at_once,
+        product_precision(program.spec.compute.precision),
+        program.groups,
+        program.track is not None,
+    )
+
+
+def make_kernels(program: Program, backends: tuple = (), otherwise: str = "plain") -> Kernels:
+    """By which arithmetic the program's network is computed."""
+    return Kernels(backends, otherwise, activation_dtype(program.spec.compute.precision))
+
+
+def make_network(dataset: Dataset, program: Program, kernels: Kernels = PLAIN_KERNELS) -> nn.Module:
+    """The network that the program trains.
+
+    Raises:
+      UserError: if it does not suit the data.
+    """
+    network = make_model(program.spec.model, dataset.num_classes, dataset.images.shape[1:], kernels)
+    return program.remake(network) if program.remake else network
+
+
+def make_recipe(
+    dataset: Dataset,
+    program: Program,
+    kernels: Kernels,
+    at_once: int | None = None,
+    examined_at_once: int = MOST_EXAMINED,
+) -> Recipe:
+    """All that the program's members share."""
+    spec, network = program.spec, make_network(dataset, program, kernels)
+    return Recipe(
+        make_learner(network, make_methods(program, at_once), dataset.images.shape[1:]),
+        functools.partial(program.enrol, program),
+        spec.train.epochs,
+        spec.train.batch_size,
+        program.num_examples or len(dataset.labels),
+        dataset.num_classes,
+        dataset.scale,
+        dataset.whiten,
+        examined_at_once,
+        spec.stopping.validation_share,
+        spec.stopping.patience,
+        program.watch,
+        program.keeps,
+        program.show,
+        program.guided,
+        program.track,
+    )
+
+
+def check_program(dataset: Dataset, program: Program) -> None:
+    """Refuses networks that cannot take the data, and augmentation of what is no image.
+
+    Raises:
+      UserError: in one line.
+    """
+    make_model(program.spec.model, dataset.num_classes, dataset.images.shape[1:])
+    augmented = sorted(program.in_use & set(AUGMENTATIONS) - {"mixup", "input_noise"})
+    if augmented and not dataset.has_images:
+        chosen = {format_value(flag_values(setting.spec)[augmented[0]]) for setting in program.settings} - {"0"}
+        raise UserError(
+            f"--{augmented[0]}={','.join(sorted(chosen))}: is for images, and {dataset.name} has rows of features; "
+            "leave it out (--mixup and --input_noise do for rows)"
+        )

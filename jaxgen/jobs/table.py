@@ -1,0 +1,184 @@
+"""A job as one table of members: who a row is, the programs' cells, the plan of all runs."""
+
+import functools
+import hashlib
+import pathlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxgen.config import LabelNoiseSpec, sweep
+from jaxgen.config.fields import flag_values, format_value
+from jaxgen.data.noise_matrix import load_noise_matrix
+from jaxgen.engine.members import Curves, Enrolment, Examples, Mixed
+from jaxgen.errors import UserError
+from jaxgen.jobs.identity import NUMERICS, identify
+from jaxgen.jobs.program import Program, knobs_of
+from jaxgen.jobs.trainer import Cell
+from jaxgen.runs.plan import Plan
+from jaxgen.runs.store import Store, open_store
+from jaxgen.transforms.labels import make_noise
+from jaxgen.types import Dataset
+
+# Folded into a member's key; `engine.batch` and `scores.designs` hold the other constants.
+LABELS = 7
+# No member gets so large a share of its labels right: none is done before its last epoch.
+NEVER = 2.0
+# Flags that say what is made of models, and those whose values the settings have.
+NO_MODEL = {"preset", "keep", "seed", "out", "num_runs", "baseline", "export_dir"}
+
+
+class Row(NamedTuple):
+    """A member: which run it is, and which of the program's settings it has; arrays ``[m]``."""
+
+    run: np.ndarray
+    setting: np.ndarray
+
+
+class Job(NamedTuple):
+    """All that a table-shaped experiment is to train.
+
+    Attributes:
+      spec: what was asked for.
+      dataset: as its source has it, with a test set.
+      versions: what members see of it, as its own `dataset`.
+      settings: all, in the order of tables.
+      programs: what is compiled for them.
+      matrix: class-conditional noise, if any.
+      experiment: its name.
+      also: what else its runs depend on, by name, beside data and flags.
+    """
+
+    spec: Any
+    dataset: Dataset
+    versions: Any
+    settings: list[sweep.Setting]
+    programs: list[Program]
+    matrix: np.ndarray | None
+    experiment: str = "randomization"
+    also: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """The flags in which settings differ."""
+        return sweep.varied(self.settings)
+
+
+class View(NamedTuple):
+    """What the members of a setting see: a version of the images, and in a `share` of training another."""
+
+    version: int = 0
+    mixed: int = 0
+    share: float = 0.0
+
+
+class Drawn(NamedTuple):
+    """What members are drawn by besides their row.
+
+    Attributes:
+      num_classes: c.
+      scale: of the data's stored values.
+      matrix: class-conditional noise, if any.
+      view: from a setting's spec to what its members see.
+    """
+
+    num_classes: int
+    scale: float
+    matrix: np.ndarray | None
+    view: Callable[[Any], View]
+
+
+def enrol_member(drawn: Drawn, program: Program, row: Row, train: Examples) -> Enrolment:
+    """Who a row is: a run has the same key in every setting, so that settings can be compared in pairs."""
+    settings, count = [setting.spec.noise for setting in program.settings], len(train.labels)
+    key = jax.random.fold_in(jax.random.key(program.spec.seed), row.run)
+    labels = version = mixed = None
+    rates = np.array([each.label_noise for each in settings], np.float32)
+    if rates.any():
+        corrupt = make_noise(program.spec.noise.noise_kind, drawn.num_classes, drawn.matrix)
+        images = train.images[:count].astype(jnp.float32) * drawn.scale
+        rate = jnp.asarray(rates)[row.setting]
+        labels = corrupt(jax.random.fold_in(key, LABELS), train.labels, rate, images).labels
+    views = [drawn.view(setting.spec) for setting in program.settings]
+    versions, others = (np.array([each[i] for each in views], np.int32) for i in (0, 1))
+    shares = np.array([each.share for each in views], np.float32)
+    if versions.any():
+        version = jnp.asarray(versions)[row.setting]
+    if shares.any():
+        mixed = Mixed(jnp.asarray(others)[row.setting], jnp.asarray(shares)[row.setting])
+    return Enrolment(key, jnp.ones(count, bool), knobs_of(program, row.setting), labels, version, mixed)
+
+
+def load_matrix(settings: Sequence[sweep.Setting], spec: LabelNoiseSpec, num_classes: int) -> np.ndarray | None:
+    """Class-conditional noise ``[c, c]``, if any.
+
+    Raises:
+      UserError: for a file that does not suit, and for flags of noise that no setting heeds.
+    """
+    kinds = {setting.spec.noise.noise_kind for setting in settings}
+    if spec.noise_matrix and "matrix" not in kinds:
+        raise UserError(f"--noise_matrix={spec.noise_matrix}: leave it out, or give --noise_kind=matrix")
+    if kinds != {LabelNoiseSpec.noise_kind} and not any(setting.spec.noise.label_noise for setting in settings):
+        raise UserError(
+            f"--noise_kind={format_value(spec.noise_kind)}: no label is drawn anew; give a --label_noise "
+            "above 0, or leave it out"
+        )
+    return load_noise_matrix(spec.noise_matrix, num_classes) if spec.noise_matrix else None
+
+
+def make_rows(program: Program, numbers: np.ndarray) -> Row:
+    """The rows ``[m]`` of numbered runs: number i is run i div s of setting i mod s."""
+    numbers, count = np.asarray(numbers), len(program.settings)
+    return Row((numbers // count).astype(np.int32), (numbers % count).astype(np.int32))
+
+
+def cell_name(program: Program) -> str:
+    """The name of a program's runs in plans and stores."""
+    return program.name or "all"
+
+
+def make_cells(job: Job, program: Program) -> dict[str, Cell]:
+    """The program's runs, which are of one size."""
+    size = len(job.dataset.labels)
+    # Members that keep examples for validation train on the others; so many are kept by the engine's arithmetic.
+    held = int(np.float32(size) * np.float32(program.spec.stopping.validation_share))
+    return {cell_name(program): Cell(functools.partial(make_rows, program), size - held)}
+
+
+def make_plan(job: Job) -> Plan:
+    """The job's identity and its cells: one for each program."""
+    spec = job.spec
+    flags = {*flag_values(spec)} - {*flag_values(spec.data)} - NO_MODEL
+    identity = {"--seed": str(spec.seed)} | identify(job.settings, flags)
+    data = f"{job.dataset.name} {job.dataset.fingerprint[:12]}"
+    if job.matrix is not None:
+        identity["--noise_matrix"] = hashlib.sha256(job.matrix.tobytes()).hexdigest()[:12]
+    identity |= {"the data": data, "the numerics version": str(NUMERICS), "the experiment": job.experiment}
+    identity |= dict(job.also)
+    return Plan(identity, {cell_name(one): spec.num_runs * len(one.settings) for one in job.programs})
+
+
+def run_bytes(job: Job) -> int:
+    """What a run takes on disk, and a little more."""
+    count, tests = len(job.dataset.labels), len(job.dataset.test_labels)
+    shown, epochs = job.versions.dataset, max(setting.spec.train.epochs for setting in job.settings)
+    probed = 0 if shown.probes is None else len(shown.probes) * (1 if shown.num_classes <= 256 else 2)
+    return count // 2 + 3 * tests + probed + 40 * epochs + 400
+
+
+def open_job_store(job: Job) -> Store:
+    """The store of the job below ``spec.out``."""
+    return open_store(pathlib.Path(job.spec.out) / "store", make_plan(job), run_bytes(job))
+
+
+def curves_of(own: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """A member's curves ``[e]`` by name."""
+    return {name: own[f"{name}_curve"] for name in Curves._fields} | {"step_loss": own["loss_curve"]}
+
+
+def epochs_trained(own: Mapping[str, np.ndarray]) -> int:
+    """How many epochs a member was trained for, kept or not."""
+    return max(int(np.isfinite(own["train_loss_curve"]).sum()), int(own["epochs"]))

@@ -1,0 +1,169 @@
+"""A program on this machine's devices, made ready and trained."""
+
+import contextlib
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from jaxgen.config import ComputeSpec
+from jaxgen.engine.learner import num_parameters
+from jaxgen.errors import FailedRuns, NotThere, Unfinished, UserError
+from jaxgen.jobs.checks import refuse_precision
+from jaxgen.jobs.distributed import await_others
+from jaxgen.jobs.layout import Layout
+from jaxgen.jobs.missing_runs import read_arrangement, train_missing_runs
+from jaxgen.jobs.program import Program
+from jaxgen.jobs.trainer import Cell, Trainer
+from jaxgen.runs.devices import start_devices, start_one_core
+from jaxgen.runs.plan import count_runs
+from jaxgen.runs.saved_models import ModelFolder
+from jaxgen.runs.store import Store
+from jaxgen.types import Dataset
+
+
+def make_trainer(
+    dataset: Dataset,
+    program: Program,
+    cells: Mapping[str, Cell],
+    say: Callable[[str], None],
+    *,
+    here: bool = False,
+) -> Trainer:
+    """Starts the devices and puts the data on them, or, unless it is to be `here`, connects to a cluster, whose
+    workers do."""
+    compute = program.spec.compute
+    if compute.launcher == "ray" and not here:
+        # Imported here: most jobs need no cluster.
+        from jaxgen.jobs.ray_trainer import ClusterTrainer
+        from jaxgen.runs.ray_cluster import connect
+
+        ray = connect(compute.ray_address)
+        return ClusterTrainer(Layout(dataset, program, start_one_core(), say), cells, say, ray, dataset)
+    copied = sum(array.nbytes for array in (dataset.images, dataset.test_images, dataset.probes) if array is not None)
+    devices = start_devices(compute.num_devices, copied)
+    refuse_precision(compute.precision, devices[0].platform)
+    return Trainer(Layout(dataset, program, devices, say), cells, say)
+
+
+def refuse_unkept(trainer: Trainer, store: Store, models: ModelFolder | None) -> None:
+    """Refuses to keep models of a job that has finished some without keeping them.
+
+    Raises:
+      UserError: if a finished run lacks its file.
+    """
+    if models is None:
+        return
+    done = {cell: itertools.chain.from_iterable(itertools.starmap(range, store.spans(cell))) for cell in trainer.cells}
+    if lost := sum(len(models.lacking(cell, numbers)) for cell, numbers in done.items()):
+        raise UserError(
+            f"--save_models: {lost:,} finished models of --out={trainer.layout.program.spec.out} were not kept when "
+            "they were trained; leave it out, or choose another --out"
+        )
+
+
+class Done(NamedTuple):
+    """A program whose runs are all there.
+
+    Attributes:
+      parameters: of one model.
+      width: members in one batched program on each device.
+      models_now: how many models were trained by this call.
+      seconds_now: how long that took.
+      devices: on what.
+      trainer: which has trained them, if any were to be trained.
+    """
+
+    parameters: int
+    width: int
+    models_now: int
+    seconds_now: float
+    devices: str
+    trainer: Trainer | None
+
+
+def train_program(
+    dataset: Dataset,
+    program: Program,
+    cells: Mapping[str, Cell],
+    store: Store,
+    *,
+    describe: Callable[[int], str],
+    resume: str,
+    say: Callable[[str], None] | None,
+    models: ModelFolder | None,
+) -> Done:
+    """Trains what the store lacks of a program.
+
+    Args:
+      dataset: what its members see.
+      program: which.
+      cells: all of it.
+      store: what is done, and where new runs go.
+      describe: from the number of a model's parameters to a line about the program.
+      resume: how to go on, for one who stops it.
+      say: takes lines about what is going on; with None there is no progress bar either.
+      models: where weights are kept, if wanted.
+    """
+    trainer = make_trainer(dataset, program, cells, say or (lambda line: None))
+    # Other settings than those kept are refused before anything is said or compiled.
+    read_arrangement(trainer, store, program.name)
+    parameters = num_parameters(*trainer.layout.example())
+    trainer.say(describe(parameters))
+    refuse_unkept(trainer, store, models)
+    trained = train_missing_runs(
+        trainer, store, group=program.name, resume=resume, shown=say is not None, models=models
+    )
+    width = store.read_settings(program.name).get("width", 0)
+    return Done(parameters, width, trained.models, trained.seconds, trainer.devices, trainer)
+
+
+def refuse_unfinished(store: Store, compute: ComputeSpec, things: str = "models") -> None:
+    """Ends here what has trained its share of a plan, while shares of others are not done; runs are `things`.
+
+    Raises:
+      Unfinished: if runs are missing; `NotThere` where nothing was to be trained.
+    """
+    if compute.launcher == "distributed" and not compute.aggregate_only:
+        await_others(store, compute)
+    missing = count_runs(store.missing())
+    if not any(missing.values()):
+        return
+    cells = ", ".join(f"{count:,} of {cell}" for cell, count in missing.items() if count)
+    still = f"{sum(missing.values()):,} of {store.plan.num_runs:,} {things} are still missing ({cells})"
+    if compute.aggregate_only:
+        raise NotThere(f"--aggregate_only: {still}; give the command without it, or wait for those who train them")
+    raise Unfinished(
+        f"--shard={compute.shard}: its share is done; of others, {still}; the last to finish writes the results, or "
+        "the same command with --aggregate_only"
+    )
+
+
+@contextlib.contextmanager
+def put_off(errors: list[UserError]) -> Iterator[None]:
+    """Goes on with the rest of a job where a part of it is unfinished or failed; `refuse_put_off` ends it then."""
+    try:
+        yield
+    except (Unfinished, FailedRuns) as error:
+        errors.append(error)
+
+
+def refuse_put_off(errors: Sequence[UserError]) -> None:
+    """Ends here a job of which parts failed or are unfinished.
+
+    Raises:
+      UserError: the first of those that failed, or else of all.
+    """
+    if errors:
+        first = min(errors, key=lambda error: isinstance(error, Unfinished))
+        more = f" ({len(errors) - 1} more parts of this job alike)" if len(errors) > 1 else ""
+        raise type(first)(f"{first}{more}")
+
+
+def describe_program(dataset: Dataset, program: Program, parameters: int, num_runs: int) -> str:
+    """One line: the data, the network, the members."""
+    shape = "x".join(str(size) for size in dataset.images.shape[1:])
+    return (
+        f"{dataset.name}: {len(dataset.labels):,} {'images of' if dataset.has_images else 'rows of'} {shape} in "
+        f"{dataset.num_classes} classes, {len(dataset.test_labels):,} for testing; {program.spec.model.model} with "
+        f"{parameters:,} parameters; settings: {len(program.settings)}, runs of each: {num_runs}"
+    )
