@@ -19,16 +19,16 @@ def run(spec: CscoreSpec, command: str) -> None:
     from jaxgen.data import load_dataset
     from jaxgen.experiments.cscore.run import describe_plan, score_settings
     from jaxgen.jobs.distributed import joined
-    from jaxgen.reporting.console import show, tell
+    from jaxgen.reporting.console import log, show
     from jaxgen.reporting.files import with_folder
 
     spec = joined(spec)
     dataset = load_dataset(spec.data)
     spec = with_folder(spec, "cscore", dataset.name)
     if spec.compute.dry_run:
-        show(describe_plan(dataset, spec, say=tell))
+        show(describe_plan(dataset, spec, log=log))
         return
-    found = score_settings(dataset, spec, resume=command, say=tell)
+    found = score_settings(dataset, spec, resume=command, log=log)
     # Imported here: what draws takes half a second, and nothing is drawn before.
     from jaxgen.experiments.cscore.report import write_all
 

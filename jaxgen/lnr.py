@@ -23,7 +23,7 @@ def run(spec: LnrSpec, command: str) -> None:
     from jaxgen.experiments.tabular.job import are_tables
     from jaxgen.experiments.tabular.report import answer_by_folds
     from jaxgen.jobs.distributed import joined
-    from jaxgen.reporting.console import show, tell
+    from jaxgen.reporting.console import log, show
     from jaxgen.reporting.files import with_folder
 
     spec = joined(spec)
@@ -32,9 +32,9 @@ def run(spec: LnrSpec, command: str) -> None:
     tables = are_tables(datasets, spec)
     spec = with_folder(spec, "lnr", "keel" if names else datasets[0].name, "table" if tables and not names else "")
     if tables:
-        text, files = answer_by_folds(datasets, spec, command, say=tell)
+        text, files = answer_by_folds(datasets, spec, command, log=log)
     else:
-        text, files = answer_by_stages(datasets[0], spec, command, say=tell)
+        text, files = answer_by_stages(datasets[0], spec, command, log=log)
     show(text, files)
 
 

@@ -20,11 +20,11 @@ def run(spec: MislabelledSpec, command: str) -> None:
     # Imported here: --help and refused flags need no JAX.
     from jaxgen.data import load_dataset
     from jaxgen.experiments.cscore.run import describe_plan
-    from jaxgen.experiments.mislabelled.benchmark import run_league
-    from jaxgen.experiments.mislabelled.report import write_league, write_search
+    from jaxgen.experiments.mislabelled.benchmark import run_benchmark
+    from jaxgen.experiments.mislabelled.report import write_benchmark, write_search
     from jaxgen.experiments.mislabelled.search import check_search, cscore_spec, search
     from jaxgen.jobs.distributed import joined
-    from jaxgen.reporting.console import show, tell
+    from jaxgen.reporting.console import log, show
     from jaxgen.reporting.files import with_folder
 
     spec = joined(spec)
@@ -32,12 +32,12 @@ def run(spec: MislabelledSpec, command: str) -> None:
     dataset = load_dataset(spec.data)
     spec = with_folder(spec, "mislabelled", dataset.name, "league" if spec.search.inject else "")
     if spec.compute.dry_run:
-        show(describe_plan(dataset, cscore_spec(spec), say=tell))
+        show(describe_plan(dataset, cscore_spec(spec), log=log))
         return
     if spec.search.inject:
-        text, files = write_league(run_league(dataset, spec, resume=command, say=tell), spec, command)
+        text, files = write_benchmark(run_benchmark(dataset, spec, resume=command, log=log), spec, command)
     else:
-        text, files = write_search(dataset, search(dataset, spec, resume=command, say=tell), spec, command)
+        text, files = write_search(dataset, search(dataset, spec, resume=command, log=log), spec, command)
     show(text, files)
 
 

@@ -22,17 +22,17 @@ def run(spec: OversamplingSpec, command: str) -> None:
     from jaxgen.experiments.oversampling.measure import describe_plan, run_job
     from jaxgen.experiments.oversampling.report import write_all
     from jaxgen.jobs.distributed import joined
-    from jaxgen.reporting.console import show, tell
+    from jaxgen.reporting.console import log, show
     from jaxgen.reporting.files import with_folder
 
     spec = joined(spec)
     dataset = load_dataset(spec.data)
     spec = with_folder(spec, "oversampling", dataset.name)
-    job = make_job(dataset, spec, say=tell)
+    job = make_job(dataset, spec, log=log)
     if spec.compute.dry_run:
-        show(describe_plan(job, say=tell))
+        show(describe_plan(job, log=log))
         return
-    text, files = write_all(job, run_job(job, resume=command, say=tell), command)
+    text, files = write_all(job, run_job(job, resume=command, log=log), command)
     show(text, files)
 
 

@@ -33,7 +33,7 @@ def run(spec: RandomizationSpec, command: str) -> None:
     from jaxgen.experiments.randomization.run import run_job
     from jaxgen.jobs.distributed import joined
     from jaxgen.jobs.run import describe_plan
-    from jaxgen.reporting.console import show, tell
+    from jaxgen.reporting.console import log, show
     from jaxgen.reporting.files import with_folder
 
     spec = joined(spec)
@@ -42,9 +42,9 @@ def run(spec: RandomizationSpec, command: str) -> None:
     spec = with_folder(spec, "randomization", dataset.name, preset)
     job = make_job(dataset, spec)
     if spec.compute.dry_run:
-        show(describe_plan(job, say=tell))
+        show(describe_plan(job, log=log))
         return
-    text, files = write_all(job, run_job(job, resume=command, say=tell), command)
+    text, files = write_all(job, run_job(job, resume=command, log=log), command)
     show(text, files)
 
 

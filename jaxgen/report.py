@@ -16,9 +16,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run(spec: ReportSpec) -> None:
     # Imported here: --help and refused flags need no NumPy.
     from jaxgen.experiments.cscore.page import write_report
-    from jaxgen.reporting.console import show, tell
+    from jaxgen.reporting.console import log, show
 
-    path = write_report(spec, say=tell)
+    path = write_report(spec, log=log)
     show(f"{path} ({path.stat().st_size / 1e6:.1f} MB)")
 
 

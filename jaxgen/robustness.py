@@ -32,20 +32,20 @@ def run(spec: RobustnessSpec, command: str) -> None:
     from jaxgen.experiments.robustness.versions import export_tests
     from jaxgen.jobs.distributed import joined
     from jaxgen.jobs.run import describe_plan
-    from jaxgen.reporting.console import show, tell
+    from jaxgen.reporting.console import log, show
     from jaxgen.reporting.files import with_folder
 
     spec = joined(spec)
     dataset = hold_out_test(load_dataset(spec.data), spec.corruption.test_share, spec.seed)
     modifications = [one for one in sweep.alternatives(spec.corruption.train_modification) if one != "none"]
     spec = with_folder(spec, "robustness", dataset.name, "+".join(modifications))
-    job = make_job(dataset, spec, say=tell)
+    job = make_job(dataset, spec, log=log)
     if spec.compute.dry_run:
-        show(describe_plan(job, say=tell))
+        show(describe_plan(job, log=log))
         return
     if spec.corruption.export_dir:
         export_tests(dataset, spec)
-    text, files = write_all(job, run_job(job, resume=command, say=tell), command)
+    text, files = write_all(job, run_job(job, resume=command, log=log), command)
     show(text, files)
 
 

@@ -8,7 +8,7 @@ from conftest import blobs
 import jaxgen
 from jaxgen import UserError, estimate_scores
 from jaxgen.data.score_files import write_scores
-from jaxgen.jobs import layout as arrangement
+from jaxgen.jobs import layout as execution_plan
 
 FLAGS = {"subset_ratios": (0.5, 0.9), "num_runs": 10, "hidden": (8,), "epochs": 3, "batch_size": 8, "width": 2}
 
@@ -112,6 +112,6 @@ def test_a_session_of_64_bits_gets_the_same_scores():
 
 
 def test_programs_too_large_for_the_machine_are_refused(monkeypatch):
-    monkeypatch.setattr(arrangement, "memory_budget", lambda devices: 10_000)
+    monkeypatch.setattr(execution_plan, "memory_budget", lambda devices: 10_000)
     with pytest.raises(UserError, match="lower --width, --num_devices or --batch_size"):
         estimate_scores(*blobs(40), num_runs=2, subset_ratios=(0.5,), epochs=1)

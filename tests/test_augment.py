@@ -24,7 +24,7 @@ CHANGES = {
     "cutout": (augment.cutout, "size", 2.0),
 }
 MIXES = {"mixup": augment.mixup, "cutmix": augment.cutmix}
-STRENGTHS = {**{name: strength for name, (_, _, strength) in CHANGES.items()}, "mixup": 1.0, "cutmix": 1.0}
+OPTIONAL_HPARAMS = {**{name: strength for name, (_, _, strength) in CHANGES.items()}, "mixup": 1.0, "cutmix": 1.0}
 
 
 @functools.cache
@@ -32,8 +32,8 @@ def jitted(name):
     """``(key, images, strength) -> images`` of one augmentation, ``(key, images, alpha, count) -> Mixed`` of a mix."""
     if name in MIXES:
         return jax.jit(lambda key, images, alpha, count: MIXES[name](key, images, alpha=alpha, count=count))
-    function, knob, _ = CHANGES[name]
-    return jax.jit(lambda key, images, strength: function(key, images, **{knob: strength}))
+    function, hparam, _ = CHANGES[name]
+    return jax.jit(lambda key, images, strength: function(key, images, **{hparam: strength}))
 
 
 @functools.cache
@@ -49,7 +49,7 @@ def squares(count):
     return jnp.broadcast_to(SQUARE[None, :, :, None], (count, 4, 4, 1))
 
 
-def knobs(**strengths):
+def hparams(**strengths):
     return {name: jnp.float32(strengths.get(name, 0)) for name in AUGMENTATIONS}
 
 
@@ -317,20 +317,20 @@ def in_turn(key, images, names):
     """The named changes one after another, each with its own key."""
     for name in CHANGES:
         if name in names:
-            images = jitted(name)(jax.random.fold_in(key, augment.KEYS[name]), images, STRENGTHS[name])
+            images = jitted(name)(jax.random.fold_in(key, augment.KEYS[name]), images, OPTIONAL_HPARAMS[name])
     return images
 
 
 def test_augmentations_are_applied_in_order():
     images = random_images(8, 6, 6, 3)
-    mixed = whole(AUGMENTATIONS)(KEY, images, knobs(**{name: STRENGTHS[name] for name in CHANGES}), 8)
+    mixed = whole(AUGMENTATIONS)(KEY, images, hparams(**{name: OPTIONAL_HPARAMS[name] for name in CHANGES}), 8)
     np.testing.assert_allclose(mixed.images, in_turn(KEY, images, CHANGES), rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", CHANGES)
 def test_a_change_draws_alike_whatever_the_others_are(name):
     images = random_images(8, 6, 6, 3)
-    mixed = whole(AUGMENTATIONS)(KEY, images, knobs(**{name: STRENGTHS[name]}), 6)
+    mixed = whole(AUGMENTATIONS)(KEY, images, hparams(**{name: OPTIONAL_HPARAMS[name]}), 6)
     np.testing.assert_allclose(mixed.images, in_turn(KEY, images, {name}), rtol=1e-5, atol=1e-6)
     np.testing.assert_array_equal(mixed.partner, np.arange(8))
     np.testing.assert_array_equal(mixed.share, np.ones(8))
@@ -339,7 +339,7 @@ def test_a_change_draws_alike_whatever_the_others_are(name):
 @pytest.mark.parametrize("name", MIXES)
 def test_a_mix_draws_alike_whatever_the_others_are(name):
     images = random_images(8, 6, 6, 3)
-    alone, beside = (whole(names)(KEY, images, knobs(**{name: 1}), 6) for names in ((name,), AUGMENTATIONS))
+    alone, beside = (whole(names)(KEY, images, hparams(**{name: 1}), 6) for names in ((name,), AUGMENTATIONS))
     assert (alone.share[:6] < 1).all()
     for left, right in zip(alone, beside, strict=True):
         np.testing.assert_allclose(left, right, rtol=1e-6)
@@ -348,8 +348,8 @@ def test_a_mix_draws_alike_whatever_the_others_are(name):
 @pytest.mark.parametrize("size", [1, 2, 5])
 def test_no_draw_of_a_recipe_depends_on_the_batch_size(size):
     images = random_images(8, 6, 6, 3)
-    recipe, strengths = whole(("crop", "mixup")), knobs(crop=2, mixup=1)
-    full, part = recipe(KEY, images, strengths, size), recipe(KEY, images[:size], strengths, size)
+    config, strengths = whole(("crop", "mixup")), hparams(crop=2, mixup=1)
+    full, part = config(KEY, images, strengths, size), config(KEY, images[:size], strengths, size)
     for left, right in zip(full, part, strict=True):
         np.testing.assert_allclose(left[:size], right, rtol=1e-6)
 
@@ -359,7 +359,7 @@ def test_mixup_and_cutmix_take_turns():
     run = jax.vmap(whole(("mixup", "cutmix")), (0, None, None, None))
     keys = jax.random.split(KEY, 2000)
     for strengths, expected in (((1.0, 1.0), 0.5), ((1.0, 0.0), 0), ((0.0, 1.0), 1)):
-        mixed = run(keys, images, knobs(mixup=strengths[0], cutmix=strengths[1]), 2)
+        mixed = run(keys, images, hparams(mixup=strengths[0], cutmix=strengths[1]), 2)
         # Few boxes are empty.
         assert (mixed.share < 1).all(1).mean() > 0.9
         # A box leaves whole pixels, a mean none.
@@ -369,7 +369,7 @@ def test_mixup_and_cutmix_take_turns():
 
 def test_a_member_in_a_batch_is_the_member_alone_and_at_zero_untouched():
     images = random_images(3, 8, 6, 6, 3).at[0, :, 0].set(-0.0)
-    strengths = {name: jnp.array([0, 0.5, 1]) * strength for name, strength in STRENGTHS.items()}
+    strengths = {name: jnp.array([0, 0.5, 1]) * strength for name, strength in OPTIONAL_HPARAMS.items()}
     keys, counts = jax.random.split(KEY, 3), jnp.array([8, 8, 5])
     together = jax.vmap(whole(AUGMENTATIONS))(keys, images, strengths, counts)
     for i in range(3):
@@ -385,7 +385,7 @@ def test_a_member_in_a_batch_is_the_member_alone_and_at_zero_untouched():
 def test_one_program_serves_all_strengths():
     run = jax.jit(make_augmentation(frozenset(AUGMENTATIONS)))
     for seed, strength in enumerate((0.0, 0.3, 1.0)):
-        strengths = knobs(**{name: strength * full for name, full in STRENGTHS.items()})
+        strengths = hparams(**{name: strength * full for name, full in OPTIONAL_HPARAMS.items()})
         run(jax.random.key(seed), random_images(8, 6, 6, 3), strengths, 8 - seed)
     assert run._cache_size() == 1
 

@@ -10,7 +10,7 @@ from test_long_tail import kept_params, spec_of
 from jaxgen import UserError
 from jaxgen.config import ModelSpec
 from jaxgen.data.checks import make_dataset
-from jaxgen.engine.batch import Batch, Methods, Moment
+from jaxgen.engine.batch import Batch, LearnerConfig, StepIndex
 from jaxgen.engine.class_order import draw_class_aware, group_by_class
 from jaxgen.engine.learner import make_learner
 from jaxgen.experiments.longtail.features import classifier_of
@@ -18,7 +18,7 @@ from jaxgen.experiments.longtail.job import load_frozen, make_job
 from jaxgen.experiments.longtail.passes import PASS, look_in_passes
 from jaxgen.experiments.longtail.report import describe_stage2, members_of
 from jaxgen.experiments.longtail.run import run_job, train_first
-from jaxgen.experiments.longtail.stage2 import cell_name, make_stage2, open_second_store
+from jaxgen.experiments.longtail.stage2 import make_stage2, open_second_store, run_group_name
 from jaxgen.jobs.program import split_runs
 from jaxgen.models import make_model
 from jaxgen.models.heads import Retrained
@@ -48,7 +48,7 @@ def alike(data, tmp_path_factory):
         make_job(data, spec_of(tmp_path_factory.mktemp(stage2), methods=METHODS, num_runs=2, width=2, stage2=stage2))
         for stage2 in ("cached", "augmented")
     ]
-    return [(job, run_job(job, resume="", say=None)) for job in jobs]
+    return [(job, run_job(job, resume="", log=None)) for job in jobs]
 
 
 @pytest.mark.parametrize("shift", [False, True])
@@ -56,7 +56,7 @@ def test_a_step_trains_classifier_and_scale_and_nothing_of_the_network(shift):
     network = make_model(ModelSpec(model="convnet", norm="batch"), 3, (4, 4, 1))
     schedule = make_schedule("constant", epochs=1, milestones=())
     optimize = make_optimizer("sgd", frozenset({"weight_decay"}), schedule=schedule)
-    methods = Methods(optimize, in_use=frozenset({"weight_decay"}), groups=("network", "head", "scale"))
+    methods = LearnerConfig(optimize, in_use=frozenset({"weight_decay"}), groups=("network", "head", "scale"))
     remade = Retrained(3, network.kernels, network, shift)
     learner = make_learner(remade, methods, (4, 4, 1))
     before = learner.init(jax.random.key(0), KNOBS)
@@ -64,7 +64,7 @@ def test_a_step_trains_classifier_and_scale_and_nothing_of_the_network(shift):
     inputs = jnp.asarray(images, jnp.float32)[..., None] / 255
     # The last two fill a short batch up.
     batch = Batch(inputs, jnp.asarray(labels), (jnp.arange(12) < 10).astype(jnp.float32))
-    moment = Moment(*map(jnp.int32, (0, 0, 1)))
+    moment = StepIndex(*map(jnp.int32, (0, 0, 1)))
     after, loss, _ = jax.jit(learner.step)(jax.random.key(0), KNOBS, before, batch, moment)
     jax.tree.map(np.testing.assert_array_equal, after.weights.params["network"], before.weights.params["network"])
     for name in ("head", "scale"):
@@ -108,7 +108,7 @@ def test_images_that_are_not_augmented_give_what_cached_features_give(alike):
 @pytest.mark.slow
 def test_probabilities_are_means_over_the_times_an_example_came(alike):
     job, _ = alike[1]
-    found = job.of_base(train_first(job, resume="", say=None)[1])
+    found = job.of_base(train_first(job, resume="", log=None)[1])
     plain = jax.nn.softmax(found.logits(found.train))
     labels = jnp.asarray(job.tail.dataset.labels)
     groups = group_by_class(labels, jnp.ones(len(labels), bool), 3)
@@ -145,18 +145,18 @@ def shifted(data, tmp_path_factory):
     flags = {"model": "convnet", "norm": "batch", "epochs": 2, "flip": 0.5, "crop": 1, "stage2": "augmented"}
     flags |= {"shift_bn": True, "methods": ("mixup", "plain", "lnr"), "threshold": (0.5,), "num_runs": 2}
     job = make_job(data, spec_of(tmp_path_factory.mktemp("shifted"), **flags, width=2))
-    return job, run_job(job, resume="", say=None)
+    return job, run_job(job, resume="", log=None)
 
 
 @pytest.mark.slow
 def test_members_keep_their_own_shifted_statistics_and_are_measured_by_them(shifted):
     job, results = shifted
-    _, found = train_first(job, resume="", say=None)
+    _, found = train_first(job, resume="", log=None)
     _, [program] = make_stage2(job, found)
-    stage2, store = program.enrol.args[0], open_second_store(job, [program], found.train.shape[-1])
+    stage2, store = program.make_member.args[0], open_second_store(job, [program], found.train.shape[-1])
     assert "by flip, crop, batch norm shifted" in describe_stage2(job)
     seen = {}
-    for arrays in store.runs(cell_name(program)):
+    for arrays in store.runs(run_group_name(program)):
         for run, setting, own in split_runs(program, arrays):
             seen[setting, run] = own["params"]
     width = found.train.shape[-1]
@@ -182,7 +182,7 @@ def test_a_member_beside_others_is_the_member_alone(shifted, data, tmp_path):
     _, results = shifted
     flags = {"model": "convnet", "norm": "batch", "epochs": 2, "flip": 0.5, "crop": 1, "stage2": "augmented"}
     flags |= {"shift_bn": True, "methods": ("plain",), "num_runs": 1, "width": 1}
-    alone = run_job(make_job(data, spec_of(tmp_path, **flags)), resume="", say=None)
+    alone = run_job(make_job(data, spec_of(tmp_path, **flags)), resume="", log=None)
     own, beside = (members_of(found, "plain")[0].row for found in (alone, results))
     assert own["balanced_accuracy"] == pytest.approx(beside["balanced_accuracy"], abs=0.05)
     assert own["ece"] == pytest.approx(beside["ece"], abs=0.02)

@@ -10,13 +10,13 @@ from conftest import blobs
 from test_ensemble import job, program_of
 
 from jaxgen.data.checks import make_dataset
-from jaxgen.engine.batch import Batch, ClassTerms, Methods, Moment, Remix
+from jaxgen.engine.batch import Batch, ClassTerms, LearnerConfig, Remix, StepIndex
 from jaxgen.engine.class_order import group_by_class
 from jaxgen.engine.ensemble import Ensemble
 from jaxgen.engine.gradient import prepare
 from jaxgen.engine.learner import make_learner
 from jaxgen.engine.members import Balance
-from jaxgen.jobs.program import enrol_on_subset, make_kernels, make_recipe, subset_rows
+from jaxgen.jobs.program import enrol_on_subset, make_ensemble_config, make_kernels, subset_rows
 from jaxgen.models.heads import ScaledLinear
 from jaxgen.training.losses import cross_entropy
 from jaxgen.training.optimizers import make_optimizer
@@ -44,10 +44,10 @@ def balanced(terms, aware, program, row, train):
     return who._replace(balance=Balance(groups, jnp.asarray(aware), terms))
 
 
-def train(dataset, enrol=None, **flags):
+def train(dataset, make_member=None, **flags):
     program = program_of(job(**flags))
-    program = program._replace(enrol=enrol) if enrol else program
-    ensemble = Ensemble(make_recipe(dataset, program, make_kernels(program)), dataset, jax.devices()[:1])
+    program = program._replace(make_member=make_member) if make_member else program
+    ensemble = Ensemble(make_ensemble_config(dataset, program, make_kernels(program)), dataset, jax.devices()[:1])
     rows = subset_rows(program, 0.9, len(dataset.labels), np.arange(3))
     return ensemble.train(rows, 3, round(0.9 * len(dataset.labels)), 1000)
 
@@ -55,7 +55,7 @@ def train(dataset, enrol=None, **flags):
 def learner(augmentations=frozenset()):
     schedule = make_schedule("constant", epochs=1, milestones=())
     augment = make_augmentation(augmentations) if augmentations else None
-    methods = Methods(make_optimizer("sgd", frozenset(), schedule=schedule), augment, frozenset(augmentations))
+    methods = LearnerConfig(make_optimizer("sgd", frozenset(), schedule=schedule), augment, frozenset(augmentations))
     return make_learner(ScaledLinear(3), methods, (5,))
 
 
@@ -65,7 +65,7 @@ def one_step(terms, augmentations=frozenset()):
     batch = Batch(inputs, labels, jnp.array([1.0, 1, 1, 1, 1, 0]), terms)
     own = learner(augmentations)
     state = own.init(jax.random.key(0), KNOBS)
-    state, loss, _ = own.step(jax.random.key(0), KNOBS, state, batch, Moment(*map(jnp.int32, (0, 0, 1))))
+    state, loss, _ = own.step(jax.random.key(0), KNOBS, state, batch, StepIndex(*map(jnp.int32, (0, 0, 1))))
     return batch, state.weights.params, float(loss)
 
 
@@ -100,8 +100,8 @@ def test_a_loss_by_hand():
 def test_labels_of_mixtures_go_to_the_small_class_and_inputs_stay_mixed():
     inputs, labels = jnp.eye(6), jnp.array([0, 1, 0, 1, 0, 1])
     augment = make_augmentation(frozenset({"mixup"}))
-    methods = Methods(lambda key, knobs: None, augment, frozenset({"mixup"}))
-    moment = Moment(*map(jnp.int32, (0, 0, 1)))
+    methods = LearnerConfig(lambda key, hparams: None, augment, frozenset({"mixup"}))
+    moment = StepIndex(*map(jnp.int32, (0, 0, 1)))
     kinds = set()
     for seed in range(12):
         batch = Batch(inputs, labels, jnp.ones(6))

@@ -27,7 +27,7 @@ from jaxgen.errors import UserError
 from jaxgen.experiments.longtail import job as lnr_job
 from jaxgen.experiments.longtail.features import Found
 from jaxgen.experiments.longtail.stage2 import make_stage2, num_heads
-from jaxgen.jobs.program import make_kernels, make_recipe
+from jaxgen.jobs.program import make_ensemble_config, make_kernels
 from jaxgen.jobs.table import make_rows
 
 TINY = ["--num_examples=120", "--epochs=2", "--hidden=8", "--num_runs=4", "--width=1", "--rounds=2"]
@@ -160,7 +160,7 @@ def test_these_take_one_ratio(measure):
 
 
 def test_corruptions_are_timed_beside_the_library(monkeypatch):
-    class FakeTurns(dict):
+    class FakeBenchmark(dict):
         """Answers as the ways' processes would, the library failing at fog."""
 
         def __init__(self, ways, spec):
@@ -178,7 +178,7 @@ def test_corruptions_are_timed_beside_the_library(monkeypatch):
             return "KeyError: no mist" if name == "fog" else 10.0
 
     monkeypatch.setattr(benchmark_corruptions, "has_library", lambda: True)
-    monkeypatch.setattr(benchmark_corruptions, "Turns", FakeTurns)
+    monkeypatch.setattr(benchmark_corruptions, "InterleavedBenchmark", FakeBenchmark)
     rows = cells_of(benchmark_corruptions.measure_corruptions(tiny("--measure=corruptions", "--bench_images=20")))
     assert len(rows) == 17
     assert rows[0] == ["gaussian_noise", "0.5", "10", "20 (20 to 20)"]
@@ -228,7 +228,7 @@ def test_the_loop_over_classifiers_trains_the_same_ones_as_their_table(tmp_path)
     found = Found(*parts, kernels, biases, finite=np.ones(models, bool), probabilities=likely)
     dataset, [program] = make_stage2(job, found)
     numbers = np.arange(num_heads(job, program))
-    ensemble = Ensemble(make_recipe(dataset, program, make_kernels(program)), dataset, jax.devices()[:1])
+    ensemble = Ensemble(make_ensemble_config(dataset, program, make_kernels(program)), dataset, jax.devices()[:1])
     together = ensemble.train(make_rows(program, numbers), len(numbers), len(dataset.labels), 1000)
     loop = benchmark_heads.OneByOne(dataset, program)
     assert len(numbers) == 12

@@ -24,7 +24,7 @@ from jaxgen.errors import FailedRuns, OutOfMemory, UserError
 from jaxgen.runs.launch import train_on_cluster
 from jaxgen.runs.plan import Chunk, Span, cut_chunks
 from jaxgen.runs.ray_cluster import options, places, refuse_unreachable
-from jaxgen.runs.worker_pool import LOOK, ChunkFailed, Crew, Worker
+from jaxgen.runs.worker_pool import LOOK, ChunkFailed, Worker, WorkerPool
 
 LOCAL = ("--launcher=ray", "--ray_address=local", "--ray_cpus=1")
 
@@ -70,7 +70,7 @@ class FakeCrew:
 
 
 def launch(kept, crew):
-    work = dict.fromkeys(kept.plan.cells, 1.0)
+    work = dict.fromkeys(kept.plan.run_groups, 1.0)
     chunks = cut_chunks(kept.missing(), 4)
     train_on_cluster(kept, chunks, crew, work, keep=lambda chunk, found: found, resume="again", shown=True)
 
@@ -91,7 +91,7 @@ def test_a_chunk_whose_worker_is_lost_is_given_to_another(tmp_path, capsys):
 
 def test_a_chunk_that_ends_all_its_workers_is_named_and_the_others_are_done(tmp_path):
     kept = store(tmp_path)
-    crew = FakeCrew(lambda chunk: None if (chunk.cell, chunk.start) == ("a", 4) else rows(chunk))
+    crew = FakeCrew(lambda chunk: None if (chunk.run_group, chunk.start) == ("a", 4) else rows(chunk))
     with pytest.raises(
         FailedRuns, match=r"^4 models failed, of a 4 to 7 first \(10 workers were lost while they had it"
     ):
@@ -103,14 +103,14 @@ def test_a_chunk_that_fails_everywhere_is_named_and_the_others_are_done(tmp_path
     kept = store(tmp_path)
 
     def train(chunk):
-        bad = chunk.cell == "b" and chunk.start == 4
+        bad = chunk.run_group == "b" and chunk.start == 4
         return ChunkFailed("Traceback ...\nValueError: no") if bad else rows(chunk)
 
     crew = FakeCrew(train)
     with pytest.raises(FailedRuns, match=r"^4 models failed, of b 4 to 7 first \(ValueError: no; .*failed.txt has all"):
         launch(kept, crew)
     assert kept.missing() == {"a": [], "b": [Span(4, 8)]}
-    assert crew.seen.count(next(chunk for chunk in crew.seen if chunk.cell == "b" and chunk.start == 4)) == 2
+    assert crew.seen.count(next(chunk for chunk in crew.seen if chunk.run_group == "b" and chunk.start == 4)) == 2
 
 
 class FakeActor:
@@ -182,18 +182,18 @@ class FakeRay:
 def crew():
     """Two workers, the first laid out."""
     ray = FakeRay()
-    crew = Crew(ray, 1, print)
+    crew = WorkerPool(ray, 1, print)
     crew.hire(9)
     for actor in ray.actors:
         ray.said[actor.answer("open")] = None
     settle = ray.actors[0].settle
 
-    def at_once(settings):
+    def microbatch_size(settings):
         answer = settle.remote(settings)
         ray.said[answer] = settings or "found"
         return answer
 
-    ray.actors[0].settle = types.SimpleNamespace(remote=at_once)
+    ray.actors[0].settle = types.SimpleNamespace(remote=microbatch_size)
     assert crew.settle(None, 9) == "found"
     return crew
 
@@ -308,7 +308,7 @@ def test_a_node_where_no_worker_can_begin_is_done_without(crew, when, cause):
 
 @pytest.mark.parametrize(("cause", "hired"), [(UserError("lower --width"), 2), (OSError("no space left"), 1)])
 def test_a_mistake_that_the_first_worker_finds_is_told_and_a_bad_node_done_without(cause, hired):
-    crew = Crew(ray := FakeRay(), 1, print)
+    crew = WorkerPool(ray := FakeRay(), 1, print)
     crew.hire(9)
     first, second = ray.actors
     ray.said |= {first.answer("open"): FakeRay.Failed(cause), second.answer("open"): None}
@@ -339,7 +339,7 @@ def test_workers_that_vanish_while_they_train_are_waited_for(crew):
 
 def test_who_has_no_place_yet_is_not_asked_before_those_who_have(crew):
     ray = FakeRay(3.0)
-    crew = Crew(ray, 1, print)
+    crew = WorkerPool(ray, 1, print)
     crew.hire(9)
     crew.settings = "found"
     pending, first, second = crew.hired

@@ -9,11 +9,11 @@ import pytest
 from test_heldout import EXAMPLES, ensembles, estimate, outcome
 
 from jaxgen.scores import designs, dynamics, pooled
-from jaxgen.scores.example_stats import CURVE_STEPS, NUM_COLUMNS, Track, note
+from jaxgen.scores.example_stats import CURVE_STEPS, NUM_COLUMNS, TrackingConfig, note
 from jaxgen.types import TRACKED
 
 EPOCHS, CLASSES = 6, 4
-TRACK = Track(early=2, examined=(1, 3), curve=(1, 3, 6), probabilities=True)
+TRACK = TrackingConfig(early=2, examined=(1, 3), curve=(1, 3, 6), probabilities=True)
 DESIGN = np.array([2, 1, 3, 0, 1, 3, 6])
 
 

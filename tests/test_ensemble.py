@@ -14,12 +14,12 @@ import pytest
 from jaxgen.config import CscoreSpec
 from jaxgen.config.fields import spec_from_values
 from jaxgen.engine.ensemble import FIRST, Ensemble, next_block
-from jaxgen.engine.members import Block, Mixed, Watch
+from jaxgen.engine.members import Block, EpochMetrics, Mixed
 from jaxgen.engine.order import permute
 from jaxgen.engine.width import time_step
 from jaxgen.errors import OutOfMemory
-from jaxgen.experiments.cscore.job import make_cells
-from jaxgen.jobs.program import make_kernels, make_programs, make_recipe
+from jaxgen.experiments.cscore.job import make_run_groups
+from jaxgen.jobs.program import make_ensemble_config, make_kernels, make_programs
 from jaxgen.models import make_model
 from jaxgen.scores import designs
 from jaxgen.training.losses import cross_entropy
@@ -38,7 +38,7 @@ def program_of(spec):
 
 
 def cells_of(dataset, spec):
-    return make_cells(dataset, program_of(spec))
+    return make_run_groups(dataset, program_of(spec))
 
 
 # What was compiled for one test does for the next.
@@ -55,17 +55,17 @@ def make(dataset, spec, num_devices=2):
 
 def make_anew(dataset, spec, num_devices, *clock):
     program = program_of(spec)
-    recipe = make_recipe(dataset, program, make_kernels(program))
-    return Ensemble(recipe, dataset, jax.devices()[:num_devices], *clock)
+    config = make_ensemble_config(dataset, program, make_kernels(program))
+    return Ensemble(config, dataset, jax.devices()[:num_devices], *clock)
 
 
 def train(dataset, spec, indices, *, ratio=0.9, width=4, num_devices=2, steps_per_call=1000, ensemble=None):
     """Trains runs `indices` in batches, and returns their outcome as one."""
     ensemble = ensemble or make(dataset, spec, num_devices)
-    cell = cells_of(dataset, spec)[f"ratio_{ratio:g}"]
+    run_group = cells_of(dataset, spec)[f"ratio_{ratio:g}"]
     size = width * ensemble.mesh.size
     parts = [
-        ensemble.train(cell.rows(np.asarray(indices[at : at + size])), width, cell.max_size, steps_per_call)
+        ensemble.train(run_group.rows(np.asarray(indices[at : at + size])), width, run_group.max_size, steps_per_call)
         for at in range(0, len(indices), size)
     ]
     return jax.tree.map(lambda *fields: np.concatenate(fields), *parts)
@@ -169,25 +169,25 @@ class KeptInTheEnd:
         return self.state
 
     def offer(self, state):
-        host, progress = state()
-        if np.asarray(progress.done).all() and not self.state:
-            self.state = host, jax.tree.map(lambda leaf: leaf.copy(), progress)
+        host, train_state = state()
+        if np.asarray(train_state.done).all() and not self.state:
+            self.state = host, jax.tree.map(lambda leaf: leaf.copy(), train_state)
             raise KeyboardInterrupt
 
 
 def test_a_training_that_was_stopped_at_its_end_is_taken_up_there(dataset):
-    cell, kept = cells_of(dataset, job())["ratio_0.9"], KeptInTheEnd()
+    run_group, kept = cells_of(dataset, job())["ratio_0.9"], KeptInTheEnd()
     undisturbed = train(dataset, job(), list(range(8)))
     with pytest.raises(KeyboardInterrupt):
-        make(dataset, job()).train(cell.rows(np.arange(8)), 4, cell.max_size, 1000, checkpoint=kept)
+        make(dataset, job()).train(run_group.rows(np.arange(8)), 4, run_group.max_size, 1000, checkpoint=kept)
     ensemble = make_anew(dataset, job(), 2)
-    found = ensemble.train(cell.rows(np.arange(8)), 4, cell.max_size, 1000, checkpoint=kept)
+    found = ensemble.train(run_group.rows(np.arange(8)), 4, run_group.max_size, 1000, checkpoint=kept)
     assert_same(found, undisturbed, exactly=True)
 
 
 def test_what_fails_to_compile_beside_the_training_ends_it_at_once_and_is_tried_once(dataset):
     spec = job(epochs=20)
-    cell, ensemble, tried, worked = cells_of(dataset, spec)["ratio_0.9"], make_anew(dataset, spec, 2), [], []
+    run_group, ensemble, tried, worked = cells_of(dataset, spec)["ratio_0.9"], make_anew(dataset, spec, 2), [], []
 
     class Failing:
         def lower(self, *arguments):
@@ -199,7 +199,7 @@ def test_what_fails_to_compile_beside_the_training_ends_it_at_once_and_is_tried_
 
     ensemble.jitted["finish"] = Failing()
     with pytest.raises(ValueError, match="no such kernel"):
-        ensemble.train(cell.rows(np.arange(8)), 4, cell.max_size, 1, worked.append)
+        ensemble.train(run_group.rows(np.arange(8)), 4, run_group.max_size, 1, worked.append)
     assert len(tried) == 1
     assert sum(worked) < 4, "of eight trainings"
 
@@ -239,13 +239,13 @@ def test_an_epochs_order_is_not_taken_for_a_step(dataset, monkeypatch, order, st
     """Each step bears its part of the order, however long that takes beside it."""
     ensemble, now = make_anew(dataset, job(), 2), [0.0]
 
-    def advance(members, progress, data, block):
+    def advance(members, train_state, data, block):
         now[0] += float(block.num_epochs) * (order + step * float(block.last_step))
-        return progress
+        return train_state
 
     monkeypatch.setattr(ensemble, "prepare", lambda rows, width, names: [advance])
     rows = cells_of(dataset, job())["ratio_0.9"].rows(np.arange(1))
-    steps_each = -(-54 // ensemble.recipe.batch_size)
+    steps_each = -(-54 // ensemble.config.batch_size)
     found = time_step(ensemble, rows, 2, 54, clock=lambda: now[0])
     assert found == pytest.approx((step + order / steps_each) / 2, rel=1e-6)
     assert now[0] < 30
@@ -328,7 +328,7 @@ def test_a_test_set_is_examined_and_none_is_no_trouble(dataset):
 def test_a_data_set_larger_than_one_examination_is_examined_whole(dataset):
     whole = train(dataset, job(), [0, 1])
     ensemble = make(dataset, job())
-    pieces = train(dataset, job(), [0, 1], ensemble=ensemble.rebuilt(ensemble.recipe._replace(examined_at_once=7)))
+    pieces = train(dataset, job(), [0, 1], ensemble=ensemble.rebuilt(ensemble.config._replace(eval_batch_size=7)))
     np.testing.assert_array_equal(whole.correct, pieces.correct)
     np.testing.assert_array_equal(whole.test_correct, pieces.test_correct)
 
@@ -338,9 +338,9 @@ def test_state_is_donated(dataset):
     ensemble = make(dataset, spec)
     rows = cells_of(dataset, spec)["ratio_0.9"].rows(np.arange(4))
     start, advance, _ = ensemble.prepare(rows, 2)
-    members, progress = start(ensemble._placed(rows, np.arange(4)), ensemble.data)
-    after = advance(members, progress, ensemble.data, ensemble.traced(Block(1, 0, 2, 0)))
-    assert all(leaf.is_deleted() for leaf in jax.tree.leaves(progress.state.weights))
+    members, train_state = start(ensemble._placed(rows, np.arange(4)), ensemble.data)
+    after = advance(members, train_state, ensemble.data, ensemble.traced(Block(1, 0, 2, 0)))
+    assert all(leaf.is_deleted() for leaf in jax.tree.leaves(train_state.learner.weights))
     assert not any(leaf.is_deleted() for leaf in jax.tree.leaves(after))
 
 
@@ -369,24 +369,26 @@ def test_the_compiler_counts_what_a_width_takes(dataset):
     for width in (1, 8):
         ensemble.prepare(rows, width)
         needed.append(ensemble.needed_bytes(width))
-    parameters = 4 * sum(leaf.size for leaf in jax.tree.leaves(ensemble.shapes(rows, 8)[1].state.weights.params)) / 2
+    parameters = 4 * sum(leaf.size for leaf in jax.tree.leaves(ensemble.shapes(rows, 8)[1].learner.weights.params)) / 2
     assert needed[1] > 4 * needed[0] > 0
     assert needed[1] > 2 * parameters, "weights and momentum at the least"
 
 
-def enrolled(dataset, spec, change, **program_fields):
+def member_config(dataset, spec, change, **program_fields):
     """An ensemble whose members are what `change` makes of those of a plain job."""
     plain = program_of(spec)
-    program = plain._replace(enrol=lambda _, row, train: change(plain.enrol(plain, row, train)), **program_fields)
-    return Ensemble(make_recipe(dataset, program, make_kernels(program)), dataset, jax.devices())
+    program = plain._replace(
+        make_member=lambda _, row, train: change(plain.make_member(plain, row, train)), **program_fields
+    )
+    return Ensemble(make_ensemble_config(dataset, program, make_kernels(program)), dataset, jax.devices())
 
 
 def test_examples_of_ones_own_are_those_of_a_data_set_made_of_them(dataset):
     spec, rows = job(), np.random.default_rng(0).integers(0, len(dataset.labels), len(dataset.labels))
     made = dataclasses.replace(dataset, images=dataset.images[rows], labels=dataset.labels[rows])
-    watch = {"watch": Watch(fit_at=2.0)}
-    own = enrolled(dataset, spec, lambda who: who._replace(rows=jnp.asarray(rows)), **watch)
-    other = enrolled(made, spec, lambda who: who, **watch)
+    epoch_metrics = {"epoch_metrics": EpochMetrics(fit_at=2.0)}
+    own = member_config(dataset, spec, lambda who: who._replace(rows=jnp.asarray(rows)), **epoch_metrics)
+    other = member_config(made, spec, lambda who: who, **epoch_metrics)
     first, second = (train(dataset, spec, list(range(4)), ensemble=each) for each in (own, other))
     assert_same(first._replace(measures={}), second._replace(measures={}), exactly=True)
     # Examples of one's own are examined member by member: another product, which may round otherwise.
@@ -400,7 +402,7 @@ def test_fewer_examples_of_ones_own_make_a_smaller_table(dataset):
     def change(who):
         return who._replace(rows=rows, trained_on=jnp.arange(20) < 12)
 
-    outcome = train(dataset, spec, list(range(4)), ensemble=enrolled(dataset, spec, change, num_examples=20))
+    outcome = train(dataset, spec, list(range(4)), ensemble=member_config(dataset, spec, change, num_examples=20))
     assert outcome.correct.shape == (4, 3)
     np.testing.assert_array_equal(np.unpackbits(outcome.trained_on, axis=1).sum(1), 12)
 
@@ -409,7 +411,7 @@ def test_what_members_make_of_examples_is_what_they_learn_from(dataset):
     """Shown inverted, all is as on the inverted data, but for the tests, which are never touched."""
     spec = job()
     inverted = dataclasses.replace(dataset, images=255 - dataset.images)
-    shown = enrolled(dataset, spec, lambda who: who, show=lambda who, chosen, inputs: 1 - inputs)
+    shown = member_config(dataset, spec, lambda who: who, show=lambda who, chosen, inputs: 1 - inputs)
     first = train(dataset, spec, list(range(4)), ensemble=shown)
     second = train(inverted, spec, list(range(4)))
     np.testing.assert_allclose(first.loss_curve, second.loss_curve, rtol=1e-4, atol=1e-5)
@@ -424,8 +426,10 @@ def test_a_mixed_version_is_trained_on_and_not_examined(dataset, share):
         images=np.concatenate([dataset.images, 255 - dataset.images]),
         test_images=np.concatenate([dataset.test_images, 255 - dataset.test_images]),
     )
-    seen = train(dataset, spec, list(range(4)), ensemble=enrolled(two, spec, lambda who: mixed(who, 1, share)))
-    version = train(dataset, spec, list(range(4)), ensemble=enrolled(two, spec, lambda who: at_version(who, share)))
+    seen = train(dataset, spec, list(range(4)), ensemble=member_config(two, spec, lambda who: mixed(who, 1, share)))
+    version = train(
+        dataset, spec, list(range(4)), ensemble=member_config(two, spec, lambda who: at_version(who, share))
+    )
     same = share != 0.5
     assert np.array_equal(seen.loss_curve, version.loss_curve) == same
     plain = train(dataset, spec, list(range(4)))

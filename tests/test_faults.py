@@ -61,7 +61,7 @@ def test_a_disk_that_fills_up_stops_the_job_and_with_room_it_goes_on(small_disk)
         launch()
     # Nothing half-written is left, and what there is can be read.
     assert not list(kept.folder.rglob("*.part"))
-    done = [Chunk(cell, *span) for cell in kept.plan.cells for span in kept.spans(cell)]
+    done = [Chunk(run_group, *span) for run_group in kept.plan.run_groups for span in kept.spans(run_group)]
     assert len(done) == 4
     for chunk in done:
         kept.read(chunk)
@@ -163,7 +163,7 @@ def test_a_program_that_fails_leaves_the_others_done(tmp_path, monkeypatch):
     train = Trainer.train
 
     def fail_with_sgd(self, chunk, *rest):
-        if "sgd" in chunk.cell:
+        if "sgd" in chunk.run_group:
             raise ZeroDivisionError("a fault of ours")
         return train(self, chunk, *rest)
 

@@ -24,6 +24,7 @@ from test_report import HOSTILE, Reader, make_dataset_with_tests, with_everythin
 import jaxgen
 from jaxgen import config as spec
 from jaxgen.config import flags
+from jaxgen.config.fields import flag_values
 from jaxgen.config.flag_files import DEEPEST
 from jaxgen.data import load_dataset, margin_files, run_files, score_files
 from jaxgen.data.noise_matrix import load_noise_matrix
@@ -433,7 +434,7 @@ def test_an_influence_of_nobody_is_refused(tmp_path):
 
 
 def test_a_network_that_has_no_inputs_is_no_model(tmp_path):
-    model = spec.values(spec.ModelSpec(hidden=(3,)))
+    model = flag_values(spec.ModelSpec(hidden=(3,)))
     told = {"model": model, "hidden": [3], "class_names": ["a"], "shape": [0], "precision": "float32"}
     np.savez(tmp_path / "model.npz", description=np.array(json.dumps(told)))
     assert "is no model kept by --save_models" in refusal(jaxgen.load_model, tmp_path / "model.npz")
@@ -474,7 +475,7 @@ def test_scores_that_are_none_are_refused(tmp_path, changes, words):
 
 def write_page(folder, **changes) -> Reader:
     kept_scores(folder / "cscores.npz", **changes)
-    write_report(spec.ReportSpec(run_dir=str(folder)), say=lambda line: None)
+    write_report(spec.ReportSpec(run_dir=str(folder)), log=lambda line: None)
     return Reader((folder / "report.html").read_text())
 
 

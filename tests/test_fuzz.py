@@ -19,6 +19,7 @@ from test_report import Reader, make_dataset_with_tests, with_everything
 
 from jaxgen import config as spec
 from jaxgen.config import flags
+from jaxgen.config.fields import flag_fields, flag_values
 from jaxgen.data import load_dataset
 from jaxgen.data.corrupted_folders import read_folder
 from jaxgen.data.noise_matrix import load_noise_matrix
@@ -150,7 +151,7 @@ def model_arrays(folder) -> dict[str, np.ndarray]:
     model = spec.ModelSpec(hidden=(3,))
     network = make_model(model, 3, (4, 4, 1))
     variables = network.init(jax.random.key(0), np.zeros((1, 4, 4, 1), np.float32))
-    description = {"model": spec.values(model), "hidden": [3], "class_names": ["a", "b", "c"], "shape": [4, 4, 1]}
+    description = {"model": flag_values(model), "hidden": [3], "class_names": ["a", "b", "c"], "shape": [4, 4, 1]}
     description |= {
         "scale": 1.0,
         "whiten": False,
@@ -160,12 +161,12 @@ def model_arrays(folder) -> dict[str, np.ndarray]:
         "spread": 1.0,
     }
 
-    class Weights:
+    class Variables:
         def _asdict(self):
             return {"params": variables["params"]}
 
     kept = ModelFolder(folder / "kept", description)
-    kept.write("ratio_0.5", 0, Weights())
+    kept.write("ratio_0.5", 0, Variables())
     with ArrayFile(kept.path("ratio_0.5", 0)) as file:
         return dict(file)
 
@@ -278,7 +279,7 @@ ARCHIVES += ("run", "noise npz", "model")
 
 
 def report(folder):
-    write_report(spec.ReportSpec(run_dir=str(folder)), say=lambda line: None)
+    write_report(spec.ReportSpec(run_dir=str(folder)), log=lambda line: None)
     page = Reader((folder / "report.html").read_text())
     [script] = [text for tag, text in page.all("script") if "type" not in tag]
     assert script.startswith("\n'use strict'") or "'use strict'" in script[:20]
@@ -331,7 +332,7 @@ FLAG_TEXTS = st.one_of(
 
 
 def hold_flags(spec_class, examples):
-    names = [f"{sign}{field.name}" for _, field in spec.leaves(spec_class) for sign in ("--", "-", "--no")]
+    names = [f"{sign}{field.name}" for _, field in flag_fields(spec_class) for sign in ("--", "-", "--no")]
 
     @profile(examples)
     @given(st.lists(st.tuples(st.sampled_from([*names, "", "--", "--x"]), st.sampled_from(["", "=", " "]), FLAG_TEXTS)))

@@ -116,7 +116,7 @@ def saved(tmp_path, **flags):
     images, labels = blobs(60, side=8)
     dataset = make_dataset("mine", images, labels, source="mine", class_names=["a", "b", "c"])
     spec = spec_from_values(CscoreSpec, {**FLAGS, "save_models": True, "out": str(tmp_path), **flags})
-    [(_, scores)] = cscore.score_settings(dataset, spec, resume="", say=None)
+    [(_, scores)] = cscore.score_settings(dataset, spec, resume="", log=None)
     return dataset, scores
 
 
@@ -149,7 +149,7 @@ def test_a_saved_model_takes_raw_values(tmp_path, kind):
     raw = images.reshape(60, -1) * 7.0 + 100 if kind == "features" else images * 9.0 - 300
     dataset = make_dataset("mine", raw, labels, source="mine")
     spec = spec_from_values(CscoreSpec, {**FLAGS, "save_models": True, "out": str(tmp_path), "num_runs": 2})
-    cscore.score_settings(dataset, spec, resume="", say=None)
+    cscore.score_settings(dataset, spec, resume="", log=None)
     [store] = tmp_path.glob("store/*/ratio_0.5/*.npz")
     with np.load(store) as file:
         correct = np.unpackbits(file["correct"], axis=1, count=60)
@@ -176,7 +176,7 @@ def test_models_of_a_sweep_say_whose_they_are(tmp_path):
     dataset = make_dataset("mine", images, labels, source="mine", class_names=["a", "b", "c"])
     lists = {"weight_decay": (0.0, 0.1, 10.0), "num_runs": 2, "precision": "bf16"}
     spec = spec_from_values(CscoreSpec, {**FLAGS, "save_models": True, "out": str(tmp_path), **lists})
-    cscore.score_settings(dataset, spec, resume="", say=None)
+    cscore.score_settings(dataset, spec, resume="", log=None)
     norms = {}
     for decay in ("0", "0.1", "10"):
         for run in range(2):

@@ -9,7 +9,7 @@ from test_ensemble import assert_same, cells_of, job, program_of, train
 
 from jaxgen.data.checks import make_dataset
 from jaxgen.engine.ensemble import Ensemble
-from jaxgen.jobs.program import make_kernels, make_recipe
+from jaxgen.jobs.program import make_ensemble_config, make_kernels
 from jaxgen.models import MODELS, convolutions, make_model
 from jaxgen.models.convolution import BACKENDS
 
@@ -35,11 +35,11 @@ def colours():
     return make_dataset("colours", images, labels, source="colours", class_names=["a", "b", "c"])
 
 
-def make_by(dataset, spec, backend="plain", at_once=None, num_devices=2):
+def make_by(dataset, spec, backend="plain", microbatch_size=None, num_devices=2):
     program = program_of(spec)
     kernels = make_kernels(program, otherwise=backend)
-    recipe = make_recipe(dataset, program, kernels, at_once, examined_at_once=16)
-    return Ensemble(recipe, dataset, jax.devices()[:num_devices])
+    config = make_ensemble_config(dataset, program, kernels, microbatch_size, eval_batch_size=16)
+    return Ensemble(config, dataset, jax.devices()[:num_devices])
 
 
 def hold_company_law(dataset, spec):
@@ -93,13 +93,13 @@ def test_the_way_a_convolution_is_computed_changes_nothing(colours, backend):
 
 
 @pytest.mark.parametrize(
-    "at_once", [pytest.param(1, marks=pytest.mark.slow), 3, pytest.param(4, marks=pytest.mark.slow)]
+    "microbatch_size", [pytest.param(1, marks=pytest.mark.slow), 3, pytest.param(4, marks=pytest.mark.slow)]
 )
-def test_the_pieces_in_which_a_batch_is_taken_change_nothing(colours, at_once):
+def test_the_pieces_in_which_a_batch_is_taken_change_nothing(colours, microbatch_size):
     spec = job(model="convnet", epochs=2, batch_size=12, learning_rate=0.02, **EVERYTHING)
     whole, pieces = (
-        train(colours, spec, [0, 1], ensemble=make_by(colours, spec, at_once=each, num_devices=1), width=1)
-        for each in (None, at_once)
+        train(colours, spec, [0, 1], ensemble=make_by(colours, spec, microbatch_size=each, num_devices=1), width=1)
+        for each in (None, microbatch_size)
     )
     assert_close(whole, pieces)
 
@@ -119,15 +119,15 @@ def test_settings_of_every_kind_share_a_program(dataset):
 
 
 def test_half_precision_trains_nearly_as_well(dataset):
-    cell = cells_of(dataset, job())["ratio_0.9"]
+    run_group = cells_of(dataset, job())["ratio_0.9"]
     losses = {}
     for precision in ("float32", "bf16"):
         ensemble = make_by(dataset, job(precision=precision, epochs=10))
-        outcome = ensemble.train(cell.rows(np.arange(4)), 2, cell.max_size, 1000)
+        outcome = ensemble.train(run_group.rows(np.arange(4)), 2, run_group.max_size, 1000)
         losses[precision] = outcome.loss_curve[:, -1]
         assert all(
             leaf.dtype == np.float32
-            for leaf in jax.tree.leaves(ensemble.shapes(cell.rows(np.arange(4)), 2)[1].state.weights)
+            for leaf in jax.tree.leaves(ensemble.shapes(run_group.rows(np.arange(4)), 2)[1].state.weights)
         )
     np.testing.assert_allclose(losses["bf16"], losses["float32"], rtol=0.15, atol=0.03)
     assert not np.array_equal(losses["bf16"], losses["float32"])
@@ -139,6 +139,6 @@ def test_every_convolution_of_a_network_can_have_its_own_backend(colours):
     shapes = convolutions(make_model(spec.model, 3, shape), shape)
     assert len(shapes) == 3
     backends = tuple(zip(shapes, ("batched", "chunked", "plain"), strict=True))
-    recipe = make_recipe(colours, program, make_kernels(program, backends, "grouped"))
-    mixed = train(colours, spec, [0, 1], ensemble=Ensemble(recipe, colours, jax.devices()[:2]), width=1)
+    config = make_ensemble_config(colours, program, make_kernels(program, backends, "grouped"))
+    mixed = train(colours, spec, [0, 1], ensemble=Ensemble(config, colours, jax.devices()[:2]), width=1)
     assert_close(mixed, train(colours, spec, [0, 1], ensemble=make_by(colours, spec), width=1))

@@ -101,7 +101,7 @@ def test_several_imbalances_are_laid_side_by_side(folder):
         assert f"imbalance {imbalance}: lnr at t = " in said.stdout
     rows = (out / "imbalances.csv").read_text().splitlines()
     assert len(rows) == 1 + 2 * 2
-    assert [float(cell) for cell in rows[1].split(",")[:2]] == [4, 0.5]
+    assert [float(run_group) for run_group in rows[1].split(",")[:2]] == [4, 0.5]
     table = (out / "imbalances.md").read_text()
     assert all(f"| {imbalance} | {n} | hindsight |" in table for imbalance, n in ((4, 112), (8, 94)))
     assert (out / "imbalances.png").stat().st_size

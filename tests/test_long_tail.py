@@ -15,14 +15,14 @@ from jaxgen.config import HeadSpec, LnrSpec, TailSpec
 from jaxgen.config.fields import spec_from_values
 from jaxgen.data.checks import make_dataset
 from jaxgen.data.long_tail import cut_tail
-from jaxgen.experiments.longtail.job import CELL, make_job, open_first_store
+from jaxgen.experiments.longtail.job import RUN_GROUP, make_job, open_first_store
 from jaxgen.experiments.longtail.measure import Measured, choose_threshold, measure, measure_stage1
 from jaxgen.experiments.longtail.methods import make_methods
 from jaxgen.experiments.longtail.report import difference, members_of, method_rows, write_all
 from jaxgen.experiments.longtail.rounds import flip_again, look_again, round_rows, run_rounds
 from jaxgen.experiments.longtail.run import expect_all, expect_flips, run_job, train_first
 from jaxgen.experiments.longtail.shots import describe_shots, shot_groups
-from jaxgen.experiments.longtail.stage2 import FLIP, cell_name, make_heads, make_stage2, open_second_store
+from jaxgen.experiments.longtail.stage2 import FLIP, make_heads, make_stage2, open_second_store, run_group_name
 from jaxgen.experiments.longtail.thresholds import AUTHORS_SHARE, choose_in_ways, nearest_in_flips
 from jaxgen.jobs.program import split_runs
 from jaxgen.scores.metrics import expected_calibration_error, maximum_calibration_error, reliability
@@ -48,16 +48,16 @@ def spec_of(folder="nowhere", **flags):
 def ran(data, tmp_path_factory):
     folder = tmp_path_factory.mktemp("lnr")
     job = make_job(data, spec_of(folder))
-    return job, run_job(job, resume="", say=None)
+    return job, run_job(job, resume="", log=None)
 
 
 def kept_params(job):
     """By setting and run, the parameters of stage 2's classifiers: bias, kernel, scale."""
-    _, found = train_first(job, resume="", say=None)
+    _, found = train_first(job, resume="", log=None)
     _, programs = make_stage2(job, found)
     store, found = open_second_store(job, programs, 16), {}
     for program in programs:
-        for arrays in store.runs(cell_name(program)):
+        for arrays in store.runs(run_group_name(program)):
             for run, setting, own in split_runs(program, arrays):
                 found[program.settings[setting].name, run] = own["params"]
     return {place: np.split(params, [3, 3 + 16 * 3]) for place, params in found.items()}
@@ -126,7 +126,7 @@ def test_a_class_without_examples_is_named(data):
 
 def test_stage_1_as_it_is_is_what_stage_1_was_examined_as(ran):
     job, results = ran
-    arrays = list(open_first_store(job).runs(CELL))
+    arrays = list(open_first_store(job).runs(RUN_GROUP))
     kept = {
         int(number): share
         for chunk in arrays
@@ -143,7 +143,7 @@ def first_losses(job):
     kinds = len(job.kinds)
     return {
         (job.kinds[number % kinds], int(number) // kinds): curve
-        for arrays in open_first_store(job).runs(CELL)
+        for arrays in open_first_store(job).runs(RUN_GROUP)
         for number, curve in zip(arrays["run"], arrays["loss_curve"], strict=True)
     }
 
@@ -156,7 +156,7 @@ def test_a_kind_of_stage_1_alone_is_that_kind_beside_the_others(ran, data, tmp_p
     for kind in ("mixup", "remix"):
         alone = make_job(data, spec_of(tmp_path / kind, methods=(kind,), num_runs=2, width=1))
         assert alone.kinds == [kind]
-        found = run_job(alone, resume="", say=None)
+        found = run_job(alone, resume="", log=None)
         for run, one in enumerate(found.measured):
             np.testing.assert_allclose(first_losses(alone)[kind, run], together[kind, run], rtol=1e-4)
             assert one.row["test_accuracy"] == members_of(results, kind)[run].row["test_accuracy"]
@@ -200,7 +200,7 @@ def test_selmix_is_trained_as_the_others_but_for_what_it_mixes(ran, data, tmp_pa
         assert np.isnan(measured[run].row["selection_accuracy"])
     # Alone it is what it is beside the others, run by run.
     alone = make_job(data, spec_of(tmp_path, methods=("ce", "mixup", "remix", "selmix"), width=1))
-    found = kept_params(alone) if run_job(alone, resume="", say=None) else {}
+    found = kept_params(alone) if run_job(alone, resume="", log=None) else {}
     assert {name for name, _ in found} == {"selmix"}
     for run in range(3):
         for one, other in zip(found["selmix", run], params["selmix", run], strict=True):
@@ -230,30 +230,30 @@ def test_flips_are_counted_as_they_were_drawn_and_the_control_has_as_many(ran):
 
 def test_flips_are_told_without_stage_2(ran):
     job, results = ran
-    assert expect_flips(job, resume="", say=None) == pytest.approx(results.expected)
+    assert expect_flips(job, resume="", log=None) == pytest.approx(results.expected)
 
 
 def test_what_is_there_is_not_trained_again_and_stage_2_may_be_another(ran, data):
     job, results = ran
-    again = run_job(job, resume="", say=None)
+    again = run_job(job, resume="", log=None)
     assert (again.first.models_now, again.second.models_now) == (0, 0)
     # As text, for NaN is not equal to itself.
     assert [str(one.row) for one in again.measured] == [str(one.row) for one in results.measured]
     other = make_job(data, spec_of(job.spec.out, methods=("mislas", "lnr"), threshold=(1.0,), head_epochs=2))
     # Without ce and remix there are other models of stage 1, which never share a folder.
     with pytest.raises(UserError, match="another --out"):
-        run_job(other, resume="", say=None)
+        run_job(other, resume="", log=None)
     other = make_job(
         data, spec_of(job.spec.out, methods=("ce", "remix", "mislas", "lnr"), threshold=(1.0,), head_epochs=2)
     )
-    found = run_job(other, resume="", say=None)
+    found = run_job(other, resume="", log=None)
     assert (found.first.models_now, found.second.models_now) == (0, 6)
 
 
 @pytest.mark.slow
 def test_more_runs_are_added(ran, data):
     job, results = ran
-    more = run_job(make_job(data, spec_of(job.spec.out, num_runs=4)), resume="", say=None)
+    more = run_job(make_job(data, spec_of(job.spec.out, num_runs=4)), resume="", log=None)
     assert more.first.models_now == 3
     assert more.second.models_now == len(make_heads(job))
     before = {tuple(one.row[name] for name in ("method", "threshold", "run")): one.row for one in results.measured}
@@ -333,7 +333,7 @@ def test_smoothing_of_the_paper_goes_to_other_classes_only():
 def test_stage_1_alone_is_a_job_too(data, tmp_path):
     job = make_job(data, spec_of(tmp_path, methods=("ce",), num_runs=1))
     assert job.kinds == ["ce"]
-    results = run_job(job, resume="", say=None)
+    results = run_job(job, resume="", log=None)
     assert (results.first.models_now, results.second.models_now, len(results.measured)) == (1, 0, 1)
     text, files = write_all(job, results, "command")
     assert "| ce |" in text
@@ -344,13 +344,13 @@ def test_stage_1_alone_is_a_job_too(data, tmp_path):
 @pytest.mark.slow
 def test_models_that_are_kept_stay_those_of_stage_1(data, tmp_path):
     flags = {"methods": ("mislas",), "num_runs": 1, "save_models": True}
-    first, again = (run_job(make_job(data, spec_of(tmp_path, **flags)), resume="", say=None) for _ in range(2))
+    first, again = (run_job(make_job(data, spec_of(tmp_path, **flags)), resume="", log=None) for _ in range(2))
     assert [one.row for one in first.measured] == [one.row for one in again.measured]
 
 
 def test_diverged_models_are_left_out_of_all_means(ran):
     job, results = ran
-    base = train_first(job, resume="", say=None)[1]
+    base = train_first(job, resume="", log=None)[1]
     spoilt = base._replace(finite=base.finite & (np.arange(9) != 3))
     assert expect_all(job, spoilt) != pytest.approx(results.expected)
     measured = measure_stage1(job, spoilt)
@@ -421,15 +421,15 @@ def test_no_way_to_choose_without_lnr(ran):
 def test_each_round_flips_again_by_what_the_round_before_learnt(ran, data, tmp_path_factory):
     folder = tmp_path_factory.mktemp("rounds")
     job = make_job(data, spec_of(folder, methods=("lnr", "ce"), flip_rounds=3))
-    results = run_job(job, resume="", say=None)
+    results = run_job(job, resume="", log=None)
     assert [len(one) for one in results.rounds] == [6, 6, 6]
     # Round 1 is the method itself: also without further rounds.
     alone = {(one.row["threshold"], one.row["run"]): one.row for one in ran[1].measured if one.row["method"] == "lnr"}
     for one in results.rounds[0]:
         assert one.row["flips"] == alone[one.row["threshold"], one.row["run"]]["flips"]
-    _, found = train_first(job, resume="", say=None)
+    _, found = train_first(job, resume="", log=None)
     _, [program] = make_stage2(job, found)
-    again = run_rounds(job, found, (program, open_second_store(job, [program], 16)), resume="", say=None)
+    again = run_rounds(job, found, (program, open_second_store(job, [program], 16)), resume="", log=None)
     assert [[one.row for one in part] for part in again] == [[one.row for one in part] for part in results.rounds[1:]]
     # By hand: the second round's labels at the lower threshold, run 1.
     params = kept_params(job)["lnr,threshold=0.5", 1]

@@ -19,9 +19,9 @@ from jaxgen.data.checks import make_dataset
 from jaxgen.experiments.mislabelled import baselines as mislabelled_rivals
 from jaxgen.experiments.mislabelled import injection
 from jaxgen.experiments.mislabelled import search as mislabelled
-from jaxgen.experiments.mislabelled.benchmark import FOLDS, League, five_fold, run_league
+from jaxgen.experiments.mislabelled.benchmark import FOLDS, Benchmark, five_fold, run_benchmark
 from jaxgen.experiments.mislabelled.injection import inject, load_noise
-from jaxgen.experiments.mislabelled.report import describe_league, describe_search
+from jaxgen.experiments.mislabelled.report import describe_benchmark, describe_search
 from jaxgen.jobs import compilation_cache as compilations
 from jaxgen.jobs.compilation_cache import shared_compilations
 from jaxgen.scores.confident import confident_classes, estimate_wrong
@@ -294,17 +294,17 @@ def separable():
 
 
 @pytest.fixture(scope="module")
-def league(separable, tmp_path_factory):
+def benchmark(separable, tmp_path_factory):
     out = str(tmp_path_factory.mktemp("league"))
     spec = spec_from_values(
         MislabelledSpec, {**SMALL, "inject": ("symmetric:0.1", "pair:0.2"), "repeats": 1, "out": out}
     )
     said = []
-    return run_league(separable, spec, resume="again", say=said.append), spec, said
+    return run_benchmark(separable, spec, resume="again", log=said.append), spec, said
 
 
-def test_a_league_judges_every_score_and_rival_on_every_noise_and_repeat(league):
-    found, spec, said = league
+def test_a_league_judges_every_score_and_rival_on_every_noise_and_repeat(benchmark):
+    found, spec, said = benchmark
     places = {(row["noise"], row["repeat"]) for row in found.rows}
     assert places == {(noise, 0) for noise in spec.search.inject}
     names = [row["score"] for row in found.rows]
@@ -319,8 +319,8 @@ def test_a_league_judges_every_score_and_rival_on_every_noise_and_repeat(league)
     assert sum("labels changed" in line for line in said) == 2
 
 
-def test_the_same_probabilities_rated_as_cleanlab_rates_by_default_are_the_soft_score(league):
-    found = league[0]
+def test_the_same_probabilities_rated_as_cleanlab_rates_by_default_are_the_soft_score(benchmark):
+    found = benchmark[0]
     own = [row["auroc"] for row in found.rows if row["score"] == "soft_score"]
     theirs = [row["auroc"] for row in found.rows if row["score"] == "cleanlab, pred_probs, self confidence"]
     if not theirs:
@@ -342,7 +342,7 @@ def made_league(aurocs, **more):
         for repeat, low in enumerate((9.0, 11.0))
     ]
     images, labels = blobs(50)
-    return League(rows, estimates, make_dataset("blobs", images, labels, source="blobs"), 10, [], 2)
+    return Benchmark(rows, estimates, make_dataset("blobs", images, labels, source="blobs"), 10, [], 2)
 
 
 def test_a_league_tells_intervals_with_n_differences_and_coverage_best_first():
@@ -350,7 +350,7 @@ def test_a_league_tells_intervals_with_n_differences_and_coverage_best_first():
     found = made_league(
         {("scores", "heldout"): (0.8, 0.82), ("soft_score", "heldout"): (0.9, 0.94), ("X", "rival"): (0.7, 0.8)}
     )
-    text = describe_league(found, spec_from_values(MislabelledSpec, {"score": "soft_score"}))
+    text = describe_benchmark(found, spec_from_values(MislabelledSpec, {"score": "soft_score"}))
     assert "over n = 2 repeats" in text
     assert f"| `soft_score` | heldout | 92.00 ± {1270.6 * 0.02:.2f} |" in text
     assert text.index("`soft_score`") < text.index("`scores`") < text.index("| X |")
@@ -378,16 +378,16 @@ def test_a_users_own_cache_of_compilations_is_left_alone_and_without_one_there_i
 
 def test_five_folds_are_the_first_block_of_the_job(separable, tmp_path):
     spec = spec_from_values(MislabelledSpec, {**SMALL, "out": str(tmp_path)})
-    whole = mislabelled.train_scores(separable, spec, resume="again", say=None)
+    whole = mislabelled.train_scores(separable, spec, resume="again", log=None)
     files = sorted(tmp_path.rglob("*-*.npz"))
-    probs = five_fold(separable, spec, resume="again", say=None)
+    probs = five_fold(separable, spec, resume="again", log=None)
     assert sorted(tmp_path.rglob("*-*.npz")) == files, "nothing is trained for it"
     np.testing.assert_allclose(probs.sum(1), 1)
     block = mislabelled.train_scores(
         separable,
         spec_from_values(MislabelledSpec, {**SMALL, "num_runs": FOLDS, "out": str(tmp_path)}),
         resume="",
-        say=None,
+        log=None,
     )
     assert (block.counts == 1).all()
     assert (whole.counts == 2).all()

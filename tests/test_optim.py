@@ -6,7 +6,7 @@ import numpy as np
 import optax
 import pytest
 
-from jaxgen.training.optimizers import RULES, STRENGTHS, ascend, average, limit_norms, make_optimizer
+from jaxgen.training.optimizers import OPTIONAL_HPARAMS, RULES, ascend, average, limit_norms, make_optimizer
 from jaxgen.training.schedules import make_schedule
 
 PARAMS = {"w": jnp.array([3.0, -4.0, 0.0])}
@@ -15,16 +15,16 @@ EPOCHS = 5
 CONSTANT = make_schedule("constant", epochs=EPOCHS)
 
 
-def knobs(**strengths):
+def hparams(**strengths):
     """One member's knobs: float32 scalars."""
     plain = {"learning_rate": 0.5, "momentum": 0.0, "second_moment": 0.9, "warmup_epochs": 0.0, "final_rate": 0.0}
-    chosen = plain | dict.fromkeys(STRENGTHS, 0.0) | strengths
+    chosen = plain | dict.fromkeys(OPTIONAL_HPARAMS, 0.0) | strengths
     return {name: jnp.asarray(value, jnp.float32) for name, value in chosen.items()}
 
 
 def update(links, key=0, steps=1, kind="sgd", schedule=CONSTANT, **strengths):
     """The parameters' change in the last of `steps` equal steps, each an epoch."""
-    optimizer = make_optimizer(kind, frozenset(links), schedule=schedule)(jax.random.key(key), knobs(**strengths))
+    optimizer = make_optimizer(kind, frozenset(links), schedule=schedule)(jax.random.key(key), hparams(**strengths))
     state = optimizer.init(PARAMS)
     for step in range(steps):
         updates, state = optimizer.update(GRADS, state, PARAMS, progress=jnp.float32(step + 1))
@@ -93,7 +93,7 @@ def test_rmsprop_divides_by_the_running_root_mean_square():
     ],
 )
 def test_every_kind_is_that_of_optax(kind, links, alias):
-    own = knobs(momentum=0.8, second_moment=0.99, weight_decay=0.1)
+    own = hparams(momentum=0.8, second_moment=0.99, weight_decay=0.1)
     optimizer = make_optimizer(kind, frozenset(links), schedule=CONSTANT)(jax.random.key(0), own)
     expected = train(alias(own["learning_rate"], own["momentum"], own["second_moment"]))
     assert_trees(train(optimizer), expected, rtol=1e-5, atol=1e-6)
@@ -152,13 +152,13 @@ def test_the_schedule_scales_the_step_and_the_decoupled_decay():
 @pytest.mark.parametrize("kind", RULES)
 def test_links_of_strength_zero_are_the_identity_to_the_bit(kind):
     plain = update([], kind=kind, steps=EPOCHS, momentum=0.8)
-    for links in (*([name] for name in STRENGTHS), STRENGTHS):
+    for links in (*([name] for name in OPTIONAL_HPARAMS), OPTIONAL_HPARAMS):
         np.testing.assert_array_equal(update(links, kind=kind, steps=EPOCHS, momentum=0.8), plain)
 
 
 @pytest.mark.parametrize("kind", RULES)
 def test_knobs_may_differ_over_members_in_one_program(kind):
-    build = make_optimizer(kind, frozenset(STRENGTHS), schedule=make_schedule("cosine", epochs=EPOCHS))
+    build = make_optimizer(kind, frozenset(OPTIONAL_HPARAMS), schedule=make_schedule("cosine", epochs=EPOCHS))
     keys, traces = jax.random.split(jax.random.key(1), 3), []
     alone = jax.jit(lambda key, own: train(build(key, own)))
 
@@ -168,9 +168,9 @@ def test_knobs_may_differ_over_members_in_one_program(kind):
         return jax.vmap(lambda key, own: train(build(key, own)))(keys, members)
 
     for scale in (0.0, 0.1):
-        strengths = {name: scale * jnp.arange(3) for name in STRENGTHS}
+        strengths = {name: scale * jnp.arange(3) for name in OPTIONAL_HPARAMS}
         rates = {name: jnp.array([0.0, 0.5, 0.9]) for name in ("momentum", "second_moment", "final_rate")}
-        members = knobs(learning_rate=[0.1, 0.01, 0.2], warmup_epochs=[0, 2, 9], **strengths, **rates)
+        members = hparams(learning_rate=[0.1, 0.01, 0.2], warmup_epochs=[0, 2, 9], **strengths, **rates)
         members = {name: jnp.broadcast_to(value, 3) for name, value in members.items()}
         mapped = together(keys, members)
         for i in range(3):

@@ -19,12 +19,12 @@ from jaxgen.engine.ensemble import Ensemble
 from jaxgen.engine.member_inputs import as_inputs
 from jaxgen.engine.members import Examples
 from jaxgen.experiments.oversampling import samples
-from jaxgen.experiments.oversampling.job import make_cells, make_job, make_rows, open_job_store
+from jaxgen.experiments.oversampling.job import make_job, make_rows, make_run_groups, open_job_store
 from jaxgen.experiments.oversampling.measure import describe_plan, run_job
 from jaxgen.experiments.oversampling.report import setting_rows, summary_rows, write_all
 from jaxgen.experiments.oversampling.settings import choose_sizes
 from jaxgen.experiments.oversampling.takeaways import take_away
-from jaxgen.jobs.program import make_kernels, make_recipe
+from jaxgen.jobs.program import make_ensemble_config, make_kernels
 from jaxgen.scores.paired import compare, describe_difference, describe_p
 from jaxgen.transforms.copies import disturb
 
@@ -40,7 +40,7 @@ def spec_of(folder="", **flags):
 
 def run(dataset, folder, **flags):
     job = make_job(dataset, spec_of(folder, **flags))
-    return job, run_job(job, resume="again", say=None)
+    return job, run_job(job, resume="again", log=None)
 
 
 @pytest.fixture(scope="module")
@@ -59,10 +59,10 @@ def copied(data, tmp_path_factory):
 
 @functools.cache
 def compiled_enrol(program):
-    return jax.jit(functools.partial(program.enrol, program))
+    return jax.jit(functools.partial(program.make_member, program))
 
 
-def enrol(job, setting, size, run=0):
+def make_member(job, setting, size, run=0):
     """A member of the job's first program, by its setting's name: on the host; its key; its places; which it has."""
     program = job.programs[0]
     [number] = [i for i, each in enumerate(program.settings) if each.name == setting]
@@ -72,8 +72,8 @@ def enrol(job, setting, size, run=0):
     return jax.tree.map(np.asarray, who._replace(key=None)), who.key, places, samples.is_present(row.sample, places)
 
 
-def read_cell(job, cell):
-    chunks = list(open_job_store(job).runs(cell))
+def read_cell(job, run_group):
+    chunks = list(open_job_store(job).runs(run_group))
     return {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
 
 
@@ -106,7 +106,7 @@ def test_places_by_hand():
 def test_what_development_has_is_never_copied(data, size, copied_share, num_copies):
     job = make_job(data, spec_of(arm="uniform", copied_share=copied_share, num_copies=num_copies, dev_share=0.25))
     for number in range(3):
-        who, _, places, present = enrol(job, "uniform", size, number)
+        who, _, places, present = make_member(job, "uniform", size, number)
         dev = present & ~who.trained_on
         assert (places.copy[dev] == 0).all()
         assert dev.sum() == size // 4
@@ -122,7 +122,7 @@ def test_what_development_has_is_never_copied(data, size, copied_share, num_copi
 @pytest.mark.slow
 def test_a_leaky_split_has_copies_of_what_is_judged(copied):
     _, job, _ = copied
-    who, _, places, present = enrol(job, "uniform,uniform_noise=0.5,split=after", 48)
+    who, _, places, present = make_member(job, "uniform,uniform_noise=0.5,split=after", 48)
     dev = present & ~who.trained_on
     assert dev.sum() == 10
     assert (places.copy[dev] == 1).any()
@@ -135,12 +135,12 @@ def test_smaller_samples_are_parts_of_larger_ones_and_the_same_for_all_arms(copi
     first = {}
     for setting in (each.name for each in job.settings):
         for size in (24, 48):
-            who, _, places, present = enrol(job, setting, size)
+            who, _, places, present = make_member(job, setting, size)
             first[setting, size] = who.rows[present & (places.copy == 0)].tolist()
             assert len({*first[setting, size]}) == size
             assert first[setting, size] == first["plain", 48][:size] if ("plain", 48) in first else True
             np.testing.assert_array_equal(who.labels, job.dataset.labels[who.rows])
-    other = enrol(job, "plain", 48, run=1)[0].rows[:48].tolist()
+    other = make_member(job, "plain", 48, run=1)[0].rows[:48].tolist()
     assert other != first["plain", 48]
     assert {*other} != {*first["plain", 48]}
 
@@ -163,9 +163,9 @@ def test_one_program_serves_all_sizes_and_numeric_arms(data):
     job = make_job(data, spec_of(num_runs=1, **flags))
     [program] = job.programs
     assert len(program.settings) == 1 + 8 + 32 + 16 + 8
-    ensemble = Ensemble(make_recipe(data, program, make_kernels(program)), data, jax.devices())
-    for cell in make_cells(job, program).values():
-        ensemble.train(cell.rows(np.arange(4)), 2, cell.max_size, 1000)
+    ensemble = Ensemble(make_ensemble_config(data, program, make_kernels(program)), data, jax.devices())
+    for run_group in make_run_groups(job, program).values():
+        ensemble.train(run_group.rows(np.arange(4)), 2, run_group.max_size, 1000)
     assert sorted(ensemble.compiled) == [("advance", 2), ("finish", 2), ("start", 2)]
 
 
@@ -199,7 +199,7 @@ def test_no_width_is_an_exact_copy_to_the_bit(copied):
 def test_examples_are_shown_as_they_are_and_copies_with_their_own_noise(copied):
     _, job, _ = copied
     program = job.programs[0]
-    who, key, *_ = enrol(job, "uniform,uniform_noise=0.5,split=before", 48)
+    who, key, *_ = make_member(job, "uniform,uniform_noise=0.5,split=before", 48)
     who = who._replace(key=key)
     inputs = jnp.broadcast_to(jnp.linspace(0, 1, 16, dtype=jnp.float32).reshape(1, 4, 4, 1), (96, 4, 4, 1))
     shown = np.asarray(program.show(who, jnp.arange(96), inputs))
@@ -221,15 +221,15 @@ def test_accuracies_are_those_of_the_weights_on_what_was_shown(data):
     arms = ("uniform", "gaussian", "salt_and_pepper")
     job = make_job(data, spec_of(arm=arms, num_copies=2, dev_share=0.25, sample_sizes=(40, 48)))
     [program] = job.programs
-    ensemble = Ensemble(make_recipe(data, program, make_kernels(program)), data, jax.devices()[:1])
+    ensemble = Ensemble(make_ensemble_config(data, program, make_kernels(program)), data, jax.devices()[:1])
     weights = {}
-    cell = make_cells(job, program)["size_40"]
-    outcome = ensemble.train(cell.rows(np.arange(3)), 3, cell.max_size, 100, on_weights=weights.__setitem__)
-    predict, show = jax.jit(ensemble.recipe.learner.predict), jax.jit(program.show)
-    tests = as_inputs(ensemble.recipe, jnp.asarray(data.test_images))
+    run_group = make_run_groups(job, program)["size_40"]
+    outcome = ensemble.train(run_group.rows(np.arange(3)), 3, run_group.max_size, 100, on_weights=weights.__setitem__)
+    predict, show = jax.jit(ensemble.config.learner.predict), jax.jit(program.show)
+    tests = as_inputs(ensemble.config, jnp.asarray(data.test_images))
     for number, arm in enumerate(arms):
-        who, key, places, present = enrol(job, arm, 40)
-        raw = as_inputs(ensemble.recipe, jnp.asarray(data.images)[who.rows])
+        who, key, places, present = make_member(job, arm, 40)
+        raw = as_inputs(ensemble.config, jnp.asarray(data.images)[who.rows])
         shown = show(who._replace(key=key), jnp.arange(len(raw)), raw)
         right = np.argmax(predict(weights[number], shown), -1) == who.labels
         assert (np.unpackbits(outcome.correct[number], count=144).astype(bool) != right)[present].sum() <= 1
@@ -302,7 +302,7 @@ def test_rows_of_features_do_as_well(data, tmp_path):
     )
     job, results = run(flat, tmp_path, arm=("plain", "gaussian"), clipped="yes", num_runs=2, sample_sizes=(48,))
     assert np.mean([row["test_accuracy"] for row in results.measured]) > 0.5
-    assert "| mlp | 2 | 4 | 4 |" in describe_plan(job, say=lambda line: None)
+    assert "| mlp | 2 | 4 | 4 |" in describe_plan(job, log=lambda line: None)
     [augmented] = make_job(flat, spec_of(arm="augmented")).programs
     assert augmented.in_use == {"input_noise"}
 
@@ -319,7 +319,7 @@ def test_a_row_counts_what_the_member_had(copied):
     arrays = read_cell(job, "size_48")
     [number] = [i for i, each in enumerate(job.settings) if each.name == "duplicates,split=before"]
     place = arrays["run"].tolist().index(1 * 7 + number)
-    who, _, _, present = enrol(job, "duplicates,split=before", 48, run=1)
+    who, _, _, present = make_member(job, "duplicates,split=before", 48, run=1)
     right = np.unpackbits(arrays["correct"][place], count=96).astype(bool)
     assert row["dev_accuracy"] == pytest.approx(right[present & ~who.trained_on].mean())
     assert row["train_accuracy"] == pytest.approx(right[who.trained_on].mean())
@@ -338,8 +338,8 @@ def test_a_job_is_resumed_and_extended_to_the_same_arrays(copied, data, tmp_path
     assert more.models_now == 42 - 14
     timeless = [[row | {"seconds": 0} for row in rows] for rows in (more.measured, whole.measured)]
     assert str(timeless[0]) == str(timeless[1])
-    for cell in ("size_24", "size_48"):
-        one, other = (read_cell(each, cell) for each in (job, whole_job))
+    for run_group in ("size_24", "size_48"):
+        one, other = (read_cell(each, run_group) for each in (job, whole_job))
         for name in one.keys() - {"seconds"}:
             np.testing.assert_array_equal(one[name], other[name], err_msg=name)
     with pytest.raises(UserError, match="the largest of --sample_sizes is 48 there and 60 here"):
@@ -378,15 +378,15 @@ def test_the_rest_is_what_no_sample_is_drawn_from(data):
 
 
 def test_sizes_suit_the_data(data):
-    def chosen(count, say=None, **flags):
+    def chosen(count, log=None, **flags):
         labels = np.arange(count) % 3
-        return choose_sizes(spec_of(**{"sample_sizes": (), **flags}), dataclasses.replace(data, labels=labels), say)
+        return choose_sizes(spec_of(**{"sample_sizes": (), **flags}), dataclasses.replace(data, labels=labels), log)
 
     assert chosen(8000) == chosen(60000) == (500, 1000, 1500, 2000, 2500, 3000, 4000)
     assert chosen(1437, batch_size=32) == (89, 179, 269, 359, 449, 538, 718)
     told = []
     assert chosen(120) == (15, 22, 30, 37, 45, 60)
-    assert chosen(120, batch_size=20, say=told.append) == (22, 30, 37, 45, 60)
+    assert chosen(120, batch_size=20, log=told.append) == (22, 30, 37, 45, 60)
     assert told == ["samples of 7, 15 examples are left out: less than 20, a batch or one a class"]
     assert chosen(120, sample_sizes=(48, 24)) == (24, 48)
 

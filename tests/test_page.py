@@ -321,10 +321,10 @@ def test_tables_are_shown_by_their_features(browser, tmp_path):
     (tmp_path / "report.html").write_text(render_report(scores, dataset, flagfile=""))
     browser.open(tmp_path / "report.html")
     i = ranked(scores.scores)[0]
-    cells = browser.evaluate(
+    run_groups = browser.evaluate(
         "[...document.querySelectorAll('#gallery table')[0].querySelectorAll('td')].map((e) => e.innerText)"
     )
-    assert cells == [f"{value:.2f}" for value in raw[i, :4]]
+    assert run_groups == [f"{value:.2f}" for value in raw[i, :4]]
     assert "3 more" in browser.evaluate("document.querySelector('#gallery caption').textContent")
     browser.click("#gallery button")
     browser.wait(OPEN)

@@ -27,9 +27,9 @@ from jaxgen.experiments.randomization.report import setting_rows, write_all
 from jaxgen.experiments.randomization.run import run_job
 from jaxgen.experiments.randomization.takeaways import take_away
 from jaxgen.experiments.randomization.versions import SHUFFLE, VERSIONS, make_versions
-from jaxgen.jobs.program import knob_table, make_kernels, make_recipe
+from jaxgen.jobs.program import hparam_table, make_ensemble_config, make_kernels
 from jaxgen.jobs.run import describe_plan
-from jaxgen.jobs.table import LABELS, make_cells, make_rows, open_job_store
+from jaxgen.jobs.table import LABELS, make_rows, make_run_groups, open_job_store
 from jaxgen.reporting.statements import list_statements
 from jaxgen.scores.metrics import expected_calibration_error
 from jaxgen.transforms.labels import corrupt_uniform
@@ -46,7 +46,7 @@ def spec_of(folder="", **flags):
 
 def run(dataset, folder, **flags):
     job = make_job(dataset, spec_of(folder, **flags))
-    return job, run_job(job, resume="again", say=None)
+    return job, run_job(job, resume="again", log=None)
 
 
 @pytest.fixture(scope="module")
@@ -216,27 +216,27 @@ def test_norms_margins_and_calibration_are_those_of_the_weights(data):
     """Against the network's own logits, one member at a time."""
     job = make_job(data, spec_of(label_noise=(0.0, 0.4)))
     [program] = job.programs
-    recipe = make_recipe(job.versions.dataset, program, make_kernels(program))
-    ensemble = Ensemble(recipe, job.versions.dataset, jax.devices()[:1])
-    [cell] = make_cells(job, program).values()
+    config = make_ensemble_config(job.versions.dataset, program, make_kernels(program))
+    ensemble = Ensemble(config, job.versions.dataset, jax.devices()[:1])
+    [run_group] = make_run_groups(job, program).values()
     kept = {}
-    outcome = ensemble.train(cell.rows(np.arange(4)), 4, cell.max_size, 100, on_weights=kept.__setitem__)
+    outcome = ensemble.train(run_group.rows(np.arange(4)), 4, run_group.max_size, 100, on_weights=kept.__setitem__)
     found = outcome.measures
     for i in range(4):
         run, setting = divmod(i, 2)
         key = jax.random.fold_in(jax.random.key(0), run)
         noisy = corrupt_uniform(jax.random.fold_in(key, LABELS), data.labels, rate=(0.0, 0.4)[setting], num_classes=3)
         np.testing.assert_array_equal(np.unpackbits(found["changed"][i], count=60).astype(bool), noisy.changed)
-        inputs, tests = (as_inputs(recipe, images) for images in (data.images, data.test_images))
-        logits, own = np.asarray(recipe.learner.predict(kept[i], inputs)), np.eye(3, dtype=bool)[noisy.labels]
+        inputs, tests = (as_inputs(config, images) for images in (data.images, data.test_images))
+        logits, own = np.asarray(config.learner.predict(kept[i], inputs)), np.eye(3, dtype=bool)[noisy.labels]
         margin = logits[own] - np.where(own, -np.inf, logits).max(1)
         np.testing.assert_allclose(found["margin_quantiles"][i], np.quantile(margin, QUANTILES), atol=1e-4)
-        probabilities = jax.nn.softmax(recipe.learner.predict(kept[i], tests))
+        probabilities = jax.nn.softmax(config.learner.predict(kept[i], tests))
         right = probabilities.argmax(1) == data.test_labels
         expected = float(expected_calibration_error(probabilities.max(1), right))
         assert found["ece"][i] == pytest.approx(expected, abs=1e-5)
         assert found["weight_norm"][i] == pytest.approx(float(optax.tree.norm(kept[i].params)), rel=1e-5)
-        first = recipe.learner.init(key, {name: values[setting] for name, values in knob_table(program).items()})
+        first = config.learner.init(key, {name: values[setting] for name, values in hparam_table(program).items()})
         moved = optax.tree.norm(jax.tree.map(np.subtract, kept[i].params, first.weights.params))
         assert found["distance_from_init"][i] == pytest.approx(float(moved), rel=1e-4)
 
@@ -288,14 +288,16 @@ def test_a_matrix_is_what_labels_follow(data, tmp_path):
     np.savetxt(path, [[0, 1, 0], [0, 1, 0], [0, 0, 1]], delimiter=",")
     job = make_job(data, spec_of(tmp_path, noise_kind=("matrix", "cyclic"), noise_matrix=str(path), label_noise=1.0))
     train = Examples(data.images, data.labels)
-    by_matrix, cyclic = (program.enrol(program, make_rows(program, np.array(0)), train) for program in job.programs)
+    by_matrix, cyclic = (
+        program.make_member(program, make_rows(program, np.array(0)), train) for program in job.programs
+    )
     np.testing.assert_array_equal(by_matrix.labels, np.where(data.labels == 0, 1, data.labels))
     np.testing.assert_array_equal(cyclic.labels, (data.labels + 1) % 3)
 
 
 def test_a_dry_run_trains_nothing(data, tmp_path):
     job = make_job(data, spec_of(tmp_path, **FIGURE))
-    text = describe_plan(job, say=lambda line: None)
+    text = describe_plan(job, log=lambda line: None)
     assert "| mlp | 6 | 18 | 0 |" in text
     assert not list(tmp_path.glob("**/*.npz"))
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from jaxgen import config as spec
+from jaxgen.config.fields import flag_fields
 
 ROOT = pathlib.Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -24,7 +25,7 @@ def test_every_flag_it_names_exists():
         spec.CompareSpec,
         spec.MislabelledSpec,
     )
-    known = {field.name for each in specs for _, field in spec.leaves(each)} | {"flagfile", "help", "version"}
+    known = {field.name for each in specs for _, field in flag_fields(each)} | {"flagfile", "help", "version"}
     assert (
         set(re.findall(r"--([a-z_0-9]+)(?:=|\b)", README)) - {"format", "check", "head", "worker", "command"} <= known
     )

@@ -341,7 +341,7 @@ def test_a_page_that_cannot_be_written_leaves_the_old_one(finished, tmp_path, mo
 
     monkeypatch.setattr(os, "replace", fail)
     with pytest.raises(jaxgen.UserError, match=r"report\.html: cannot be written \(No space left on device\)"):
-        report.write_report(ReportSpec(run_dir=str(tmp_path / "out")), say=lambda line: None)
+        report.write_report(ReportSpec(run_dir=str(tmp_path / "out")), log=lambda line: None)
     assert (tmp_path / "out" / "report.html").read_text() == "the old page"
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["cscores.npz", "flags.cfg", "report.html"]
 
@@ -361,8 +361,8 @@ def test_scores_show_themselves_in_a_notebook():
     values[:3] = np.nan
     scores = make_scores(dataset, scores=values, stderr=np.full(60, np.nan))
     shown = Reader(scores._repr_html_())
-    cells = [text for _, text in shown.all("td")]
-    rows = [cells[i : i + 6] for i in range(0, len(cells), 6)]
+    run_groups = [text for _, text in shown.all("td")]
+    rows = [run_groups[i : i + 6] for i in range(0, len(run_groups), 6)]
     assert [row[1] for row in rows] == ["3", "4", "5", "6", "7", "55", "56", "57", "58", "59"]
     assert rows[0] == ["lowest", "3", HOSTILE[0], "0.051", "unknown", "10"]
     assert not shown.all("script")

@@ -21,8 +21,8 @@ from jaxgen.experiments.robustness.report import cautions, summary_table, write_
 from jaxgen.experiments.robustness.run import run_job
 from jaxgen.experiments.robustness.takeaways import class_changes, take_away
 from jaxgen.experiments.robustness.versions import export_tests, that_change
-from jaxgen.jobs.program import make_kernels, make_recipe
-from jaxgen.jobs.table import make_cells, make_plan, open_job_store
+from jaxgen.jobs.program import make_ensemble_config, make_kernels
+from jaxgen.jobs.table import make_plan, make_run_groups, open_job_store
 from jaxgen.scores.intervals import half_width
 from jaxgen.transforms import corruptions
 from jaxgen.types import Scores
@@ -48,7 +48,7 @@ def spec_of(folder="", **flags):
 
 def run(data, folder, **flags):
     job = make_job(data, spec_of(folder, **flags))
-    return job, run_job(job, resume="again", say=None)
+    return job, run_job(job, resume="again", log=None)
 
 
 @pytest.fixture(scope="module")
@@ -94,18 +94,22 @@ def test_every_number_is_that_of_the_models_own_predictions(swept):
     _, job, results = swept
     [program] = job.programs
     shown = job.versions.dataset
-    recipe = make_recipe(shown, program, make_kernels(program))
-    ensemble, kept = Ensemble(recipe, shown, jax.devices()), {}
-    cell = make_cells(job, program)["all"]
+    config = make_ensemble_config(shown, program, make_kernels(program))
+    ensemble, kept = Ensemble(config, shown, jax.devices()), {}
+    run_group = make_run_groups(job, program)["all"]
     ensemble.train(
-        cell.rows(np.arange(6)), 3, cell.max_size, 1000, on_weights=lambda i, weights: kept.update({i: weights})
+        run_group.rows(np.arange(6)),
+        3,
+        run_group.max_size,
+        1000,
+        on_weights=lambda i, weights: kept.update({i: weights}),
     )
     for number in (0, 2):
         setting = program.settings[number].name
         [one] = [each for each in results.measured if (each.row["setting"], each.row["run"]) == (setting, 0)]
         for version in range(len(job.versions.shown)):
             images = shown.probes[30 * version : 30 * version + 30].astype(np.float32) * shown.scale
-            predictions = np.asarray(recipe.learner.predict(kept[number], images)).argmax(1)
+            predictions = np.asarray(config.learner.predict(kept[number], images)).argmax(1)
             right = predictions == shown.probe_labels
             assert one.accuracy[version] == pytest.approx(right.mean(), abs=1.01 / 30)
         scores = f1_score(shown.probe_labels, np.asarray(predictions), average=None)
@@ -268,12 +272,12 @@ def test_an_ablation_changes_one_thing_at_a_time():
 
 def test_what_changes_colours_is_left_out_where_there_are_none(data, tmp_path):
     said = []
-    job = make_job(data, spec_of(tmp_path, corruptions=("all",), severities=(5,)), say=said.append)
+    job = make_job(data, spec_of(tmp_path, corruptions=("all",), severities=(5,)), log=said.append)
     assert said == ["saturate, grayscale: change nothing in grey images, and are left out"]
     drawn = {*CORRUPTIONS} - {"saturate", "grayscale"}
     assert {name for name, _ in job.versions.judged} == {*job.versions.mixed} == drawn
     assert that_change(CORRUPTIONS, 3) == list(CORRUPTIONS)
-    make_job(data, spec_of(tmp_path, preset="none", severities=(5,)), say=said.append)
+    make_job(data, spec_of(tmp_path, preset="none", severities=(5,)), log=said.append)
     assert len(said) == 1, "none of the standard ones is of colour"
 
 

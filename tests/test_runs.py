@@ -15,7 +15,7 @@ from jaxgen.runs import devices
 from jaxgen.runs.launch import train_chunks
 from jaxgen.runs.plan import Chunk, Plan, Span, cut_chunks, gaps
 from jaxgen.runs.progress import ProgressBar
-from jaxgen.runs.run_cache import HeldRuns
+from jaxgen.runs.run_cache import RunCache
 from jaxgen.runs.signals import NUMBERS, Stop
 from jaxgen.runs.store import DamagedChunk, open_store
 
@@ -261,7 +261,7 @@ def test_an_out_that_is_a_file_is_refused(tmp_path):
 
 def launch(kept, train, chunks=None, stop=None):
     chunks = cut_chunks(kept.missing(), 4) if chunks is None else chunks
-    work = dict.fromkeys(kept.plan.cells, 1.0)
+    work = dict.fromkeys(kept.plan.run_groups, 1.0)
     return train_chunks(kept, chunks, train, work, resume="again", shown=False, stop=stop)
 
 
@@ -283,14 +283,19 @@ def test_a_chunk_that_always_fails_is_named_and_the_others_are_done(tmp_path):
         launch(kept, fail_at(bad))
     assert caught.value.exit_code == 1
     said = str(caught.value)
-    assert said.startswith(f"{bad.stop - bad.start} models failed, of {bad.cell} {bad.start} to {bad.stop - 1} first (")
+    assert said.startswith(
+        f"{bad.stop - bad.start} models failed, of {bad.run_group} {bad.start} to {bad.stop - 1} first ("
+    )
     assert "RuntimeError: out of luck" in said
     assert said.endswith("all others are done and kept. To try them again: again")
     assert "in train" in kept.path(bad).with_suffix(".failed.txt").read_text()
     # It was tried again, after all others.
     assert [chunk == bad for chunk in seen].count(True) == 2
     assert seen[-1] == bad
-    assert kept.missing() == {cell: [Span(bad.start, bad.stop)] if cell == bad.cell else [] for cell in kept.plan.cells}
+    assert kept.missing() == {
+        run_group: [Span(bad.start, bad.stop)] if run_group == bad.run_group else []
+        for run_group in kept.plan.run_groups
+    }
     seen.clear()
     launch(kept, fail_at(None))
     assert seen == [bad]
@@ -467,7 +472,7 @@ def test_a_bar_that_goes_on_counts_what_was_done_before(tmp_path, monkeypatch):
     monkeypatch.setattr("jaxgen.runs.launch.ProgressBar", Watched)
     monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
     chunks = cut_chunks(kept.missing(), 4)
-    work = dict.fromkeys(kept.plan.cells, 2.0)
+    work = dict.fromkeys(kept.plan.run_groups, 2.0)
 
     def train(chunk, report):
         report(2.0 * (chunk.stop - chunk.start))
@@ -485,31 +490,31 @@ def test_a_bar_that_goes_on_counts_what_was_done_before(tmp_path, monkeypatch):
 @pytest.mark.parametrize("block", [1, 200, 10**6])
 def test_runs_that_are_held_are_those_of_the_store(tmp_path, room, block):
     kept = store(tmp_path, runs=30)
-    for chunk in cut_chunks({cell: [Span(0, 33)] for cell in "ab"}, 4):
+    for chunk in cut_chunks({run_group: [Span(0, 33)] for run_group in "ab"}, 4):
         kept.write(chunk, rows(chunk))
     read, reads = kept.read, []
     kept.read = lambda chunk, **options: reads.append(chunk) or read(chunk, **options)
-    held = HeldRuns(kept, room, block)
+    held = RunCache(kept, room, block)
     first = held("a")
     # Another reader begins when one has come as far as the first block, and is done before it goes on.
     begun = [next(first)]
     seen = [("a", list(held("a"))), ("a", begun + list(first)), ("b", list(held("b"))), ("a", list(held("a")))]
-    for cell, blocks in seen:
+    for run_group, blocks in seen:
         found = {name: np.concatenate([one[name] for one in blocks]) for name in ("run", "loss")}
-        assert found["run"].tolist() == list(range(30)), cell
+        assert found["run"].tolist() == list(range(30)), run_group
         np.testing.assert_array_equal(found["loss"], np.arange(30) / 7)
     held_bytes = sum(array.nbytes for blocks in held.held.values() for one in blocks for array in one.values())
     assert held_bytes <= room
-    assert sum(chunk.cell == "b" for chunk in reads) == 8
+    assert sum(chunk.run_group == "b" for chunk in reads) == 8
     list(held("b"))
-    assert sum(chunk.cell == "b" for chunk in reads) == (8 if room == 10**6 else 16)
+    assert sum(chunk.run_group == "b" for chunk in reads) == (8 if room == 10**6 else 16)
 
 
 def test_blocks_are_of_many_small_chunks_and_of_one_large_one(tmp_path):
     kept = store(tmp_path, runs=30)
     for chunk in [Chunk("a", 0, 2), Chunk("a", 2, 4), Chunk("a", 4, 24), Chunk("a", 24, 30)]:
         kept.write(chunk, rows(chunk))
-    assert [len(block["run"]) for block in HeldRuns(kept, block=80)("a")] == [4, 20, 6]
+    assert [len(block["run"]) for block in RunCache(kept, block=80)("a")] == [4, 20, 6]
 
 
 @pytest.mark.parametrize(("asked", "typed", "threads"), [(0, None, None), (2, None, "2"), (2, "3", "3")])

@@ -12,11 +12,11 @@ NAMES = ("constant", "step", "exponential", "cosine", "linear", "triangle")
 STEPS = 7
 
 
-def factors(name, progress, epochs=10, milestones=(), **knobs):
+def factors(name, progress, epochs=10, milestones=(), **hparams):
     """The factors at each `progress`, by one member's knobs."""
-    knobs = {"warmup_epochs": 0.0, "decay_rate": 0.1, "final_rate": 0.0, **knobs}
+    hparams = {"warmup_epochs": 0.0, "decay_rate": 0.1, "final_rate": 0.0, **hparams}
     schedule = make_schedule(name, epochs=epochs, milestones=milestones)
-    return np.asarray(jax.vmap(schedule, (0, None))(jnp.asarray(progress, jnp.float32), knobs))
+    return np.asarray(jax.vmap(schedule, (0, None))(jnp.asarray(progress, jnp.float32), hparams))
 
 
 def progress_of(count):
@@ -133,19 +133,19 @@ def test_knobs_and_progress_may_differ_over_members_in_one_program(name):
     traces = []
 
     @jax.jit
-    def mapped(progress, knobs):
+    def mapped(progress, hparams):
         traces.append(name)
-        return jax.vmap(schedule)(progress, knobs)
+        return jax.vmap(schedule)(progress, hparams)
 
     for shift in (0.0, 0.5):
         progress = jnp.array([0.25, 3.0, 9.0]) + shift
-        knobs = {
+        hparams = {
             "warmup_epochs": jnp.array([0.0, 4.0, 1.0]) + shift,
             "decay_rate": jnp.array([0.5, 0.1, 0.9]),
             "final_rate": jnp.array([0.0, 0.2, 0.01]),
         }
-        for i, factor in enumerate(mapped(progress, knobs)):
-            alone = schedule(progress[i], {key: values[i] for key, values in knobs.items()})
+        for i, factor in enumerate(mapped(progress, hparams)):
+            alone = schedule(progress[i], {key: values[i] for key, values in hparams.items()})
             np.testing.assert_allclose(factor, alone, rtol=1e-5)
     assert len(traces) == 1
 

@@ -13,7 +13,7 @@ from jaxgen.engine.class_order import group_by_class
 from jaxgen.engine.ensemble import Ensemble
 from jaxgen.engine.guided import draw_pairs
 from jaxgen.engine.members import Balance, Block, Guide
-from jaxgen.jobs.program import enrol_on_subset, make_kernels, make_recipe, subset_rows
+from jaxgen.jobs.program import enrol_on_subset, make_ensemble_config, make_kernels, subset_rows
 from jaxgen.training.losses import cross_entropy
 from jaxgen.transforms import selmix
 
@@ -109,8 +109,8 @@ def guided(program, row, train):
 def test_pairs_are_weighed_every_fifty_steps_and_a_member_is_itself_in_any_company(skewed):
     # 7 steps an epoch: pairs are weighed anew before step 50, in epoch 7, and before step 100, in epoch 14.
     program = program_of(job(model="scaled_linear", epochs=16, batch_size=7, learning_rate=0.1))
-    program = program._replace(enrol=guided, guided=True)
-    ensemble = Ensemble(make_recipe(skewed, program, make_kernels(program)), skewed, jax.devices()[:1])
+    program = program._replace(make_member=guided, guided=True)
+    ensemble = Ensemble(make_ensemble_config(skewed, program, make_kernels(program)), skewed, jax.devices()[:1])
     size, steps = round(0.9 * len(skewed.labels)), 7
     assert -(-size // 7) == steps
     rows = subset_rows(program, 0.9, len(skewed.labels), np.arange(3))

@@ -30,7 +30,7 @@ def data():
 
 def score(data, folder, **flags):
     spec = spec_from_values(CscoreSpec, {**FLAGS, "out": str(folder), **flags})
-    return spec, cscore.score_settings(data, spec, resume="again", say=None)
+    return spec, cscore.score_settings(data, spec, resume="again", log=None)
 
 
 @pytest.fixture(scope="module")
@@ -163,7 +163,7 @@ def test_each_program_keeps_settings_of_its_own(data, tmp_path):
     names = sorted(path.name for path in tmp_path.glob("store/*/plan*.json"))
     assert names == ["plan-optimizer=adam.json", "plan-optimizer=sgd.json", "plan.json"]
     settings = json.loads(next(tmp_path.glob("store/*/plan-optimizer=adam.json")).read_text())["settings"]
-    assert settings == {"width": 2, "at_once": None, "convolutions": {}, "block": 4}
+    assert settings == {"width": 2, "microbatch_size": None, "convolutions": {}, "block": 4}
 
 
 @pytest.mark.slow
@@ -187,13 +187,13 @@ def test_rank_correlation_by_hand():
 def test_a_plan_tells_members_width_and_hours_and_trains_nothing(data, tmp_path):
     spec = spec_from_values(CscoreSpec, {**FLAGS, **LISTS, "optimizer": ("sgd", "adam"), "out": str(tmp_path)})
     said = []
-    plan = cscore.describe_plan(data, spec, say=said.append)
+    plan = cscore.describe_plan(data, spec, log=said.append)
     lines = [line for line in plan.splitlines() if line.startswith("| optimizer=")]
     assert len(lines) == 2
-    cells = [cell.strip() for cell in lines[0].strip("|").split("|")]
-    assert cells[:6] == ["optimizer=sgd", "6", "48", "0", str(16 * 8 + 8 + 8 * 3 + 3), "2"]
-    assert float(cells[6].replace(",", "")) >= 0
-    assert float(cells[7]) > 0
+    run_groups = [run_group.strip() for run_group in lines[0].strip("|").split("|")]
+    assert run_groups[:6] == ["optimizer=sgd", "6", "48", "0", str(16 * 8 + 8 + 8 * 3 + 3), "2"]
+    assert float(run_groups[6].replace(",", "")) >= 0
+    assert float(run_groups[7]) > 0
     assert not list(tmp_path.rglob("*.npz"))
 
 
@@ -212,14 +212,14 @@ def test_where_memory_does_not_do_the_width_is_halved_and_the_job_goes_on(data, 
     monkeypatch.setattr(Ensemble, "train", short_of_memory)
     spec = spec_from_values(CscoreSpec, {**FLAGS, "width": 4, "out": str(tmp_path)})
     said = []
-    [(_, scores)] = cscore.score_settings(data, spec, resume="again", say=said.append)
+    [(_, scores)] = cscore.score_settings(data, spec, resume="again", log=said.append)
     assert tried[:3] == [4, 2, 1]
     assert "out of memory at width 4; going on at width 2" in said
     assert np.isfinite(scores.heldout_accuracy).all()
     assert scores.metadata["width"] == 1
     # The very same command goes on at the width that was found.
     again = spec_from_values(CscoreSpec, {**FLAGS, "width": 4, "num_runs": 6, "out": str(tmp_path)})
-    [(_, more)] = cscore.score_settings(data, again, resume="again", say=None)
+    [(_, more)] = cscore.score_settings(data, again, resume="again", log=None)
     assert (more.metadata["models_now"], more.metadata["width"]) == (4, 1)
     with pytest.raises(UserError, match="--width=3: the runs kept here were trained at width 1"):
         score(data, tmp_path, width=3)

@@ -20,14 +20,16 @@ SPANS = {"a": [Span(0, 3), Span(5, 40)], "b": [], "c": [Span(7, 8), Span(12, 29)
 
 
 def runs_of(spans):
-    return {cell: [*itertools.chain.from_iterable(itertools.starmap(range, own))] for cell, own in spans.items()}
+    return {
+        run_group: [*itertools.chain.from_iterable(itertools.starmap(range, own))] for run_group, own in spans.items()
+    }
 
 
 @pytest.mark.parametrize(("count", "block"), [(1, 4), (2, 4), (3, 1), (5, 7), (4, 100)])
 def test_every_run_is_in_one_share(count, block):
     parts = [runs_of(Shard(index, count).part(SPANS, block)) for index in range(count)]
-    for cell, own in runs_of(SPANS).items():
-        assert sorted(itertools.chain.from_iterable(part[cell] for part in parts)) == own
+    for run_group, own in runs_of(SPANS).items():
+        assert sorted(itertools.chain.from_iterable(part[run_group] for part in parts)) == own
 
 
 def test_a_share_has_whole_blocks_whatever_is_missing():
@@ -143,7 +145,7 @@ def strip(lines):
     """Rows without seconds."""
     rows = [*csv.reader(lines)]
     left_out = [place for place, name in enumerate(rows[0]) if name == "seconds"]
-    return [[cell for place, cell in enumerate(row) if place not in left_out] for row in rows]
+    return [[run_group for place, run_group in enumerate(row) if place not in left_out] for row in rows]
 
 
 @pytest.mark.slow

@@ -7,15 +7,15 @@ import typing
 import pytest
 
 from jaxgen import config as spec
-from jaxgen.config import flags, sweep
-from jaxgen.config.fields import MOST_VALUES
+from jaxgen.config import flags
+from jaxgen.config.fields import MOST_VALUES, check, flag_fields, flag_values, has_type, spec_from_values
 from jaxgen.errors import UserError
 
 
 def swept_values(spec_class):
     """For every flag, values that its rule allows and that are not its default; lists where lists may stand."""
     chosen = {}
-    for _, field in spec.leaves(spec_class):
+    for _, field in flag_fields(spec_class):
         kinds = {bool: True, int: 7, float: 0.25, str: "npz:a b.npz", int | None: 4, tuple[int, ...]: (8, 4, 3)}
         lists = {int: (3, 1, 20), float: (0.25, 1e-4, 0.1 + 0.2), str: ("convnet", "linear")}
         kinds |= {tuple[float, ...]: (0.25, 0.75), tuple[str, ...]: ("flip", "crop")}
@@ -30,7 +30,7 @@ def swept_values(spec_class):
 
 
 def read(*argv):
-    return spec.values(flags.parse(spec.CscoreSpec, argv))
+    return flag_values(flags.parse(spec.CscoreSpec, argv))
 
 
 @pytest.mark.parametrize(
@@ -175,9 +175,9 @@ def test_a_switch_takes_no_word_of_its_own():
 @pytest.mark.parametrize("spec_class", [spec.CscoreSpec, spec.OversamplingSpec, spec.BenchSpec])
 def test_every_flag_survives_a_round_trip_with_lists(spec_class, tmp_path):
     chosen = swept_values(spec_class)
-    asked = spec.from_values(spec_class, chosen)
-    assert spec.values(asked) == chosen
-    for name, default in spec.values(spec_class()).items():
+    asked = spec_from_values(spec_class, chosen)
+    assert flag_values(asked) == chosen
+    for name, default in flag_values(spec_class()).items():
         assert chosen[name] != default
     lines = flags.to_flagfile(asked, "all of them")
     (tmp_path / "flags.cfg").write_text(lines)
@@ -200,8 +200,8 @@ def test_flags_survive_a_round_trip_through_a_flag_file(tmp_path):
 
 
 def test_every_default_keeps_its_own_rule_and_every_flag_has_help():
-    for owner, field in spec.leaves(spec.BenchSpec):
-        sweep.check(field, field.default)
+    for owner, field in flag_fields(spec.BenchSpec):
+        check(field, field.default)
         assert field.metadata["help"]
         assert owner.__doc__
 
@@ -217,14 +217,14 @@ def test_a_command_may_have_other_defaults_than_its_topics():
 
 def test_flag_names_are_unique():
     for spec_class in (spec.CscoreSpec, spec.RandomizationSpec, spec.OversamplingSpec, spec.BenchSpec):
-        names = [field.name for _, field in spec.leaves(spec_class)]
+        names = [field.name for _, field in flag_fields(spec_class)]
         assert len(names) == len(set(names))
 
 
 def test_parsed_flags_have_the_annotated_types():
     chosen = flags.parse(spec.CscoreSpec, ["--learning_rate=1", "--width=4"])
-    for owner, field in spec.leaves(chosen):
-        assert sweep.has_type(getattr(owner, field.name), field.type)
+    for owner, field in flag_fields(chosen):
+        assert has_type(getattr(owner, field.name), field.type)
 
 
 @pytest.mark.parametrize(
@@ -233,7 +233,7 @@ def test_parsed_flags_have_the_annotated_types():
 def test_python_values_keep_the_same_rules(values):
     [name] = values
     with pytest.raises(UserError, match=f"--{name}="):
-        spec.from_values(spec.CscoreSpec, values)
+        spec_from_values(spec.CscoreSpec, values)
 
 
 def test_specs_are_frozen():
@@ -243,7 +243,7 @@ def test_specs_are_frozen():
 
 def test_help_names_every_flag_and_choice():
     page = flags.usage("jaxgen.cscore", spec.CscoreSpec)
-    for _, field in spec.leaves(spec.CscoreSpec):
+    for _, field in flag_fields(spec.CscoreSpec):
         assert f"--{field.name}=" in page
         if typing.get_origin(field.type) is typing.Literal:
             assert all(choice in page for choice in typing.get_args(field.type))
@@ -252,6 +252,6 @@ def test_help_names_every_flag_and_choice():
 def test_help_marks_the_flags_that_take_lists():
     lines = flags.usage("jaxgen.cscore", spec.CscoreSpec).splitlines()
     marked = {line.split("=")[0].strip(" -") for line in lines if line.endswith("[list]")}
-    assert marked == {field.name for _, field in spec.leaves(spec.CscoreSpec) if field.metadata["sweep"]}
+    assert marked == {field.name for _, field in flag_fields(spec.CscoreSpec) if field.metadata["sweep"]}
     assert {"model", "epochs", "optimizer", "weight_decay", "flip"} <= marked
     assert not {"hidden", "milestones", "num_runs", "subset_ratios", "seed"} & marked

@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 from test_ensemble import assert_same, cells_of, job, make, train
 
-from jaxgen.engine.slots import Seats
+from jaxgen.engine.slots import SlotPool
 from jaxgen.scores import designs
 from jaxgen.types import Outcome
 
 STOPPING = {"epochs": 8, "validation_share": 0.3, "patience": 2, "learning_rate": 0.5, "momentum": 0.5}
 
 
-def seated(seats):
-    return seats.rows.tolist()
+def slotted(slots):
+    return slots.rows.tolist()
 
 
 def outcome_of(rows):
@@ -26,52 +26,52 @@ def outcome_of(rows):
 
 
 def test_seats_by_hand():
-    seats = Seats(5, 2)
-    assert seats.seat(np.ones(2, bool)).tolist() == [True, True]
-    assert seated(seats) == [0, 1]
+    slots = SlotPool(5, 2)
+    assert slots.slot(np.ones(2, bool)).tolist() == [True, True]
+    assert slotted(slots) == [0, 1]
     told = []
-    seats.tell_work(np.array([1, 1]), np.array([False, True]), 0.5, 4, told.append)
+    slots.tell_work(np.array([1, 1]), np.array([False, True]), 0.5, 4, told.append)
     assert told == [0.625]
-    assert seats.worth_emptying(np.array([False, True]))
-    seats.empty(np.array([False, True]), outcome_of(seats.rows), 4, told.append)
+    assert slots.should_retire(np.array([False, True]))
+    slots.empty(np.array([False, True]), outcome_of(slots.rows), 4, told.append)
     assert told[-1] == 0.75, "the epochs it did not need"
-    assert seats.seat(np.array([False, True])).tolist() == [False, True]
-    assert seated(seats) == [0, 2]
+    assert slots.slot(np.array([False, True])).tolist() == [False, True]
+    assert slotted(slots) == [0, 2]
     for expected in ([3, 4], [-1, -1]):
-        seats.empty(seats.taken, outcome_of(seats.rows), 4, told.append)
-        seats.seat(np.ones(2, bool))
-        assert seated(seats) == expected
-    assert not seats.taken.any()
-    assert seats.outcome().epochs.tolist() == [0, 1, 2, 3, 4]
+        slots.empty(slots.taken, outcome_of(slots.rows), 4, told.append)
+        slots.slot(np.ones(2, bool))
+        assert slotted(slots) == expected
+    assert not slots.taken.any()
+    assert slots.outcome().epochs.tolist() == [0, 1, 2, 3, 4]
     assert sum(told) == 5, "five whole trainings in all"
 
 
 def test_a_few_done_members_wait_for_more_company():
-    seats = Seats(100, 16)
-    seats.seat(np.ones(16, bool))
+    slots = SlotPool(100, 16)
+    slots.slot(np.ones(16, bool))
     done = np.arange(16) < 3
-    assert not seats.worth_emptying(done)
-    assert seats.worth_emptying(np.arange(16) < 4)
-    seats.step = 3
-    assert not seats.worth_emptying(np.ones(16, bool)), "not in the middle of an epoch"
+    assert not slots.should_retire(done)
+    assert slots.should_retire(np.arange(16) < 4)
+    slots.step = 3
+    assert not slots.should_retire(np.ones(16, bool)), "not in the middle of an epoch"
 
 
 def test_the_last_members_are_examined_together():
-    seats = Seats(4, 4)
-    seats.seat(np.ones(4, bool))
-    assert not seats.worth_emptying(np.array([True, True, True, False]))
-    assert seats.worth_emptying(np.ones(4, bool))
+    slots = SlotPool(4, 4)
+    slots.slot(np.ones(4, bool))
+    assert not slots.should_retire(np.array([True, True, True, False]))
+    assert slots.should_retire(np.ones(4, bool))
 
 
 def test_what_is_kept_of_seats_comes_back():
-    seats = Seats(5, 2)
-    seats.seat(np.ones(2, bool))
-    seats.empty(np.array([True, False]), outcome_of(seats.rows), 4, lambda work: None)
-    seats.seat(np.array([True, False]))
-    seats.step = 7
-    again = Seats(5, 2)
-    again.restore(seats.state())
-    assert seated(again) == [2, 1]
+    slots = SlotPool(5, 2)
+    slots.slot(np.ones(2, bool))
+    slots.empty(np.array([True, False]), outcome_of(slots.rows), 4, lambda work: None)
+    slots.slot(np.array([True, False]))
+    slots.step = 7
+    again = SlotPool(5, 2)
+    again.restore(slots.state())
+    assert slotted(again) == [2, 1]
     assert (again.step, again.waiting) == (7, 3)
     assert again.found[0].epochs == 0
 
@@ -79,8 +79,8 @@ def test_what_is_kept_of_seats_comes_back():
 def test_members_stop_at_different_epochs_and_company_changes_nothing(dataset):
     spec = job(**STOPPING)
     ensemble = make(dataset, spec)
-    cell = cells_of(dataset, spec)["ratio_0.9"]
-    refilled = ensemble.train(cell.rows(np.arange(12)), 2, cell.max_size, 1000)
+    run_group = cells_of(dataset, spec)["ratio_0.9"]
+    refilled = ensemble.train(run_group.rows(np.arange(12)), 2, run_group.max_size, 1000)
     alone = train(dataset, spec, list(range(12)), width=1, num_devices=1)
     assert len(set(alone.epochs.tolist())) > 1, "the test needs members of different length"
     assert_same(refilled, alone, exactly=False)
@@ -114,7 +114,7 @@ def test_validation_examples_are_the_members_own_and_are_not_trained_on(dataset)
     members, _ = start(ensemble._placed(rows, np.arange(4)), ensemble.data)
     for i in range(4):
         size, held = int(members.size[i]), int(members.num_validation[i])
-        own = set(np.flatnonzero(members.enrolled.trained_on[i]))
+        own = set(np.flatnonzero(members.config.trained_on[i]))
         parts = set(members.own[i, :size].tolist()), set(members.own[i, size : size + held].tolist())
         assert held == int(len(own) * np.float32(0.3))
         assert parts[0] | parts[1] == own
@@ -132,16 +132,18 @@ def test_a_validation_share_takes_no_part_in_the_subset(dataset):
 def test_the_calls_in_which_it_is_trained_change_nothing(dataset, steps_per_call):
     spec = job(**STOPPING)
     ensemble = make(dataset, spec)
-    cell = cells_of(dataset, spec)["ratio_0.9"]
-    results = [ensemble.train(cell.rows(np.arange(6)), 2, cell.max_size, calls) for calls in (3, steps_per_call)]
+    run_group = cells_of(dataset, spec)["ratio_0.9"]
+    results = [
+        ensemble.train(run_group.rows(np.arange(6)), 2, run_group.max_size, calls) for calls in (3, steps_per_call)
+    ]
     assert_same(*results, exactly=True)
 
 
 def test_all_work_is_told_of(dataset):
     spec = job(**STOPPING)
-    cell = cells_of(dataset, spec)["ratio_0.9"]
+    run_group = cells_of(dataset, spec)["ratio_0.9"]
     told = []
-    make(dataset, spec).train(cell.rows(np.arange(6)), 2, cell.max_size, 3, told.append)
+    make(dataset, spec).train(run_group.rows(np.arange(6)), 2, run_group.max_size, 3, told.append)
     np.testing.assert_allclose(sum(told), 6, rtol=1e-6)
     assert min(told) >= 0
 
@@ -161,23 +163,23 @@ class Memory:
     def restore(self, like):
         if self.kept is None:
             return None
-        seats, progress = self.kept
-        return seats, jax.tree.map(lambda leaf, shape: jax.device_put(leaf, shape.sharding), progress, like)
+        slots, train_state = self.kept
+        return slots, jax.tree.map(lambda leaf, shape: jax.device_put(leaf, shape.sharding), train_state, like)
 
 
 @pytest.mark.parametrize("stopping", [{}, STOPPING], ids=["to the end", "stopping early"])
 @pytest.mark.parametrize("wait", [1, 3, 6])
 def test_a_training_taken_up_in_its_middle_ends_as_if_undisturbed(dataset, stopping, wait):
     spec = job(**stopping, ema_decay=0.5, weight_decay=1e-3)
-    ensemble, cell = make(dataset, spec), cells_of(dataset, spec)["ratio_0.9"]
-    rows = cell.rows(np.arange(6 if stopping else 4))
-    straight = ensemble.train(rows, 2, cell.max_size, 3)
+    ensemble, run_group = make(dataset, spec), cells_of(dataset, spec)["ratio_0.9"]
+    rows = run_group.rows(np.arange(6 if stopping else 4))
+    straight = ensemble.train(rows, 2, run_group.max_size, 3)
     memory = Memory(wait)
     with pytest.raises(KeyboardInterrupt):
-        ensemble.train(rows, 2, cell.max_size, 3, checkpoint=memory)
+        ensemble.train(rows, 2, run_group.max_size, 3, checkpoint=memory)
     # Calls of another length than before: what is kept does not depend on them.
     earlier, now = [], []
-    resumed = ensemble.train(rows, 2, cell.max_size, 5, now.append, checkpoint=memory, on_resume=earlier.append)
+    resumed = ensemble.train(rows, 2, run_group.max_size, 5, now.append, checkpoint=memory, on_resume=earlier.append)
     assert_same(straight, resumed, exactly=True)
     assert len(earlier) == 1
     assert 0 < earlier[0] < len(straight.epochs)

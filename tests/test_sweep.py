@@ -6,6 +6,7 @@ import pytest
 
 from jaxgen import config as spec
 from jaxgen.config import flags, sweep
+from jaxgen.config.fields import flag_fields, spec_from_values
 from jaxgen.errors import UserError
 
 
@@ -80,7 +81,7 @@ def test_any_spec_can_be_expanded():
 
 def test_names_are_safe_for_files_and_different():
     strange = ("a/b", "a\\b", "a%2Fb", "..", "a=b", "ü", "a:b", "a b", "a,b")
-    asked = spec.from_values(spec.CscoreSpec, {"model": strange, "l1": (1e-300, 1e300, 0.1, 0.1 + 0.2)})
+    asked = spec_from_values(spec.CscoreSpec, {"model": strange, "l1": (1e-300, 1e300, 0.1, 0.1 + 0.2)})
     names = [one.name for one in sweep.expand(asked)]
     assert len(set(names)) == len(names) == 9 * 4
     assert all(re.fullmatch(r"[A-Za-z0-9._~%+=,-]+", name) for name in names)
@@ -90,7 +91,7 @@ def test_long_names_are_cut_and_stay_different():
     many = {"l1": (1.23456789e-05, 2.3456789e-05), "max_norm": (3.456789012, 4.567890123), "mixup": (0.1, 0.2)}
     many |= {"gradient_noise": (0.12345678, 0.23456789), "input_noise": (0.12345678, 0.23456789)}
     many |= {"decoupled_weight_decay": (1.23456789e-05, 2.3456789e-05), "warmup_epochs": (0.5, 1.5)}
-    names = [one.name for one in sweep.expand(spec.from_values(spec.CscoreSpec, many))]
+    names = [one.name for one in sweep.expand(spec_from_values(spec.CscoreSpec, many))]
     assert len(set(names)) == 2**7
     assert {len(name) for name in names} == {sweep.LONGEST_NAME}
 
@@ -118,8 +119,8 @@ def test_groups_come_in_the_order_of_their_first_setting():
 
 
 def test_these_flags_change_the_program_and_the_other_lists_do_not():
-    fields = [field for _, field in spec.leaves(spec.CscoreSpec)]
-    assert {field.name for field in fields if field.metadata["sweep"] and not field.metadata["knob"]} == {
+    fields = [field for _, field in flag_fields(spec.CscoreSpec)]
+    assert {field.name for field in fields if field.metadata["sweep"] and not field.metadata["hparam"]} == {
         "model",
         "norm",
         "epochs",
@@ -130,23 +131,23 @@ def test_these_flags_change_the_program_and_the_other_lists_do_not():
         "patience",
     }
     for field in fields:
-        assert field.metadata["sweep"] or not field.metadata["knob"]
-        assert field.metadata["knob"] or not field.metadata["strength"]
+        assert field.metadata["sweep"] or not field.metadata["hparam"]
+        assert field.metadata["hparam"] or not field.metadata["optional"]
 
 
 def test_strengths_are_all_of_regularization_and_augmentation_and_off_by_default():
-    for owner, field in spec.leaves(spec.CscoreSpec):
+    for owner, field in flag_fields(spec.CscoreSpec):
         topic = owner in (spec.RegularizationSpec, spec.AugmentationSpec)
-        assert field.metadata["strength"] == topic
+        assert field.metadata["optional"] == topic
         assert not topic or field.default == 0
 
 
 def test_knobs_in_use_are_those_above_0_in_some_spec():
     settings = expand("--dropout=0,0.5", "--flip=0.5", "--weight_decay=0", "--momentum=0.5,0.9", "--warmup_epochs=1")
     specs = [one.spec for one in settings]
-    assert sweep.knobs_in_use(specs) == {"dropout", "flip"}
-    assert sweep.knobs_in_use([one for one in specs if one.regularization.dropout == 0]) == {"flip"}
-    assert sweep.knobs_in_use([]) == sweep.knobs_in_use([spec.CscoreSpec()]) == frozenset()
+    assert sweep.hparams_in_use(specs) == {"dropout", "flip"}
+    assert sweep.hparams_in_use([one for one in specs if one.regularization.dropout == 0]) == {"flip"}
+    assert sweep.hparams_in_use([]) == sweep.hparams_in_use([spec.CscoreSpec()]) == frozenset()
 
 
 def test_very_many_members_need_a_word_of_consent():
@@ -159,5 +160,5 @@ def test_very_many_members_need_a_word_of_consent():
 
 def test_counting_settings_does_not_make_them():
     thousand = tuple(range(1, 1001))
-    asked = spec.from_values(spec.CscoreSpec, {name: thousand for name in ("epochs", "l1", "max_norm", "mixup")})
+    asked = spec_from_values(spec.CscoreSpec, {name: thousand for name in ("epochs", "l1", "max_norm", "mixup")})
     assert sweep.num_settings(asked) == 10**12

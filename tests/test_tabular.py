@@ -68,7 +68,7 @@ def as_dataset(part, name="mine"):
 def ran(tmp_path_factory):
     datasets = [as_dataset(rows(seed=seed), f"table{seed}") for seed in (0, 1)]
     job = make_table_job(datasets, spec_of(tmp_path_factory.mktemp("tables")))
-    return job, run_tables(job, resume="", say=None)
+    return job, run_tables(job, resume="", log=None)
 
 
 def test_every_row_is_tested_once_a_division_and_standardized_by_the_others():
@@ -276,8 +276,8 @@ def test_a_job_has_a_row_for_everything_and_does_nothing_twice(ran, capsys):
     flips = [[row["flips"] for row in found if row["treatment"] == name] for name in ("lnr", "random_flips", "none")]
     assert flips[0] == flips[1]
     assert sum(flips[0]) > 0 == sum(flips[2])
-    assert run_tables(job, resume="", say=None) == found
-    more = run_tables(job._replace(spec=dataclasses.replace(job.spec, num_runs=3)), resume="", say=None)
+    assert run_tables(job, resume="", log=None) == found
+    more = run_tables(job._replace(spec=dataclasses.replace(job.spec, num_runs=3)), resume="", log=None)
     assert [row for row in more if row["run"] < 2] == found
     # Each division of the rows is another one.
     by_run = [[row["f1"] for row in more if row["run"] == run] for run in range(3)]
@@ -291,18 +291,18 @@ def test_a_stopped_job_keeps_its_divisions_and_a_longer_one_those_of_its_tables(
     judged, own = [], tabular_runs.judge_table
 
     def judge_two(job, jobs, stop, chunk, report):
-        judged.append(chunk.cell)
+        judged.append(chunk.run_group)
         stop.asked = len(judged) == 2
         return own(job, jobs, stop, chunk, report)
 
     monkeypatch.setattr(tabular_runs, "judge_table", judge_two)
     with pytest.raises(Interrupted, match=r"stopped; 1 of 2 divisions are done and kept\. To go on: again"):
-        run_tables(job._replace(spec=spec), resume="again", say=None)
+        run_tables(job._replace(spec=spec), resume="again", log=None)
     # Of a job of the first table alone nothing is left to do, and of both the division that was given up.
     first = job._replace(spec=spec, tables={"table0": job.tables["table0"]})
-    assert run_tables(first, resume="", say=None) == [row for row in found if row["table"] == "table0"]
+    assert run_tables(first, resume="", log=None) == [row for row in found if row["table"] == "table0"]
     assert len(judged) == 2
-    assert run_tables(job._replace(spec=spec), resume="", say=None) == found
+    assert run_tables(job._replace(spec=spec), resume="", log=None) == found
     assert len(judged) == 3
 
 

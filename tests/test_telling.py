@@ -5,12 +5,12 @@ import sys
 import time
 
 from jaxgen.errors import one_line, printable
-from jaxgen.reporting.console import show, tell
+from jaxgen.reporting.console import log, show
 
 
 def test_names_command_no_terminal(capsys):
     show("least regular\n1  \x1b[31mcat\x07  a\u202eb\tc\rd  é 猫", ["out/a.png"])
-    tell("first\nsecond \x9b2J")
+    log("first\nsecond \x9b2J")
     said = capsys.readouterr()
     assert said.out == "least regular\n1  \\x1b[31mcat\\x07  a\\u202eb c d  é 猫\n\nout/a.png\n"
     assert said.err == "first second \\x9b2J\n"

@@ -17,7 +17,7 @@ from jaxgen.config.fields import spec_from_values
 from jaxgen.engine.ensemble import Ensemble
 from jaxgen.engine.order import permute
 from jaxgen.experiments.cscore.tracking import log_spaced, make_track, tracked_bytes
-from jaxgen.jobs.program import make_kernels, make_recipe
+from jaxgen.jobs.program import make_ensemble_config, make_kernels
 from jaxgen.models import make_model
 from jaxgen.runs import store as stores
 from jaxgen.scores import designs, dynamics
@@ -34,15 +34,15 @@ def make(dataset, spec, num_devices=2, tracked=True):
     program = program_of(spec)
     if tracked:
         program = program._replace(track=make_track(dataset, spec, spec.train.epochs))
-    return Ensemble(make_recipe(dataset, program, make_kernels(program)), dataset, jax.devices()[:num_devices])
+    return Ensemble(make_ensemble_config(dataset, program, make_kernels(program)), dataset, jax.devices()[:num_devices])
 
 
 def train(ensemble, dataset, spec, numbers, width=2, steps_per_call=1000, **options):
-    cell = cells_of(dataset, spec)["ratio_0.9"]
+    run_group = cells_of(dataset, spec)["ratio_0.9"]
     size = width * ensemble.mesh.size
-    if not ensemble.recipe.may_stop:
+    if not ensemble.config.may_stop:
         assert len(numbers) <= size
-    return ensemble.train(cell.rows(np.asarray(numbers)), width, cell.max_size, steps_per_call, **options)
+    return ensemble.train(run_group.rows(np.asarray(numbers)), width, run_group.max_size, steps_per_call, **options)
 
 
 def unpacked(outcome, n=60):
@@ -158,7 +158,7 @@ def test_what_is_noted_is_what_a_plain_loop_sees(dataset):
 
 @pytest.mark.slow
 def test_members_that_stop_early_are_tracked_as_long_as_they_train(dataset):
-    """Seats are refilled meanwhile, so that members are in different epochs: each is examined after its own."""
+    """SlotPool are refilled meanwhile, so that members are in different epochs: each is examined after its own."""
     spec = job(**{**BASE, "epochs": 12}, validation_share=0.2, patience=1, learning_rate=0.3)
     ensemble = make(dataset, spec)
     run = train(ensemble, dataset, spec, range(12))
@@ -181,8 +181,8 @@ def test_tracking_compiles_nothing_twice(dataset):
     spec = job(**BASE)
     ensemble = make.__wrapped__(dataset, spec)
     for ratio in ("ratio_0.3", "ratio_0.9"):
-        cell = cells_of(dataset, spec)[ratio]
-        ensemble.train(cell.rows(np.arange(3)), 2, cell.max_size, 1000)
+        run_group = cells_of(dataset, spec)[ratio]
+        ensemble.train(run_group.rows(np.arange(3)), 2, run_group.max_size, 1000)
     assert sorted(ensemble.compiled) == [("advance", 2), ("finish", 2), ("start", 2)]
 
 

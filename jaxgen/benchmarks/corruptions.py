@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxgen.benchmarks.interleaved import Turns, describe_machine, describe_ratio
+from jaxgen.benchmarks.interleaved import InterleavedBenchmark, describe_machine, describe_ratio
 from jaxgen.config import BenchSpec
 
 # Of the images, by which the library is timed.
@@ -89,7 +89,7 @@ def measure_corruptions(spec: BenchSpec) -> str:
         ways["library"] = library_way
     seconds: dict[tuple[str, str], list[float]] = {}
     failed: dict[str, str] = {}
-    with Turns(ways, spec) as turns:
+    with InterleavedBenchmark(ways, spec) as turns:
         for _ in range(spec.rounds):
             for name, way in [(name, way) for name in STANDARD for way in ways]:
                 answer = turns.ask(way, name)

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxgen.benchmarks.interleaved import Turns, describe_machine, describe_ratio, way_lines
+from jaxgen.benchmarks.interleaved import InterleavedBenchmark, describe_machine, describe_ratio, way_lines
 from jaxgen.config import BenchSpec, LnrSpec
 from jaxgen.config.fields import flag_values, spec_from_values
 from jaxgen.data import load_dataset
@@ -23,14 +23,14 @@ from jaxgen.data.parts import hold_out_test
 from jaxgen.engine.examination import finish_members
 from jaxgen.engine.members import Data, Examples
 from jaxgen.engine.training import draw_order, start_members, step_member
-from jaxgen.experiments.longtail.job import CELL, make_job
+from jaxgen.experiments.longtail.job import RUN_GROUP, make_job
 from jaxgen.experiments.longtail.measure import logits_of
 from jaxgen.experiments.longtail.run import train_first
-from jaxgen.experiments.longtail.stage2 import make_stage2, num_heads, second_cells
-from jaxgen.jobs.program import Program, make_kernels, make_recipe
+from jaxgen.experiments.longtail.stage2 import make_stage2, num_heads, second_run_groups
+from jaxgen.jobs.program import Program, make_ensemble_config, make_kernels
 from jaxgen.jobs.table import make_rows
 from jaxgen.jobs.train import make_trainer
-from jaxgen.reporting.console import tell
+from jaxgen.reporting.console import log
 from jaxgen.runs.plan import Span, cut_chunks
 from jaxgen.types import Dataset, Outcome
 
@@ -46,7 +46,7 @@ def make_experiment(spec: BenchSpec) -> tuple[Any, Any, Any, Any]:
     with tempfile.TemporaryDirectory() as folder:
         asked = spec_from_values(LnrSpec, {**chosen, "out": folder})
         job = make_job(hold_out_test(load_dataset(asked.data), asked.longtail.test_share, asked.seed), asked)
-        found = train_first(job, resume="", say=None)[1]
+        found = train_first(job, resume="", log=None)[1]
     dataset, programs = make_stage2(job, found)
     return job, found, dataset, programs[0]
 
@@ -79,23 +79,23 @@ class OneByOne:
     """
 
     def __init__(self, dataset: Dataset, program: Program):
-        self.recipe = make_recipe(dataset, program, make_kernels(program))
+        self.config = make_ensemble_config(dataset, program, make_kernels(program))
         self.data = jax.device_put(Data(Examples(dataset.images, dataset.labels), None))
-        self.steps = -(-len(dataset.labels) // self.recipe.batch_size)
-        self.start = jax.jit(lambda row, data: lone(start_members(self.recipe, alone(row), data)))
-        self.order = jax.jit(functools.partial(draw_order, self.recipe))
+        self.steps = -(-len(dataset.labels) // self.config.batch_size)
+        self.start = jax.jit(lambda row, data: lone(start_members(self.config, alone(row), data)))
+        self.order = jax.jit(functools.partial(draw_order, self.config))
         self.compile()
 
     def compile(self) -> None:
         """Makes the programs of a step and of the end anew; they are compiled when they are first used."""
-        recipe = self.recipe
-        self.step = jax.jit(lambda *state: step_member(recipe, *state), donate_argnums=1)
-        self.finish = jax.jit(lambda *state, data: lone(finish_members(recipe, *map(alone, state), data)))
+        config = self.config
+        self.step = jax.jit(lambda *state: step_member(config, *state), donate_argnums=1)
+        self.finish = jax.jit(lambda *state, data: lone(finish_members(config, *map(alone, state), data)))
 
     def train(self, row: Any) -> Outcome:
         """What a member came to, by its row of scalars."""
         member, progress = self.start(row, self.data)
-        for epoch in range(self.recipe.epochs):
+        for epoch in range(self.config.epochs):
             order = self.order(member, epoch)
             for step in range(self.steps):
                 progress = self.step(member, progress, order, self.data, step)
@@ -133,7 +133,7 @@ def clocks() -> np.ndarray:
 
 def test_accuracy(job: Any, program: Program, number: int, params: np.ndarray) -> float:
     """The share of the test examples that a classifier gets right, by its number and its parameters."""
-    found = program.enrol.args[0].found
+    found = program.make_member.args[0].found
     logits = logits_of(params, found.test[number // len(program.settings)], found.kernels.shape[2])
     return float(np.mean(logits.argmax(1) == job.tail.dataset.test_labels))
 
@@ -142,13 +142,13 @@ def engine_way(spec: BenchSpec) -> Iterator[Any]:
     """All classifiers: seconds of one (`clocks`) and test accuracies; first, seconds of compiling and their number."""
     job, _, dataset, program = make_experiment(spec)
     count = num_heads(job, program)
-    trainer = make_trainer(dataset, program, second_cells(job, program), tell)
+    trainer = make_trainer(dataset, program, second_run_groups(job, program), log)
     began = time.perf_counter()
-    trainer.settle({CELL: count})
+    trainer.settle({RUN_GROUP: count})
     trainer.compile_rest()
     answer = time.perf_counter() - began, count
     yield None
-    chunks = cut_chunks({CELL: [Span(0, count)]}, trainer.chunk_size)
+    chunks = cut_chunks({RUN_GROUP: [Span(0, count)]}, trainer.chunk_size)
     while True:
         yield answer
         began = clocks()
@@ -169,7 +169,7 @@ def measure_heads(spec: BenchSpec) -> str:
     """
     seconds, accuracies = {way: [] for way in WAYS}, {way: [] for way in WAYS}
     busy = {way: [] for way in WAYS}
-    with Turns(WAYS, spec) as turns:
+    with InterleavedBenchmark(WAYS, spec) as turns:
         compiling, count = turns.ask("jaxgen", 0)
         for number in range(spec.rounds):
             for way in WAYS:

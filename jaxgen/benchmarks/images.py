@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxgen.benchmarks.interleaved import Turns, describe_machine, describe_ratio
+from jaxgen.benchmarks.interleaved import InterleavedBenchmark, describe_machine, describe_ratio
 from jaxgen.config import BenchSpec, CscoreSpec
 from jaxgen.config.fields import spec_from_values
 from jaxgen.data.checks import make_dataset
@@ -41,22 +41,22 @@ def engine_way(spec: BenchSpec) -> Iterator[Any]:
     import jax
 
     from jaxgen.engine.members import Block
-    from jaxgen.experiments.cscore.job import make_cells
+    from jaxgen.experiments.cscore.job import make_run_groups
     from jaxgen.jobs.program import make_programs
     from jaxgen.jobs.train import make_trainer
-    from jaxgen.reporting.console import tell
+    from jaxgen.reporting.console import log
 
     dataset = make_images(spec)
     [program] = make_programs(spec.job)
-    trainer = make_trainer(dataset, program, make_cells(dataset, program), tell)
-    [cell] = make_cells(dataset, program).values()
+    trainer = make_trainer(dataset, program, make_run_groups(dataset, program), log)
+    [run_group] = make_run_groups(dataset, program).values()
     # As in a job of a thousand models: that is what the arrangement is chosen for.
-    trainer.settle(dict.fromkeys(trainer.cells, 1000))
-    ensemble, rows = trainer.ensemble, cell.rows(np.arange(trainer.seats))
+    trainer.settle(dict.fromkeys(trainer.run_groups, 1000))
+    ensemble, rows = trainer.ensemble, run_group.rows(np.arange(trainer.seats))
     start, advance = ensemble.prepare(rows, trainer.width, ["start", "advance"])
     members, progress = start(ensemble._placed(rows, np.arange(trainer.seats)), ensemble.data)
     # All steps in one epoch, which has as many as the subset gives.
-    steps = -(-cell.max_size // spec.job.train.batch_size)
+    steps = -(-run_group.max_size // spec.job.train.batch_size)
     answer = None
     while True:
         num_images = yield answer
@@ -64,7 +64,7 @@ def engine_way(spec: BenchSpec) -> Iterator[Any]:
         block = ensemble.traced(Block(epochs, 0, steps, 0))
         began = time.perf_counter()
         progress = jax.block_until_ready(advance(members, progress, ensemble.data, block))
-        answer = time.perf_counter() - began, epochs * trainer.seats * cell.max_size
+        answer = time.perf_counter() - began, epochs * trainer.seats * run_group.max_size
 
 
 def step_way(spec: BenchSpec) -> Iterator[Any]:
@@ -81,26 +81,26 @@ def jax_steps(spec: BenchSpec, num_models: int) -> Iterator[Any]:
     """Steps of the learner that the baselines of the other tables train with, `num_models` at a time."""
     import jax
 
-    from jaxgen.engine.learner import Batch, Moment
-    from jaxgen.jobs.program import knob_table, make_kernels, make_programs, make_recipe
+    from jaxgen.engine.learner import Batch, StepIndex
+    from jaxgen.jobs.program import hparam_table, make_ensemble_config, make_kernels, make_programs
 
     dataset, batch = make_images(spec), spec.job.train.batch_size
     [program] = make_programs(spec.job)
-    learner = make_recipe(dataset, program, make_kernels(program, otherwise="grouped")).learner
-    knobs = {name: values[0] for name, values in knob_table(program).items()}
+    learner = make_ensemble_config(dataset, program, make_kernels(program, otherwise="grouped")).learner
+    hparams = {name: values[0] for name, values in hparam_table(program).items()}
 
     def update(key: Any, state: Any, images: Any, labels: Any, moment: Any) -> Any:
-        return learner.step(key, knobs, state, Batch(images, labels, np.ones(batch, np.float32)), moment)[0]
+        return learner.step(key, hparams, state, Batch(images, labels, np.ones(batch, np.float32)), moment)[0]
 
     keys = jax.random.split(jax.random.key(0), num_models)
-    state = jax.jit(jax.vmap(lambda key: learner.init(key, knobs)))(keys)
+    state = jax.jit(jax.vmap(lambda key: learner.init(key, hparams)))(keys)
     mapped = jax.vmap(update, (0, 0, None, None, None))
     if num_models == 1:
         keys, state = keys[0], jax.tree.map(lambda leaf: leaf[0], state)
         mapped = update
     step = jax.jit(mapped, donate_argnums=1)
     inputs = dataset.images.astype(np.float32) * np.float32(dataset.scale)
-    moment, answer, wanted = Moment(np.int32(0), np.int32(0), np.int32(8)), None, batch
+    moment, answer, wanted = StepIndex(np.int32(0), np.int32(0), np.int32(8)), None, batch
     state = jax.block_until_ready(step(keys, state, inputs[:batch], dataset.labels[:batch], moment))
     while True:
         wanted = yield answer
@@ -188,7 +188,7 @@ def measure_images(spec: BenchSpec) -> str:
     if has_torch() and torch_can(spec.job):
         ways["torch"] = torch_way
     rates: dict[str, list[float]] = {way: [] for way in ways}
-    with Turns(ways, spec) as turns:
+    with InterleavedBenchmark(ways, spec) as turns:
         for _ in range(spec.rounds):
             for way in ways:
                 seconds, images = turns.ask(way, spec.bench_images)

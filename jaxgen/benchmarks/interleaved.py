@@ -16,14 +16,14 @@ import numpy as np
 from jaxgen.errors import UserError
 from jaxgen.runs.devices import available_cores
 
-Way = Callable[[Any], Iterator[Any]]
+Contender = Callable[[Any], Iterator[Any]]
 # Workers inherit no devices that are already in use.
 PROCESSES = multiprocessing.get_context("spawn")
 # Seconds in which a worker that was told to end does so.
 PATIENCE = 10
 
 
-class Turns:
+class InterleavedBenchmark:
     """The ways' processes, ready to be asked.
 
     Args:
@@ -31,7 +31,7 @@ class Turns:
       spec: what each is called with.
     """
 
-    def __init__(self, ways: Mapping[str, Way], spec: Any):
+    def __init__(self, ways: Mapping[str, Contender], spec: Any):
         self.connections: dict[str, multiprocessing.connection.Connection] = {}
         self.processes: list[multiprocessing.process.BaseProcess] = []
         for name, way in ways.items():
@@ -62,7 +62,7 @@ class Turns:
             raise answer
         return answer
 
-    def __enter__(self) -> "Turns":
+    def __enter__(self) -> "InterleavedBenchmark":
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -76,7 +76,7 @@ class Turns:
             process.terminate()
 
 
-def serve(way: Way, spec: Any, connection: multiprocessing.connection.Connection) -> None:
+def serve(way: Contender, spec: Any, connection: multiprocessing.connection.Connection) -> None:
     """A worker: answers until it is sent None, or has a user's mistake to tell."""
     try:
         turn = way(spec)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxgen.benchmarks.interleaved import Turns, describe_machine, way_lines
+from jaxgen.benchmarks.interleaved import InterleavedBenchmark, describe_machine, way_lines
 from jaxgen.config import BenchSpec, RandomizationSpec
 from jaxgen.config.fields import flag_values, spec_from_values
 from jaxgen.data import load_dataset
@@ -40,13 +40,15 @@ class SequentialSweep:
         import jax
 
         from jaxgen.benchmarks.sequential import inputs_of
-        from jaxgen.jobs.program import knob_table, make_kernels, make_recipe
+        from jaxgen.jobs.program import hparam_table, make_ensemble_config, make_kernels
 
         self.job, self.fresh_jit = job, fresh_jit
         [self.program] = job.programs
         dataset = job.dataset
-        self.learner = make_recipe(dataset, self.program, make_kernels(self.program, otherwise="grouped")).learner
-        self.knobs = knob_table(self.program)
+        self.learner = make_ensemble_config(
+            dataset, self.program, make_kernels(self.program, otherwise="grouped")
+        ).learner
+        self.hparams = hparam_table(self.program)
         self.images, self.tests = (inputs_of(dataset, images) for images in (dataset.images, dataset.test_images))
         self.functions = self.compile_functions(jax)
 
@@ -54,18 +56,18 @@ class SequentialSweep:
         """(init, update, look), not yet compiled; strengths are arguments."""
         import jax.numpy as jnp
 
-        from jaxgen.engine.learner import Batch, final_weights
+        from jaxgen.engine.learner import Batch, final_variables
         from jaxgen.training.losses import cross_entropy
 
         learner = self.learner
 
         @jax.jit
-        def update(key, knobs, state, images, labels, moment):
-            return learner.step(key, knobs, state, Batch(images, labels, jnp.ones(len(labels))), moment)[0]
+        def update(key, hparams, state, images, labels, moment):
+            return learner.step(key, hparams, state, Batch(images, labels, jnp.ones(len(labels))), moment)[0]
 
         @jax.jit
         def look(state, images, labels):
-            logits = learner.predict(final_weights(state), images)
+            logits = learner.predict(final_variables(state), images)
             return jnp.mean(jnp.argmax(logits, -1) == labels), jnp.mean(cross_entropy(logits, labels))
 
         return (learner.init if self.fresh_jit else jax.jit(learner.init)), update, look
@@ -74,22 +76,22 @@ class SequentialSweep:
         """Trains one member of the table; returns its test accuracy."""
         import jax
 
-        from jaxgen.engine.learner import Moment
+        from jaxgen.engine.learner import StepIndex
 
         init, update, look = self.compile_functions(jax) if self.fresh_jit else self.functions
         run, setting = divmod(number, len(self.program.settings))
         spec, dataset, rng = self.program.settings[setting].spec, self.job.dataset, np.random.default_rng(run)
-        knobs = {name: values[setting] for name, values in self.knobs.items()}
+        hparams = {name: values[setting] for name, values in self.hparams.items()}
         drawn = rng.integers(0, dataset.num_classes, len(dataset.labels)).astype(np.int32)
         labels = np.where(rng.random(len(drawn)) < spec.noise.label_noise, drawn, dataset.labels)
         key, size = jax.random.key(run), spec.train.batch_size
-        state, steps = init(key, knobs), -(-len(labels) // size)
+        state, steps = init(key, hparams), -(-len(labels) // size)
         for epoch in range(spec.train.epochs):
             order = rng.permutation(len(labels))
             for step in range(steps):
                 batch = order[step * size : (step + 1) * size]
-                moment = Moment(np.int32(epoch), np.int32(step), np.int32(steps))
-                state = update(key, knobs, state, self.images[batch], labels[batch], moment)
+                moment = StepIndex(np.int32(epoch), np.int32(step), np.int32(steps))
+                state = update(key, hparams, state, self.images[batch], labels[batch], moment)
             accuracy, _ = look(state, self.images, labels)
             test_accuracy, _ = look(state, self.tests, dataset.test_labels)
             if accuracy >= 1:
@@ -124,14 +126,14 @@ def sequential_way(spec: BenchSpec, *, fresh_jit: bool) -> Iterator[Any]:
 
 def engine_way(spec: BenchSpec) -> Iterator[Any]:
     """One run of every setting: seconds a model, and all test accuracies."""
-    from jaxgen.jobs.table import cell_name, make_cells
+    from jaxgen.jobs.table import make_run_groups, run_group_name
     from jaxgen.jobs.train import make_trainer
-    from jaxgen.reporting.console import tell
+    from jaxgen.reporting.console import log
 
     job = make_sweep(spec)
     [program] = job.programs
-    name, count = cell_name(program), len(program.settings)
-    trainer = make_trainer(job.versions.dataset, program, make_cells(job, program), tell)
+    name, count = run_group_name(program), len(program.settings)
+    trainer = make_trainer(job.versions.dataset, program, make_run_groups(job, program), log)
     began = time.perf_counter()
     trainer.settle({name: NUM_RUNS * count})
     trainer.compile_rest()
@@ -159,7 +161,7 @@ def measure_label_noise(spec: BenchSpec) -> str:
     job = make_sweep(spec)
     [program] = job.programs
     rng, seconds, accuracies = np.random.default_rng(0), {way: [] for way in WAYS}, {way: [] for way in WAYS}
-    with Turns(WAYS, spec) as turns:
+    with InterleavedBenchmark(WAYS, spec) as turns:
         compiling = turns.ask("jaxgen", COMPILING)
         for number in range(spec.rounds):
             numbers = draw_numbers(program, rng)

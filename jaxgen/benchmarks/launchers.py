@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxgen.benchmarks.interleaved import Turns, describe_machine, describe_ratio
+from jaxgen.benchmarks.interleaved import InterleavedBenchmark, describe_machine, describe_ratio
 from jaxgen.config import BenchSpec
 from jaxgen.data import load_dataset
 from jaxgen.runs.devices import available_cores
@@ -29,7 +29,7 @@ def job_way(spec: BenchSpec, **compute: Any) -> Iterator[Any]:
             own = dataclasses.replace(spec.job.compute, **compute)
             job = dataclasses.replace(spec.job, seed=seed, out=folder, compute=own)
             began = time.perf_counter()
-            [(_, scores)] = score_settings(dataset, job, resume="", say=None)
+            [(_, scores)] = score_settings(dataset, job, resume="", log=None)
             whole, training = time.perf_counter() - began, scores.metadata["seconds_now"]
         # What chunks took, each by itself.
         busy = scores.metadata["seconds"]
@@ -56,7 +56,7 @@ def measure_launchers(spec: BenchSpec) -> str:
       UserError: for data or flags that cannot be used, and where Ray is missing.
     """
     found: dict[str, list[tuple[float, ...]]] = {way: [] for way in WAYS}
-    with Turns(WAYS, spec) as turns:
+    with InterleavedBenchmark(WAYS, spec) as turns:
         for number in range(spec.rounds + 1):
             for way in WAYS:
                 answer = turns.ask(way, number)

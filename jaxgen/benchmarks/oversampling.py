@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxgen.benchmarks.interleaved import Turns, describe_machine, way_lines
+from jaxgen.benchmarks.interleaved import InterleavedBenchmark, describe_machine, way_lines
 from jaxgen.config import BenchSpec, CscoreSpec, OversamplingSpec
 from jaxgen.config.fields import flag_values, spec_from_values
 from jaxgen.data import load_dataset
@@ -73,41 +73,41 @@ def sequential_way(spec: BenchSpec, *, fresh_jit: bool) -> Iterator[Any]:
     """Models asked for by seed, one of each size and arm: seconds a model and test accuracies."""
     job = make_experiment(spec)
     trainer = SequentialSamples(job, fresh_jit=fresh_jit)
-    cells = [(size, arm) for size in job.spec.copies.sample_sizes for arm in ARMS]
+    run_groups = [(size, arm) for size in job.spec.copies.sample_sizes for arm in ARMS]
     if not fresh_jit:
         # What is compiled for a size is compiled before it is timed.
-        for size, arm in cells:
+        for size, arm in run_groups:
             trainer.train(size, arm, 0)
     answer = None
     while True:
         seed = yield answer
         began = time.perf_counter()
-        accuracies = [trainer.train(size, arm, seed) for size, arm in cells]
-        answer = (time.perf_counter() - began) / len(cells), accuracies
+        accuracies = [trainer.train(size, arm, seed) for size, arm in run_groups]
+        answer = (time.perf_counter() - began) / len(run_groups), accuracies
 
 
 def engine_way(spec: BenchSpec) -> Iterator[Any]:
     """All runs of every size and arm: seconds a model and test accuracies; first, seconds of compiling."""
-    from jaxgen.experiments.oversampling.job import make_cells
+    from jaxgen.experiments.oversampling.job import make_run_groups
     from jaxgen.jobs.train import make_trainer
-    from jaxgen.reporting.console import tell
+    from jaxgen.reporting.console import log
 
     job = make_experiment(spec)
     [program] = job.programs
-    cells = make_cells(job, program)
+    run_groups = make_run_groups(job, program)
     count = job.spec.num_runs * len(program.settings)
-    trainer = make_trainer(job.dataset, program, cells, tell)
+    trainer = make_trainer(job.dataset, program, run_groups, log)
     began = time.perf_counter()
-    trainer.settle(dict.fromkeys(cells, count))
+    trainer.settle(dict.fromkeys(run_groups, count))
     trainer.compile_rest()
     answer = time.perf_counter() - began
     yield None
-    chunks = cut_chunks({cell: [Span(0, count)] for cell in cells}, trainer.chunk_size)
+    chunks = cut_chunks({run_group: [Span(0, count)] for run_group in run_groups}, trainer.chunk_size)
     while True:
         yield answer
         began = time.perf_counter()
         trained = [trainer.train(chunk, lambda amount, earlier=False: None) for chunk in chunks]
-        seconds = (time.perf_counter() - began) / (count * len(cells))
+        seconds = (time.perf_counter() - began) / (count * len(run_groups))
         answer = seconds, np.concatenate([arrays["test_accuracy"] for arrays in trained]).tolist()
 
 
@@ -122,7 +122,7 @@ def measure_oversampling(spec: BenchSpec) -> str:
     """
     job = make_experiment(spec)
     seconds, accuracies = {way: [] for way in WAYS}, {way: [] for way in WAYS}
-    with Turns(WAYS, spec) as turns:
+    with InterleavedBenchmark(WAYS, spec) as turns:
         compiling = turns.ask("jaxgen", 0)
         for number in range(spec.rounds):
             for way in WAYS:

@@ -16,9 +16,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxgen.config import CscoreSpec
-from jaxgen.engine.batch import Batch, Moment
-from jaxgen.engine.learner import final_weights
-from jaxgen.jobs.program import knob_table, make_kernels, make_programs, make_recipe
+from jaxgen.engine.batch import Batch, StepIndex
+from jaxgen.engine.learner import final_variables
+from jaxgen.jobs.program import hparam_table, make_ensemble_config, make_kernels, make_programs
 from jaxgen.transforms.pixels import whiten_images
 from jaxgen.types import Dataset
 
@@ -38,25 +38,25 @@ class SequentialTrainer:
         self.labels = dataset.labels
         self.tests = None if dataset.test_images is None else inputs_of(dataset, dataset.test_images)
         [program] = make_programs(spec)
-        self.learner = make_recipe(dataset, program, make_kernels(program, otherwise="grouped")).learner
-        self.knobs = {name: values[0] for name, values in knob_table(program).items()}
+        self.learner = make_ensemble_config(dataset, program, make_kernels(program, otherwise="grouped")).learner
+        self.hparams = {name: values[0] for name, values in hparam_table(program).items()}
         self.functions = self.compile_functions()
 
     def compile_functions(self) -> tuple[Callable, Callable, Callable]:
         """(init, update, predict), not yet compiled."""
-        learner, knobs = self.learner, self.knobs
+        learner, hparams = self.learner, self.hparams
 
         def init(key):
-            return learner.init(key, knobs)
+            return learner.init(key, hparams)
 
         @jax.jit
         def update(key, state, images, labels, moment):
             batch = Batch(images, labels, jnp.ones(len(labels)))
-            return learner.step(key, knobs, state, batch, moment)[0]
+            return learner.step(key, hparams, state, batch, moment)[0]
 
         @jax.jit
         def predict(state, images):
-            return jnp.argmax(learner.predict(final_weights(state), images), axis=-1)
+            return jnp.argmax(learner.predict(final_variables(state), images), axis=-1)
 
         # A program of its own for the initial weights pays only if it serves many models.
         return (init if self.fresh_jit else jax.jit(init)), update, predict
@@ -93,7 +93,7 @@ class SequentialTrainer:
             order = rng.permutation(own)
             for step in range(num_steps):
                 batch = order[step * train.batch_size : (step + 1) * train.batch_size]
-                moment = Moment(np.int32(epoch), np.int32(step), np.int32(num_steps))
+                moment = StepIndex(np.int32(epoch), np.int32(step), np.int32(num_steps))
                 state = update(key, state, images[batch], labels[batch], moment)
         return state
 
@@ -107,7 +107,7 @@ class SequentialTrainer:
         init, update, predict = self.functions
         key = jax.random.key(0)
         state, batch = init(key), self.spec.train.batch_size
-        moment = Moment(np.int32(0), np.int32(0), np.int32(1))
+        moment = StepIndex(np.int32(0), np.int32(0), np.int32(1))
         lowered = update.lower(key, state, self.images[:batch], self.labels[:batch], moment)
         step = lowered.compile().cost_analysis()["flops"]
         look = predict.lower(state, self.images[:1000]).compile().cost_analysis()["flops"] / len(self.images[:1000])

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxgen.benchmarks.interleaved import Turns, describe_machine, describe_ratio
+from jaxgen.benchmarks.interleaved import InterleavedBenchmark, describe_machine, describe_ratio
 from jaxgen.config import BenchSpec, CscoreSpec
 from jaxgen.config.fields import flag_values, format_value, spec_from_values
 from jaxgen.data import load_dataset
@@ -59,22 +59,22 @@ def sequential_turns(spec: BenchSpec, *, fresh_jit: bool, count: int) -> Iterato
 
 def engine_turns(spec: BenchSpec) -> Iterator[Any]:
     """One full batch of members at each turn, as `jaxgen.cscore` trains them."""
-    from jaxgen.experiments.cscore.job import cell_name, make_cells
+    from jaxgen.experiments.cscore.job import make_run_groups, run_group_name
     from jaxgen.jobs.program import make_programs
     from jaxgen.jobs.train import make_trainer
-    from jaxgen.reporting.console import tell
+    from jaxgen.reporting.console import log
 
     job = spec.job
     [program], dataset = make_programs(job), load_dataset(job.data)
-    trainer = make_trainer(dataset, program, make_cells(dataset, program), tell)
-    ratios = [cell_name(program, ratio) for ratio in job.subsets.subset_ratios]
+    trainer = make_trainer(dataset, program, make_run_groups(dataset, program), log)
+    ratios = [run_group_name(program, ratio) for ratio in job.subsets.subset_ratios]
     trainer.settle(dict.fromkeys(ratios, job.subsets.num_runs))
     trainer.compile_rest()
     start, answer = 0, None
     while True:
         ratio = yield answer
         began = time.perf_counter()
-        chunk = Chunk(cell_name(program, ratio), start, start + trainer.chunk_size)
+        chunk = Chunk(run_group_name(program, ratio), start, start + trainer.chunk_size)
         arrays = trainer.train(chunk, lambda amount, earlier=False: None)
         answer = time.perf_counter() - began, trainer.chunk_size, arrays["heldout_accuracy"].tolist()
         start += trainer.chunk_size
@@ -94,7 +94,7 @@ def measure_speed(spec: BenchSpec) -> str:
     check_job(load_dataset(spec.job.data), spec.job)
     seconds = {(way, ratio): [] for way in WAYS for ratio in spec.job.subsets.subset_ratios}
     accuracy = {key: [] for key in seconds}
-    with Turns(WAYS, spec) as turns:
+    with InterleavedBenchmark(WAYS, spec) as turns:
         peak, flops = turns.ask("plain", "rates")
         for _ in range(spec.rounds):
             for way, ratio in [(way, ratio) for ratio in spec.job.subsets.subset_ratios for way in WAYS]:
@@ -117,7 +117,8 @@ def measure_precision(spec: BenchSpec) -> str:
     found: dict[tuple[str, float], tuple[list[float], list[float]]] = {}
     with contextlib.ExitStack() as stack:
         turns = {
-            name: stack.enter_context(Turns({name: engine_turns}, at_precision(spec, name))) for name in precisions
+            name: stack.enter_context(InterleavedBenchmark({name: engine_turns}, at_precision(spec, name)))
+            for name in precisions
         }
         for _ in range(spec.rounds):
             for ratio, name in [(ratio, name) for ratio in spec.job.subsets.subset_ratios for name in precisions]:

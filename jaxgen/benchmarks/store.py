@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxgen.benchmarks.interleaved import Turns, describe_machine
+from jaxgen.benchmarks.interleaved import InterleavedBenchmark, describe_machine
 from jaxgen.config import BenchSpec, CscoreSpec
 from jaxgen.data import load_dataset
 from jaxgen.runs.plan import Chunk
@@ -42,15 +42,15 @@ def making_way(spec: BenchSpec) -> Iterator[Any]:
     dataset, answer = load_dataset(spec.job.data), None
     while True:
         folder, num_runs = yield answer
-        score_settings(dataset, chunks_of_one(spec, folder, TRAINED), resume="", say=None)
+        score_settings(dataset, chunks_of_one(spec, folder, TRAINED), resume="", log=None)
         job = chunks_of_one(spec, folder, num_runs)
         store = open_job_store(dataset, job, check_job(dataset, job))
         began = time.perf_counter()
-        for cell in store.plan.cells:
-            trained = [store.read(Chunk(cell, run, run + 1), tracked=True) for run in range(TRAINED)]
+        for run_group in store.plan.run_groups:
+            trained = [store.read(Chunk(run_group, run, run + 1), tracked=True) for run in range(TRAINED)]
             for run in range(TRAINED, num_runs):
-                store.write(Chunk(cell, run, run + 1), trained[run % TRAINED] | {"run": np.array([run])})
-        answer = (time.perf_counter() - began) / max((num_runs - TRAINED) * len(store.plan.cells), 1)
+                store.write(Chunk(run_group, run, run + 1), trained[run % TRAINED] | {"run": np.array([run])})
+        answer = (time.perf_counter() - began) / max((num_runs - TRAINED) * len(store.plan.run_groups), 1)
 
 
 def scoring_way(spec: BenchSpec) -> Iterator[Any]:
@@ -61,7 +61,7 @@ def scoring_way(spec: BenchSpec) -> Iterator[Any]:
     dataset = load_dataset(spec.job.data)
     folder, num_runs = yield None
     job, began = chunks_of_one(spec, folder, num_runs), time.perf_counter()
-    write_all(dataset, score_settings(dataset, job, resume="", say=None), job, "")
+    write_all(dataset, score_settings(dataset, job, resume="", log=None), job, "")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     yield time.perf_counter() - began, peak
 
@@ -81,11 +81,11 @@ def measure_store(spec: BenchSpec) -> str:
     lines = []
     for num_runs in sorted({max(int(most * SMALLER), TRAINED), max(most, TRAINED)}):
         with tempfile.TemporaryDirectory(prefix="jaxgen-bench-") as folder:
-            with Turns({"making": making_way}, spec) as turns:
+            with InterleavedBenchmark({"making": making_way}, spec) as turns:
                 writing = turns.ask("making", (folder, num_runs))
             found = []
             for _ in range(spec.rounds):
-                with Turns({"scoring": scoring_way}, spec) as turns:
+                with InterleavedBenchmark({"scoring": scoring_way}, spec) as turns:
                     found.append(turns.ask("scoring", (folder, num_runs)))
             held = sum(path.stat().st_size for path in pathlib.Path(folder).glob("store/*/*/*.npz"))
         seconds, peaks = np.array(found).T

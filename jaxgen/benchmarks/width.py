@@ -26,27 +26,27 @@ def measure_members(spec: BenchSpec) -> str:
     """
     import jax
 
-    from jaxgen.experiments.cscore.job import check_job, make_cells
+    from jaxgen.experiments.cscore.job import check_job, make_run_groups
     from jaxgen.jobs.train import make_trainer
-    from jaxgen.reporting.console import tell
+    from jaxgen.reporting.console import log
 
     if len(spec.job.subsets.subset_ratios) != 1:
         raise UserError("--measure=members: give one ratio, such as --subset_ratios=0.5")
     dataset = load_dataset(spec.job.data)
     [program] = check_job(dataset, spec.job)
-    trainer = make_trainer(dataset, program, make_cells(dataset, program), tell)
-    [cell] = trainer.cells.values()
+    trainer = make_trainer(dataset, program, make_run_groups(dataset, program), log)
+    [run_group] = trainer.run_groups.values()
     devices = trainer.ensemble.mesh.size
     seconds: dict[int, list[float]] = {}
-    trainer.settle({name: max(MEMBERS) for name in trainer.cells})
+    trainer.settle({name: max(MEMBERS) for name in trainer.run_groups})
     for round_number in range(spec.rounds + 1):
         for members in (count for count in MEMBERS if count <= spec.job.subsets.num_runs):
-            taken = train_once(trainer.ensemble, cell, members, math.ceil(members / devices))
+            taken = train_once(trainer.ensemble, run_group, members, math.ceil(members / devices))
             # The first round compiles.
             if round_number:
                 seconds.setdefault(members, []).append(taken / members)
     title = (
-        f"{dataset.name}, {spec.job.model.model}, {spec.job.train.epochs} epochs of {cell.max_size:,} examples; "
+        f"{dataset.name}, {spec.job.model.model}, {spec.job.train.epochs} epochs of {run_group.max_size:,} examples; "
         f"{devices} {jax.devices()[0].platform} device(s)"
     )
     lines = [
@@ -66,8 +66,8 @@ def measure_members(spec: BenchSpec) -> str:
     return "\n".join(lines)
 
 
-def train_once(ensemble: Any, cell: Any, members: int, width: int) -> float:
+def train_once(ensemble: Any, run_group: Any, members: int, width: int) -> float:
     """Seconds for so many members, from their rows to their answers on the host."""
     began = time.perf_counter()
-    ensemble.train(cell.rows(np.arange(members)), width, cell.max_size, 10**9)
+    ensemble.train(run_group.rows(np.arange(members)), width, run_group.max_size, 10**9)
     return time.perf_counter() - began

@@ -23,8 +23,8 @@ def option(
     rule: Callable[[Any], bool] | None = None,
     says: str = "",
     sweep: bool = False,
-    knob: bool = False,
-    strength: bool = False,
+    hparam: bool = False,
+    optional: bool = False,
     step: float | None = None,
 ) -> Any:
     """A dataclass field with its help and the rule its value must keep.
@@ -35,22 +35,22 @@ def option(
       rule: whether a value will do.
       says: the rule in words.
       sweep: whether a tuple of such values may stand for the value: all of them are wanted.
-      knob: whether the value travels as an array, so that members of one program may differ in it.
-      strength: whether 0 switches it off; only knobs have strengths.
+      hparam: whether the value travels as an array, so that members of one program may differ in it.
+      optional: whether 0 switches it off; only hyperparameters that vary are optional.
       step: the step of a range whose text names none.
     """
-    metadata = {"help": help, "rule": rule, "says": says, "sweep": sweep, "knob": knob, "strength": strength}
+    metadata = {"help": help, "rule": rule, "says": says, "sweep": sweep, "hparam": hparam, "optional": optional}
     return dataclasses.field(default=default, metadata={**metadata, "step": step})
 
 
-def knob(default: float, help: str, **rule: Any) -> Any:
+def hparam(default: float, help: str, **rule: Any) -> Any:
     """A field that may be swept within one program."""
-    return option(default, help, sweep=True, knob=True, **rule)
+    return option(default, help, sweep=True, hparam=True, **rule)
 
 
-def strength(default: float, help: str, **rule: Any) -> Any:
+def optional_hparam(default: float, help: str, **rule: Any) -> Any:
     """A knob that training takes no notice of at 0."""
-    return option(default, help, sweep=True, knob=True, strength=True, **rule)
+    return option(default, help, sweep=True, hparam=True, optional=True, **rule)
 
 
 def is_swept(field: dataclasses.Field, value: Any) -> bool:

@@ -4,7 +4,7 @@ import dataclasses
 from typing import Literal
 
 from jaxgen.config.corruption_names import CORRUPTIONS
-from jaxgen.config.fields import format_value, knob, option, strength
+from jaxgen.config.fields import format_value, hparam, option, optional_hparam
 from jaxgen.config.rules import Spec, at_least, between, within
 from jaxgen.config.sweep import alternatives
 from jaxgen.errors import UserError
@@ -105,7 +105,7 @@ class InfluenceSpec(Spec):
 class LabelNoiseSpec(Spec):
     """Label noise"""
 
-    label_noise: float = knob(0.0, "share of the training labels that are drawn anew", **within(0, 1))
+    label_noise: float = hparam(0.0, "share of the training labels that are drawn anew", **within(0, 1))
     noise_kind: Literal["uniform", "others", "cyclic", "pairs", "matrix", "permutation", "instance"] = option(
         "uniform",
         "what they become: uniform (any class, its own included), others (any other class), cyclic (the next class), "
@@ -142,7 +142,7 @@ class NoiseSpec(LabelNoiseSpec):
         "the pixels: true, shuffled (one permutation for all images), random (one for each) or gaussian (noise of the "
         "data's mean and deviation)",
         sweep=True,
-        knob=True,
+        hparam=True,
     )
 
 
@@ -205,14 +205,14 @@ class CorruptionSpec(Spec):
     )
     export_dir: str = option("", "write the test images there, under --corruptions, in the layout of CIFAR-10-C")
     train_corruption: Literal["none", *CORRUPTIONS] = option(
-        "none", "show training images under this corruption in a share of the steps", sweep=True, knob=True
+        "none", "show training images under this corruption in a share of the steps", sweep=True, hparam=True
     )
-    train_share: float = knob(0.5, "train_corruption: the share", **within(0, 1))
+    train_share: float = hparam(0.5, "train_corruption: the share", **within(0, 1))
     train_modification: Literal["none", *CORRUPTIONS] = option(
         "none",
         "train on the original and on the so modified data set side by side, and judge on both test sets",
         sweep=True,
-        knob=True,
+        hparam=True,
     )
     train_severity: int = option(3, "severity of training corruption and modification", **within(1, 5))
     baseline: str = option("", "the setting, by its name in table.md, that mCE is relative to (empty: the first)")
@@ -239,28 +239,30 @@ class CopiesSpec(Spec):
         "and no noise); copies with uniform, gaussian or salt_and_pepper noise, which a copy keeps in all epochs; or, "
         "without copies, by augmentation as the flags below have it, drawn anew in every step (augmented)",
         sweep=True,
-        knob=True,
+        hparam=True,
     )
-    uniform_noise: float = strength(
+    uniform_noise: float = optional_hparam(
         0.5, "uniform: what lies in [0, this] is added to each value, of pixels in [0, 1]", **at_least(0)
     )
-    gaussian_noise: float = strength(0.3, "gaussian: standard deviation of what is added to each value", **at_least(0))
-    salt_and_pepper: float = strength(
+    gaussian_noise: float = optional_hparam(
+        0.3, "gaussian: standard deviation of what is added to each value", **at_least(0)
+    )
+    salt_and_pepper: float = optional_hparam(
         0.1,
         "salt_and_pepper: share of the values that are set, half to the lowest, half to the highest",
         **within(0, 1),
     )
     clipped: Literal["no", "yes"] = option(
-        "no", "whether noisy values are cut to the range of the data", sweep=True, knob=True
+        "no", "whether noisy values are cut to the range of the data", sweep=True, hparam=True
     )
-    num_copies: int = knob(1, "copies of each example that is copied", **at_least(0))
-    copied_share: float = knob(1.0, "share of the examples that are copied", **within(0, 1))
+    num_copies: int = hparam(1, "copies of each example that is copied", **at_least(0))
+    copied_share: float = hparam(1.0, "share of the examples that are copied", **within(0, 1))
     split: Literal["before", "after"] = option(
         "before",
         "whether development examples are taken out before copying, or after it: the leaky way, which leaves copies of "
         "them among those trained on",
         sweep=True,
-        knob=True,
+        hparam=True,
     )
     dev_share: float = option(0.1, "share of a sample that is for development", **between(0, 1))
     test_set: Literal["source", "rest"] = option(

@@ -1,6 +1,6 @@
 """Fields that take lists: how one is declared, checked and written, and the settings that a spec's lists span.
 
-It knows no spec by name: `jaxgen.config` declares its fields with `option`, `knob` and `strength`.
+It knows no spec by name: `jaxgen.config` declares its fields with `option`, `hparam` and `optional_hparam`.
 """
 
 import collections
@@ -78,17 +78,17 @@ def group(settings: Sequence[Setting]) -> list[list[int]]:
 
 def decisive_values(spec: Any) -> tuple[Any, ...]:
     """The values, among those that may be swept, that a program is compiled for."""
-    decides = lambda field: field.metadata["sweep"] and not field.metadata["knob"]  # noqa: E731
+    decides = lambda field: field.metadata["sweep"] and not field.metadata["hparam"]  # noqa: E731
     return tuple(getattr(owner, field.name) for owner, field in flag_fields(spec) if decides(field))
 
 
-def knobs_in_use(specs: Sequence[Any]) -> frozenset[str]:
+def hparams_in_use(specs: Sequence[Any]) -> frozenset[str]:
     """The regularizers and augmentations that are not 0 in some of `specs`, which hold no lists."""
     return frozenset(
         field.name
         for spec in specs
         for owner, field in flag_fields(spec)
-        if field.metadata["strength"] and getattr(owner, field.name) != 0
+        if field.metadata["optional"] and getattr(owner, field.name) != 0
     )
 
 

@@ -6,7 +6,7 @@ import math
 import re
 from typing import Literal
 
-from jaxgen.config.fields import format_value, knob, option, strength
+from jaxgen.config.fields import format_value, hparam, option, optional_hparam
 from jaxgen.config.rules import Spec, above, at_least, between, within
 from jaxgen.config.sweep import MANY, alternatives
 from jaxgen.errors import UserError
@@ -68,26 +68,26 @@ class TrainSpec(Spec):
     optimizer: Literal["sgd", "nesterov", "adam", "adamw", "rmsprop"] = option(
         "sgd", "how a gradient becomes a step", sweep=True
     )
-    learning_rate: float = knob(0.03, "step size; the largest one, if a schedule changes it", **above(0))
-    momentum: float = knob(0.9, "momentum; Adam's b1", **between(0, 1))
-    second_moment: float = knob(0.999, "Adam's b2; RMSprop's decay of squared gradients", **between(0, 1))
+    learning_rate: float = hparam(0.03, "step size; the largest one, if a schedule changes it", **above(0))
+    momentum: float = hparam(0.9, "momentum; Adam's b1", **between(0, 1))
+    second_moment: float = hparam(0.999, "Adam's b2; RMSprop's decay of squared gradients", **between(0, 1))
     schedule: Literal["constant", "step", "exponential", "cosine", "linear", "triangle"] = option(
         "constant", "how the step size goes on", sweep=True
     )
-    warmup_epochs: float = knob(0.0, "epochs over which the step size first grows from 0", **at_least(0))
+    warmup_epochs: float = hparam(0.0, "epochs over which the step size first grows from 0", **at_least(0))
     milestones: tuple[float, ...] = option(
         (),
         "step: epochs after which the step size is multiplied by --decay_rate",
         rule=lambda epochs: all(low < high for low, high in itertools.pairwise((0, *epochs, math.inf))),
         says="epochs must be above 0 and each above the one before",
     )
-    decay_rate: float = knob(
+    decay_rate: float = hparam(
         0.1,
         "step: factor at each milestone; exponential: factor per epoch",
         rule=lambda rate: 0 < rate <= 1,
         says="must be above 0 and at most 1",
     )
-    final_rate: float = knob(0.0, "cosine, linear: share of --learning_rate at the end", **within(0, 1))
+    final_rate: float = hparam(0.0, "cosine, linear: share of --learning_rate at the end", **within(0, 1))
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -101,34 +101,46 @@ class TrainSpec(Spec):
 class RegularizationSpec(Spec):
     """Regularization (0 is off)"""
 
-    weight_decay: float = strength(0.0, "L2: this much of each parameter is added to its gradient", **at_least(0))
-    decoupled_weight_decay: float = strength(
+    weight_decay: float = optional_hparam(
+        0.0, "L2: this much of each parameter is added to its gradient", **at_least(0)
+    )
+    decoupled_weight_decay: float = optional_hparam(
         0.0, "each step takes this much, times the step size, off each parameter", **at_least(0)
     )
-    l1: float = strength(0.0, "L1: this much of each parameter's sign is added to its gradient", **at_least(0))
-    clip_norm: float = strength(0.0, "largest global norm of a gradient (0: not clipped)", **at_least(0))
-    max_norm: float = strength(0.0, "largest norm of the weights into a unit (0: not limited)", **at_least(0))
-    gradient_noise: float = strength(0.0, "standard deviation of Gaussian noise added to each gradient", **at_least(0))
-    label_smoothing: float = strength(0.0, "share of the target spread evenly over all classes", **between(0, 1))
-    dropout: float = strength(0.0, "share of units left out in a training step", **between(0, 1))
-    ema_decay: float = strength(
+    l1: float = optional_hparam(0.0, "L1: this much of each parameter's sign is added to its gradient", **at_least(0))
+    clip_norm: float = optional_hparam(0.0, "largest global norm of a gradient (0: not clipped)", **at_least(0))
+    max_norm: float = optional_hparam(0.0, "largest norm of the weights into a unit (0: not limited)", **at_least(0))
+    gradient_noise: float = optional_hparam(
+        0.0, "standard deviation of Gaussian noise added to each gradient", **at_least(0)
+    )
+    label_smoothing: float = optional_hparam(0.0, "share of the target spread evenly over all classes", **between(0, 1))
+    dropout: float = optional_hparam(0.0, "share of units left out in a training step", **between(0, 1))
+    ema_decay: float = optional_hparam(
         0.0, "the model examined averages the parameters, keeping this share at each step", **between(0, 1)
     )
-    sam_radius: float = strength(0.0, "SAM: the gradient is taken so far uphill", **at_least(0))
+    sam_radius: float = optional_hparam(0.0, "SAM: the gradient is taken so far uphill", **at_least(0))
 
 
 @dataclasses.dataclass(frozen=True)
 class AugmentationSpec(Spec):
     """Augmentation (images; 0 is off)"""
 
-    flip: float = strength(0.0, "probability of a left-right flip", **within(0, 1))
-    crop: int = strength(0, "pixels of zero padding around the image of which a random crop is taken", **at_least(0))
-    translate: float = strength(0.0, "largest shift, as a share of the side", **between(0, 1))
-    cutout: int = strength(0, "side, in pixels, of a square that is blanked", **at_least(0))
-    color_jitter: float = strength(0.0, "largest relative change of brightness, contrast, saturation", **between(0, 1))
-    input_noise: float = strength(0.0, "standard deviation of Gaussian noise added to the input", **at_least(0))
-    mixup: float = strength(0.0, "alpha of Beta(alpha, alpha), the shares in which two images are mixed", **at_least(0))
-    cutmix: float = strength(0.0, "alpha of Beta(alpha, alpha), the area kept beside a patch of another", **at_least(0))
+    flip: float = optional_hparam(0.0, "probability of a left-right flip", **within(0, 1))
+    crop: int = optional_hparam(
+        0, "pixels of zero padding around the image of which a random crop is taken", **at_least(0)
+    )
+    translate: float = optional_hparam(0.0, "largest shift, as a share of the side", **between(0, 1))
+    cutout: int = optional_hparam(0, "side, in pixels, of a square that is blanked", **at_least(0))
+    color_jitter: float = optional_hparam(
+        0.0, "largest relative change of brightness, contrast, saturation", **between(0, 1)
+    )
+    input_noise: float = optional_hparam(0.0, "standard deviation of Gaussian noise added to the input", **at_least(0))
+    mixup: float = optional_hparam(
+        0.0, "alpha of Beta(alpha, alpha), the shares in which two images are mixed", **at_least(0)
+    )
+    cutmix: float = optional_hparam(
+        0.0, "alpha of Beta(alpha, alpha), the area kept beside a patch of another", **at_least(0)
+    )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import optax
 
-from jaxgen.training.optimizers import Knobs
+from jaxgen.training.optimizers import HParams
 from jaxgen.transforms.augment import Mixed
 
 # One constant a purpose, folded into a member's key (contract 1); `scores.designs` holds those of the subsets.
@@ -53,7 +53,7 @@ class Batch(NamedTuple):
     remix: Remix | None = None
 
 
-class Moment(NamedTuple):
+class StepIndex(NamedTuple):
     """When a step is taken: step `step` of the `num_steps` steps of epoch `epoch`; both count from 0."""
 
     epoch: jax.Array
@@ -71,21 +71,21 @@ class Moment(NamedTuple):
         return self.epoch + (self.step + 1) / self.num_steps
 
 
-class Weights(NamedTuple):
+class Variables(NamedTuple):
     """What a network predicts with: parameters, and running batch statistics (empty without batch norm)."""
 
     params: Any
     stats: Any
 
 
-class Methods(NamedTuple):
+class LearnerConfig(NamedTuple):
     """What a learner does besides gradient steps; fixed when its program is compiled.
 
     Attributes:
       optimize: from `jaxgen.training.optimizers.make_optimizer`.
       augment: from `jaxgen.transforms.augment.make_augmentation`, or None.
       in_use: names of the knobs that some member has above 0.
-      at_once: examples whose gradient is computed together, a divisor of the batch size, or None: the whole batch.
+      microbatch_size: examples whose gradient is computed together, a divisor of the batch size; None: the whole batch.
         Activations of a few examples stay in a CPU's cache. Networks with batch norm need the whole batch.
       precision: of float32 products, as `jax.default_matmul_precision` has it.
       groups: names of all of the parameters' uppermost groups, if each has a step size of its own: the usual one times
@@ -93,15 +93,15 @@ class Methods(NamedTuple):
       tells_logits: whether a step gives its logits too: those of what it is trained on, augmented and mixed.
     """
 
-    optimize: Callable[[jax.Array, Knobs], optax.GradientTransformationExtraArgs]
-    augment: Callable[[jax.Array, jax.Array, Knobs, jax.Array], Mixed] | None = None
+    optimize: Callable[[jax.Array, HParams], optax.GradientTransformationExtraArgs]
+    augment: Callable[[jax.Array, jax.Array, HParams, jax.Array], Mixed] | None = None
     in_use: frozenset[str] = frozenset()
-    at_once: int | None = None
+    microbatch_size: int | None = None
     precision: str = "float32"
     groups: tuple[str, ...] = ()
     tells_logits: bool = False
 
 
-def as_variables(weights: Weights) -> Mapping[str, Any]:
-    """Weights as Flax collections."""
+def as_variables(weights: Variables) -> Mapping[str, Any]:
+    """Variables as Flax collections."""
     return {"params": weights.params} | ({"batch_stats": weights.stats} if weights.stats else {})

@@ -19,11 +19,11 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from jaxgen.engine.batch import Weights
+from jaxgen.engine.batch import Variables
 from jaxgen.engine.examination import finish_members
-from jaxgen.engine.member_inputs import chosen_weights
-from jaxgen.engine.members import Block, Data, Examples, Member, Progress, Recipe
-from jaxgen.engine.slots import Seats
+from jaxgen.engine.member_inputs import chosen_variables
+from jaxgen.engine.members import Block, Data, EnsembleConfig, Examples, Member, TrainState
+from jaxgen.engine.slots import SlotPool
 from jaxgen.engine.training import advance_members, refill_members, start_members
 from jaxgen.errors import OutOfMemory
 from jaxgen.types import Dataset, Outcome
@@ -62,7 +62,7 @@ class Ensemble:
     """Trains rows of members on one data set, which is copied to every device once.
 
     Args:
-      recipe: what to train.
+      config: what to train.
       dataset: on what.
       devices: where.
       clock: a monotonic clock in seconds.
@@ -74,7 +74,7 @@ class Ensemble:
 
     def __init__(
         self,
-        recipe: Recipe,
+        config: EnsembleConfig,
         dataset: Dataset,
         devices: Sequence[jax.Device],
         clock: Callable[[], float] = lambda: 0.0,
@@ -87,27 +87,27 @@ class Ensemble:
         self.data = jax.device_put(data, NamedSharding(self.mesh, P()))
         self.num_tests = len(dataset.test_labels) if has_test else 0
         self.clock, self.room, self.waited = clock, math.inf, 0.0
-        self._set_recipe(recipe)
+        self._set_config(config)
 
-    def rebuilt(self, recipe: Recipe) -> "Ensemble":
+    def rebuilt(self, config: EnsembleConfig) -> "Ensemble":
         """An ensemble by another recipe on the same data, which stay where they are."""
         other = copy.copy(self)
-        other._set_recipe(recipe)
+        other._set_config(config)
         return other
 
     @property
     def num_examined(self) -> int:
         """Examples that a member is examined on."""
-        return self.recipe.num_examples + self.num_tests
+        return self.config.num_examples + self.num_tests
 
-    def _set_recipe(self, recipe: Recipe) -> None:
-        self.recipe = recipe
+    def _set_config(self, config: EnsembleConfig) -> None:
+        self.config = config
         each, same = P("members"), P()
         self.jitted = {
-            "start": self._sharded(functools.partial(start_members, recipe), (each, same)),
-            "advance": self._sharded(functools.partial(advance_members, recipe), (each, each, same, same), donate=(1,)),
-            "finish": self._sharded(functools.partial(finish_members, recipe), (each, each, same)),
-            "refill": self._sharded(functools.partial(refill_members, recipe), (*[each] * 4, same), donate=(2, 3)),
+            "start": self._sharded(functools.partial(start_members, config), (each, same)),
+            "advance": self._sharded(functools.partial(advance_members, config), (each, each, same, same), donate=(1,)),
+            "finish": self._sharded(functools.partial(finish_members, config), (each, each, same)),
+            "refill": self._sharded(functools.partial(refill_members, config), (*[each] * 4, same), donate=(2, 3)),
         }
         # By program and width; some of them are being compiled yet.
         self.compiled: dict[tuple[str, int], concurrent.futures.Future] = {}
@@ -123,7 +123,7 @@ class Ensemble:
     @property
     def programs(self) -> tuple[str, ...]:
         """Names of the programs that a training needs."""
-        return ("start", "advance", "finish", *(["refill"] if self.recipe.may_stop else []))
+        return ("start", "advance", "finish", *(["refill"] if self.config.may_stop else []))
 
     def train(
         self,
@@ -133,7 +133,7 @@ class Ensemble:
         steps_per_call: int,
         on_work: Callable[[float], None] = lambda trainings: None,
         checkpoint: Checkpoint | None = None,
-        on_weights: Callable[[int, Weights], None] | None = None,
+        on_weights: Callable[[int, Variables], None] | None = None,
         on_resume: Callable[[float], None] = lambda trainings: None,
     ) -> Outcome:
         """Trains rows to the end, ``width * devices`` at a time.
@@ -152,67 +152,67 @@ class Ensemble:
           OutOfMemory: if a program takes more than there is room for.
         """
         self.prepare(rows, width, self.first)
-        seats = Seats(len(jax.tree.leaves(rows)[0]), width * self.mesh.size)
-        members, progress, resumed = self._begin(rows, width, seats, checkpoint)
-        steps = -(-max_size // self.recipe.batch_size)
+        slots = SlotPool(len(jax.tree.leaves(rows)[0]), width * self.mesh.size)
+        members, train_state, resumed = self._begin(rows, width, slots, checkpoint)
+        steps = -(-max_size // self.config.batch_size)
         compiling = resumed
         if resumed:
             # Its members may all be done.
             self.compile(rows, width, self.programs)
             # The seats were kept before the host looked at the last block.
-            seats.tell_work(*self._look(progress), seats.step / steps, self.recipe.epochs, lambda trainings: None)
-            on_resume(seats.done_work(self.recipe.epochs))
-        while seats.taken.any():
-            epochs, done = self._look(progress)
-            seats.tell_work(epochs, done, seats.step / steps, self.recipe.epochs, on_work)
-            if seats.worth_emptying(done):
-                ended = seats.taken & done
-                outcome = jax.device_get(self._run("finish", width, members, progress, self.data))
+            slots.tell_work(*self._look(train_state), slots.step / steps, self.config.epochs, lambda trainings: None)
+            on_resume(slots.done_work(self.config.epochs))
+        while slots.taken.any():
+            epochs, done = self._look(train_state)
+            slots.tell_work(epochs, done, slots.step / steps, self.config.epochs, on_work)
+            if slots.should_retire(done):
+                ended = slots.taken & done
+                outcome = jax.device_get(self._run("finish", width, members, train_state, self.data))
                 if on_weights:
-                    self._hand_out(progress, seats.rows, ended, on_weights)
-                seats.empty(ended, outcome, self.recipe.epochs, on_work)
-                if (fresh := seats.seat(ended)).any():
-                    arguments = self._placed(rows, seats.rows), self._put_each(fresh), members, progress, self.data
-                    members, progress = self._run("refill", width, *arguments)
+                    self._hand_out(train_state, slots.rows, ended, on_weights)
+                slots.empty(ended, outcome, self.config.epochs, on_work)
+                if (fresh := slots.slot(ended)).any():
+                    arguments = self._placed(rows, slots.rows), self._put_each(fresh), members, train_state, self.data
+                    members, train_state = self._run("refill", width, *arguments)
                 continue
-            block = next_block(seats.step, steps, steps_per_call, self.recipe.epochs - int(epochs[seats.taken].min()))
-            progress = self._run("advance", width, members, progress, self.data, self.traced(block))
+            block = next_block(slots.step, steps, steps_per_call, self.config.epochs - int(epochs[slots.taken].min()))
+            train_state = self._run("advance", width, members, train_state, self.data, self.traced(block))
             if not compiling:
                 # Beside the block that the devices are at.
                 self.compile(rows, width, self.programs)
                 compiling = True
             self._admit(width)
-            seats.step = 0 if block.ends_epoch else block.last_step
+            slots.step = 0 if block.ends_epoch else block.last_step
             if checkpoint:
-                jax.block_until_ready(progress)
-                checkpoint.offer(lambda progress=progress: (seats.state(), progress))
-        return seats.outcome()
+                jax.block_until_ready(train_state)
+                checkpoint.offer(lambda train_state=train_state: (slots.state(), train_state))
+        return slots.outcome()
 
     def _begin(
-        self, rows: Any, width: int, seats: Seats, checkpoint: Checkpoint | None
-    ) -> tuple[Member, Progress, bool]:
+        self, rows: Any, width: int, slots: SlotPool, checkpoint: Checkpoint | None
+    ) -> tuple[Member, TrainState, bool]:
         """The first members, or those of the checkpoint, and whether they are those."""
         kept = checkpoint.restore(self.shapes(rows, width)[1]) if checkpoint else None
         if kept:
-            seats.restore(kept[0])
+            slots.restore(kept[0])
         else:
-            seats.seat(np.ones(width * self.mesh.size, bool))
-        members, progress = self._run("start", width, self._placed(rows, seats.rows), self.data)
+            slots.slot(np.ones(width * self.mesh.size, bool))
+        members, train_state = self._run("start", width, self._placed(rows, slots.rows), self.data)
         if kept:
             return members, kept[1], True
         # A copy of a row that fills an empty seat rests.
-        return members, progress._replace(done=self._put_each(~seats.taken)), False
+        return members, train_state._replace(done=self._put_each(~slots.taken)), False
 
     def _hand_out(
-        self, progress: Progress, rows: np.ndarray, ended: np.ndarray, on_weights: Callable[[int, Weights], None]
+        self, train_state: TrainState, rows: np.ndarray, ended: np.ndarray, on_weights: Callable[[int, Variables], None]
     ) -> None:
         """Fetches the weights in the `ended` seats, one member after another."""
-        weights = chosen_weights(progress)
-        for seat in np.flatnonzero(ended):
-            on_weights(int(rows[seat]), jax.device_get(jax.tree.map(lambda leaf, seat=seat: leaf[seat], weights)))
+        weights = chosen_variables(train_state)
+        for slot in np.flatnonzero(ended):
+            on_weights(int(rows[slot]), jax.device_get(jax.tree.map(lambda leaf, slot=slot: leaf[slot], weights)))
 
-    def _look(self, progress: Progress) -> tuple[np.ndarray, np.ndarray]:
-        return jax.device_get((progress.epoch, progress.done))
+    def _look(self, train_state: TrainState) -> tuple[np.ndarray, np.ndarray]:
+        return jax.device_get((train_state.epoch, train_state.done))
 
     def _run(self, name: str, width: int, *arguments: Any) -> Any:
         if (name, width) not in self.fitting:
@@ -248,12 +248,12 @@ class Ensemble:
         if not missing:
             return
         rows = self._placed(rows, np.zeros(width * self.mesh.size, int))
-        members, progress = self.shapes(rows, width)
+        members, train_state = self.shapes(rows, width)
         arguments = {
             "start": (rows, self.data),
-            "advance": (members, progress, self.data, self.traced(Block(0, 0, 0, 0))),
-            "finish": (members, progress, self.data),
-            "refill": (rows, progress.done, members, progress, self.data),
+            "advance": (members, train_state, self.data, self.traced(Block(0, 0, 0, 0))),
+            "finish": (members, train_state, self.data),
+            "refill": (rows, train_state.done, members, train_state, self.data),
         }
         # Traced on this thread, whose settings of JAX are its own.
         lowered = [self.jitted[name].lower(*arguments[name]) for name in missing]
@@ -273,7 +273,7 @@ class Ensemble:
                 needed.append(held + counted.temp_size_in_bytes - data)
         return max(needed)
 
-    def shapes(self, rows: Any, width: int) -> tuple[Member, Progress]:
+    def shapes(self, rows: Any, width: int) -> tuple[Member, TrainState]:
         """What `start` returns for rows like these, as shapes on this mesh."""
         sharding = NamedSharding(self.mesh, P("members"))
         return jax.tree.map(
@@ -285,9 +285,9 @@ class Ensemble:
         mapped = jax.shard_map(function, mesh=self.mesh, in_specs=in_specs, out_specs=P("members"), check_vma=False)
         return jax.jit(mapped, donate_argnums=donate)
 
-    def _placed(self, rows: Any, seated: np.ndarray) -> Any:
+    def _placed(self, rows: Any, slotted: np.ndarray) -> Any:
         """The rows in their seats, on the devices; an empty seat gets a copy of row 0."""
-        return self._put_each(jax.tree.map(lambda field: np.asarray(field)[np.maximum(seated, 0)], rows))
+        return self._put_each(jax.tree.map(lambda field: np.asarray(field)[np.maximum(slotted, 0)], rows))
 
     def _put_each(self, tree: Any) -> Any:
         return jax.device_put(tree, NamedSharding(self.mesh, P("members")))

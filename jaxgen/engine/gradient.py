@@ -6,10 +6,10 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxgen.engine.batch import AUGMENT, DROPOUT, Batch, ClassTerms, Methods, Moment, Weights, as_variables
+from jaxgen.engine.batch import AUGMENT, DROPOUT, Batch, ClassTerms, LearnerConfig, StepIndex, Variables, as_variables
 from jaxgen.models.layers import How
 from jaxgen.training.losses import cross_entropy, mixed_cross_entropy, weigh
-from jaxgen.training.optimizers import Knobs
+from jaxgen.training.optimizers import HParams
 from jaxgen.transforms.classes import remix_share
 
 
@@ -27,17 +27,19 @@ class Targets(NamedTuple):
     keys: jax.Array | None
 
 
-def prepare(methods: Methods, key: jax.Array, knobs: Knobs, batch: Batch, moment: Moment) -> tuple[jax.Array, Targets]:
+def prepare(
+    learner_config: LearnerConfig, key: jax.Array, hparams: HParams, batch: Batch, step_index: StepIndex
+) -> tuple[jax.Array, Targets]:
     """Augmented inputs and targets of a batch; every draw is that of the member's key, the step and the example."""
     size = len(batch.labels)
     inputs, partner, share = batch.inputs, jnp.arange(size), jnp.ones(())
-    if methods.augment:
-        step_key = jax.random.fold_in(jax.random.fold_in(key, AUGMENT), moment.count)
+    if learner_config.augment:
+        step_key = jax.random.fold_in(jax.random.fold_in(key, AUGMENT), step_index.count)
         count = jnp.sum(batch.weights > 0)
-        inputs, partner, share = methods.augment(step_key, inputs, knobs, count)
+        inputs, partner, share = learner_config.augment(step_key, inputs, hparams, count)
     keys = None
-    if "dropout" in methods.in_use:
-        step_key = jax.random.fold_in(jax.random.fold_in(key, DROPOUT), moment.count)
+    if "dropout" in learner_config.in_use:
+        step_key = jax.random.fold_in(jax.random.fold_in(key, DROPOUT), step_index.count)
         keys = jax.vmap(jax.random.fold_in, (None, 0))(step_key, jnp.arange(size))
     shares, partners = jnp.broadcast_to(share, (size,)), batch.labels[partner]
     if batch.remix is not None:
@@ -48,8 +50,8 @@ def prepare(methods: Methods, key: jax.Array, knobs: Knobs, batch: Batch, moment
 
 def mean_gradient(
     model: nn.Module,
-    methods: Methods,
-    knobs: Knobs,
+    learner_config: LearnerConfig,
+    hparams: HParams,
     params: Any,
     stats: Any,
     inputs: jax.Array,
@@ -58,20 +60,20 @@ def mean_gradient(
 ) -> tuple[jax.Array, Any, Any, jax.Array | None]:
     """The weighted mean loss of a batch, its gradient, the batch statistics after it and, if told, the logits.
 
-    It is summed up over pieces of `at_once` examples; nothing but rounding depends on their size.
+    It is summed up over pieces of `microbatch_size` examples; nothing but rounding depends on their size.
     """
-    mixes = bool({"mixup", "cutmix"} & methods.in_use)
+    mixes = bool({"mixup", "cutmix"} & learner_config.in_use)
     if terms is None:
         total = jnp.maximum(jnp.sum(targets.weights), 1)
     else:
         total = jnp.sum(targets.weights * class_weights(terms, targets, mixes=mixes))
         total = jnp.where(total > 0, total, 1)
-    smoothing = knobs["label_smoothing"] if "label_smoothing" in methods.in_use else 0.0
+    smoothing = hparams["label_smoothing"] if "label_smoothing" in learner_config.in_use else 0.0
 
     def share_of_loss(params: Any, inputs: jax.Array, targets: Targets) -> tuple[jax.Array, Any]:
-        how = How(True, targets.weights > 0, targets.keys, knobs["dropout"] if targets.keys is not None else 0.0)
+        how = How(True, targets.weights > 0, targets.keys, hparams["dropout"] if targets.keys is not None else 0.0)
         logits, updated = model.apply(
-            as_variables(Weights(params, stats)), inputs, how, mutable=["batch_stats"] if stats else []
+            as_variables(Variables(params, stats)), inputs, how, mutable=["batch_stats"] if stats else []
         )
         if terms is not None:
             losses = balanced_losses(logits, targets, terms, mixes=mixes)
@@ -79,15 +81,15 @@ def mean_gradient(
             losses = mixed_cross_entropy(logits, targets.labels, targets.partners, targets.shares, smoothing)
         else:
             losses = cross_entropy(logits, targets.labels, smoothing)
-        told = logits.astype(jnp.float32) if methods.tells_logits else None
+        told = logits.astype(jnp.float32) if learner_config.tells_logits else None
         return jnp.sum(losses * targets.weights) / total, (updated.get("batch_stats", stats), told)
 
     differentiate = jax.value_and_grad(share_of_loss, has_aux=True)
-    at_once = methods.at_once or len(inputs)
-    if stats or at_once == len(inputs):
+    microbatch_size = learner_config.microbatch_size or len(inputs)
+    if stats or microbatch_size == len(inputs):
         (loss, (seen, logits)), grads = differentiate(params, inputs, targets)
         return loss, grads, seen, logits
-    pieces = jax.tree.map(lambda field: field.reshape(-1, at_once, *field.shape[1:]), (inputs, targets))
+    pieces = jax.tree.map(lambda field: field.reshape(-1, microbatch_size, *field.shape[1:]), (inputs, targets))
 
     def add(sums: Any, piece: Any) -> tuple[Any, jax.Array | None]:
         (loss, (_, logits)), grads = differentiate(params, *piece)

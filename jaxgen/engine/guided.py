@@ -8,10 +8,10 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxgen.engine.batch import PAIRS, Weights
+from jaxgen.engine.batch import PAIRS, Variables
 from jaxgen.engine.class_order import ByClass
 from jaxgen.engine.member_inputs import given_to, learns_from
-from jaxgen.engine.members import Enrolment, Examples, Guide, Member, Progress, Recipe, map_members
+from jaxgen.engine.members import EnsembleConfig, Examples, Guide, Member, MemberConfig, TrainState, map_members
 from jaxgen.transforms import selmix
 
 
@@ -23,12 +23,12 @@ class Pairs(NamedTuple):
     shares: jax.Array
 
 
-def weigh_pairs(recipe: Recipe, weights: Weights, guide: Guide) -> jax.Array:
+def weigh_pairs(config: EnsembleConfig, weights: Variables, guide: Guide) -> jax.Array:
     """How often a member draws each pair of classes: logits ``[c, c]``, by its linear classifier's confusions."""
-    predictions = jnp.argmax(recipe.learner.predict(weights, guide.inputs), axis=-1)
-    confusion = selmix.confusion_shares(guide.labels, predictions, recipe.num_classes)
-    sums = jnp.zeros((recipe.num_classes, guide.inputs.shape[1])).at[guide.labels].add(guide.inputs)
-    counts = jnp.zeros(recipe.num_classes).at[guide.labels].add(1)
+    predictions = jnp.argmax(config.learner.predict(weights, guide.inputs), axis=-1)
+    confusion = selmix.confusion_shares(guide.labels, predictions, config.num_classes)
+    sums = jnp.zeros((config.num_classes, guide.inputs.shape[1])).at[guide.labels].add(guide.inputs)
+    counts = jnp.zeros(config.num_classes).at[guide.labels].add(1)
     head, scale = weights.params["head"], weights.params["scale"]
     gains = selmix.mixing_gains(
         selmix.recall_slopes(confusion),
@@ -39,17 +39,17 @@ def weigh_pairs(recipe: Recipe, weights: Weights, guide: Guide) -> jax.Array:
     return selmix.pair_logits(gains)
 
 
-def decide_again(recipe: Recipe, members: Member, progress: Progress, step: jax.Array) -> Progress:
+def decide_again(config: EnsembleConfig, members: Member, train_state: TrainState, step: jax.Array) -> TrainState:
     """All members before step `step` of their epochs; those whose time it is weigh pairs anew."""
-    taken = progress.epoch * -(-members.size // recipe.batch_size) + step
+    taken = train_state.epoch * -(-members.size // config.batch_size) + step
     due = taken % selmix.EVERY == 0
 
-    def decide(progress: Progress) -> Progress:
-        weigh = map_members(lambda weights, guide: weigh_pairs(recipe, weights, guide))
-        fresh = weigh(progress.state.weights, members.enrolled.guide)
-        return progress._replace(pairs=jnp.where(due[:, None, None], fresh, progress.pairs))
+    def decide(train_state: TrainState) -> TrainState:
+        weigh = map_members(lambda weights, guide: weigh_pairs(config, weights, guide))
+        fresh = weigh(train_state.learner.weights, members.config.guide)
+        return train_state._replace(pairs=jnp.where(due[:, None, None], fresh, train_state.pairs))
 
-    return jax.lax.cond(jnp.any(due), decide, lambda same: same, progress)
+    return jax.lax.cond(jnp.any(due), decide, lambda same: same, train_state)
 
 
 def draw_pairs(key: jax.Array, logits: jax.Array, groups: ByClass, size: int) -> Pairs:
@@ -71,11 +71,11 @@ def draw_pairs(key: jax.Array, logits: jax.Array, groups: ByClass, size: int) ->
 
 
 def mixed_batch(
-    recipe: Recipe, member: Enrolment, train: Examples, logits: jax.Array, step: jax.Array
+    config: EnsembleConfig, member: MemberConfig, train: Examples, logits: jax.Array, step: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
     """Inputs ``[b, ...]`` and labels ``[b]`` of a step: mixtures, labelled as the first of them."""
     key = jax.random.fold_in(jax.random.fold_in(member.key, PAIRS), step)
-    pairs = draw_pairs(key, logits, member.balance.groups, recipe.batch_size)
-    first, second = (learns_from(recipe, member, train, chosen, step) for chosen in (pairs.first, pairs.second))
+    pairs = draw_pairs(key, logits, member.balance.groups, config.batch_size)
+    first, second = (learns_from(config, member, train, chosen, step) for chosen in (pairs.first, pairs.second))
     shares = pairs.shares.reshape(-1, *[1] * (first.ndim - 1))
     return shares * first + (1 - shares) * second, given_to(member, train)[pairs.first]

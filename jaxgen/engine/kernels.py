@@ -57,7 +57,7 @@ def piece_size(platform: str, geometries: Sequence[Geometry], batch_size: int) -
     return max((size for size in range(1, batch_size + 1) if batch_size % size == 0 and size <= most), default=1)
 
 
-def examined_at_once(platform: str, geometries: Sequence[Geometry]) -> int:
+def eval_batch_size(platform: str, geometries: Sequence[Geometry]) -> int:
     """How many examples to examine together."""
     if not geometries:
         return MOST_EXAMINED

@@ -9,18 +9,18 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxgen.engine.batch import INIT, NOISE, Batch, Methods, Moment, Weights, as_variables
+from jaxgen.engine.batch import INIT, NOISE, Batch, LearnerConfig, StepIndex, Variables, as_variables
 from jaxgen.engine.gradient import mean_gradient, prepare
 from jaxgen.models.layers import EXAMINE
-from jaxgen.training.optimizers import Knobs, ascend, average, limit_norms
+from jaxgen.training.optimizers import HParams, ascend, average, limit_norms
 
 
 class LearnerState(NamedTuple):
     """What training changes; `averaged` is None unless weights are averaged."""
 
-    weights: Weights
+    weights: Variables
     opt_state: Any
-    averaged: Weights | None
+    averaged: Variables | None
 
 
 class Learner(NamedTuple):
@@ -35,73 +35,75 @@ class Learner(NamedTuple):
     """
 
     init: Callable[..., LearnerState]
-    step: Callable[[jax.Array, Knobs, LearnerState, Batch, Moment], tuple[LearnerState, jax.Array, jax.Array | None]]
-    predict: Callable[[Weights, jax.Array], jax.Array]
+    step: Callable[
+        [jax.Array, HParams, LearnerState, Batch, StepIndex], tuple[LearnerState, jax.Array, jax.Array | None]
+    ]
+    predict: Callable[[Variables, jax.Array], jax.Array]
 
 
-def make_learner(model: nn.Module, methods: Methods, input_shape: tuple[int, ...]) -> Learner:
+def make_learner(model: nn.Module, learner_config: LearnerConfig, input_shape: tuple[int, ...]) -> Learner:
     """A learner that minimizes the weighted mean cross-entropy.
 
     Args:
       model: maps ``[b, *input_shape]`` and a `How` to logits.
-      methods: how it learns.
+      learner_config: how it learns.
       input_shape: the shape of one example.
     """
 
-    def init(key: jax.Array, knobs: Knobs, params: Any = None, stats: Any = None) -> LearnerState:
+    def init(key: jax.Array, hparams: HParams, params: Any = None, stats: Any = None) -> LearnerState:
         variables = model.init(jax.random.fold_in(key, INIT), jnp.zeros((1, *input_shape)))
         stats = variables.get("batch_stats", {}) if stats is None else stats
-        weights = Weights(variables["params"] if params is None else params, stats)
-        opt_state = methods.optimize(jax.random.fold_in(key, NOISE), knobs).init(weights.params)
-        return LearnerState(weights, opt_state, weights if "ema_decay" in methods.in_use else None)
+        weights = Variables(variables["params"] if params is None else params, stats)
+        opt_state = learner_config.optimize(jax.random.fold_in(key, NOISE), hparams).init(weights.params)
+        return LearnerState(weights, opt_state, weights if "ema_decay" in learner_config.in_use else None)
 
     def step(
-        key: jax.Array, knobs: Knobs, state: LearnerState, batch: Batch, moment: Moment
+        key: jax.Array, hparams: HParams, state: LearnerState, batch: Batch, step_index: StepIndex
     ) -> tuple[LearnerState, jax.Array, jax.Array | None]:
-        with jax.default_matmul_precision(methods.precision):
+        with jax.default_matmul_precision(learner_config.precision):
             terms = batch.terms
-            batch, targets = prepare(methods, key, knobs, batch, moment)
+            batch, targets = prepare(learner_config, key, hparams, batch, step_index)
             params, stats = state.weights
-            differentiate = functools.partial(mean_gradient, model, methods, knobs, terms=terms)
+            differentiate = functools.partial(mean_gradient, model, learner_config, hparams, terms=terms)
             loss, grads, seen, logits = differentiate(params, stats, batch, targets)
-            if "sam_radius" in methods.in_use:
-                there = ascend(params, grads, knobs["sam_radius"])
+            if "sam_radius" in learner_config.in_use:
+                there = ascend(params, grads, hparams["sam_radius"])
                 _, grads, _, _ = differentiate(there, stats, batch, targets)
-            optimizer = methods.optimize(jax.random.fold_in(key, NOISE), knobs)
-            updates, opt_state = optimizer.update(grads, state.opt_state, params, progress=moment.progress)
-            if methods.groups:
-                rates = {group: knobs[f"{group}_rate"] for group in methods.groups}
+            optimizer = learner_config.optimize(jax.random.fold_in(key, NOISE), hparams)
+            updates, opt_state = optimizer.update(grads, state.opt_state, params, progress=step_index.progress)
+            if learner_config.groups:
+                rates = {group: hparams[f"{group}_rate"] for group in learner_config.groups}
                 updates = {group: optax.tree.scale(rate, updates[group]) for group, rate in rates.items()}
             params = optax.apply_updates(params, updates)
-        if "max_norm" in methods.in_use:
-            params = limit_norms(params, knobs["max_norm"])
-        weights, averaged = Weights(params, seen), state.averaged
+        if "max_norm" in learner_config.in_use:
+            params = limit_norms(params, hparams["max_norm"])
+        weights, averaged = Variables(params, seen), state.averaged
         if averaged is not None:
-            averaged = average(averaged, weights, knobs["ema_decay"], moment.count)
+            averaged = average(averaged, weights, hparams["ema_decay"], step_index.count)
         return LearnerState(weights, opt_state, averaged), loss, logits
 
-    def predict(weights: Weights, inputs: jax.Array) -> jax.Array:
-        with jax.default_matmul_precision(methods.precision):
+    def predict(weights: Variables, inputs: jax.Array) -> jax.Array:
+        with jax.default_matmul_precision(learner_config.precision):
             return model.apply(as_variables(weights), inputs, EXAMINE)
 
     return Learner(init, step, predict)
 
 
-def final_weights(state: LearnerState) -> Weights:
+def final_variables(state: LearnerState) -> Variables:
     """The weights to predict with: averaged ones where they are kept."""
     return state.weights if state.averaged is None else state.averaged
 
 
-def num_parameters(learner: Learner, knobs: Knobs) -> int:
+def num_parameters(learner: Learner, hparams: HParams) -> int:
     """Trainable numbers in the model; nothing is trained or allocated."""
-    return sum(leaf.size for leaf in jax.tree.leaves(state_shapes(learner, knobs).weights.params))
+    return sum(leaf.size for leaf in jax.tree.leaves(state_shapes(learner, hparams).weights.params))
 
 
-def state_bytes(learner: Learner, knobs: Knobs) -> int:
+def state_bytes(learner: Learner, hparams: HParams) -> int:
     """Bytes of one member's parameters and optimizer state."""
-    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state_shapes(learner, knobs)))
+    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state_shapes(learner, hparams)))
 
 
-def state_shapes(learner: Learner, knobs: Knobs) -> LearnerState:
-    """The state's shapes, found without running anything; `knobs` may be shapes too."""
-    return jax.eval_shape(lambda knobs: learner.init(jax.random.key(0), knobs), knobs)
+def state_shapes(learner: Learner, hparams: HParams) -> LearnerState:
+    """The state's shapes, found without running anything; `hparams` may be shapes too."""
+    return jax.eval_shape(lambda hparams: learner.init(jax.random.key(0), hparams), hparams)

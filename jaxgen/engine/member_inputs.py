@@ -3,30 +3,30 @@
 import jax
 import jax.numpy as jnp
 
-from jaxgen.engine.batch import MIXED, Weights
-from jaxgen.engine.learner import final_weights
-from jaxgen.engine.members import Enrolment, Examples, Member, Progress, Recipe
+from jaxgen.engine.batch import MIXED, Variables
+from jaxgen.engine.learner import final_variables
+from jaxgen.engine.members import EnsembleConfig, Examples, Member, MemberConfig, TrainState
 from jaxgen.transforms.pixels import whiten_images
 
 
-def as_inputs(recipe: Recipe, images: jax.Array) -> jax.Array:
+def as_inputs(config: EnsembleConfig, images: jax.Array) -> jax.Array:
     """Stored values ``[b, ...]`` as the network sees them: float32, scaled, whitened if the recipe says so."""
-    inputs = images.astype(jnp.float32) * recipe.scale
-    return whiten_images(inputs) if recipe.whiten else inputs
+    inputs = images.astype(jnp.float32) * config.scale
+    return whiten_images(inputs) if config.whiten else inputs
 
 
-def seen_by(member: Enrolment, data: Examples, chosen: jax.Array) -> jax.Array:
+def seen_by(member: MemberConfig, data: Examples, chosen: jax.Array) -> jax.Array:
     """The stored values of the `chosen` examples of the data, int ``[b]``, in the version that a member sees."""
     return data.images[chosen if member.version is None else member.version * len(data.labels) + chosen]
 
 
 def learns_from(
-    recipe: Recipe, member: Enrolment, train: Examples, chosen: jax.Array, step: jax.Array | None = None
+    config: EnsembleConfig, member: MemberConfig, train: Examples, chosen: jax.Array, step: jax.Array | None = None
 ) -> jax.Array:
     """The `chosen` ones of a member's own examples as the network sees them.
 
     Args:
-      recipe: of all members.
+      config: of all members.
       member: who.
       train: the training data.
       chosen: int ``[b]``.
@@ -38,16 +38,16 @@ def learns_from(
         usual = 0 if member.version is None else member.version
         mixes = jax.random.uniform(key, chosen.shape) < member.mixed.share
         own = member._replace(version=jnp.where(mixes, member.mixed.version, usual))
-    inputs = as_inputs(recipe, seen_by(own, train, chosen if member.rows is None else member.rows[chosen]))
-    return inputs if recipe.show is None else recipe.show(member, chosen, inputs)
+    inputs = as_inputs(config, seen_by(own, train, chosen if member.rows is None else member.rows[chosen]))
+    return inputs if config.show is None else config.show(member, chosen, inputs)
 
 
-def true_to(member: Enrolment, train: Examples) -> jax.Array:
+def true_to(member: MemberConfig, train: Examples) -> jax.Array:
     """The true labels ``[n]`` of a member's own examples."""
     return train.labels if member.rows is None else train.labels[member.rows]
 
 
-def given_to(member: Enrolment, train: Examples) -> jax.Array:
+def given_to(member: MemberConfig, train: Examples) -> jax.Array:
     """The labels ``[n]`` that a member is trained with."""
     return true_to(member, train) if member.labels is None else member.labels
 
@@ -59,6 +59,6 @@ def validation_mask(member: Member) -> jax.Array:
     return jnp.zeros(len(member.own), bool).at[member.own].set(stopped_by)
 
 
-def chosen_weights(progress: Progress) -> Weights:
+def chosen_variables(train_state: TrainState) -> Variables:
     """What a member is examined with: its best epoch's weights where members may stop early, or else its last ones."""
-    return final_weights(progress.state) if progress.best is None else progress.best.weights
+    return final_variables(train_state.learner) if train_state.best is None else train_state.best.weights

@@ -1,6 +1,6 @@
 """What a member is: carriers of arrays that the engine's modules share, and how a function is mapped over members.
 
-`Recipe` holds what is fixed when a program is compiled; all else is an argument.
+`EnsembleConfig` holds what is fixed when a program is compiled; all else is an argument.
 """
 
 from collections.abc import Callable
@@ -9,30 +9,30 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxgen.engine.batch import ClassTerms, Remix, Weights
+from jaxgen.engine.batch import ClassTerms, Remix, Variables
 from jaxgen.engine.class_order import ByClass
 from jaxgen.engine.learner import Learner, LearnerState
-from jaxgen.scores.example_stats import Track
-from jaxgen.training.optimizers import Knobs
+from jaxgen.scores.example_stats import TrackingConfig
+from jaxgen.training.optimizers import HParams
 
 
-class Recipe(NamedTuple):
+class EnsembleConfig(NamedTuple):
     """What all members of an ensemble share.
 
     Attributes:
       learner: the model and its optimizer.
-      enrol: a pure function from a row (any pytree of scalars) and the training data to who the member is.
+      make_member: a pure function from a row (any pytree of scalars) and the training data to who the member is.
       epochs: passes over a member's own examples, at most.
       batch_size: b.
       num_examples: n, or u where members have examples of their own.
       num_classes: c.
       scale: a stored value times this is what the network sees.
       whiten: whether the network sees every image with mean 0 and deviation 1.
-      examined_at_once: examples that all members look at together when they are examined.
+      eval_batch_size: examples that all members look at together when they are examined.
       validation_share: the part of a member's own examples that it is not trained on but stopped by.
       patience: epochs without a better validation loss after which a member stops; its best weights are kept. 0: none
         stops.
-      watch: what is measured of members epoch by epoch; None: nothing but their loss.
+      epoch_metrics: what is measured of members epoch by epoch; None: nothing but their loss.
       keeps: uppermost groups of parameters that the outcome holds, with all batch statistics.
       show: what a member makes of training examples, always the same: ``(enrolment, chosen [b], inputs [b, ...]) ->
         inputs``; None: nothing.
@@ -41,29 +41,29 @@ class Recipe(NamedTuple):
     """
 
     learner: Learner
-    enrol: Callable[[Any, "Examples"], "Enrolment"]
+    make_member: Callable[[Any, "Examples"], "MemberConfig"]
     epochs: int
     batch_size: int
     num_examples: int
     num_classes: int
     scale: float
     whiten: bool = False
-    examined_at_once: int = 500
+    eval_batch_size: int = 500
     validation_share: float = 0.0
     patience: int = 0
-    watch: "Watch | None" = None
+    epoch_metrics: "EpochMetrics | None" = None
     keeps: tuple[str, ...] = ()
-    show: "Callable[[Enrolment, jax.Array, jax.Array], jax.Array] | None" = None
+    show: "Callable[[MemberConfig, jax.Array, jax.Array], jax.Array] | None" = None
     guided: bool = False
-    track: Track | None = None
+    track: TrackingConfig | None = None
 
     @property
     def may_stop(self) -> bool:
         """Whether a member may be done before its last epoch."""
-        return bool(self.patience) or (self.watch is not None and self.watch.fit_at <= 1)
+        return bool(self.patience) or (self.epoch_metrics is not None and self.epoch_metrics.fit_at <= 1)
 
 
-class Watch(NamedTuple):
+class EpochMetrics(NamedTuple):
     """What is measured of members beyond what they get right in the end.
 
     Attributes:
@@ -103,13 +103,13 @@ class Guide(NamedTuple):
     labels: jax.Array
 
 
-class Enrolment(NamedTuple):
+class MemberConfig(NamedTuple):
     """Who a member is; n is u where it has examples of its own.
 
     Attributes:
       key: every random draw of its training.
       trained_on: bool ``[n]``: what it is trained on or, with a validation share, stopped by.
-      knobs: its learning rate and other strengths.
+      hparams: its learning rate and other strengths.
       labels: int32 ``[n]``: those it is trained with; None: the true ones.
       version: int32: the version of the images that it sees; None: there is but one.
       mixed: what it sees besides while it is trained, but not when it is examined; None: nothing.
@@ -123,7 +123,7 @@ class Enrolment(NamedTuple):
 
     key: jax.Array
     trained_on: jax.Array
-    knobs: Knobs
+    hparams: HParams
     labels: jax.Array | None = None
     version: jax.Array | None = None
     mixed: Mixed | None = None
@@ -139,13 +139,13 @@ class Member(NamedTuple):
     """One member: scalars and vectors here, a leading axis m when batched.
 
     Attributes:
-      enrolled: who it is.
+      config: what it trains on, and how.
       own: int32 ``[n]``: the examples it trains on first, then those it is stopped by.
       size: int32: how many it trains on.
       num_validation: int32: how many it is stopped by.
     """
 
-    enrolled: Enrolment
+    config: MemberConfig
     own: jax.Array
     size: jax.Array
     num_validation: jax.Array
@@ -154,7 +154,7 @@ class Member(NamedTuple):
 class Best(NamedTuple):
     """The best epoch so far: its weights, its validation loss, and how many epochs were finished then."""
 
-    weights: Weights
+    weights: Variables
     loss: jax.Array
     epoch: jax.Array
 
@@ -179,11 +179,11 @@ class Curves(NamedTuple):
     test_accuracy: jax.Array
 
 
-class Progress(NamedTuple):
+class TrainState(NamedTuple):
     """A member in training.
 
     Attributes:
-      state: the learner's.
+      learner: its weights and its optimizer's state.
       loss_sums: the sum of its step losses in each epoch, float32 ``[e]``.
       epoch: epochs finished.
       done: whether its training is over.
@@ -193,7 +193,7 @@ class Progress(NamedTuple):
       records: float32 ``[n, a]``, of `jaxgen.scores.example_stats`; None unless examples are tracked.
     """
 
-    state: LearnerState
+    learner: LearnerState
     loss_sums: jax.Array
     epoch: jax.Array
     done: jax.Array

@@ -12,7 +12,7 @@ from jaxgen.types import Outcome
 WORTHWHILE = 4
 
 
-class Seats:
+class SlotPool:
     """Rows 0, 1, ... of a table in their seats, and what came of those that have left.
 
     Attributes:
@@ -33,7 +33,7 @@ class Seats:
         """Bool ``[s]``: which seats have a row."""
         return self.rows >= 0
 
-    def seat(self, free: np.ndarray) -> np.ndarray:
+    def slot(self, free: np.ndarray) -> np.ndarray:
         """Fills the `free` seats, bool ``[s]``, as far as rows wait; returns which were filled."""
         self.rows[free] = -1
         chosen = np.flatnonzero(free)[: self.num_rows - self.waiting]
@@ -44,7 +44,7 @@ class Seats:
         fresh[chosen] = True
         return fresh
 
-    def worth_emptying(self, done: np.ndarray) -> bool:
+    def should_retire(self, done: np.ndarray) -> bool:
         """Whether enough members are done to examine them: all, or a good part of them while others wait."""
         ended, taken = int((self.taken & done).sum()), int(self.taken.sum())
         waits = self.waiting < self.num_rows
@@ -52,8 +52,8 @@ class Seats:
 
     def empty(self, ended: np.ndarray, outcome: Outcome, epochs: int, on_work: Callable[[float], None]) -> None:
         """Notes what came of the members in the `ended` seats; the epochs they did not need are work done."""
-        for seat in np.flatnonzero(ended):
-            self.found[int(self.rows[seat])] = jax.tree.map(lambda field, seat=seat: field[seat], outcome)
+        for slot in np.flatnonzero(ended):
+            self.found[int(self.rows[slot])] = jax.tree.map(lambda field, slot=slot: field[slot], outcome)
         on_work(float((1 - self.position[ended] / epochs).sum()))
         self.rows[ended] = -1
 

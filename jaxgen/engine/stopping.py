@@ -4,30 +4,42 @@ import jax
 import jax.numpy as jnp
 
 from jaxgen.engine.curves import measure_epoch
-from jaxgen.engine.learner import final_weights
+from jaxgen.engine.learner import final_variables
 from jaxgen.engine.member_inputs import given_to, learns_from
-from jaxgen.engine.members import Best, Curves, Data, Examples, Member, Progress, Recipe, keep_where, map_members
+from jaxgen.engine.members import (
+    Best,
+    Curves,
+    Data,
+    EnsembleConfig,
+    Examples,
+    Member,
+    TrainState,
+    keep_where,
+    map_members,
+)
 from jaxgen.training.losses import cross_entropy
 
 # Below the share that one example is.
 ROUNDING = 1e-6
 
 
-def end_epoch(recipe: Recipe, members: Member, progress: Progress, data: Data) -> Progress:
+def end_epoch(config: EnsembleConfig, members: Member, train_state: TrainState, data: Data) -> TrainState:
     """Counts the epoch of every member that is not done, and finds who is done now."""
-    live = ~progress.done
-    epoch = progress.epoch + live
-    over = epoch >= recipe.epochs
-    if recipe.watch:
-        curves = note_epoch(progress.curves, measure_epoch(recipe, members, progress, data), progress.epoch, live)
+    live = ~train_state.done
+    epoch = train_state.epoch + live
+    over = epoch >= config.epochs
+    if config.epoch_metrics:
+        curves = note_epoch(
+            train_state.curves, measure_epoch(config, members, train_state, data), train_state.epoch, live
+        )
         # What is not a number compares as false: who has diverged fits nothing. A share is exact to its rounding.
-        over |= curves.train_accuracy[jnp.arange(len(epoch)), epoch - 1] >= recipe.watch.fit_at - ROUNDING
-        progress = progress._replace(curves=curves)
-    if recipe.patience:
-        best = judge(recipe, members, progress, epoch, data.train)
-        over |= epoch - best.epoch >= recipe.patience
-        progress = progress._replace(best=best)
-    return progress._replace(epoch=epoch, done=progress.done | over)
+        over |= curves.train_accuracy[jnp.arange(len(epoch)), epoch - 1] >= config.epoch_metrics.fit_at - ROUNDING
+        train_state = train_state._replace(curves=curves)
+    if config.patience:
+        best = judge(config, members, train_state, epoch, data.train)
+        over |= epoch - best.epoch >= config.patience
+        train_state = train_state._replace(best=best)
+    return train_state._replace(epoch=epoch, done=train_state.done | over)
 
 
 def note_epoch(curves: Curves, measured: Curves, epoch: jax.Array, live: jax.Array) -> Curves:
@@ -40,41 +52,41 @@ def note_epoch(curves: Curves, measured: Curves, epoch: jax.Array, live: jax.Arr
     return jax.tree.map(note, curves, measured)
 
 
-def judge(recipe: Recipe, members: Member, progress: Progress, epoch: jax.Array, train: Examples) -> Best:
+def judge(config: EnsembleConfig, members: Member, train_state: TrainState, epoch: jax.Array, train: Examples) -> Best:
     """Each member's best epoch so far by its validation examples; without any, its last.
 
     Args:
-      recipe: of all members.
+      config: of all members.
       members: who they are.
-      progress: before the epoch is counted.
+      train_state: before the epoch is counted.
       epoch: int32 ``[m]``, with it.
       train: the training data.
     """
-    losses = validation_losses(recipe, members, progress, train)
+    losses = validation_losses(config, members, train_state, train)
 
-    def judge_one(progress: Progress, loss: jax.Array, num_validation: jax.Array, epoch: jax.Array) -> Best:
-        best = progress.best
-        better = ~progress.done & ((loss < best.loss) | (best.epoch == 0) | (num_validation == 0))
-        found = Best(final_weights(progress.state), jnp.where(jnp.isfinite(loss), loss, jnp.inf), epoch)
+    def judge_one(train_state: TrainState, loss: jax.Array, num_validation: jax.Array, epoch: jax.Array) -> Best:
+        best = train_state.best
+        better = ~train_state.done & ((loss < best.loss) | (best.epoch == 0) | (num_validation == 0))
+        found = Best(final_variables(train_state.learner), jnp.where(jnp.isfinite(loss), loss, jnp.inf), epoch)
         return keep_where(better, found, best)
 
-    return map_members(judge_one)(progress, losses, members.num_validation, epoch)
+    return map_members(judge_one)(train_state, losses, members.num_validation, epoch)
 
 
-def validation_losses(recipe: Recipe, members: Member, progress: Progress, train: Examples) -> jax.Array:
+def validation_losses(config: EnsembleConfig, members: Member, train_state: TrainState, train: Examples) -> jax.Array:
     """Each member's mean cross-entropy on its validation examples, ``[m]``."""
 
     def some(i: jax.Array, sums: jax.Array) -> jax.Array:
-        def one(member: Member, progress: Progress) -> jax.Array:
-            positions = i * recipe.batch_size + jnp.arange(recipe.batch_size)
-            chosen = member.own[jnp.minimum(member.size + positions, recipe.num_examples - 1)]
-            inputs = learns_from(recipe, member.enrolled, train, chosen)
-            logits = recipe.learner.predict(final_weights(progress.state), inputs)
-            losses = cross_entropy(logits, given_to(member.enrolled, train)[chosen])
+        def one(member: Member, train_state: TrainState) -> jax.Array:
+            positions = i * config.batch_size + jnp.arange(config.batch_size)
+            chosen = member.own[jnp.minimum(member.size + positions, config.num_examples - 1)]
+            inputs = learns_from(config, member.config, train, chosen)
+            logits = config.learner.predict(final_variables(train_state.learner), inputs)
+            losses = cross_entropy(logits, given_to(member.config, train)[chosen])
             return jnp.sum(jnp.where(positions < member.num_validation, losses, 0))
 
-        return sums + map_members(one)(members, progress)
+        return sums + map_members(one)(members, train_state)
 
-    pieces = jnp.max(-(-members.num_validation // recipe.batch_size))
+    pieces = jnp.max(-(-members.num_validation // config.batch_size))
     sums = jax.lax.fori_loop(0, pieces, some, jnp.zeros(members.size.shape))
     return sums / jnp.maximum(members.num_validation, 1)

@@ -9,11 +9,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxgen.engine.batch import Weights
-from jaxgen.engine.curves import learnt_examples, piece, see_all
-from jaxgen.engine.learner import final_weights
+from jaxgen.engine.batch import Variables
+from jaxgen.engine.curves import learnt_examples, piece, scan_batches
+from jaxgen.engine.learner import final_variables
 from jaxgen.engine.member_inputs import given_to, learns_from, true_to
-from jaxgen.engine.members import Data, Member, Progress, Recipe, map_members
+from jaxgen.engine.members import Data, EnsembleConfig, Member, TrainState, map_members
 from jaxgen.scores.example_stats import (
     CONFIDENCE,
     DEVIATION_STEPS,
@@ -38,82 +38,86 @@ from jaxgen.types import TRACKED
 GRADIENTS_AT_ONCE = 4
 
 
-def track_epoch(recipe: Recipe, members: Member, progress: Progress, data: Data) -> Progress:
+def track_epoch(config: EnsembleConfig, members: Member, train_state: TrainState, data: Data) -> TrainState:
     """Examines held-out examples where the epoch that ends now is one to do so after, before it is counted."""
-    track, ended = recipe.track, progress.epoch + 1
-    live = ~progress.done
+    track, ended = config.track, train_state.epoch + 1
+    live = ~train_state.done
     if track.examined:
         examines = live & jnp.any(ended[:, None] == jnp.asarray(track.examined)[None], axis=1)
 
         def examine(records: jax.Array) -> jax.Array:
-            weights = final_weights(progress.state)
+            weights = final_variables(train_state.learner)
             early = ended == track.early_examination
-            see = note_heldout(recipe, members, data, ended, early, examines)
-            return see_all(recipe, members, weights, data.train, see, records, own=True)
+            accumulate = note_heldout(config, members, data, ended, early, examines)
+            return scan_batches(config, members, weights, data.train, accumulate, records, own=True)
 
         # Members that were seated at different times end different epochs: all look, and those that should take note.
-        progress = progress._replace(records=jax.lax.cond(jnp.any(examines), examine, lambda x: x, progress.records))
+        train_state = train_state._replace(
+            records=jax.lax.cond(jnp.any(examines), examine, lambda x: x, train_state.records)
+        )
     if track.gradients:
         takes = live & (ended == track.early)
 
         def take(records: jax.Array) -> jax.Array:
-            norms = gradient_norms(recipe, members, final_weights(progress.state), data)
+            norms = gradient_norms(config, members, final_variables(train_state.learner), data)
             return records.at[:, :, -1].set(jnp.where(takes[:, None], norms, records[:, :, -1]))
 
-        progress = progress._replace(records=jax.lax.cond(jnp.any(takes), take, lambda x: x, progress.records))
-    return progress
+        train_state = train_state._replace(records=jax.lax.cond(jnp.any(takes), take, lambda x: x, train_state.records))
+    return train_state
 
 
 def note_heldout(
-    recipe: Recipe, members: Member, data: Data, epoch: jax.Array, early: jax.Array, counted: jax.Array
+    config: EnsembleConfig, members: Member, data: Data, epoch: jax.Array, early: jax.Array, counted: jax.Array
 ) -> Any:
-    """What `see_all` does with records ``[m, n, a]`` in an examination of held-out examples.
+    """What `scan_batches` does with records ``[m, n, a]`` in an examination of held-out examples.
 
     Args:
-      recipe: of all members.
+      config: of all members.
       members: who they are.
       data: theirs.
       epoch: int ``[m]``: that of the curve.
       early: bool ``[m]``: whether EL2N is taken now.
       counted: bool ``[m]``: whose examination it is.
     """
-    track, labels = recipe.track, given_to(members.enrolled, data.train)
+    track, labels = config.track, given_to(members.config, data.train)
     looks = 1 + jnp.sum(jnp.asarray(track.examined, jnp.int32)[None] < epoch[:, None], axis=1)
 
     def note_one(rows: jax.Array, logits: jax.Array, labels: jax.Array, *now: jax.Array) -> jax.Array:
         look, epoch, early = now
         return note(track, rows, logits, labels, look=look, epoch=epoch, early=early)
 
-    def see(records: jax.Array, start: jax.Array, fresh: jax.Array, logits: jax.Array) -> jax.Array:
+    def accumulate(records: jax.Array, start: jax.Array, fresh: jax.Array, logits: jax.Array) -> jax.Array:
         size = logits.shape[1]
         told = jnp.broadcast_to(piece(labels, start, size), logits.shape[:2])
         rows = jax.lax.dynamic_slice_in_dim(records, start, size, axis=1)
         noted = jax.vmap(note_one)(rows, logits, told, looks, epoch, early)
-        heldout = ~piece(members.enrolled.trained_on, start, size)
+        heldout = ~piece(members.config.trained_on, start, size)
         rows = jnp.where((heldout & fresh[None] & counted[:, None])[..., None], noted, rows)
         return jax.lax.dynamic_update_slice_in_dim(records, rows, start, axis=1)
 
-    return see
+    return accumulate
 
 
 def examine_tracked(
-    recipe: Recipe, members: Member, progress: Progress, weights: Weights, data: Data
+    config: EnsembleConfig, members: Member, train_state: TrainState, weights: Variables, data: Data
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
     """What members get right in the end, bool ``[m, n]``, and what is kept of the tracking, by name.
 
     A member that stopped early is examined with the weights that it keeps; that is the last look at its held-out
     examples, and the last point of their curves.
     """
-    track, number, n = recipe.track, len(members.size), recipe.num_examples
-    labels, given = true_to(members.enrolled, data.train), given_to(members.enrolled, data.train)
-    last = jnp.full(number, recipe.epochs)
+    track, number, n = config.track, len(members.size), config.num_examples
+    labels, given = true_to(members.config, data.train), given_to(members.config, data.train)
+    last = jnp.full(number, config.epochs)
     note_end = note_heldout(
-        recipe, members, data, last, jnp.full(number, track.early_examination == 0), jnp.ones(number, bool)
+        config, members, data, last, jnp.full(number, track.early_examination == 0), jnp.ones(number, bool)
     )
 
-    def see(found: dict[str, jax.Array], start: jax.Array, fresh: jax.Array, logits: jax.Array) -> dict[str, jax.Array]:
+    def accumulate(
+        found: dict[str, jax.Array], start: jax.Array, fresh: jax.Array, logits: jax.Array
+    ) -> dict[str, jax.Array]:
         size = logits.shape[1]
-        heldout = ~piece(members.enrolled.trained_on, start, size)
+        heldout = ~piece(members.config.trained_on, start, size)
         probabilities = jnp.where(heldout[..., None], jax.nn.softmax(logits), 0)
         told = jnp.broadcast_to(piece(given, start, size), logits.shape[:2])
         now = {
@@ -128,29 +132,31 @@ def examine_tracked(
     found = {
         "correct": jnp.zeros((number, n), bool),
         "final": jnp.zeros((number, n), jnp.float16),
-        "records": progress.records,
+        "records": train_state.records,
     }
     if track.probabilities:
-        found["probabilities"] = jnp.zeros((number, n, recipe.num_classes), jnp.uint8)
-    found = see_all(recipe, members, weights, data.train, see, found, own=True)
+        found["probabilities"] = jnp.zeros((number, n, config.num_classes), jnp.uint8)
+    found = scan_batches(config, members, weights, data.train, accumulate, found, own=True)
     correct, records = found.pop("correct"), found.pop("records")
-    kept = {**found, **summarize_records(recipe, members, progress, records)}
+    kept = {**found, **summarize_records(config, members, train_state, records)}
     return correct, {f"{TRACKED}{name}": array for name, array in kept.items()}
 
 
-def summarize_records(recipe: Recipe, members: Member, progress: Progress, records: jax.Array) -> dict[str, jax.Array]:
+def summarize_records(
+    config: EnsembleConfig, members: Member, train_state: TrainState, records: jax.Array
+) -> dict[str, jax.Array]:
     """What is kept of records ``[m, n, a]``: means over looks, ``[m, n]`` all but `curve` and, of a row, `design`.
 
     `loss` is a sum. `looks` ``[m, 2]``: how many visits a trained-on and examinations a held-out example has had.
     """
-    track = recipe.track
-    examined = 1 + jnp.sum(jnp.asarray(track.examined, jnp.int32)[None] <= progress.epoch[:, None], axis=1)
-    looks = jnp.stack([progress.epoch, examined], axis=1)
-    learnt = learnt_examples(recipe, members)
+    track = config.track
+    examined = 1 + jnp.sum(jnp.asarray(track.examined, jnp.int32)[None] <= train_state.epoch[:, None], axis=1)
+    looks = jnp.stack([train_state.epoch, examined], axis=1)
+    learnt = learnt_examples(config, members)
     times = jnp.maximum(jnp.where(learnt, looks[:, :1], looks[:, 1:]), 1)
     mean = records[:, :, CONFIDENCE] / times
     deviation = jnp.sqrt(jnp.maximum(records[:, :, SQUARE] / times - mean**2, 0))
-    count = jnp.uint8 if recipe.epochs < 256 else jnp.uint16
+    count = jnp.uint8 if config.epochs < 256 else jnp.uint16
     design = jnp.asarray((track.early, *track.examined, 0, *track.curve), jnp.int32)
     kept = {
         "loss": in_half(records[:, :, LOSS]),
@@ -171,26 +177,26 @@ def summarize_records(recipe: Recipe, members: Member, progress: Progress, recor
     return kept
 
 
-def gradient_norms(recipe: Recipe, members: Member, weights: Weights, data: Data) -> jax.Array:
+def gradient_norms(config: EnsembleConfig, members: Member, weights: Variables, data: Data) -> jax.Array:
     """The Euclidean norm of each example's own gradient by all parameters, ``[m, n]``: GraNd of Paul et al. 2021.
 
     Exact, by differentiating the loss of each example as the network is examined: without dropout and augmentation,
     with running batch statistics.
     """
 
-    def one(member: Member, weights: Weights) -> jax.Array:
-        given = given_to(member.enrolled, data.train)
+    def one(member: Member, weights: Variables) -> jax.Array:
+        given = given_to(member.config, data.train)
 
         def norm(place: jax.Array) -> jax.Array:
-            inputs = learns_from(recipe, member.enrolled, data.train, place[None])
+            inputs = learns_from(config, member.config, data.train, place[None])
 
             def loss(params: Any) -> jax.Array:
-                logits = recipe.learner.predict(weights._replace(params=params), inputs)
+                logits = config.learner.predict(weights._replace(params=params), inputs)
                 return cross_entropy(logits, given[place][None])[0]
 
             gradient = jax.grad(loss)(weights.params)
             return jnp.sqrt(sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(gradient)))
 
-        return jax.lax.map(norm, jnp.arange(recipe.num_examples), batch_size=GRADIENTS_AT_ONCE)
+        return jax.lax.map(norm, jnp.arange(config.num_examples), batch_size=GRADIENTS_AT_ONCE)
 
     return map_members(one)(members, weights)

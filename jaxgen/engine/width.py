@@ -117,19 +117,19 @@ def time_step(
       seconds: about how long each timing lasts.
     """
     [advance] = ensemble.prepare(rows, width, ["advance"])
-    members, progress = jax.tree.map(stand_in, ensemble.shapes(rows, width))
+    members, train_state = jax.tree.map(stand_in, ensemble.shapes(rows, width))
     sizes = np.full(members.size.shape, size, np.int32)
     members = members._replace(size=jax.device_put(sizes, members.size.sharding))
     resting = np.zeros(members.size.shape, bool)
-    progress = progress._replace(done=jax.device_put(resting, members.size.sharding))
-    steps_each = -(-size // ensemble.recipe.batch_size)
+    train_state = train_state._replace(done=jax.device_put(resting, members.size.sharding))
+    steps_each = -(-size // ensemble.config.batch_size)
 
     def run(epochs: int, steps: int) -> float:
         """Seconds that so many epochs of so many steps take."""
-        nonlocal progress
+        nonlocal train_state
         began = clock()
         block = ensemble.traced(Block(epochs, 0, steps, 0))
-        progress = jax.block_until_ready(advance(members, progress, ensemble.data, block))
+        train_state = jax.block_until_ready(advance(members, train_state, ensemble.data, block))
         return clock() - began
 
     order = min(run(1, 0) for _ in range(TIMINGS))
@@ -151,11 +151,11 @@ def time_step(
 def time_examination(ensemble: Ensemble, rows: Any, width: int, *, clock: Callable[[], float]) -> float:
     """Seconds in which the devices examine their members in the end, `width` of them each: the best of a few."""
     [finish] = ensemble.prepare(rows, width, ["finish"])
-    members, progress = jax.tree.map(stand_in, ensemble.shapes(rows, width))
+    members, train_state = jax.tree.map(stand_in, ensemble.shapes(rows, width))
     taken = []
     for _ in range(TIMINGS):
         began = clock()
-        jax.block_until_ready(finish(members, progress, ensemble.data))
+        jax.block_until_ready(finish(members, train_state, ensemble.data))
         taken.append(clock() - began)
     return min(taken)
 

@@ -5,20 +5,20 @@ from collections.abc import Callable, Mapping, Sequence
 import jax
 
 from jaxgen.engine.learner import num_parameters
-from jaxgen.jobs.missing_runs import count_missing, read_arrangement
+from jaxgen.jobs.missing_runs import count_missing, read_execution_plan
 from jaxgen.jobs.program import Program
 from jaxgen.jobs.train import make_trainer
-from jaxgen.jobs.trainer import Cell
+from jaxgen.jobs.trainer import RunGroup
 from jaxgen.runs.store import Store
 from jaxgen.types import Dataset
 
 
 def describe_programs(
     dataset: Dataset,
-    programs: Sequence[tuple[Program, Mapping[str, Cell]]],
+    programs: Sequence[tuple[Program, Mapping[str, RunGroup]]],
     store: Store,
     *,
-    say: Callable[[str], None],
+    log: Callable[[str], None],
 ) -> str:
     """A row a program, with its cells: a few steps are timed, nothing is kept."""
     lines = [
@@ -27,15 +27,15 @@ def describe_programs(
     ]
     total = 0.0
     with jax.enable_x64(False):
-        for program, cells in programs:
-            trainer = make_trainer(dataset, program, cells, say, here=True)
+        for program, run_groups in programs:
+            trainer = make_trainer(dataset, program, run_groups, log, here=True)
             missing = count_missing(trainer, store)
-            at_least_one = {cell: max(count, 1) for cell, count in missing.items()}
-            trainer.settle(at_least_one, read_arrangement(trainer, store, program.name))
+            at_least_one = {run_group: max(count, 1) for run_group, count in missing.items()}
+            trainer.settle(at_least_one, read_execution_plan(trainer, store, program.name))
             trainer.compile_rest()
             seconds = trainer.seconds(missing)
             total += seconds
-            members = sum(store.plan.cells[cell] for cell in trainer.cells)
+            members = sum(store.plan.run_groups[run_group] for run_group in trainer.run_groups)
             lines.append(
                 f"| {program.name or program.spec.model.model} | {len(program.settings)} | {members:,} | "
                 f"{members - sum(missing.values()):,} | {num_parameters(*trainer.layout.example()):,} | "

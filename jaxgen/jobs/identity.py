@@ -10,7 +10,7 @@ from jaxgen.config.fields import flag_values, format_value
 NUMERICS = 5
 
 # Flags of a run's environment, which no model depends on.
-CIRCUMSTANCES = {"width", "num_devices", "checkpoint_minutes", "save_models", "dry_run", "yes", "convolution"} | {
+RUNTIME_FLAGS = {"width", "num_devices", "checkpoint_minutes", "save_models", "dry_run", "yes", "convolution"} | {
     "shard",
     "aggregate_only",
     "launcher",
@@ -27,7 +27,7 @@ def identify(settings: Sequence[sweep.Setting], flags: Collection[str]) -> dict[
       flags: names of those that decide training.
     """
     identity = {}
-    for name in sorted({*flags} - CIRCUMSTANCES):
+    for name in sorted({*flags} - RUNTIME_FLAGS):
         found = dict.fromkeys(format_value(flag_values(each.spec)[name]) for each in settings)
         identity[f"--{name}"] = ",".join(found)
     # By all their values: a name leaves out what most settings have.

@@ -14,7 +14,7 @@ from jaxgen.engine.ensemble import Ensemble
 from jaxgen.engine.learner import Learner, num_parameters, state_bytes
 from jaxgen.engine.width import WORTHWHILE, candidates, choose_width, first_guess, time_step
 from jaxgen.errors import UserError
-from jaxgen.jobs.program import Program, knob_table, make_kernels, make_network, make_recipe
+from jaxgen.jobs.program import Program, hparam_table, make_ensemble_config, make_kernels, make_network
 from jaxgen.models import convolutions, variable_shapes
 from jaxgen.models.convolution import BACKENDS, Geometry
 from jaxgen.models.layers import product_precision
@@ -28,19 +28,19 @@ FAST_RATE = 2e13
 FAR = 4
 
 
-class Arrangement(NamedTuple):
+class ExecutionPlan(NamedTuple):
     """How a program is laid out.
 
     Attributes:
       width: members in one batched program on each device.
-      at_once: examples whose gradient is computed together; None: the whole batch.
+      microbatch_size: examples whose gradient is computed together; None: the whole batch.
       backends: of each convolution.
       asked_width: by a flag, if any: where memory did not do for it, `width` is less.
       block: runs that belong together where several drivers share them out, as the first driver has it.
     """
 
     width: int
-    at_once: int | None
+    microbatch_size: int | None
     backends: Mapping[Geometry, str]
     asked_width: int | None = None
     block: int | None = None
@@ -50,13 +50,19 @@ class Arrangement(NamedTuple):
         convolutions = {str(geometry): name for geometry, name in self.backends.items()}
         asked = {"asked_width": self.asked_width} if self.asked_width not in (None, self.width) else {}
         shares = {"block": self.block} if self.block else {}
-        return {"width": self.width, "at_once": self.at_once, "convolutions": convolutions, **asked, **shares}
+        return {
+            "width": self.width,
+            "microbatch_size": self.microbatch_size,
+            "convolutions": convolutions,
+            **asked,
+            **shares,
+        }
 
 
-def is_arrangement(settings: Mapping[str, Any], geometries: list[str]) -> bool:
+def is_execution_plan(settings: Mapping[str, Any], geometries: list[str]) -> bool:
     """Whether JSON values are those of an arrangement of a network with such convolutions."""
     kept = settings.get("convolutions")
-    counts = [settings.get("width"), settings.get("at_once"), settings.get("asked_width")]
+    counts = [settings.get("width"), settings.get("microbatch_size"), settings.get("asked_width")]
     return (
         isinstance(kept, dict)
         and all(kept.get(geometry) in BACKENDS for geometry in geometries)
@@ -72,48 +78,48 @@ class Layout:
       dataset: what is trained on.
       program: what is trained.
       devices: where.
-      say: takes lines about what was found.
+      log: takes lines about what was found.
     """
 
-    def __init__(self, dataset: Dataset, program: Program, devices: list[jax.Device], say: Callable[[str], None]):
-        self.dataset, self.program, self.say = dataset, program, say
+    def __init__(self, dataset: Dataset, program: Program, devices: list[jax.Device], log: Callable[[str], None]):
+        self.dataset, self.program, self.log = dataset, program, log
         spec, shape = program.spec, dataset.images.shape[1:]
         self.platform = devices[0].platform
         self.convolutions = convolutions(make_network(dataset, program), shape)
         whole = spec.model.norm == "batch" or self._has_statistics()
         piece = kernels.piece_size(self.platform, self.convolutions, spec.train.batch_size)
-        self.at_once = None if whole else piece
+        self.microbatch_size = None if whole else piece
         self.names = kernels.candidates(self.platform)
         if spec.compute.convolution != AUTO:
             self.names = (spec.compute.convolution,)
-        self.ensemble = Ensemble(self._recipe({}, self.at_once), dataset, devices, time.perf_counter)
+        self.ensemble = Ensemble(self._config({}, self.microbatch_size), dataset, devices, time.perf_counter)
 
     def _has_statistics(self) -> bool:
         return "batch_stats" in variable_shapes(make_network(self.dataset, self.program), self.dataset.images.shape[1:])
 
-    def _recipe(self, backends: Mapping[Geometry, str], at_once: int | None) -> Any:
+    def _config(self, backends: Mapping[Geometry, str], microbatch_size: int | None) -> Any:
         chosen = make_kernels(self.program, tuple(backends.items()), self.names[0])
-        examined = kernels.examined_at_once(self.platform, self.convolutions)
-        return make_recipe(self.dataset, self.program, chosen, at_once, examined)
+        examined = kernels.eval_batch_size(self.platform, self.convolutions)
+        return make_ensemble_config(self.dataset, self.program, chosen, microbatch_size, examined)
 
-    def arrange(self, arrangement: Arrangement) -> Ensemble:
+    def arrange(self, execution_plan: ExecutionPlan) -> Ensemble:
         """The program's ensemble in this arrangement; data on the devices are shared by all."""
-        self.ensemble = self.ensemble.rebuilt(self._recipe(arrangement.backends, arrangement.at_once))
+        self.ensemble = self.ensemble.rebuilt(self._config(execution_plan.backends, execution_plan.microbatch_size))
         return self.ensemble
 
-    def untracked(self, arrangement: Arrangement) -> Ensemble:
+    def untracked(self, execution_plan: ExecutionPlan) -> Ensemble:
         """The same ensemble without the tracking of single examples."""
         other = copy.copy(self)
         other.program = self.program._replace(track=None)
-        return other.arrange(arrangement)
+        return other.arrange(execution_plan)
 
-    def read(self, settings: Mapping[str, Any]) -> Arrangement:
+    def read(self, settings: Mapping[str, Any]) -> ExecutionPlan:
         """The arrangement that a store's plan holds.
 
         Raises:
           UserError: if flags ask for another one: kernels of another kind round differently; or if it holds none.
         """
-        if not is_arrangement(settings, [str(geometry) for geometry in self.convolutions]):
+        if not is_execution_plan(settings, [str(geometry) for geometry in self.convolutions]):
             raise UserError(
                 f"--out: the plan kept there does not tell how its runs were trained ({settings}); remove its store, "
                 "or choose another --out"
@@ -131,9 +137,9 @@ class Layout:
                     "or choose another --out"
                 )
         asked_width, block = settings.get("asked_width", compute.width), settings.get("block")
-        return Arrangement(settings["width"], settings["at_once"], backends, asked_width, block)
+        return ExecutionPlan(settings["width"], settings["microbatch_size"], backends, asked_width, block)
 
-    def find(self, rows: Any, size: int, most_runs: int, steps: float) -> tuple[Arrangement, dict[int, float]]:
+    def find(self, rows: Any, size: int, most_runs: int, steps: float) -> tuple[ExecutionPlan, dict[int, float]]:
         """Times what is not settled by flags.
 
         Args:
@@ -150,14 +156,14 @@ class Layout:
         widths, start = ([wanted], wanted) if wanted else self._widths(rows, most_runs, budget)
         nearest = min(widths, key=lambda width: abs(math.log(width / start)))
         backends = self._time_convolutions(nearest, steps)
-        self.arrange(Arrangement(nearest, self.at_once, backends))
+        self.arrange(ExecutionPlan(nearest, self.microbatch_size, backends))
         width, timings = self._time_widths(rows, size, widths, start, steps, budget)
         if max(width / nearest, nearest / width) >= FAR and len(self.names) > 1 and self.convolutions:
             again = self._time_convolutions(width, steps)
             if again != backends:
                 backends = again
-                self.arrange(Arrangement(width, self.at_once, backends))
-        return Arrangement(width, self.at_once, backends, wanted), timings
+                self.arrange(ExecutionPlan(width, self.microbatch_size, backends))
+        return ExecutionPlan(width, self.microbatch_size, backends, wanted), timings
 
     def time(self, width: int, rows: Any, size: int) -> dict[int, float]:
         """Seconds per member and step on one device at a settled width."""
@@ -179,7 +185,7 @@ class Layout:
                 geometry,
                 name,
                 width=width,
-                num_images=self.at_once or batch,
+                num_images=self.microbatch_size or batch,
                 dtype=make_kernels(self.program).dtype,
                 precision=product_precision(self.program.spec.compute.precision),
                 clock=time.perf_counter,
@@ -191,9 +197,9 @@ class Layout:
             time_one,
             worthwhile=lambda: time.perf_counter() - began < WORTHWHILE * job,
         )
-        pieces = f"; batches in pieces of {self.at_once}" if self.at_once else ""
+        pieces = f"; batches in pieces of {self.microbatch_size}" if self.microbatch_size else ""
         timed = len({geometry for geometry, _ in choice.seconds})
-        self.say(f"{kernels.describe(choice.backends)} ({timed} of {len(choice.backends)} shapes timed){pieces}")
+        self.log(f"{kernels.describe(choice.backends)} ({timed} of {len(choice.backends)} shapes timed){pieces}")
         return choice.backends
 
     def _time_widths(
@@ -225,7 +231,7 @@ class Layout:
         self.ensemble.prepare(rows, width, self.ensemble.first)
         refuse_if_larger(self.ensemble.needed_bytes(width), budget, width)
         self.ensemble.room = budget
-        self.say(self._describe(width, why, timings))
+        self.log(self._describe(width, why, timings))
         return width, timings
 
     def _describe(self, width: int, why: str, timings: Mapping[int, float]) -> str:
@@ -240,27 +246,29 @@ class Layout:
 
     def _widths(self, rows: Any, most_runs: int, budget: int) -> tuple[list[int], int]:
         """The candidates, and where among them to begin."""
-        learner = self.ensemble.recipe.learner
+        learner = self.ensemble.config.learner
         widths = candidates(self.platform, self.member_bytes(rows), budget, most_runs, self.ensemble.mesh.size)
-        activations = kernels.activation_bytes(self.convolutions) * (self.at_once or self.program.spec.train.batch_size)
-        return widths, first_guess(4 * num_parameters(learner, self.knobs(rows)) + activations, self.platform)
+        activations = kernels.activation_bytes(self.convolutions) * (
+            self.microbatch_size or self.program.spec.train.batch_size
+        )
+        return widths, first_guess(4 * num_parameters(learner, self.hparams(rows)) + activations, self.platform)
 
     def example(self) -> tuple[Learner, Any]:
         """The program's learner, and the knobs of its first setting."""
-        knobs = {name: values[0] for name, values in knob_table(self.program).items()}
-        return self.ensemble.recipe.learner, knobs
+        hparams = {name: values[0] for name, values in hparam_table(self.program).items()}
+        return self.ensemble.config.learner, hparams
 
-    def knobs(self, rows: Any) -> Any:
+    def hparams(self, rows: Any) -> Any:
         """A member's knobs, as shapes."""
         row = jax.tree.map(lambda field: field[0], rows)
         train = self.ensemble.data.train
-        return jax.eval_shape(lambda row, train: self.ensemble.recipe.enrol(row, train).knobs, row, train)
+        return jax.eval_shape(lambda row, train: self.ensemble.config.make_member(row, train).hparams, row, train)
 
     def member_bytes(self, rows: Any) -> int:
         """What one member takes on its device, about: state, gradients, activations; subset, order and answers."""
-        images = self.at_once or self.program.spec.train.batch_size
+        images = self.microbatch_size or self.program.spec.train.batch_size
         activations = 3 * images * kernels.activation_bytes(self.convolutions)
-        state = state_bytes(self.ensemble.recipe.learner, self.knobs(rows))
+        state = state_bytes(self.ensemble.config.learner, self.hparams(rows))
         return 4 * state + activations + 24 * self.ensemble.num_examined
 
 

@@ -4,7 +4,7 @@ import time
 from typing import NamedTuple
 
 from jaxgen.errors import OutOfMemory, UserError
-from jaxgen.jobs.layout import Arrangement
+from jaxgen.jobs.layout import ExecutionPlan
 from jaxgen.jobs.trainer import Trainer
 from jaxgen.runs.plan import count_runs, cut_chunks
 from jaxgen.runs.saved_models import ModelFolder
@@ -20,14 +20,14 @@ class Trained(NamedTuple):
 
 
 def train_missing_runs(
-    trainer: Trainer, store: Store, *, group: str, resume: str, shown: bool, models: ModelFolder | None = None
+    trainer: Trainer, store: Store, *, program: str, resume: str, shown: bool, models: ModelFolder | None = None
 ) -> Trained:
     """Trains and keeps all runs of the trainer's cells that are missing in the store.
 
     Args:
       trainer: knows the cells of one program.
       store: what is done, and where new chunks go.
-      group: the program's name in the store.
+      program: the program's name in the store.
       resume: how to go on, for one who stops it.
       shown: whether to show a progress bar.
       models: where every model's weights are kept too, if wanted.
@@ -36,60 +36,60 @@ def train_missing_runs(
       UserError: if everything diverges.
       Interrupted: if stopped; finished chunks are kept.
     """
-    settled = read_arrangement(trainer, store, group)
+    settled = read_execution_plan(trainer, store, program)
     compute = trainer.layout.program.spec.compute
     trainer.block = settled and (settled.block or settled.width)
     if compute.aggregate_only or not any(count_missing(trainer, store).values()):
         return Trained(0, 0.0)
-    if settled and (changed := store.other_versions(group)):
-        trainer.say(f"the models kept here were trained by other versions ({changed}): others may round otherwise")
-    for cell in trainer.cells:
-        for arrays in store.runs(cell):
+    if settled and (changed := store.other_versions(program)):
+        trainer.log(f"the models kept here were trained by other versions ({changed}): others may round otherwise")
+    for run_group in trainer.run_groups:
+        for arrays in store.runs(run_group):
             trainer.count(arrays[FINITE])
     trainer.settle(count_missing(trainer, store), settled)
     if not settled:
         block = block_size(store.plan, trainer.chunk_size, read_shard(compute.shard))
-        trainer.arrangement = trainer.arrangement._replace(block=block)
-    holding = store.settle(trainer.arrangement.settings(), group)
-    if holding != trainer.arrangement.settings():
+        trainer.execution_plan = trainer.execution_plan._replace(block=block)
+    holding = store.settle(trainer.execution_plan.settings(), program)
+    if holding != trainer.execution_plan.settings():
         # Another driver of the same job was faster.
         trainer.settle(count_missing(trainer, store), trainer.layout.read(holding))
-    trainer.block = trainer.arrangement.block or trainer.width
+    trainer.block = trainer.execution_plan.block or trainer.width
     began, missing = time.perf_counter(), count_missing(trainer, store)
     while any(count_missing(trainer, store).values()):
         try:
             train_now(trainer, store, resume=resume, shown=shown, models=models)
         except OutOfMemory:
-            halve_width(trainer, store, group)
+            halve_width(trainer, store, program)
     # Also where others have done it all meanwhile.
     trainer.close()
     return Trained(sum(missing.values()), time.perf_counter() - began)
 
 
-def read_arrangement(trainer: Trainer, store: Store, group: str) -> Arrangement | None:
+def read_execution_plan(trainer: Trainer, store: Store, program: str) -> ExecutionPlan | None:
     """The arrangement that the store's runs were trained in, if any were.
 
     Raises:
       UserError: if flags ask for another one.
     """
-    settings = store.read_settings(group)
+    settings = store.read_settings(program)
     return trainer.layout.read(settings) if settings else None
 
 
 def count_missing(trainer: Trainer, store: Store) -> dict[str, int]:
     """By cell of the trainer, how many runs of its share the store lacks."""
     missing = count_runs(trainer.share(store.missing()))
-    return {cell: missing[cell] for cell in trainer.cells}
+    return {run_group: missing[run_group] for run_group in trainer.run_groups}
 
 
 def train_now(trainer: Trainer, store: Store, *, resume: str, shown: bool, models: ModelFolder | None) -> None:
     """Trains the missing chunks at the present width."""
     missing = trainer.share(store.missing())
-    chunks = cut_chunks({cell: missing[cell] for cell in trainer.cells}, trainer.chunk_size)
+    chunks = cut_chunks({run_group: missing[run_group] for run_group in trainer.run_groups}, trainer.chunk_size)
     trainer.train_all(store, chunks, models, resume=resume, shown=shown)
 
 
-def halve_width(trainer: Trainer, store: Store, group: str) -> None:
+def halve_width(trainer: Trainer, store: Store, program: str) -> None:
     """Goes on at half the width, now and in every later call.
 
     Raises:
@@ -100,9 +100,9 @@ def halve_width(trainer: Trainer, store: Store, group: str) -> None:
         raise UserError(
             "--width=1: one model alone does not fit into memory; lower --batch_size or take a smaller --model"
         )
-    trainer.say(f"out of memory at width {trainer.width}; going on at width {width}")
+    trainer.log(f"out of memory at width {trainer.width}; going on at width {width}")
     # What is kept of unfinished chunks is of the old width.
     store.forget_checkpoints()
-    arrangement = trainer.arrangement._replace(width=width)
-    store.settle(arrangement.settings(), group, replace=True)
-    trainer.settle(count_missing(trainer, store), arrangement)
+    execution_plan = trainer.execution_plan._replace(width=width)
+    store.settle(execution_plan.settings(), program, replace=True)
+    trainer.settle(count_missing(trainer, store), execution_plan)

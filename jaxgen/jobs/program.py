@@ -11,21 +11,21 @@ import numpy as np
 
 from jaxgen.config import sweep
 from jaxgen.config.fields import flag_fields, flag_values, format_value
-from jaxgen.engine.batch import Methods
+from jaxgen.engine.batch import LearnerConfig
 from jaxgen.engine.kernels import MOST_EXAMINED
 from jaxgen.engine.learner import make_learner
-from jaxgen.engine.members import Enrolment, Examples, Recipe, Watch
+from jaxgen.engine.members import EnsembleConfig, EpochMetrics, Examples, MemberConfig
 from jaxgen.errors import UserError
 from jaxgen.models import PLAIN_KERNELS, make_model
 from jaxgen.models.layers import Kernels, activation_dtype, product_precision
 from jaxgen.scores import designs
-from jaxgen.scores.example_stats import Track
-from jaxgen.training.optimizers import STRENGTHS, Knobs, make_optimizer
+from jaxgen.scores.example_stats import TrackingConfig
+from jaxgen.training.optimizers import OPTIONAL_HPARAMS, HParams, make_optimizer
 from jaxgen.training.schedules import make_schedule
 from jaxgen.transforms.augment import AUGMENTATIONS, make_augmentation
 from jaxgen.types import Dataset
 
-# Knobs that every program has, whatever their values.
+# HParams that every program has, whatever their values.
 ALWAYS = ("learning_rate", "momentum", "second_moment", "warmup_epochs", "decay_rate", "final_rate")
 
 
@@ -42,11 +42,11 @@ class Program(NamedTuple):
     Attributes:
       name: what tells it from the job's other programs, such as ``optimizer=adam``; empty if it is the only one.
       settings: one or more, of one name each.
-      enrol: ``(program, row, training data) -> Enrolment``: who a row is.
-      watch: what is measured of its members epoch by epoch, if anything.
-      show: what its members make of their examples, if anything (`jaxgen.engine.members.Recipe`).
+      make_member: ``(program, row, training data) -> MemberConfig``: who a row is.
+      epoch_metrics: what is measured of its members epoch by epoch, if anything.
+      show: what its members make of their examples, if anything (`jaxgen.engine.members.EnsembleConfig`).
       num_examples: u, where members have examples of their own; None: all of the data's.
-      groups: of parameters, that have step sizes of their own (`jaxgen.engine.batch.Methods`).
+      groups: of parameters, that have step sizes of their own (`jaxgen.engine.batch.LearnerConfig`).
       keeps: groups of parameters that what is kept of a run holds, with all batch statistics: ``params [m, p]``.
       guided: whether its members decide which classes they mix (`jaxgen.engine.guided`).
       remake: what is made of the network that the spec names before it is trained, if anything.
@@ -55,15 +55,15 @@ class Program(NamedTuple):
 
     name: str
     settings: tuple[sweep.Setting, ...]
-    enrol: Callable[["Program", Any, Examples], Enrolment]
-    watch: Watch | None = None
-    show: Callable[[Enrolment, jax.Array, jax.Array], jax.Array] | None = None
+    make_member: Callable[["Program", Any, Examples], MemberConfig]
+    epoch_metrics: EpochMetrics | None = None
+    show: Callable[[MemberConfig, jax.Array, jax.Array], jax.Array] | None = None
     num_examples: int | None = None
     groups: tuple[str, ...] = ()
     keeps: tuple[str, ...] = ()
     guided: bool = False
     remake: Callable[[nn.Module], nn.Module] | None = None
-    track: Track | None = None
+    track: TrackingConfig | None = None
 
     @property
     def spec(self) -> Any:
@@ -73,29 +73,29 @@ class Program(NamedTuple):
     @property
     def in_use(self) -> frozenset[str]:
         """The regularizers and augmentations that some setting has above 0."""
-        return sweep.knobs_in_use([setting.spec for setting in self.settings])
+        return sweep.hparams_in_use([setting.spec for setting in self.settings])
 
 
 def make_programs(
     spec: Any,
     settings: Sequence[sweep.Setting] = (),
-    enrol: Callable[[Program, Any, Examples], Enrolment] | None = None,
+    make_member: Callable[[Program, Any, Examples], MemberConfig] | None = None,
 ) -> list[Program]:
     """All programs that settings need.
 
     Args:
       spec: of the job.
       settings: which; by default all that the lists in `spec` ask for.
-      enrol: who a row is; by default one who trains on a subset.
+      make_member: who a row is; by default one who trains on a subset.
     """
     settings = settings or sweep.expand(spec)
-    knobs = {field.name for _, field in flag_fields(spec) if field.metadata.get("knob")}
-    decisive = [name for name in sweep.varied(settings) if name not in knobs]
+    hparams = {field.name for _, field in flag_fields(spec) if field.metadata.get("hparam")}
+    decisive = [name for name in sweep.varied(settings) if name not in hparams]
     programs = []
     for indices in sweep.group(settings):
         chosen = flag_values(settings[indices[0]].spec)
         name = sweep.name_setting({flag: chosen[flag] for flag in decisive})
-        programs.append(Program(name, tuple(settings[i] for i in indices), enrol or enrol_on_subset))
+        programs.append(Program(name, tuple(settings[i] for i in indices), make_member or enrol_on_subset))
     return programs
 
 
@@ -117,35 +117,35 @@ def split_runs(program: Program, arrays: Mapping[str, np.ndarray]) -> Iterator[t
         yield run, setting, {name: array[i] for name, array in arrays.items()}
 
 
-def enrol_on_subset(program: Program, row: Row, train: Examples) -> Enrolment:
+def enrol_on_subset(program: Program, row: Row, train: Examples) -> MemberConfig:
     """Who a row is: the key of its draws, the examples it trains on, its strengths."""
     root = jax.random.key(program.spec.seed)
     subset = designs.draw_subset(root, row.subset, len(train.labels))
-    return Enrolment(designs.run_key(root, row.subset), subset, knobs_of(program, row.setting))
+    return MemberConfig(designs.run_key(root, row.subset), subset, hparams_of(program, row.setting))
 
 
-def knobs_of(program: Program, setting: jax.Array) -> Knobs:
+def hparams_of(program: Program, setting: jax.Array) -> HParams:
     """The strengths of one of the program's settings, by its number."""
-    return {name: jnp.asarray(values)[setting] for name, values in knob_table(program).items()}
+    return {name: jnp.asarray(values)[setting] for name, values in hparam_table(program).items()}
 
 
-def knob_table(program: Program) -> dict[str, np.ndarray]:
+def hparam_table(program: Program) -> dict[str, np.ndarray]:
     """By knob, the value of each setting: float32 ``[s]``."""
     chosen = [flag_values(setting.spec) for setting in program.settings]
     names = (*ALWAYS, *sorted(program.in_use))
     return {name: np.array([one[name] for one in chosen], np.float32) for name in names}
 
 
-def make_methods(program: Program, at_once: int | None = None) -> Methods:
+def make_methods(program: Program, microbatch_size: int | None = None) -> LearnerConfig:
     """How the program's members learn."""
     train, in_use = program.spec.train, program.in_use
     schedule = make_schedule(train.schedule, epochs=train.epochs, milestones=train.milestones)
     augmentations = in_use & set(AUGMENTATIONS)
-    return Methods(
-        make_optimizer(train.optimizer, in_use & set(STRENGTHS), schedule=schedule),
+    return LearnerConfig(
+        make_optimizer(train.optimizer, in_use & set(OPTIONAL_HPARAMS), schedule=schedule),
         make_augmentation(augmentations) if augmentations else None,
         in_use,
-        at_once,
+        microbatch_size,
         product_precision(program.spec.compute.precision),
         program.groups,
         program.track is not None,
@@ -167,28 +167,28 @@ def make_network(dataset: Dataset, program: Program, kernels: Kernels = PLAIN_KE
     return program.remake(network) if program.remake else network
 
 
-def make_recipe(
+def make_ensemble_config(
     dataset: Dataset,
     program: Program,
     kernels: Kernels,
-    at_once: int | None = None,
-    examined_at_once: int = MOST_EXAMINED,
-) -> Recipe:
+    microbatch_size: int | None = None,
+    eval_batch_size: int = MOST_EXAMINED,
+) -> EnsembleConfig:
     """All that the program's members share."""
     spec, network = program.spec, make_network(dataset, program, kernels)
-    return Recipe(
-        make_learner(network, make_methods(program, at_once), dataset.images.shape[1:]),
-        functools.partial(program.enrol, program),
+    return EnsembleConfig(
+        make_learner(network, make_methods(program, microbatch_size), dataset.images.shape[1:]),
+        functools.partial(program.make_member, program),
         spec.train.epochs,
         spec.train.batch_size,
         program.num_examples or len(dataset.labels),
         dataset.num_classes,
         dataset.scale,
         dataset.whiten,
-        examined_at_once,
+        eval_batch_size,
         spec.stopping.validation_share,
         spec.stopping.patience,
-        program.watch,
+        program.epoch_metrics,
         program.keeps,
         program.show,
         program.guided,

@@ -14,16 +14,16 @@ from typing import Any
 import numpy as np
 
 from jaxgen.jobs.compilation_cache import share_compilations
-from jaxgen.jobs.layout import Arrangement, Layout
+from jaxgen.jobs.layout import ExecutionPlan, Layout
 from jaxgen.jobs.program import Program
-from jaxgen.jobs.trainer import Cell, Trainer
+from jaxgen.jobs.trainer import RunGroup, Trainer
 from jaxgen.runs.devices import start_devices
 from jaxgen.runs.launch import train_on_cluster
 from jaxgen.runs.plan import Chunk
 from jaxgen.runs.progress import Report
 from jaxgen.runs.saved_models import ModelFolder
 from jaxgen.runs.store import FINITE, Arrays, Store
-from jaxgen.runs.worker_pool import Crew
+from jaxgen.runs.worker_pool import WorkerPool
 from jaxgen.types import Dataset
 
 # What folders for compiled programs begin with, and after how many seconds nobody needs one.
@@ -50,7 +50,7 @@ class WorkingTrainer:
           settings: the same, of another worker, or None: they are found by timing.
         """
         self.trainer.settle(self.runs, self.trainer.layout.read(settings[0]) if settings else None)
-        return self.trainer.arrangement.settings(), self.trainer.chunk_size
+        return self.trainer.execution_plan.settings(), self.trainer.chunk_size
 
     def train(self, chunk: Chunk, report: Report) -> tuple[Arrays, dict[int, Any]]:
         """A chunk's arrays, and by run the weights, if they are to be kept."""
@@ -66,7 +66,7 @@ class WorkingTrainer:
 def build_worker(
     dataset: Any,
     program: Program,
-    cells: Mapping[str, Cell],
+    run_groups: Mapping[str, RunGroup],
     runs: Mapping[str, int],
     job: str,
     devices: int,
@@ -75,7 +75,7 @@ def build_worker(
 
     Args:
       dataset: where it is in the cluster.
-      program, cells: what to train.
+      program, run_groups: what to train.
       runs: by cell, how many runs are still to be trained.
       job: a name that no other job has.
       devices: how many to use; 0: all.
@@ -88,7 +88,9 @@ def build_worker(
     folder = compilations_folder(job)
     share_compilations(folder)
     layout = Layout(ray.get(dataset), program, start_devices(devices), lambda line: None)
-    return WorkingTrainer(Trainer(layout, cells, lambda line: None), runs, program.spec.compute.save_models, folder)
+    return WorkingTrainer(
+        Trainer(layout, run_groups, lambda line: None), runs, program.spec.compute.save_models, folder
+    )
 
 
 def compilations_folder(job: str) -> pathlib.Path:
@@ -105,38 +107,40 @@ class ClusterTrainer(Trainer):
     """Trains by a cluster's workers; this process keeps what they give, and needs no accelerator.
 
     Args:
-      layout, cells, say: as of `Trainer`.
+      layout, run_groups, log: as of `Trainer`.
       ray: connected.
       dataset: what is trained on.
     """
 
     def __init__(
-        self, layout: Layout, cells: Mapping[str, Cell], say: Callable[[str], None], ray: Any, dataset: Dataset
+        self, layout: Layout, run_groups: Mapping[str, RunGroup], log: Callable[[str], None], ray: Any, dataset: Dataset
     ):
-        super().__init__(layout, cells, say)
+        super().__init__(layout, run_groups, log)
         self.ray, self.dataset = ray, ray.put(dataset)
         self.together = 1
-        self.crew: Crew | None = None
+        self.crew: WorkerPool | None = None
 
     @property
     def chunk_size(self) -> int:
         """Members that are kept in one file: as many as the first worker trains at once."""
         return self.together
 
-    def settle(self, runs: Mapping[str, int], arrangement: Arrangement | None = None) -> None:
+    def settle(self, runs: Mapping[str, int], execution_plan: ExecutionPlan | None = None) -> None:
         """Has the first worker find the arrangement, unless it is given; the others are told of it."""
         self.close()
-        told = (self.dataset, self.layout.program, self.cells, runs, uuid.uuid4().hex[:12])
-        self.crew = Crew(self.ray, self.layout.program.spec.compute.ray_cpus, functools.partial(build_worker, *told))
-        given = arrangement and (arrangement.settings(), 0)
+        told = (self.dataset, self.layout.program, self.run_groups, runs, uuid.uuid4().hex[:12])
+        self.crew = WorkerPool(
+            self.ray, self.layout.program.spec.compute.ray_cpus, functools.partial(build_worker, *told)
+        )
+        given = execution_plan and (execution_plan.settings(), 0)
         try:
             with results_apart():
                 settings, self.together = self.crew.settle(given, sum(runs.values()))
         except BaseException:
             self.close()
             raise
-        self.arrangement = arrangement or self.layout.read(settings)
-        self.say(f"width {self.arrangement.width} on each device; {self.devices}")
+        self.execution_plan = execution_plan or self.layout.read(settings)
+        self.log(f"width {self.execution_plan.width} on each device; {self.devices}")
 
     def close(self) -> None:
         if self.crew:
@@ -156,7 +160,7 @@ class ClusterTrainer(Trainer):
             arrays, weights = found
             if models:
                 for run, own in weights.items():
-                    models.write(chunk.cell, run, own)
+                    models.write(chunk.run_group, run, own)
             self.count(np.asarray(arrays[FINITE]))
             self.refuse_diverging()
             return arrays

@@ -13,11 +13,11 @@ import numpy as np
 from jaxgen.config import LabelNoiseSpec, sweep
 from jaxgen.config.fields import flag_values, format_value
 from jaxgen.data.noise_matrix import load_noise_matrix
-from jaxgen.engine.members import Curves, Enrolment, Examples, Mixed
+from jaxgen.engine.members import Curves, Examples, MemberConfig, Mixed
 from jaxgen.errors import UserError
 from jaxgen.jobs.identity import NUMERICS, identify
-from jaxgen.jobs.program import Program, knobs_of
-from jaxgen.jobs.trainer import Cell
+from jaxgen.jobs.program import Program, hparams_of
+from jaxgen.jobs.trainer import RunGroup
 from jaxgen.runs.plan import Plan
 from jaxgen.runs.store import Store, open_store
 from jaxgen.transforms.labels import make_noise
@@ -28,7 +28,7 @@ LABELS = 7
 # No member gets so large a share of its labels right: none is done before its last epoch.
 NEVER = 2.0
 # Flags that say what is made of models, and those whose values the settings have.
-NO_MODEL = {"preset", "keep", "seed", "out", "num_runs", "baseline", "export_dir"}
+REPORTING_FLAGS = {"preset", "keep", "seed", "out", "num_runs", "baseline", "export_dir"}
 
 
 class Row(NamedTuple):
@@ -91,7 +91,7 @@ class Drawn(NamedTuple):
     view: Callable[[Any], View]
 
 
-def enrol_member(drawn: Drawn, program: Program, row: Row, train: Examples) -> Enrolment:
+def enrol_member(drawn: Drawn, program: Program, row: Row, train: Examples) -> MemberConfig:
     """Who a row is: a run has the same key in every setting, so that settings can be compared in pairs."""
     settings, count = [setting.spec.noise for setting in program.settings], len(train.labels)
     key = jax.random.fold_in(jax.random.key(program.spec.seed), row.run)
@@ -109,7 +109,7 @@ def enrol_member(drawn: Drawn, program: Program, row: Row, train: Examples) -> E
         version = jnp.asarray(versions)[row.setting]
     if shares.any():
         mixed = Mixed(jnp.asarray(others)[row.setting], jnp.asarray(shares)[row.setting])
-    return Enrolment(key, jnp.ones(count, bool), knobs_of(program, row.setting), labels, version, mixed)
+    return MemberConfig(key, jnp.ones(count, bool), hparams_of(program, row.setting), labels, version, mixed)
 
 
 def load_matrix(settings: Sequence[sweep.Setting], spec: LabelNoiseSpec, num_classes: int) -> np.ndarray | None:
@@ -135,30 +135,30 @@ def make_rows(program: Program, numbers: np.ndarray) -> Row:
     return Row((numbers // count).astype(np.int32), (numbers % count).astype(np.int32))
 
 
-def cell_name(program: Program) -> str:
+def run_group_name(program: Program) -> str:
     """The name of a program's runs in plans and stores."""
     return program.name or "all"
 
 
-def make_cells(job: Job, program: Program) -> dict[str, Cell]:
+def make_run_groups(job: Job, program: Program) -> dict[str, RunGroup]:
     """The program's runs, which are of one size."""
     size = len(job.dataset.labels)
     # Members that keep examples for validation train on the others; so many are kept by the engine's arithmetic.
     held = int(np.float32(size) * np.float32(program.spec.stopping.validation_share))
-    return {cell_name(program): Cell(functools.partial(make_rows, program), size - held)}
+    return {run_group_name(program): RunGroup(functools.partial(make_rows, program), size - held)}
 
 
 def make_plan(job: Job) -> Plan:
     """The job's identity and its cells: one for each program."""
     spec = job.spec
-    flags = {*flag_values(spec)} - {*flag_values(spec.data)} - NO_MODEL
+    flags = {*flag_values(spec)} - {*flag_values(spec.data)} - REPORTING_FLAGS
     identity = {"--seed": str(spec.seed)} | identify(job.settings, flags)
     data = f"{job.dataset.name} {job.dataset.fingerprint[:12]}"
     if job.matrix is not None:
         identity["--noise_matrix"] = hashlib.sha256(job.matrix.tobytes()).hexdigest()[:12]
     identity |= {"the data": data, "the numerics version": str(NUMERICS), "the experiment": job.experiment}
     identity |= dict(job.also)
-    return Plan(identity, {cell_name(one): spec.num_runs * len(one.settings) for one in job.programs})
+    return Plan(identity, {run_group_name(one): spec.num_runs * len(one.settings) for one in job.programs})
 
 
 def run_bytes(job: Job) -> int:

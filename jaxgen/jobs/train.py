@@ -11,9 +11,9 @@ from jaxgen.errors import FailedRuns, NotThere, Unfinished, UserError
 from jaxgen.jobs.checks import refuse_precision
 from jaxgen.jobs.distributed import await_others
 from jaxgen.jobs.layout import Layout
-from jaxgen.jobs.missing_runs import read_arrangement, train_missing_runs
+from jaxgen.jobs.missing_runs import read_execution_plan, train_missing_runs
 from jaxgen.jobs.program import Program
-from jaxgen.jobs.trainer import Cell, Trainer
+from jaxgen.jobs.trainer import RunGroup, Trainer
 from jaxgen.runs.devices import start_devices, start_one_core
 from jaxgen.runs.plan import count_runs
 from jaxgen.runs.saved_models import ModelFolder
@@ -24,8 +24,8 @@ from jaxgen.types import Dataset
 def make_trainer(
     dataset: Dataset,
     program: Program,
-    cells: Mapping[str, Cell],
-    say: Callable[[str], None],
+    run_groups: Mapping[str, RunGroup],
+    log: Callable[[str], None],
     *,
     here: bool = False,
 ) -> Trainer:
@@ -38,11 +38,11 @@ def make_trainer(
         from jaxgen.runs.ray_cluster import connect
 
         ray = connect(compute.ray_address)
-        return ClusterTrainer(Layout(dataset, program, start_one_core(), say), cells, say, ray, dataset)
+        return ClusterTrainer(Layout(dataset, program, start_one_core(), log), run_groups, log, ray, dataset)
     copied = sum(array.nbytes for array in (dataset.images, dataset.test_images, dataset.probes) if array is not None)
     devices = start_devices(compute.num_devices, copied)
     refuse_precision(compute.precision, devices[0].platform)
-    return Trainer(Layout(dataset, program, devices, say), cells, say)
+    return Trainer(Layout(dataset, program, devices, log), run_groups, log)
 
 
 def refuse_unkept(trainer: Trainer, store: Store, models: ModelFolder | None) -> None:
@@ -53,8 +53,11 @@ def refuse_unkept(trainer: Trainer, store: Store, models: ModelFolder | None) ->
     """
     if models is None:
         return
-    done = {cell: itertools.chain.from_iterable(itertools.starmap(range, store.spans(cell))) for cell in trainer.cells}
-    if lost := sum(len(models.lacking(cell, numbers)) for cell, numbers in done.items()):
+    done = {
+        run_group: itertools.chain.from_iterable(itertools.starmap(range, store.spans(run_group)))
+        for run_group in trainer.run_groups
+    }
+    if lost := sum(len(models.lacking(run_group, numbers)) for run_group, numbers in done.items()):
         raise UserError(
             f"--save_models: {lost:,} finished models of --out={trainer.layout.program.spec.out} were not kept when "
             "they were trained; leave it out, or choose another --out"
@@ -84,12 +87,12 @@ class Done(NamedTuple):
 def train_program(
     dataset: Dataset,
     program: Program,
-    cells: Mapping[str, Cell],
+    run_groups: Mapping[str, RunGroup],
     store: Store,
     *,
     describe: Callable[[int], str],
     resume: str,
-    say: Callable[[str], None] | None,
+    log: Callable[[str], None] | None,
     models: ModelFolder | None,
 ) -> Done:
     """Trains what the store lacks of a program.
@@ -97,21 +100,21 @@ def train_program(
     Args:
       dataset: what its members see.
       program: which.
-      cells: all of it.
+      run_groups: all of it.
       store: what is done, and where new runs go.
       describe: from the number of a model's parameters to a line about the program.
       resume: how to go on, for one who stops it.
-      say: takes lines about what is going on; with None there is no progress bar either.
+      log: takes lines about what is going on; with None there is no progress bar either.
       models: where weights are kept, if wanted.
     """
-    trainer = make_trainer(dataset, program, cells, say or (lambda line: None))
+    trainer = make_trainer(dataset, program, run_groups, log or (lambda line: None))
     # Other settings than those kept are refused before anything is said or compiled.
-    read_arrangement(trainer, store, program.name)
+    read_execution_plan(trainer, store, program.name)
     parameters = num_parameters(*trainer.layout.example())
-    trainer.say(describe(parameters))
+    trainer.log(describe(parameters))
     refuse_unkept(trainer, store, models)
     trained = train_missing_runs(
-        trainer, store, group=program.name, resume=resume, shown=say is not None, models=models
+        trainer, store, program=program.name, resume=resume, shown=log is not None, models=models
     )
     width = store.read_settings(program.name).get("width", 0)
     return Done(parameters, width, trained.models, trained.seconds, trainer.devices, trainer)
@@ -128,8 +131,8 @@ def refuse_unfinished(store: Store, compute: ComputeSpec, things: str = "models"
     missing = count_runs(store.missing())
     if not any(missing.values()):
         return
-    cells = ", ".join(f"{count:,} of {cell}" for cell, count in missing.items() if count)
-    still = f"{sum(missing.values()):,} of {store.plan.num_runs:,} {things} are still missing ({cells})"
+    run_groups = ", ".join(f"{count:,} of {run_group}" for run_group, count in missing.items() if count)
+    still = f"{sum(missing.values()):,} of {store.plan.num_runs:,} {things} are still missing ({run_groups})"
     if compute.aggregate_only:
         raise NotThere(f"--aggregate_only: {still}; give the command without it, or wait for those who train them")
     raise Unfinished(
@@ -139,15 +142,15 @@ def refuse_unfinished(store: Store, compute: ComputeSpec, things: str = "models"
 
 
 @contextlib.contextmanager
-def put_off(errors: list[UserError]) -> Iterator[None]:
-    """Goes on with the rest of a job where a part of it is unfinished or failed; `refuse_put_off` ends it then."""
+def collect_errors(errors: list[UserError]) -> Iterator[None]:
+    """Goes on with the rest of a job where a part of it is unfinished or failed; `raise_collected` ends it then."""
     try:
         yield
     except (Unfinished, FailedRuns) as error:
         errors.append(error)
 
 
-def refuse_put_off(errors: Sequence[UserError]) -> None:
+def raise_collected(errors: Sequence[UserError]) -> None:
     """Ends here a job of which parts failed or are unfinished.
 
     Raises:

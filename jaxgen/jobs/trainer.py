@@ -9,7 +9,7 @@ import numpy as np
 
 from jaxgen.engine.ensemble import Ensemble
 from jaxgen.errors import OutOfMemory, UserError
-from jaxgen.jobs.layout import Arrangement, Layout, out_of_memory, refuse_if_larger
+from jaxgen.jobs.layout import ExecutionPlan, Layout, out_of_memory, refuse_if_larger
 from jaxgen.runs.launch import train_chunks
 from jaxgen.runs.plan import Chunk, Span
 from jaxgen.runs.progress import Report
@@ -29,7 +29,7 @@ EXAMINATION = 1 / 3
 REFILLS = 8
 
 
-class Cell(NamedTuple):
+class RunGroup(NamedTuple):
     """Members of one program and one subset size.
 
     Attributes:
@@ -46,13 +46,13 @@ class Trainer:
 
     Args:
       layout: builds the program's ensembles.
-      cells: every cell of the program by name.
-      say: takes lines about what is going on.
+      run_groups: every cell of the program by name.
+      log: takes lines about what is going on.
     """
 
-    def __init__(self, layout: Layout, cells: Mapping[str, Cell], say: Callable[[str], None]):
-        self.layout, self.cells, self.say = layout, cells, say
-        self.arrangement: Arrangement | None = None
+    def __init__(self, layout: Layout, run_groups: Mapping[str, RunGroup], log: Callable[[str], None]):
+        self.layout, self.run_groups, self.log = layout, run_groups, log
+        self.execution_plan: ExecutionPlan | None = None
         # Runs that one driver trains, where several share them out.
         self.block: int | None = None
         self.step_seconds = 0.0
@@ -72,7 +72,7 @@ class Trainer:
     @property
     def width(self) -> int:
         """Members in one batched program on each device."""
-        return self.arrangement.width
+        return self.execution_plan.width
 
     @property
     def seats(self) -> int:
@@ -82,30 +82,32 @@ class Trainer:
     @property
     def chunk_size(self) -> int:
         """Members that are kept in one file."""
-        return self.seats * (REFILLS if self.ensemble.recipe.may_stop else 1)
+        return self.seats * (REFILLS if self.ensemble.config.may_stop else 1)
 
     def share(self, spans: dict[str, list[Span]]) -> dict[str, list[Span]]:
         """Of all cells' spans, those that this driver trains: all, until it is settled how they are shared out."""
         return read_shard(self.layout.program.spec.compute.shard).part(spans, self.block) if self.block else spans
 
-    def settle(self, runs: Mapping[str, int], arrangement: Arrangement | None = None) -> None:
+    def settle(self, runs: Mapping[str, int], execution_plan: ExecutionPlan | None = None) -> None:
         """Finds the arrangement by timing, unless it is given, and compiles what the first steps need.
 
         Args:
           runs: by cell, how many runs are still to be trained.
-          arrangement: how the program is laid out, if that is settled.
+          execution_plan: how the program is laid out, if that is settled.
 
         Raises:
           UserError: if the programs do not fit in memory.
         """
         middle = self._middle()
         rows = middle.rows(np.arange(1))
-        if arrangement:
-            if arrangement != self.arrangement:
-                self.layout.arrange(arrangement)
-            self.arrangement, timings = arrangement, self.layout.time(arrangement.width, rows, middle.max_size)
+        if execution_plan:
+            if execution_plan != self.execution_plan:
+                self.layout.arrange(execution_plan)
+            self.execution_plan, timings = execution_plan, self.layout.time(execution_plan.width, rows, middle.max_size)
         else:
-            self.arrangement, timings = self.layout.find(rows, middle.max_size, max(runs.values()), self._steps(runs))
+            self.execution_plan, timings = self.layout.find(
+                rows, middle.max_size, max(runs.values()), self._steps(runs)
+            )
         self.ensemble.prepare(rows, self.width, self.ensemble.first)
         self.step_seconds = timings[self.width]
 
@@ -121,19 +123,24 @@ class Trainer:
     def close(self) -> None:
         """Lets go of those who train for it, if there are any."""
 
-    def _middle(self) -> Cell:
-        return sorted(self.cells.values(), key=lambda cell: cell.max_size)[len(self.cells) // 2]
+    def _middle(self) -> RunGroup:
+        return sorted(self.run_groups.values(), key=lambda run_group: run_group.max_size)[len(self.run_groups) // 2]
 
     def _steps(self, runs: Mapping[str, int]) -> float:
         """Member steps that each device is going to take."""
-        recipe = self.ensemble.recipe
-        epochs = sum(count * -(-self.cells[cell].max_size // recipe.batch_size) for cell, count in runs.items())
-        return epochs * recipe.epochs / self.ensemble.mesh.size
+        config = self.ensemble.config
+        epochs = sum(
+            count * -(-self.run_groups[run_group].max_size // config.batch_size) for run_group, count in runs.items()
+        )
+        return epochs * config.epochs / self.ensemble.mesh.size
 
     def seconds(self, runs: Mapping[str, int]) -> float:
         """How long so many runs of each cell are going to take, at most, by the steps timed."""
-        training = sum(count * self.cells[cell].max_size * self.ensemble.recipe.epochs for cell, count in runs.items())
-        work = sum(count * self.work(cell) for cell, count in runs.items())
+        training = sum(
+            count * self.run_groups[run_group].max_size * self.ensemble.config.epochs
+            for run_group, count in runs.items()
+        )
+        work = sum(count * self.work(run_group) for run_group, count in runs.items())
         return self._steps(runs) * self.step_seconds * work / max(training, 1)
 
     def count(self, finite: np.ndarray) -> None:
@@ -156,14 +163,14 @@ class Trainer:
                 "guess's); lower --learning_rate or give --clip_norm"
             )
 
-    def work(self, cell: str) -> float:
+    def work(self, run_group: str) -> float:
         """The work of one run, in examples trained on."""
-        recipe, look = self.ensemble.recipe, EXAMINATION * self.ensemble.num_examined
-        return recipe.epochs * (self.cells[cell].max_size + (look if recipe.watch else 0)) + look
+        config, look = self.ensemble.config, EXAMINATION * self.ensemble.num_examined
+        return config.epochs * (self.run_groups[run_group].max_size + (look if config.epoch_metrics else 0)) + look
 
     def works(self) -> dict[str, float]:
         """The work of one run of each cell."""
-        return {cell: self.work(cell) for cell in self.cells}
+        return {run_group: self.work(run_group) for run_group in self.run_groups}
 
     def train(
         self,
@@ -185,17 +192,17 @@ class Trainer:
           OutOfMemory: if the devices' memory did not do.
         """
         self.refuse_diverging()
-        cell, runs = self.cells[chunk.cell], np.arange(chunk.start, chunk.stop)
+        run_group, runs = self.run_groups[chunk.run_group], np.arange(chunk.start, chunk.stop)
         look = EXAMINATION * self.ensemble.num_examined
-        began, waited, training = time.perf_counter(), self.ensemble.waited, self.work(chunk.cell) - look
+        began, waited, training = time.perf_counter(), self.ensemble.waited, self.work(chunk.run_group) - look
         # What is measured after each epoch is part of the steps' time.
-        step_seconds = self.step_seconds * training / (self.ensemble.recipe.epochs * cell.max_size)
+        step_seconds = self.step_seconds * training / (self.ensemble.config.epochs * run_group.max_size)
         steps_per_call = max(1, int(SECONDS_PER_CALL / (step_seconds * self.width)))
         try:
             outcome = self.ensemble.train(
-                cell.rows(runs),
+                run_group.rows(runs),
                 self.width,
-                cell.max_size,
+                run_group.max_size,
                 steps_per_call,
                 lambda amount: report(amount * training),
                 checkpoint,
@@ -221,7 +228,7 @@ class Trainer:
 
         def train(chunk: Chunk, report: Report) -> Arrays:
             checkpoint = store.checkpoint(chunk, minutes, stop)
-            on_weights = models and (lambda run, weights: models.write(chunk.cell, run, weights))
+            on_weights = models and (lambda run, weights: models.write(chunk.run_group, run, weights))
             return self.train(chunk, report, checkpoint, on_weights)
 
         train_chunks(store, chunks, train, self.works(), resume=resume, shown=shown, stop=stop, share=self.share)
@@ -229,7 +236,7 @@ class Trainer:
 
 def accuracies(outcome: Outcome, ensemble: Ensemble) -> dict[str, np.ndarray]:
     """Shares of right answers ``[m]`` on examples trained on, for validation, held out, and tested on; NaN of none."""
-    count = ensemble.recipe.num_examples
+    count = ensemble.config.num_examples
     trained_on, correct = (
         np.unpackbits(bits, axis=1, count=count).astype(bool) for bits in (outcome.trained_on, outcome.correct)
     )

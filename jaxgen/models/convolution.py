@@ -139,15 +139,15 @@ def images_at_once(geometry: Geometry, num_images: int, itemsize: int) -> int:
     return max((size for size in range(1, min(most, num_images) + 1) if num_images % size == 0), default=1)
 
 
-def by_patches(geometry: Geometry, inputs: jax.Array, kernel: jax.Array, at_once: int) -> jax.Array:
-    """Convolves `at_once` images at a time, each time as one product of patches and kernel."""
+def by_patches(geometry: Geometry, inputs: jax.Array, kernel: jax.Array, microbatch_size: int) -> jax.Array:
+    """Convolves `microbatch_size` images at a time, each time as one product of patches and kernel."""
     matrix = kernel.reshape(-1, kernel.shape[-1])
 
     def some(images: jax.Array) -> jax.Array:
         outputs = product(extract_patches(geometry, images), matrix, (1, 0))
         return outputs.reshape(len(images), *geometry.outputs)
 
-    return in_pieces(some, at_once, inputs)
+    return in_pieces(some, microbatch_size, inputs)
 
 
 def in_pieces(function: Callable, size: int, images: jax.Array) -> jax.Array:
@@ -158,8 +158,8 @@ def in_pieces(function: Callable, size: int, images: jax.Array) -> jax.Array:
     return lax.map(function, pieces).reshape(len(images), *jax.eval_shape(function, pieces[0]).shape[1:])
 
 
-def kernel_gradient(geometry: Geometry, inputs: jax.Array, gradients: jax.Array, at_once: int) -> jax.Array:
-    """The gradient of the kernel, ``[kh, kw, i, o]``: patches times output gradients, `at_once` images at a time."""
+def kernel_gradient(geometry: Geometry, inputs: jax.Array, gradients: jax.Array, microbatch_size: int) -> jax.Array:
+    """The gradient of the kernel, ``[kh, kw, i, o]``: patches times output gradients, a microbatch at a time."""
 
     def some(images: jax.Array, gradients: jax.Array) -> jax.Array:
         # In this order the smaller factor is the one that has to be transposed.
@@ -167,10 +167,10 @@ def kernel_gradient(geometry: Geometry, inputs: jax.Array, gradients: jax.Array,
         flat = gradients.reshape(-1, gradients.shape[-1])
         return lax.dot_general(flat, extract_patches(geometry, images), axes, preferred_element_type=jnp.float32)
 
-    if at_once == len(inputs):
+    if microbatch_size == len(inputs):
         total = some(inputs, gradients)
     else:
-        pieces = [field.reshape(-1, at_once, *field.shape[1:]) for field in (inputs, gradients)]
+        pieces = [field.reshape(-1, microbatch_size, *field.shape[1:]) for field in (inputs, gradients)]
         start = jnp.zeros((geometry.kernel[3], math.prod(geometry.kernel[:3])))
         total, _ = lax.scan(lambda total, piece: (total + some(*piece), None), start, tuple(pieces))
     return total.T.reshape(geometry.kernel).astype(inputs.dtype)
@@ -181,7 +181,7 @@ def input_gradient(geometry: Geometry, gradients: jax.Array, kernel: jax.Array, 
     return forward(turned(geometry), spread_gradients(geometry, gradients), turn_kernel(kernel))
 
 
-def with_gradients(forward: Callable, at_once: Callable[[Geometry, jax.Array], int]) -> Callable:
+def with_gradients(forward: Callable, microbatch_size: Callable[[Geometry, jax.Array], int]) -> Callable:
     """A convolution by `forward`, forwards and for the input's gradient, and by patches for the kernel's."""
 
     @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
@@ -194,7 +194,7 @@ def with_gradients(forward: Callable, at_once: Callable[[Geometry, jax.Array], i
     def back(geometry: Geometry, kept: tuple, gradients: jax.Array) -> tuple[jax.Array, jax.Array]:
         inputs, kernel = kept
         at_inputs = input_gradient(geometry, gradients, kernel, forward)
-        return at_inputs, kernel_gradient(geometry, inputs, gradients, at_once(geometry, inputs))
+        return at_inputs, kernel_gradient(geometry, inputs, gradients, microbatch_size(geometry, inputs))
 
     convolution.defvjp(ahead, back)
     return convolution

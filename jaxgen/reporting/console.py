@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from jaxgen.errors import UserError, one_line, printable
 
 
-def tell(line: str) -> None:
+def log(line: str) -> None:
     """Says what is going on: on standard error, so that results can be piped."""
     print(one_line(line), file=sys.stderr, flush=True)
 

@@ -39,7 +39,7 @@ def write_flags(flagfile: pathlib.Path, spec: Any, program: str, command: str) -
 
 @contextmanager
 def written_or_told(out: str) -> Iterator[None]:
-    """Turns a failure to write into one line."""
+    """InterleavedBenchmark a failure to write into one line."""
     try:
         yield
     except OSError as error:

@@ -12,7 +12,7 @@ from jaxgen.runs.plan import Chunk, Span, count_runs
 from jaxgen.runs.progress import ProgressBar, Report
 from jaxgen.runs.signals import Stop, stoppable
 from jaxgen.runs.store import Arrays, Store
-from jaxgen.runs.worker_pool import ChunkFailed, Crew
+from jaxgen.runs.worker_pool import ChunkFailed, WorkerPool
 
 # (chunk, report of work done) -> the chunk's arrays.
 TrainChunk = Callable[[Chunk, Report], Arrays]
@@ -79,14 +79,14 @@ def train_chunks(
             failures.done += 1
             bar.models(chunk.stop - chunk.start)
             stop.heed()
-    failures.tell(resume)
+    failures.log(resume)
     return time.perf_counter() - began
 
 
 def train_on_cluster(
     store: Store,
     chunks: list[Chunk],
-    crew: Crew,
+    crew: WorkerPool,
     work: Mapping[str, float],
     *,
     keep: Callable[[Chunk, Any], Arrays],
@@ -112,7 +112,7 @@ def train_on_cluster(
             for amount in crew.listen():
                 bar.work(amount)
             for chunk, heard, found in crew.answers():
-                whole = work[chunk.cell] * (chunk.stop - chunk.start)
+                whole = work[chunk.run_group] * (chunk.stop - chunk.start)
                 if found is None or isinstance(found, ChunkFailed):
                     bar.work(-heard)
                     if found is None and failures.lost(chunk):
@@ -124,7 +124,7 @@ def train_on_cluster(
                 failures.done += 1
                 bar.work(whole - heard)
                 bar.models(chunk.stop - chunk.start)
-    failures.tell(resume)
+    failures.log(resume)
     return time.perf_counter() - began
 
 
@@ -142,8 +142,8 @@ def watched(
     """A bar over all of a driver's runs, and one line for whoever or whatever stops them."""
     wanted, missing = (count_runs(part) for part in (share(store.wanted()), share(store.missing())))
     num_runs = sum(wanted.values())
-    total = sum(amount * wanted[cell] for cell, amount in work.items())
-    earlier = sum(amount * (wanted[cell] - missing[cell]) for cell, amount in work.items())
+    total = sum(amount * wanted[run_group] for run_group, amount in work.items())
+    earlier = sum(amount * (wanted[run_group] - missing[run_group]) for run_group, amount in work.items())
     bar = ProgressBar(total, num_runs, num_runs - sum(missing.values()), shown=shown, things=things)
     bar.work(earlier, earlier=True)
     try:
@@ -202,7 +202,7 @@ class Failures:
         self.tries[chunk] += 1
         if not self.done and len(self.tries) >= HOPELESS:
             self.given_up = dict.fromkeys(self.tries, reason)
-            self.tell("give it again when that is mended", all_alike=True)
+            self.log("give it again when that is mended", all_alike=True)
         if self.tries[chunk] < TRIES:
             return True
         self.given_up[chunk] = reason
@@ -215,7 +215,7 @@ class Failures:
             self.given_up[chunk] = f"{LOSSES} workers were lost while they had it"
         return self.losses[chunk] < LOSSES
 
-    def tell(self, resume: str, *, all_alike: bool = False) -> None:
+    def log(self, resume: str, *, all_alike: bool = False) -> None:
         """Ends the job with what failed, if anything did.
 
         Raises:
@@ -231,6 +231,6 @@ class Failures:
         runs = sum(each.stop - each.start for each in self.given_up)
         others = "the first to be trained all fail" if all_alike else "all others are done and kept"
         raise FailedRuns(
-            f"{runs:,} {self.things} failed, of {chunk.cell} {chunk.start} to {chunk.stop - 1} first ({last}; {path} "
-            f"has all of it); {others}. To try them again: {resume}"
+            f"{runs:,} {self.things} failed, of {chunk.run_group} {chunk.start} to {chunk.stop - 1} first ({last}; "
+            f"{path} has all of it); {others}. To try them again: {resume}"
         )

@@ -18,7 +18,7 @@ class Span(NamedTuple):
 class Chunk(NamedTuple):
     """Runs that are trained together and kept in one file."""
 
-    cell: str
+    run_group: str
     start: int
     stop: int
 
@@ -30,11 +30,11 @@ class Plan:
     Attributes:
       identity: everything that a run's result depends on besides its cell and number, as flag name (or other name) to
         text. Not in it: how many runs are wanted, where they are kept, which machine trains them.
-      cells: name of each setting (for C-scores, each ratio) to the number of runs wanted.
+      run_groups: name of each setting (for C-scores, each ratio) to the number of runs wanted.
     """
 
     identity: dict[str, str]
-    cells: dict[str, int]
+    run_groups: dict[str, int]
 
     @functools.cached_property
     def digest(self) -> str:
@@ -43,7 +43,7 @@ class Plan:
 
     @property
     def num_runs(self) -> int:
-        return sum(self.cells.values())
+        return sum(self.run_groups.values())
 
 
 def gaps(done: Iterable[Span], wanted: int) -> Iterator[Span]:
@@ -61,14 +61,14 @@ def gaps(done: Iterable[Span], wanted: int) -> Iterator[Span]:
 
 def count_runs(spans: dict[str, list[Span]]) -> dict[str, int]:
     """By cell, how many runs its spans are."""
-    return {cell: sum(span.stop - span.start for span in own) for cell, own in spans.items()}
+    return {run_group: sum(span.stop - span.start for span in own) for run_group, own in spans.items()}
 
 
 def cut_chunks(missing: dict[str, list[Span]], size: int) -> list[Chunk]:
     """Chunks of at most `size` runs, low run numbers of all cells first, so that a stopped job is even over cells."""
     chunks = [
-        Chunk(cell, start, min(start + size, span.stop))
-        for cell, spans in missing.items()
+        Chunk(run_group, start, min(start + size, span.stop))
+        for run_group, spans in missing.items()
         for span in spans
         for start in range(span.start, span.stop, size)
     ]

@@ -12,7 +12,7 @@ ROOM = 2**28
 BLOCK = 2**20
 
 
-class HeldRuns:
+class RunCache:
     """The runs of each cell of a store in order, a block of chunks at a time.
 
     Args:
@@ -25,10 +25,10 @@ class HeldRuns:
         self.store, self.room, self.block = store, room, block
         self.held: dict[str, list[Arrays]] = {}
 
-    def __call__(self, cell: str) -> Iterator[Arrays]:
-        held = self.held.setdefault(cell, [])
+    def __call__(self, run_group: str) -> Iterator[Arrays]:
+        held = self.held.setdefault(run_group, [])
         yield from held
-        for block in together(self.store.runs(cell, start=after(held)), self.block):
+        for block in together(self.store.runs(run_group, start=after(held)), self.block):
             # Not where one before it was too much, or another reader was faster.
             if block["run"][0] == after(held) and size(block) <= self.room:
                 held.append(block)

@@ -35,22 +35,22 @@ class ModelFolder:
     def __init__(self, folder: pathlib.Path, description: Mapping[str, Any], settings: Sequence[str] = ("",)):
         self.folder, self.description, self.settings = folder, dict(description), settings
 
-    def path(self, cell: str, number: int) -> pathlib.Path:
+    def path(self, run_group: str, number: int) -> pathlib.Path:
         """The file of one model."""
         run, setting = divmod(number, len(self.settings))
-        folder = self.folder / cell / self.settings[setting] if len(self.settings) > 1 else self.folder / cell
+        folder = self.folder / run_group / self.settings[setting] if len(self.settings) > 1 else self.folder / run_group
         return folder / f"{run:06d}.npz"
 
-    def write(self, cell: str, number: int, weights: Any) -> None:
+    def write(self, run_group: str, number: int, weights: Any) -> None:
         """Keeps a model's weights: nested dictionaries of arrays, ``params`` and ``stats``."""
         run, setting = divmod(number, len(self.settings))
         arrays = flax.traverse_util.flatten_dict(weights._asdict(), sep="/")
-        text = json.dumps({**self.description, "cell": cell, "setting": self.settings[setting], "run": run})
-        write_npz(self.path(cell, number), {**arrays, DESCRIPTION: np.asarray(text)})
+        text = json.dumps({**self.description, "cell": run_group, "setting": self.settings[setting], "run": run})
+        write_npz(self.path(run_group, number), {**arrays, DESCRIPTION: np.asarray(text)})
 
-    def lacking(self, cell: str, numbers: Iterable[int]) -> list[int]:
+    def lacking(self, run_group: str, numbers: Iterable[int]) -> list[int]:
         """Which of the cell's models are not there."""
-        return [number for number in numbers if not self.path(cell, number).exists()]
+        return [number for number in numbers if not self.path(run_group, number).exists()]
 
 
 class LoadedModel:

@@ -27,10 +27,12 @@ class Shard(NamedTuple):
           block: runs that are trained by one driver.
         """
         if self.count == 1:
-            return {cell: list(own) for cell, own in spans.items()}
+            return {run_group: list(own) for run_group, own in spans.items()}
         return {
-            cell: [piece for span in own for piece in pieces(span, block) if self.owns(number + piece.start // block)]
-            for number, (cell, own) in enumerate(spans.items())
+            run_group: [
+                piece for span in own for piece in pieces(span, block) if self.owns(number + piece.start // block)
+            ]
+            for number, (run_group, own) in enumerate(spans.items())
         }
 
     def owns(self, number: int) -> bool:

@@ -54,9 +54,9 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version(), **found}
 
 
-def settings_name(group: str) -> str:
+def settings_name(program: str) -> str:
     """The file of the settings of one of a job's programs; the only program's are in the plan's own file."""
-    return f"plan-{group}.json" if group else PLAN_NAME
+    return f"plan-{program}.json" if program else PLAN_NAME
 
 
 class DamagedChunk(Exception):
@@ -70,17 +70,17 @@ class Store:
         self.folder = folder
         self.plan = plan
 
-    def read_settings(self, group: str = "") -> dict[str, Any]:
+    def read_settings(self, program: str = "") -> dict[str, Any]:
         """What the first driver settled for all later ones (width, kernels); empty where nothing is settled yet.
 
         Args:
-          group: which of the job's programs, if it has several.
+          program: which of the job's programs, if it has several.
 
         Raises:
           UserError: if the file that says so is damaged or gone: how its runs were trained is then unknown.
         """
-        path = self.folder / settings_name(group)
-        runs = f"*,{glob.escape(group)}/*.npz" if group else "*/*.npz"
+        path = self.folder / settings_name(program)
+        runs = f"*,{glob.escape(program)}/*.npz" if program else "*/*.npz"
         if not path.exists() and next(self.folder.glob(runs), None) is None:
             return {}
         try:
@@ -91,10 +91,10 @@ class Store:
                 "train them again, or choose another --out"
             ) from None
 
-    def other_versions(self, group: str = "") -> str:
+    def other_versions(self, program: str = "") -> str:
         """In words, what has another version now than when the settings were settled; empty where nothing has."""
         try:
-            before = dict(json.loads((self.folder / settings_name(group)).read_text())["versions"])
+            before = dict(json.loads((self.folder / settings_name(program)).read_text())["versions"])
         except (OSError, ValueError, KeyError, TypeError):
             return ""
         now = versions()
@@ -103,18 +103,18 @@ class Store:
         ]
         return ", ".join(changed)
 
-    def settle(self, settings: dict[str, Any], group: str = "", *, replace: bool = False) -> dict[str, Any]:
+    def settle(self, settings: dict[str, Any], program: str = "", *, replace: bool = False) -> dict[str, Any]:
         """Writes the settings if none are written yet, or with `replace`; returns those that hold."""
         # Whose settings they are is known by the plan's own file, also where they are kept beside it.
-        for name, kept in {PLAN_NAME: {}, settings_name(group): settings}.items():
+        for name, kept in {PLAN_NAME: {}, settings_name(program): settings}.items():
             told = {"identity": self.plan.identity, "settings": kept, "versions": versions()}
             text = json.dumps(told, indent=1, sort_keys=True)
-            write_durably(self.folder / name, text.encode(), replace=replace and name == settings_name(group))
-        return self.read_settings(group)
+            write_durably(self.folder / name, text.encode(), replace=replace and name == settings_name(program))
+        return self.read_settings(program)
 
-    def spans(self, cell: str) -> list[Span]:
+    def spans(self, run_group: str) -> list[Span]:
         """Finished runs of a cell as ascending spans that do not overlap."""
-        folder = self.folder / cell
+        folder = self.folder / run_group
         names = (CHUNK_NAME.fullmatch(path.name) for path in (folder.iterdir() if folder.is_dir() else ()))
         found = sorted(Span(int(name[1]), int(name[2]) + 1) for name in names if name)
         spans: list[Span] = []
@@ -125,14 +125,16 @@ class Store:
 
     def wanted(self) -> dict[str, list[Span]]:
         """By cell, all runs of the plan."""
-        return {cell: [Span(0, wanted)] for cell, wanted in self.plan.cells.items()}
+        return {run_group: [Span(0, wanted)] for run_group, wanted in self.plan.run_groups.items()}
 
     def missing(self) -> dict[str, list[Span]]:
         """By cell, the wanted runs that are not finished."""
-        return {cell: list(gaps(self.spans(cell), wanted)) for cell, wanted in self.plan.cells.items()}
+        return {
+            run_group: list(gaps(self.spans(run_group), wanted)) for run_group, wanted in self.plan.run_groups.items()
+        }
 
     def path(self, chunk: Chunk) -> pathlib.Path:
-        return self.folder / chunk.cell / f"{chunk.start:06d}-{chunk.stop - 1:06d}.npz"
+        return self.folder / chunk.run_group / f"{chunk.start:06d}-{chunk.stop - 1:06d}.npz"
 
     def checkpoint(self, chunk: Chunk, minutes: float, stop: Stop | None = None) -> DiskCheckpoint:
         """Where the chunk's training is kept in its middle."""
@@ -185,7 +187,7 @@ class Store:
 
     def checksum(self, chunk: Chunk, arrays: Arrays) -> str:
         """SHA-256 of named arrays, of the plan they belong to and of the runs they are."""
-        sha = hashlib.sha256(f"{self.plan.digest}/{chunk.cell}/{chunk.start}-{chunk.stop}".encode())
+        sha = hashlib.sha256(f"{self.plan.digest}/{chunk.run_group}/{chunk.start}-{chunk.stop}".encode())
         for name in sorted(arrays):
             array = np.ascontiguousarray(arrays[name])
             sha.update(f"{name}{array.dtype.str}{array.shape}".encode())
@@ -207,21 +209,21 @@ class Store:
             with contextlib.suppress(OSError):
                 if time.time() - part.stat().st_mtime > STALE:
                     part.unlink()
-        for cell in self.plan.cells:
-            for span in self.spans(cell):
-                chunk = Chunk(cell, *span)
+        for run_group in self.plan.run_groups:
+            for span in self.spans(run_group):
+                chunk = Chunk(run_group, *span)
                 try:
                     self.read(chunk, tracked=True)
                 except DamagedChunk as error:
                     report(f"{self.set_aside(chunk)}: damaged ({error}); its runs are trained again")
 
-    def runs(self, cell: str, *, tracked: bool = False, start: int = 0) -> Iterator[dict[str, np.ndarray]]:
+    def runs(self, run_group: str, *, tracked: bool = False, start: int = 0) -> Iterator[dict[str, np.ndarray]]:
         """The wanted runs of a cell in order, a chunk at a time, from that on which begins at run `start`; `tracked` as
         of `read`."""
-        wanted = self.plan.cells[cell]
-        for span in self.spans(cell):
+        wanted = self.plan.run_groups[run_group]
+        for span in self.spans(run_group):
             if start <= span.start < wanted:
-                chunk = Chunk(cell, *span)
+                chunk = Chunk(run_group, *span)
                 try:
                     arrays = self.read(chunk, tracked=tracked)
                 except DamagedChunk as error:

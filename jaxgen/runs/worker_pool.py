@@ -23,7 +23,7 @@ LOOK = 5.0
 EMPTY = 120.0
 # Seconds that workers have to clear up after themselves.
 FAREWELL = 2.0
-# Methods that are called while a chunk is trained; there is one thread for all others.
+# LearnerConfig that are called while a chunk is trained; there is one thread for all others.
 BESIDE = "beside"
 # So many workers of each place may be lost in a row, none having come as far as training; then all is given up.
 HOPELESS = 5
@@ -68,7 +68,7 @@ class Worker:
             self.trainer.close()
 
 
-class Hired:
+class WorkerHandle:
     """A worker as this process knows it.
 
     Attributes:
@@ -94,7 +94,7 @@ class Hired:
         return method.options(concurrency_group=BESIDE).remote()
 
 
-class Crew:
+class WorkerPool:
     """The workers of a cluster, until it is closed.
 
     Args:
@@ -106,7 +106,7 @@ class Crew:
     def __init__(self, ray: Any, cpus: int, build: Callable[[int], Any]):
         self.ray, self.cpus, self.build = ray, cpus, ray.put(build)
         self.remote = ray.remote(concurrency_groups={BESIDE: 1}, max_restarts=0)(Worker)
-        self.hired: list[Hired] = []
+        self.hired: list[WorkerHandle] = []
         self.room: collections.Counter = collections.Counter()
         self.looked = -LOOK
         self.settings: Any = None
@@ -130,7 +130,7 @@ class Crew:
         idle = sum(not worker.chunks for worker in self.hired)
         for place in free[: max(most - idle, 0)]:
             devices = place[1] if place[0] == "CPU" else 0
-            self.hired.append(Hired(self.remote.options(**options(place)).remote(self.build, devices), place))
+            self.hired.append(WorkerHandle(self.remote.options(**options(place)).remote(self.build, devices), place))
 
     def settle(self, settings: Any, most: int) -> Any:
         """Has all workers lay themselves out as the first does that is there; meanwhile the others start.
@@ -168,7 +168,7 @@ class Crew:
         return self.settings
 
     @contextlib.contextmanager
-    def noted(self, worker: Hired) -> Iterator[None]:
+    def noted(self, worker: WorkerHandle) -> Iterator[None]:
         """Lets a worker go that is lost; raises what the user has to be told, and `ChunkFailed` for other failures."""
         errors = self.ray.exceptions
         try:
@@ -182,7 +182,7 @@ class Crew:
             self.lose(worker, str(error))
 
     @contextlib.contextmanager
-    def starting(self, worker: Hired, *raised: type[Exception]) -> Iterator[None]:
+    def starting(self, worker: WorkerHandle, *raised: type[Exception]) -> Iterator[None]:
         """As `noted`, of a worker that has trained nothing yet: it is lost whatever it fails at, but for what is to be
         `raised`. One bad node is no reason to end a job of many."""
         try:
@@ -193,7 +193,7 @@ class Crew:
         except (ChunkFailed, UserError, OutOfMemory) as error:
             self.lose(worker, str(error) or "out of memory")
 
-    def lose(self, worker: Hired, reason: str) -> None:
+    def lose(self, worker: WorkerHandle, reason: str) -> None:
         """Lets a worker go.
 
         Raises:
@@ -209,7 +209,7 @@ class Crew:
                 f"({reason.strip().splitlines()[-1]}); see Ray's logs, and that all nodes have the same jaxgen and data"
             )
 
-    def dismiss(self, worker: Hired) -> None:
+    def dismiss(self, worker: WorkerHandle) -> None:
         """Ends a worker, whatever it does."""
         self.hired.remove(worker)
         with contextlib.suppress(Exception):
@@ -240,7 +240,7 @@ class Crew:
         """Of what was asked, what is answered by now."""
         return self.ray.wait(asked, num_returns=len(asked), timeout=0)[0] if asked else []
 
-    def busy(self) -> list[Hired]:
+    def busy(self) -> list[WorkerHandle]:
         return [worker for worker in self.hired if worker.chunks]
 
     def listen(self) -> Iterator[float]:

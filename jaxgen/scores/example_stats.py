@@ -36,7 +36,7 @@ PROBABILITY_STEPS, DEVIATION_STEPS, ERROR_STEPS = 255, 510, 180
 LARGEST = 60000.0
 
 
-class Track(NamedTuple):
+class TrackingConfig(NamedTuple):
     """What is tracked of single examples; epochs count from 1.
 
     Attributes:
@@ -65,7 +65,7 @@ class Track(NamedTuple):
 
 
 def note(
-    track: Track,
+    track: TrackingConfig,
     rows: jax.Array,
     logits: jax.Array,
     labels: jax.Array,
@@ -107,8 +107,8 @@ def note(
     return jnp.concatenate([jnp.stack(columns, axis=-1), curve, rows[:, places.stop :]], axis=-1)
 
 
-def note_visits(
-    track: Track,
+def update_visit_stats(
+    track: TrackingConfig,
     rows: jax.Array,
     chosen: jax.Array,
     counted: jax.Array,

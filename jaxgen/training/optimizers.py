@@ -13,21 +13,23 @@ import jax
 import jax.numpy as jnp
 import optax
 
-Knobs = Mapping[str, jax.Array]
+HParams = Mapping[str, jax.Array]
 
 # ``factor(progress, knobs)``, from `jaxgen.training.schedules.make_schedule`.
-Schedule = Callable[[jax.Array, Knobs], jax.Array]
+Schedule = Callable[[jax.Array, HParams], jax.Array]
 
 # Links, in their order.
-STRENGTHS = ("clip_norm", "weight_decay", "l1", "gradient_noise", "decoupled_weight_decay")
+OPTIONAL_HPARAMS = ("clip_norm", "weight_decay", "l1", "gradient_noise", "decoupled_weight_decay")
 
 # How each kind of optimizer makes a direction of gradients; the learning rate comes after.
-RULES: dict[str, Callable[[Knobs], optax.GradientTransformation]] = {
-    "sgd": lambda knobs: optax.trace(knobs["momentum"]),
-    "nesterov": lambda knobs: optax.trace(knobs["momentum"], nesterov=True),
-    "adam": lambda knobs: optax.scale_by_adam(knobs["momentum"], knobs["second_moment"]),
-    "adamw": lambda knobs: optax.scale_by_adam(knobs["momentum"], knobs["second_moment"]),
-    "rmsprop": lambda knobs: optax.chain(optax.scale_by_rms(knobs["second_moment"]), optax.trace(knobs["momentum"])),
+RULES: dict[str, Callable[[HParams], optax.GradientTransformation]] = {
+    "sgd": lambda hparams: optax.trace(hparams["momentum"]),
+    "nesterov": lambda hparams: optax.trace(hparams["momentum"], nesterov=True),
+    "adam": lambda hparams: optax.scale_by_adam(hparams["momentum"], hparams["second_moment"]),
+    "adamw": lambda hparams: optax.scale_by_adam(hparams["momentum"], hparams["second_moment"]),
+    "rmsprop": lambda hparams: optax.chain(
+        optax.scale_by_rms(hparams["second_moment"]), optax.trace(hparams["momentum"])
+    ),
 }
 
 
@@ -49,11 +51,11 @@ def add_gradient_noise(key: jax.Array, stddev: jax.Array) -> optax.GradientTrans
     return optax.add_noise(stddev**2, 0.0, key)
 
 
-def scale_by_scheduled_rate(schedule: Schedule, knobs: Knobs) -> optax.GradientTransformationExtraArgs:
+def scale_by_scheduled_rate(schedule: Schedule, hparams: HParams) -> optax.GradientTransformationExtraArgs:
     """Multiplies by ``-learning_rate`` and the schedule's factor; `update` takes the step's `progress` besides."""
 
     def update(updates: Any, state: Any, params: Any = None, *, progress: jax.Array, **others: Any) -> tuple[Any, Any]:
-        rate = knobs["learning_rate"] * schedule(progress, knobs)
+        rate = hparams["learning_rate"] * schedule(progress, hparams)
         return optax.scale_by_learning_rate(rate).update(updates, state, params)
 
     return optax.GradientTransformationExtraArgs(optax.init_empty_state, update)
@@ -61,7 +63,7 @@ def scale_by_scheduled_rate(schedule: Schedule, knobs: Knobs) -> optax.GradientT
 
 def make_optimizer(
     kind: str, links: frozenset[str], *, schedule: Schedule
-) -> Callable[[jax.Array, Knobs], optax.GradientTransformationExtraArgs]:
+) -> Callable[[jax.Array, HParams], optax.GradientTransformationExtraArgs]:
     """An optimizer behind the named `links`, in the order clip, weight decay, L1, noise.
 
     Then come the kind's own rule, the decoupled weight decay, and the learning rate times the schedule's factor: of a
@@ -72,11 +74,11 @@ def make_optimizer(
 
     Args:
       kind: ``sgd``, ``nesterov``, ``adam``, ``adamw`` or ``rmsprop``.
-      links: those of `STRENGTHS` that any member of the ensemble uses.
+      links: those of `OPTIONAL_HPARAMS` that any member of the ensemble uses.
       schedule: from `jaxgen.training.schedules.make_schedule`.
 
     Returns:
-      ``build(key, knobs)``: the chain of one member, whose `update` takes ``progress`` besides. `knobs` holds scalars:
+      ``build(key, hparams)``: a member's chain, whose `update` takes ``progress`` besides. `hparams` holds scalars:
       ``learning_rate``; ``momentum``, which is Adam's b1; ``second_moment``, which is Adam's b2 and RMSprop's decay;
       one for each link; the schedule's. `key` feeds the noise.
 
@@ -85,12 +87,12 @@ def make_optimizer(
     """
     if kind not in RULES:
         raise ValueError(f"unknown optimizer {kind}; known: {', '.join(RULES)}")
-    unknown = links - set(STRENGTHS)
+    unknown = links - set(OPTIONAL_HPARAMS)
     if unknown:
-        raise ValueError(f"unknown links {sorted(unknown)}; known: {', '.join(STRENGTHS)}")
+        raise ValueError(f"unknown links {sorted(unknown)}; known: {', '.join(OPTIONAL_HPARAMS)}")
     decoupled = {"decoupled_weight_decay"} | ({"weight_decay"} if kind == "adamw" else set())
 
-    def build(key: jax.Array, knobs: Knobs) -> optax.GradientTransformationExtraArgs:
+    def build(key: jax.Array, hparams: HParams) -> optax.GradientTransformationExtraArgs:
         makers = {
             "clip_norm": clip_by_norm,
             "weight_decay": optax.add_decayed_weights,
@@ -98,10 +100,10 @@ def make_optimizer(
             "gradient_noise": lambda stddev: add_gradient_noise(key, stddev),
             "decoupled_weight_decay": optax.add_decayed_weights,
         }
-        chosen = {name: makers[name](knobs[name]) for name in STRENGTHS if name in links}
+        chosen = {name: makers[name](hparams[name]) for name in OPTIONAL_HPARAMS if name in links}
         before = [link for name, link in chosen.items() if name not in decoupled]
         after = [link for name, link in chosen.items() if name in decoupled]
-        return optax.chain(*before, RULES[kind](knobs), *after, scale_by_scheduled_rate(schedule, knobs))
+        return optax.chain(*before, RULES[kind](hparams), *after, scale_by_scheduled_rate(schedule, hparams))
 
     return build
 

@@ -8,9 +8,9 @@ program is compiled; its rates are a member's own.
 import jax
 import jax.numpy as jnp
 
-from jaxgen.training.optimizers import Knobs, Schedule
+from jaxgen.training.optimizers import HParams, Schedule
 
-# Progress is e + (i + 1) / steps in float32, and may miss the whole epoch (or milestone) that a step finishes at by
+# TrainState is e + (i + 1) / steps in float32, and may miss the whole epoch (or milestone) that a step finishes at by
 # some units in the last place. So a rate changes this share of the progress late; the next step is further off, unless
 # an epoch has thousands of steps and there are hundreds of epochs.
 ROUNDING = 1e-6
@@ -37,28 +37,30 @@ def make_schedule(name: str, *, epochs: int, milestones: tuple[float, ...] = ())
       milestones: epochs, for ``step``; the step that finishes exactly at one still has the old rate.
 
     Returns:
-      ``factor(progress, knobs)``: what to multiply the learning rate by, in [0, 1] for rates in [0, 1]. `knobs` holds
+      ``factor(progress, knobs)``: what to multiply the learning rate by, in [0, 1] for rates in [0, 1]. `hparams` holds
       scalars: ``warmup_epochs`` (0: none), and ``decay_rate`` or ``final_rate`` where they are named above.
 
     Raises:
       ValueError: if the name is unknown.
     """
     decays = {
-        "constant": lambda progress, passed, knobs: 1.0,
-        "step": lambda progress, passed, knobs: step_decay(progress, milestones, knobs["decay_rate"]),
-        "exponential": lambda progress, passed, knobs: knobs["decay_rate"] ** epochs_before(progress),
-        "cosine": lambda progress, passed, knobs: interpolate(knobs["final_rate"], (1 - jnp.cos(jnp.pi * passed)) / 2),
-        "linear": lambda progress, passed, knobs: interpolate(knobs["final_rate"], passed),
-        "triangle": lambda progress, passed, knobs: interpolate(0.0, passed),
+        "constant": lambda progress, passed, hparams: 1.0,
+        "step": lambda progress, passed, hparams: step_decay(progress, milestones, hparams["decay_rate"]),
+        "exponential": lambda progress, passed, hparams: hparams["decay_rate"] ** epochs_before(progress),
+        "cosine": lambda progress, passed, hparams: interpolate(
+            hparams["final_rate"], (1 - jnp.cos(jnp.pi * passed)) / 2
+        ),
+        "linear": lambda progress, passed, hparams: interpolate(hparams["final_rate"], passed),
+        "triangle": lambda progress, passed, hparams: interpolate(0.0, passed),
     }
     if name not in decays:
         raise ValueError(f"unknown schedule {name}; known: {', '.join(decays)}")
 
-    def factor(progress: jax.Array, knobs: Knobs) -> jax.Array:
-        warmup = knobs["warmup_epochs"]
+    def factor(progress: jax.Array, hparams: HParams) -> jax.Array:
+        warmup = hparams["warmup_epochs"]
         if name == "triangle":
             warmup = jnp.where(warmup > 0, warmup, TRIANGLE_RISE * epochs)
-        return warm_up(progress, warmup) * decays[name](progress, passed_share(progress, warmup, epochs), knobs)
+        return warm_up(progress, warmup) * decays[name](progress, passed_share(progress, warmup, epochs), hparams)
 
     return factor
 

@@ -10,13 +10,13 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxgen.training.optimizers import Knobs
+from jaxgen.training.optimizers import HParams
 
 # What is folded into the key for each draw. Never renumber: every draw would change.
 KEYS = {"flip": 1, "crop": 2, "translate": 3, "color_jitter": 4, "input_noise": 5, "cutout": 6, "mixup": 7, "cutmix": 8}
 CHOICE, PARTNER = 9, 10
 
-# Weights of red, green and blue in grey (ITU-R BT.601).
+# Variables of red, green and blue in grey (ITU-R BT.601).
 LUMA = (0.299, 0.587, 0.114)
 
 
@@ -120,10 +120,10 @@ def cutmix(key: jax.Array, images: jax.Array, *, alpha: jax.Array, count: jax.Ar
     return mix(partner_key, images, draw_cutmix(draw_key, images.shape[1:], alpha), count)
 
 
-def map_images(change: Callable[..., jax.Array], key: jax.Array, images: jax.Array, knob: jax.Array) -> jax.Array:
+def map_images(change: Callable[..., jax.Array], key: jax.Array, images: jax.Array, hparam: jax.Array) -> jax.Array:
     """``change(key, image, knob)`` of each of ``images [b, ...]``, whose place is folded into its key."""
     keys = jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(len(images)))
-    return jax.vmap(change, (0, 0, None))(keys, images, knob)
+    return jax.vmap(change, (0, 0, None))(keys, images, hparam)
 
 
 def flip_one(key: jax.Array, image: jax.Array, probability: jax.Array) -> jax.Array:
@@ -224,9 +224,9 @@ def draw_cutmix(key: jax.Array, shape: tuple[int, ...], alpha: jax.Array) -> Ble
     return Blend(jnp.where(box, 0.0, 1.0), 1 - jnp.mean(box))
 
 
-def choose_blend(key: jax.Array, mixup: Blend, cutmix: Blend, knobs: Knobs) -> Blend:
+def choose_blend(key: jax.Array, mixup: Blend, cutmix: Blend, hparams: HParams) -> Blend:
     """Either, with equal probability; the one whose knob is above 0 if only one is."""
-    is_cutmix = (knobs["cutmix"] > 0) & (jax.random.bernoulli(key) | (knobs["mixup"] <= 0))
+    is_cutmix = (hparams["cutmix"] > 0) & (jax.random.bernoulli(key) | (hparams["mixup"] <= 0))
     return jax.tree.map(lambda cut, mixed: jnp.where(is_cutmix, cut, mixed), cutmix, mixup)
 
 
@@ -253,14 +253,14 @@ MIXES = {"mixup": draw_mixup, "cutmix": draw_cutmix}
 AUGMENTATIONS = (*CHANGES, *MIXES)
 
 
-def make_augmentation(names: frozenset[str]) -> Callable[[jax.Array, jax.Array, Knobs, jax.Array], Mixed]:
+def make_augmentation(names: frozenset[str]) -> Callable[[jax.Array, jax.Array, HParams, jax.Array], Mixed]:
     """Those of `AUGMENTATIONS` in `names`, in that order; the others are not in the program.
 
     Args:
       names: what any member of the ensemble uses.
 
     Returns:
-      ``augment(key, images, knobs, count)`` of one batch: ``images [b, h, w, d]``, in `knobs` a scalar for each name,
+      ``augment(key, images, knobs, count)`` of one batch: ``images [b, h, w, d]``, in `hparams` a scalar for each name,
       and `count` real examples, before the padding. What one augmentation draws does not depend on the others. A
       member with both mixup and cutmix gets one or the other a batch, with equal probability.
 
@@ -271,14 +271,14 @@ def make_augmentation(names: frozenset[str]) -> Callable[[jax.Array, jax.Array, 
     if unknown:
         raise ValueError(f"unknown augmentations {sorted(unknown)}; known: {', '.join(AUGMENTATIONS)}")
 
-    def augment(key: jax.Array, images: jax.Array, knobs: Knobs, count: jax.Array) -> Mixed:
+    def augment(key: jax.Array, images: jax.Array, hparams: HParams, count: jax.Array) -> Mixed:
         keys = {name: jax.random.fold_in(key, constant) for name, constant in KEYS.items()}
 
         def change_one(example: tuple[jax.Array, jax.Array]) -> jax.Array:
             place, image = example
             for name, change in CHANGES.items():
                 if name in names:
-                    image = change(jax.random.fold_in(keys[name], place), image, knobs[name])
+                    image = change(jax.random.fold_in(keys[name], place), image, hparams[name])
             return image
 
         # In halves, because a loop's result is stored. XLA on a CPU fuses what is not (an optimization_barrier does
@@ -288,9 +288,9 @@ def make_augmentation(names: frozenset[str]) -> Callable[[jax.Array, jax.Array, 
         used = [name for name in MIXES if name in names]
         if not used:
             return Mixed(images, jnp.arange(len(images)), jnp.ones(len(images)))
-        blends = [MIXES[name](keys[name], images.shape[1:], knobs[name]) for name in used]
+        blends = [MIXES[name](keys[name], images.shape[1:], hparams[name]) for name in used]
         if len(blends) == 2:
-            blends = [choose_blend(jax.random.fold_in(key, CHOICE), *blends, knobs)]
+            blends = [choose_blend(jax.random.fold_in(key, CHOICE), *blends, hparams)]
         return mix(jax.random.fold_in(key, PARTNER), images, blends[0], count)
 
     return augment

@@ -29,7 +29,7 @@ def rank_in_class(key: jax.Array, labels: jax.Array, num_classes: int) -> jax.Ar
 
 
 def inverse_weights(counts: jax.Array) -> jax.Array:
-    """Weights ``[c]`` by which every class has the same part in the loss, and examples the weight 1 on average.
+    """Variables ``[c]`` by which every class has the same part in the loss, and examples the weight 1 on average.
 
     Of a class without examples 0.
     """
@@ -39,7 +39,7 @@ def inverse_weights(counts: jax.Array) -> jax.Array:
 
 
 def effective_weights(counts: jax.Array, beta: float = 0.9999) -> jax.Array:
-    """Weights ``[c]`` by the effective number of examples, ``(1 - beta) / (1 - beta^n)`` (Cui et al. 2019, eq. 2).
+    """Variables ``[c]`` by the effective number of examples, ``(1 - beta) / (1 - beta^n)`` (Cui et al. 2019, eq. 2).
 
     They sum up to c. Near 1, `beta` gives inverse frequencies; 0 gives all classes the weight 1.
     """

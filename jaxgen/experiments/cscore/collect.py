@@ -12,11 +12,11 @@ import jaxgen
 from jaxgen.config.fields import flag_values, format_value
 from jaxgen.experiments.cscore.export import export_runs
 from jaxgen.experiments.cscore.influence import add_influence
-from jaxgen.experiments.cscore.job import cell_name
+from jaxgen.experiments.cscore.job import run_group_name
 from jaxgen.experiments.cscore.tracking import from_tracking
 from jaxgen.jobs.program import Program
 from jaxgen.reporting.files import as_whole
-from jaxgen.runs.run_cache import HeldRuns
+from jaxgen.runs.run_cache import RunCache
 from jaxgen.runs.store import Arrays, Store
 from jaxgen.scores import designs, heldout
 from jaxgen.scores.from_answers import from_answers
@@ -38,18 +38,18 @@ def make_reader(program: Program, store: Store) -> Reader:
     Those of several settings lie side by side in every chunk. They are read once and held: two bits an example and
     model. What is tracked is more than that, and is read anew for each setting.
     """
-    held = HeldRuns(store)
+    held = RunCache(store)
 
     def stream(ratio: float, *, tracked: bool = False) -> Iterable[Arrays]:
-        cell = cell_name(program, ratio)
-        return store.runs(cell, tracked=True) if tracked else held(cell)
+        run_group = run_group_name(program, ratio)
+        return store.runs(run_group, tracked=True) if tracked else held(run_group)
 
     if len(program.settings) == 1:
         return stream
 
     @functools.cache
     def read(ratio: float) -> list[Arrays]:
-        chunks = list(store.runs(cell_name(program, ratio)))
+        chunks = list(store.runs(run_group_name(program, ratio)))
         return [{name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}]
 
     return lambda ratio, *, tracked=False: stream(ratio, tracked=True) if tracked else read(ratio)

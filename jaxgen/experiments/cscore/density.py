@@ -4,7 +4,7 @@ import numpy as np
 
 from jaxgen.config import CscoreSpec
 from jaxgen.errors import UserError
-from jaxgen.experiments.cscore.job import cell_name
+from jaxgen.experiments.cscore.job import run_group_name
 from jaxgen.jobs.models import model_folder
 from jaxgen.jobs.program import Program
 from jaxgen.runs.saved_models import load_model
@@ -51,9 +51,9 @@ def densities(dataset: Dataset, program: Program, number: int) -> dict[str, np.n
 def features_of_models(dataset: Dataset, program: Program, number: int) -> list[np.ndarray]:
     """What the last layer of each model looked at sees of all examples, ``[n, f]`` each."""
     subsets, folder = program.settings[number].spec.subsets, model_folder(dataset, program)
-    cell, found = cell_name(program, max(subsets.subset_ratios)), []
+    run_group, found = run_group_name(program, max(subsets.subset_ratios)), []
     for run in range(min(MODELS, subsets.num_runs)):
-        model = load_model(folder.path(cell, run * len(program.settings) + number))
+        model = load_model(folder.path(run_group, run * len(program.settings) + number))
         parts = [dataset.images[at : at + AT_ONCE] for at in range(0, len(dataset.labels), AT_ONCE)]
         found.append(np.concatenate([model.features(part) for part in parts]))
     return found

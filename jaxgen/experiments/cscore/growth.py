@@ -27,7 +27,7 @@ def train_to_target(
     done: Done,
     *,
     resume: str,
-    say: Callable[[str], None] | None,
+    log: Callable[[str], None] | None,
     models: ModelFolder | None,
 ) -> tuple[Program, Store, Done]:
     """Trains on until the target is reached or there are ``--max_runs``; does nothing without a target.
@@ -40,7 +40,7 @@ def train_to_target(
       program: the job's only one, of one setting.
       store: with all of its runs so far.
       done: who has trained them.
-      resume, say, models: as of `jaxgen.jobs.train.train_program`.
+      resume, log, models: as of `jaxgen.jobs.train.train_program`.
 
     Returns:
       The program and the store with as many runs as there are now, and what was done in all.
@@ -51,14 +51,14 @@ def train_to_target(
         found = estimate_heldout(dataset, program, 0, make_reader(program, store)).reliability
         num_runs = program.spec.subsets.num_runs
         wanted = next_num_runs(found, num_runs, target, block, subsets.max_runs)
-        if say:
-            say(describe_step(found, num_runs, wanted, target))
+        if log:
+            log(describe_step(found, num_runs, wanted, target))
         if wanted == num_runs:
             break
         program = with_runs(program, wanted)
         store = open_job_store(dataset, program.spec, [program])
         more = train_missing_runs(
-            done.trainer, store, group=program.name, resume=resume, shown=say is not None, models=models
+            done.trainer, store, program=program.name, resume=resume, shown=log is not None, models=models
         )
         done = done._replace(
             models_now=done.models_now + more.models,

@@ -11,10 +11,10 @@ from jaxgen.experiments.cscore.export import check_export
 from jaxgen.experiments.cscore.influence import check_influence
 from jaxgen.experiments.cscore.tracking import tracked_bytes
 from jaxgen.jobs.checks import refuse_empty_validation
-from jaxgen.jobs.identity import CIRCUMSTANCES, NUMERICS
+from jaxgen.jobs.identity import NUMERICS, RUNTIME_FLAGS
 from jaxgen.jobs.models import model_bytes
 from jaxgen.jobs.program import Program, check_program, make_programs, subset_rows
-from jaxgen.jobs.trainer import Cell
+from jaxgen.jobs.trainer import RunGroup
 from jaxgen.runs.plan import Plan
 from jaxgen.runs.store import Store, open_store
 from jaxgen.scores import designs
@@ -72,27 +72,27 @@ def make_plan(dataset: Dataset, spec: CscoreSpec, programs: list[Program]) -> Pl
     """The job's identity and its cells: one for each program and ratio."""
     decisive: dict[str, Any] = {"design": spec.subsets.design, "seed": spec.seed}
     for part in (spec.model, spec.train, spec.regularization, spec.augmentation, spec.stopping, spec.compute):
-        decisive |= {name: value for name, value in flag_values(part).items() if name not in CIRCUMSTANCES}
+        decisive |= {name: value for name, value in flag_values(part).items() if name not in RUNTIME_FLAGS}
     identity = {f"--{name}": format_value(value) for name, value in decisive.items()}
     identity |= {"the data": f"{dataset.name} {dataset.fingerprint[:12]}", "the numerics version": str(NUMERICS)}
-    cells = {
-        cell_name(program, ratio): spec.subsets.num_runs * len(program.settings)
+    run_groups = {
+        run_group_name(program, ratio): spec.subsets.num_runs * len(program.settings)
         for program in programs
         for ratio in spec.subsets.subset_ratios
     }
-    return Plan(identity, cells)
+    return Plan(identity, run_groups)
 
 
-def cell_name(program: Program, ratio: float) -> str:
+def run_group_name(program: Program, ratio: float) -> str:
     """The name of a program's runs at a ratio, in plans and stores."""
     return f"ratio_{ratio:g}{',' if program.name else ''}{program.name}"
 
 
-def make_cells(dataset: Dataset, program: Program) -> dict[str, Cell]:
+def make_run_groups(dataset: Dataset, program: Program) -> dict[str, RunGroup]:
     """From the name of each ratio to the rows of its runs."""
     subsets, count = program.spec.subsets, len(dataset.labels)
     return {
-        cell_name(program, ratio): Cell(
+        run_group_name(program, ratio): RunGroup(
             rows=functools.partial(subset_rows, program, ratio, count),
             max_size=designs.subset_sizes(subsets.design, ratio, count)[1],
         )

@@ -15,7 +15,7 @@ from jaxgen.views.page.render import render_report
 FLAGS, PAGE = "flags.cfg", "report.html"
 
 
-def write_report(spec: ReportSpec, say: Callable[[str], None]) -> pathlib.Path:
+def write_report(spec: ReportSpec, log: Callable[[str], None]) -> pathlib.Path:
     """Writes the page beside the job's results, whole or not at all; returns its path.
 
     Raises:
@@ -25,7 +25,7 @@ def write_report(spec: ReportSpec, say: Callable[[str], None]) -> pathlib.Path:
     scores = load_scores(find_scores(folder))
     dataset, note = find_examples(scores, spec)
     if note:
-        say(note)
+        log(note)
     flagfile = "\n".join(f"--{name}={value}" for name, value in scores.metadata.get("flags", {}).items())
     if (folder / FLAGS).is_file():
         flagfile = (folder / FLAGS).read_text(errors="replace")

@@ -8,9 +8,10 @@ from jaxgen.data.score_files import write_scores
 from jaxgen.experiments.cscore import sweep_table as tables
 from jaxgen.experiments.cscore.figures import draw_settings
 from jaxgen.experiments.cscore.influence_figure import describe_influence, draw_influence
-from jaxgen.experiments.cscore.job import cell_name, open_job_store
+from jaxgen.experiments.cscore.job import open_job_store, run_group_name
 from jaxgen.jobs.program import make_programs
 from jaxgen.reporting.files import settled, write_flags, written_or_told
+from jaxgen.reporting.tables import to_csv
 from jaxgen.types import Dataset, Scores
 from jaxgen.views.figures import write_figure
 from jaxgen.views.gallery import draw_examples
@@ -63,11 +64,11 @@ def write_settings(dataset: Dataset, found: Found, spec: CscoreSpec, command: st
     names = ("results.csv", "settings.csv", "settings.md", "settings.png", "flags.cfg")
     members_file, settings_file, table_file, picture, flagfile = files = [out / name for name in names]
     flags = sweep.swept(spec)
-    members = list(tables.member_rows(open_job_store(dataset, spec, programs), programs, flags, cell_name))
+    members = list(tables.member_rows(open_job_store(dataset, spec, programs), programs, flags, run_group_name))
     rows = tables.setting_rows(members, found, flags)
     with written_or_told(spec.out):
-        members_file.write_text(tables.to_csv(members))
-        settings_file.write_text(tables.to_csv(rows))
+        members_file.write_text(to_csv(members))
+        settings_file.write_text(to_csv(rows))
         table_file.write_text(tables.to_markdown(rows, flags) + "\n")
         write_figure(draw_settings(rows, flags, dataset.name), picture)
         write_flags(flagfile, settled(spec, widths([scores for _, scores in found])), PROGRAM, command)

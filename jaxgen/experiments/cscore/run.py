@@ -15,14 +15,14 @@ from jaxgen.errors import UserError
 from jaxgen.experiments.cscore.collect import collect, make_reader
 from jaxgen.experiments.cscore.density import densities, refuse_unkept_features
 from jaxgen.experiments.cscore.growth import train_to_target
-from jaxgen.experiments.cscore.job import check_job, describe_job, make_cells, open_job_store
+from jaxgen.experiments.cscore.job import check_job, describe_job, make_run_groups, open_job_store
 from jaxgen.experiments.cscore.tracking import with_tracking
 from jaxgen.experiments.cscore.tracking_cost import WORTHWHILE, describe_cost, tracking_cost
 from jaxgen.jobs.dry_run import describe_programs
 from jaxgen.jobs.models import model_folder
 from jaxgen.jobs.python_call import spec_of_call
-from jaxgen.jobs.train import put_off, refuse_put_off, refuse_unfinished, train_program
-from jaxgen.reporting.console import tell
+from jaxgen.jobs.train import collect_errors, raise_collected, refuse_unfinished, train_program
+from jaxgen.reporting.console import log
 from jaxgen.types import Dataset, Scores
 
 
@@ -89,12 +89,12 @@ def estimate_settings(
             class_names=class_names,
             ids=ids,
         )
-        found = score_settings(dataset, spec, resume="call it again", say=tell if progress else None)
+        found = score_settings(dataset, spec, resume="call it again", log=log if progress else None)
     return {setting.name: scores for setting, scores in found}
 
 
 def score_settings(
-    dataset: Dataset, spec: CscoreSpec, *, resume: str, say: Callable[[str], None] | None
+    dataset: Dataset, spec: CscoreSpec, *, resume: str, log: Callable[[str], None] | None
 ) -> list[tuple[sweep.Setting, Scores]]:
     """Trains what is missing in the store below ``spec.out``, and estimates each setting's scores from it.
 
@@ -102,34 +102,34 @@ def score_settings(
       dataset: the examples.
       spec: what to train, and where to keep it.
       resume: how to go on, for one who stops it.
-      say: takes lines about what is going on; with None there is no progress bar either.
+      log: takes lines about what is going on; with None there is no progress bar either.
     """
     refuse_unkept_features(spec)
     programs = with_tracking(check_job(dataset, spec), dataset, spec)
     store = open_job_store(dataset, spec, programs)
     found, trained = {}, []
     failed: list[UserError] = []
-    store.verify(say or (lambda line: None))
+    store.verify(log or (lambda line: None))
     # Whatever the session is set to: shapes, draws and memory figures here are those of 32 bits.
     with jax.enable_x64(False):
         for planned in programs:
             program = planned
             goes_on = {
                 "resume": resume,
-                "say": say,
+                "log": log,
                 "models": model_folder(dataset, program) if spec.compute.save_models else None,
             }
             describe = functools.partial(describe_job, dataset, spec, program)
-            cells = make_cells(dataset, program)
-            with put_off(failed):
-                done = train_program(dataset, program, cells, store, describe=describe, **goes_on)
+            run_groups = make_run_groups(dataset, program)
+            with collect_errors(failed):
+                done = train_program(dataset, program, run_groups, store, describe=describe, **goes_on)
                 program, store, done = train_to_target(dataset, program, store, done, **goes_on)
                 measurable = program.track and not program.track.gradients and spec.compute.launcher == "local"
-                if measurable and say and done.seconds_now >= WORTHWHILE:
-                    say(describe_cost(tracking_cost(done.trainer)))
+                if measurable and log and done.seconds_now >= WORTHWHILE:
+                    log(describe_cost(tracking_cost(done.trainer)))
                 # Each program needs the devices for itself.
                 trained.append((program, done._replace(trainer=None)))
-        refuse_put_off(failed)
+        raise_collected(failed)
         refuse_unfinished(store, spec.compute)
         for program, done in trained:
             chunks = make_reader(program, store)
@@ -166,9 +166,9 @@ def refuse_diverged(found: Sequence[Scores]) -> None:
     )
 
 
-def describe_plan(dataset: Dataset, spec: CscoreSpec, *, say: Callable[[str], None]) -> str:
+def describe_plan(dataset: Dataset, spec: CscoreSpec, *, log: Callable[[str], None]) -> str:
     """What a job would train, how, and how long that would take."""
     refuse_unkept_features(spec)
     programs = with_tracking(check_job(dataset, spec), dataset, spec)
     store = open_job_store(dataset, spec, programs)
-    return describe_programs(dataset, [(one, make_cells(dataset, one)) for one in programs], store, say=say)
+    return describe_programs(dataset, [(one, make_run_groups(dataset, one)) for one in programs], store, log=log)

@@ -32,13 +32,13 @@ def chosen_values(setting: sweep.Setting, flags: Sequence[str]) -> dict[str, str
 
 
 def member_rows(
-    store: Store, programs: list[Program], flags: Sequence[str], cell_name: Any
+    store: Store, programs: list[Program], flags: Sequence[str], run_group_name: Any
 ) -> Iterator[dict[str, Any]]:
     """One dictionary a model: its setting, the swept flags, ratio and run, and what was measured."""
     for program in programs:
         settings = [{"setting": each.name, **chosen_values(each, flags)} for each in program.settings]
         for ratio in program.spec.subsets.subset_ratios:
-            for arrays in store.runs(cell_name(program, ratio)):
+            for arrays in store.runs(run_group_name(program, ratio)):
                 for run, setting, own in split_runs(program, arrays):
                     yield {
                         **settings[setting],

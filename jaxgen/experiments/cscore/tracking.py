@@ -13,7 +13,7 @@ from jaxgen.config import CscoreSpec, sweep
 from jaxgen.jobs.program import Program
 from jaxgen.runs.store import Arrays
 from jaxgen.scores import dynamics, pooled
-from jaxgen.scores.example_stats import Track
+from jaxgen.scores.example_stats import TrackingConfig
 from jaxgen.types import TRACKED, Dataset, Outcome
 
 # Parts of ``--track`` that are of the data or of finished models.
@@ -45,7 +45,7 @@ def tracked_parts(spec: CscoreSpec, dataset: Dataset, curve: Sequence[int]) -> s
     return named - {"auto", "none"}
 
 
-def make_track(dataset: Dataset, spec: CscoreSpec, epochs: int) -> Track | None:
+def make_track(dataset: Dataset, spec: CscoreSpec, epochs: int) -> TrackingConfig | None:
     """What is tracked in programs of so many epochs."""
     asked = spec.tracking
     examined = log_spaced(epochs, asked.heldout_epochs)
@@ -55,7 +55,7 @@ def make_track(dataset: Dataset, spec: CscoreSpec, epochs: int) -> Track | None:
         return None
     # The first visit tells of a network that has not seen the example yet.
     early = asked.early_epoch or max(2, round(EARLY_SHARE * epochs))
-    return Track(
+    return TrackingConfig(
         min(early, epochs),
         examined[:-1],
         curve if "curves" in parts else (),
@@ -69,7 +69,7 @@ def with_tracking(programs: Sequence[Program], dataset: Dataset, spec: CscoreSpe
     return [one._replace(track=make_track(dataset, spec, one.spec.train.epochs)) for one in programs]
 
 
-def tracked_bytes(track: Track | None, dataset: Dataset, epochs: int) -> int:
+def tracked_bytes(track: TrackingConfig | None, dataset: Dataset, epochs: int) -> int:
     """What is kept of a run's tracking takes so many bytes, before it is packed."""
     if track is None:
         return 0
@@ -78,12 +78,12 @@ def tracked_bytes(track: Track | None, dataset: Dataset, epochs: int) -> int:
     return each * len(dataset.labels) + 200
 
 
-def design_of(track: Track) -> np.ndarray:
+def design_of(track: TrackingConfig) -> np.ndarray:
     """How a run was tracked, as its row in the store says it."""
     return np.asarray((track.early, *track.examined, 0, *track.curve), np.int32)
 
 
-def tracked_outcome(track: Track, arrays: Arrays, dataset: Dataset) -> Outcome:
+def tracked_outcome(track: TrackingConfig, arrays: Arrays, dataset: Dataset) -> Outcome:
     """The runs of a chunk with what was tracked of them; as if diverged where they were tracked otherwise or not."""
     parts = {"probabilities": track.probabilities, "curve": bool(track.curve), "gradient": track.gradients}
     # What an earlier call tracked besides counts for the runs of that call alone: it is left out.
@@ -105,7 +105,7 @@ def tracked_outcome(track: Track, arrays: Arrays, dataset: Dataset) -> Outcome:
 
 
 def from_tracking(
-    track: Track,
+    track: TrackingConfig,
     chunks: Callable[[int], Iterable[Arrays]],
     dataset: Dataset,
     block_sizes: Sequence[int],

@@ -19,17 +19,17 @@ def tracking_cost(trainer: Trainer) -> tuple[float, ...]:
     In each round steps and examinations of either are timed in turn, and put together as the job has them.
     """
     tracked, width = trainer.ensemble, trainer.width
-    plain = trainer.layout.untracked(trainer.arrangement)
-    sizes = sorted(cell.max_size for cell in trainer.cells.values())
-    rows = next(iter(trainer.cells.values())).rows(np.arange(1))
-    recipe, ratios = tracked.recipe, []
-    steps = sum(-(-size // recipe.batch_size) for size in sizes) * recipe.epochs
+    plain = trainer.layout.untracked(trainer.execution_plan)
+    sizes = sorted(run_group.max_size for run_group in trainer.run_groups.values())
+    rows = next(iter(trainer.run_groups.values())).rows(np.arange(1))
+    config, ratios = tracked.config, []
+    steps = sum(-(-size // config.batch_size) for size in sizes) * config.epochs
     for _ in range(ROUNDS):
         seconds = []
         for ensemble in (plain, tracked):
             step = time_step(ensemble, rows, width, sizes[len(sizes) // 2], clock=time.perf_counter, seconds=0.1)
             look = time_examination(ensemble, rows, width, clock=time.perf_counter)
-            looks = 1 + (len(recipe.track.examined) if ensemble is tracked else 0)
+            looks = 1 + (len(config.track.examined) if ensemble is tracked else 0)
             seconds.append(width * steps * step + len(sizes) * looks * look)
         ratios.append(seconds[1] / seconds[0])
     return tuple(ratios)

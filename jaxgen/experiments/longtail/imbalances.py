@@ -15,7 +15,7 @@ from jaxgen.experiments.longtail.job import Job, make_job
 from jaxgen.experiments.longtail.report import CONTROL, PROGRAM, statements, what_if_table, write_all
 from jaxgen.experiments.longtail.run import Results, describe_plan, expect_flips, run_job
 from jaxgen.experiments.longtail.thresholds import HOW_CHOSEN, accuracies, choice_cells, choose_in_ways
-from jaxgen.jobs.train import put_off, refuse_put_off
+from jaxgen.jobs.train import collect_errors, raise_collected
 from jaxgen.reporting.files import as_whole, write_flags, written_or_told
 from jaxgen.reporting.tables import to_csv, to_table
 from jaxgen.scores.paired import compare, subtract
@@ -24,16 +24,16 @@ from jaxgen.views.figures import write_figure
 
 
 def answer_by_stages(
-    dataset: Dataset, spec: LnrSpec, command: str, *, say: Callable[[str], None]
+    dataset: Dataset, spec: LnrSpec, command: str, *, log: Callable[[str], None]
 ) -> tuple[str, list[pathlib.Path]]:
     """Does what the flags ask for in two stages, for each imbalance; returns what to tell the user, and the files."""
     dataset = hold_out_test(dataset, spec.longtail.test_share, spec.seed)
     imbalances = sweep.alternatives(spec.longtail.imbalance)
     jobs = {one: make_job(dataset, of_imbalance(spec, one)) for one in imbalances}
     if spec.compute.dry_run:
-        return "\n\n".join(describe_plan(job, say=say) for job in jobs.values()), []
+        return "\n\n".join(describe_plan(job, log=log) for job in jobs.values()), []
     if spec.flips.what_if:
-        expected = {one: expect_flips(job, resume=command, say=say) for one, job in jobs.items()}
+        expected = {one: expect_flips(job, resume=command, log=log) for one, job in jobs.items()}
         return "\n\n".join(what_if_table(jobs[one], flips) for one, flips in expected.items()), []
     results, told = {}, {}
     if len(jobs) > 1:
@@ -43,10 +43,10 @@ def answer_by_stages(
             write_flags(pathlib.Path(spec.out) / "flags.cfg", as_whole(spec), PROGRAM, command)
     unfinished: list[UserError] = []
     for one, job in jobs.items():
-        with put_off(unfinished):
-            results[one] = run_job(job, resume=command, say=say)
+        with collect_errors(unfinished):
+            results[one] = run_job(job, resume=command, log=log)
             told[one] = write_all(job, results[one], command)
-    refuse_put_off(unfinished)
+    raise_collected(unfinished)
     if len(jobs) == 1:
         return next(iter(told.values()))
     text, files = write_together(spec, jobs, results, command)

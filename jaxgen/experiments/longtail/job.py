@@ -17,11 +17,11 @@ from jaxgen.experiments.longtail.kinds import choose_kinds, enrol_model
 from jaxgen.experiments.longtail.methods import GUIDED
 from jaxgen.experiments.longtail.shots import refuse_shots
 from jaxgen.jobs.checks import refuse_idle
-from jaxgen.jobs.identity import CIRCUMSTANCES, NUMERICS
+from jaxgen.jobs.identity import NUMERICS, RUNTIME_FLAGS
 from jaxgen.jobs.models import model_bytes, model_folder
 from jaxgen.jobs.program import Program, check_program
 from jaxgen.jobs.table import make_rows
-from jaxgen.jobs.trainer import Cell
+from jaxgen.jobs.trainer import RunGroup
 from jaxgen.models import make_model, variable_shapes
 from jaxgen.runs.devices import start_devices
 from jaxgen.runs.plan import Plan
@@ -29,9 +29,9 @@ from jaxgen.runs.saved_models import LoadedModel, load_model
 from jaxgen.runs.store import Store, open_store
 from jaxgen.types import Dataset
 
-CELL = "models"
+RUN_GROUP = "models"
 # What says what is made of models, and decides none.
-NO_MODEL = {"seed", "out", "num_runs", "what_if", "shots", "shot_classes", "methods", "threshold", "flip_rounds"}
+REPORTING_FLAGS = {"seed", "out", "num_runs", "what_if", "shots", "shot_classes", "methods", "threshold", "flip_rounds"}
 
 
 class Job(NamedTuple):
@@ -116,12 +116,14 @@ def refuse_stage2(spec: LnrSpec, dataset: Dataset) -> None:
 def load_frozen(job: Job) -> list[LoadedModel]:
     """The networks of stage 1 that stage 2 goes on from, one a run."""
     folder, kinds = model_folder(job.tail.dataset, job.program), len(job.kinds)
-    return [load_model(folder.path(CELL, run * kinds + job.base)) for run in range(job.spec.num_runs)]
+    return [load_model(folder.path(RUN_GROUP, run * kinds + job.base)) for run in range(job.spec.num_runs)]
 
 
 def make_plan(job: Job) -> Plan:
     """The identity of stage 1 and its one cell."""
-    flags = {name: value for name, value in flag_values(job.spec).items() if name not in CIRCUMSTANCES | NO_MODEL}
+    flags = {
+        name: value for name, value in flag_values(job.spec).items() if name not in RUNTIME_FLAGS | REPORTING_FLAGS
+    }
     own = {*flag_values(job.spec.head), *flag_values(job.spec.tabular), *flag_values(job.spec.data)}
     flags = {name: value for name, value in flags.items() if name not in own}
     identity = {f"--{name}": format_value(value) for name, value in flags.items()}
@@ -133,7 +135,7 @@ def make_plan(job: Job) -> Plan:
         "the numerics version": str(NUMERICS),
         "the experiment": "lnr",
     }
-    return Plan(identity, {CELL: job.spec.num_runs * len(job.kinds)})
+    return Plan(identity, {RUN_GROUP: job.spec.num_runs * len(job.kinds)})
 
 
 def open_first_store(job: Job) -> Store:
@@ -142,9 +144,9 @@ def open_first_store(job: Job) -> Store:
     return open_store(pathlib.Path(job.spec.out) / "store", make_plan(job), size)
 
 
-def first_cells(job: Job) -> dict[str, Cell]:
+def first_run_groups(job: Job) -> dict[str, RunGroup]:
     """The runs of stage 1."""
-    return {CELL: Cell(functools.partial(make_rows, job.program), len(job.tail.dataset.labels))}
+    return {RUN_GROUP: RunGroup(functools.partial(make_rows, job.program), len(job.tail.dataset.labels))}
 
 
 def describe_tail(job: Job) -> str:

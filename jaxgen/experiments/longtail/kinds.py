@@ -6,10 +6,10 @@ import numpy as np
 
 from jaxgen.config import FlipSpec, LnrSpec
 from jaxgen.engine.batch import Remix
-from jaxgen.engine.members import Enrolment, Examples
+from jaxgen.engine.members import Examples, MemberConfig
 from jaxgen.errors import UserError
 from jaxgen.experiments.longtail.methods import AS_THEY_ARE
-from jaxgen.jobs.program import Program, knobs_of
+from jaxgen.jobs.program import Program, hparams_of
 from jaxgen.jobs.table import Row
 from jaxgen.transforms.classes import KAPPA, class_counts
 
@@ -30,7 +30,7 @@ def choose_kinds(spec: LnrSpec) -> list[str]:
     return [name for name in AS_THEY_ARE if name in methods or (name == "mixup" and second)]
 
 
-def enrol_model(num_classes: int, program: Program, row: Row, train: Examples) -> Enrolment:
+def enrol_model(num_classes: int, program: Program, row: Row, train: Examples) -> MemberConfig:
     """Who a row of stage 1 is: runs of all kinds share their draws."""
     key = jax.random.fold_in(jax.random.key(program.spec.seed), row.run)
     kinds, remix = [setting.name for setting in program.settings], None
@@ -38,4 +38,4 @@ def enrol_model(num_classes: int, program: Program, row: Row, train: Examples) -
         kappas = jnp.asarray([KAPPA if kind == "remix" else np.inf for kind in kinds], jnp.float32)
         counts = class_counts(train.labels, num_classes)
         remix = Remix(counts.astype(jnp.float32), kappas[row.setting])
-    return Enrolment(key, jnp.ones(len(train.labels), bool), knobs_of(program, row.setting), remix=remix)
+    return MemberConfig(key, jnp.ones(len(train.labels), bool), hparams_of(program, row.setting), remix=remix)

@@ -11,7 +11,7 @@ from jaxgen.experiments.longtail.features import Found, features_of
 from jaxgen.experiments.longtail.job import Job
 from jaxgen.experiments.longtail.methods import AS_THEY_ARE, GUIDED
 from jaxgen.experiments.longtail.shots import shot_groups
-from jaxgen.experiments.longtail.stage2 import Head, Stage2, cell_name
+from jaxgen.experiments.longtail.stage2 import Head, Stage2, run_group_name
 from jaxgen.jobs.program import Program, split_runs
 from jaxgen.reporting.tables import class_f1, nan_mean
 from jaxgen.runs.store import Store
@@ -112,8 +112,8 @@ def logits_of(params: np.ndarray, features: np.ndarray, num_classes: int) -> np.
 
 def measure_heads(job: Job, program: Program, store: Store) -> Iterator[Measured]:
     """All classifiers of a program that the store holds."""
-    labels, stage2 = job.tail.dataset.labels, program.enrol.args[0]
-    for arrays in store.runs(cell_name(program)):
+    labels, stage2 = job.tail.dataset.labels, program.make_member.args[0]
+    for arrays in store.runs(run_group_name(program)):
         for run, setting, own in split_runs(program, arrays):
             flips = int((stage2.labels[setting, run] != labels).sum())
             yield measure_head(job, stage2, stage2.heads[setting], run, own["params"], flips, bool(own["finite"]))

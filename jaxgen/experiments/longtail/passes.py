@@ -45,11 +45,11 @@ def make_look(model: LoadedModel, spec: LnrSpec) -> See:
     """``see(key, variables, classifier, inputs [b, ...], present [b]) -> [b, c]``, compiled once for all runs."""
     chosen = {name: value for name, value in flag_values(spec.augmentation).items() if name in CHANGES and value}
     augment = make_augmentation(frozenset(chosen)) if chosen else None
-    knobs = {name: jnp.float32(value) for name, value in chosen.items()}
+    hparams = {name: jnp.float32(value) for name, value in chosen.items()}
 
     def see(key: jax.Array, variables: dict, classifier: tuple, inputs: jax.Array, present: jax.Array) -> jax.Array:
         if augment:
-            inputs = augment(key, inputs, knobs, jnp.sum(present)).images
+            inputs = augment(key, inputs, hparams, jnp.sum(present)).images
         how = How(spec.head.shift_bn, present)
         # What batch norm would note of the batches is let go.
         features, _ = model.network.apply(variables, inputs, how, method="features", mutable=["batch_stats"])

@@ -14,9 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxgen.experiments.longtail.features import Found
-from jaxgen.experiments.longtail.job import CELL, Job
+from jaxgen.experiments.longtail.job import RUN_GROUP, Job
 from jaxgen.experiments.longtail.measure import Measured, by_run, choose_threshold, logits_of, measure_heads, members_at
-from jaxgen.experiments.longtail.stage2 import Head, flip_key, make_stage2, open_second_store, second_cells
+from jaxgen.experiments.longtail.stage2 import Head, flip_key, make_stage2, open_second_store, second_run_groups
 from jaxgen.jobs.program import Program, split_runs
 from jaxgen.jobs.run import run_programs
 from jaxgen.reporting.tables import describe_n, describe_percent, means_of, to_table
@@ -55,7 +55,7 @@ def flip_again(
 def classifiers_of(program: Program, store: Store, settings: int, runs: int) -> list[list[np.ndarray]]:
     """The parameters of a program's classifiers, flattened as they are kept, by setting and run."""
     kept: list[list[Any]] = [[None] * runs for _ in range(settings)]
-    for arrays in store.runs(CELL):
+    for arrays in store.runs(RUN_GROUP):
         for run, setting, own in split_runs(program, arrays):
             kept[setting][run] = own["params"]
     return kept
@@ -77,7 +77,7 @@ def run_rounds(
     first: tuple[Program, Store],
     *,
     resume: str,
-    say: Callable[[str], None] | None,
+    log: Callable[[str], None] | None,
 ) -> list[list[Measured]]:
     """Trains what is missing of the rounds after the first; returns each one's classifiers.
 
@@ -86,10 +86,10 @@ def run_rounds(
       found: what stage 1 found.
       first: the program of round 1 and its store.
       resume: how to go on, for one who stops it.
-      say: takes lines about what is going on.
+      log: takes lines about what is going on.
     """
     program, store = first
-    stage2 = program.enrol.args[0]
+    stage2 = program.make_member.args[0]
     heads = [Head(METHOD, threshold) for threshold in job.spec.flips.threshold]
     places, runs = [stage2.heads.index(head) for head in heads], job.spec.num_runs
     params = classifiers_of(program, store, len(stage2.heads), runs)
@@ -102,12 +102,12 @@ def run_rounds(
         store = open_second_store(job, [program], found.train.shape[-1], number)
         members = run_programs(
             dataset,
-            [(program, second_cells(job, program))],
+            [(program, second_run_groups(job, program))],
             store,
             functools.partial(read_round, job, store),
             describe=functools.partial(describe_round, number),
             resume=resume,
-            say=say,
+            log=log,
         )
         rounds.append(sorted(members.measured, key=lambda one: (heads.index(Head(*head_of(one))), one.row["run"])))
         params = classifiers_of(program, store, len(heads), runs)

@@ -18,11 +18,11 @@ import numpy as np
 
 from jaxgen.config import sweep
 from jaxgen.experiments.longtail.features import Found, look
-from jaxgen.experiments.longtail.job import CELL, Job, describe_tail, first_cells, open_first_store
+from jaxgen.experiments.longtail.job import RUN_GROUP, Job, describe_tail, first_run_groups, open_first_store
 from jaxgen.experiments.longtail.measure import Measured, choose_threshold, measure_heads, measure_stage1
 from jaxgen.experiments.longtail.passes import look_in_passes
 from jaxgen.experiments.longtail.rounds import METHOD, run_rounds
-from jaxgen.experiments.longtail.stage2 import flip_key, make_heads, make_stage2, open_second_store, second_cells
+from jaxgen.experiments.longtail.stage2 import flip_key, make_heads, make_stage2, open_second_store, second_run_groups
 from jaxgen.jobs.checks import refuse_all_diverged
 from jaxgen.jobs.dry_run import describe_programs
 from jaxgen.jobs.models import model_folder
@@ -74,27 +74,27 @@ def with_models_kept(job: Job) -> Job:
     return job._replace(program=job.program._replace(settings=tuple(settings)))
 
 
-def train_first(job: Job, *, resume: str, say: Callable[[str], None] | None) -> tuple[Members, Found]:
+def train_first(job: Job, *, resume: str, log: Callable[[str], None] | None) -> tuple[Members, Found]:
     """Trains what is missing of stage 1, and shows its models all examples."""
     job, data = with_models_kept(job), job.tail.dataset
     store = open_first_store(job)
-    if say:
-        say(describe_tail(job))
+    if log:
+        log(describe_tail(job))
     members = run_programs(
         data,
-        [(job.program, first_cells(job))],
+        [(job.program, first_run_groups(job))],
         store,
         lambda program, parameters: [
-            pair for arrays in store.runs(CELL) for pair in zip(arrays["run"], arrays["finite"], strict=True)
+            pair for arrays in store.runs(RUN_GROUP) for pair in zip(arrays["run"], arrays["finite"], strict=True)
         ],
         describe=lambda program, parameters: describe_program(data, program, parameters, job.spec.num_runs),
         resume=resume,
-        say=say,
+        log=log,
     )
     folder, kinds = model_folder(data, job.program), len(job.kinds)
     numbers = [run * kinds + kind for kind in range(kinds) for run in range(job.spec.num_runs)]
     finite = {int(number): bool(one) for number, one in members.measured}
-    models = [load_model(folder.path(CELL, number)) for number in numbers]
+    models = [load_model(folder.path(RUN_GROUP, number)) for number in numbers]
     found = look(models, job.tail, np.array([finite[number] for number in numbers]))
     if job.spec.head.stage2 == "augmented":
         base = slice(job.base * job.spec.num_runs, (job.base + 1) * job.spec.num_runs)
@@ -102,19 +102,19 @@ def train_first(job: Job, *, resume: str, say: Callable[[str], None] | None) -> 
     return members, found
 
 
-def run_job(job: Job, *, resume: str, say: Callable[[str], None] | None) -> Results:
+def run_job(job: Job, *, resume: str, log: Callable[[str], None] | None) -> Results:
     """Trains what is missing of both stages, and measures all classifiers.
 
     Args:
       job: what to train.
       resume: how to go on, for one who stops it.
-      say: takes lines about what is going on; with None there is no progress bar either.
+      log: takes lines about what is going on; with None there is no progress bar either.
     """
     with jax.enable_x64(False):
-        return run_stages(job, *train_first(job, resume=resume, say=say), resume=resume, say=say)
+        return run_stages(job, *train_first(job, resume=resume, log=log), resume=resume, log=log)
 
 
-def run_stages(job: Job, first: Members, found: Found, *, resume: str, say: Callable[[str], None] | None) -> Results:
+def run_stages(job: Job, first: Members, found: Found, *, resume: str, log: Callable[[str], None] | None) -> Results:
     """What comes after stage 1."""
     measured, second, heads = measure_stage1(job, found), Members([], set(), 0, 0.0, ""), make_heads(job)
     expected, rounds = expect_all(job, found), []
@@ -123,16 +123,16 @@ def run_stages(job: Job, first: Members, found: Found, *, resume: str, say: Call
         store = open_second_store(job, programs, found.train.shape[-1])
         second = run_programs(
             dataset,
-            [(program, second_cells(job, program)) for program in programs],
+            [(program, second_run_groups(job, program)) for program in programs],
             store,
             lambda program, parameters: measure_heads(job, program, store),
             describe=lambda program, parameters: describe_second(job, program, parameters),
             resume=resume,
-            say=say,
+            log=log,
         )
         if job.spec.flips.flip_rounds > 1:
             first_round = [one for one in second.measured if one.row["method"] == METHOD]
-            rounds = [first_round, *run_rounds(job, found, (programs[0], store), resume=resume, say=say)]
+            rounds = [first_round, *run_rounds(job, found, (programs[0], store), resume=resume, log=log)]
     by_place = {(one.row["method"], one.row["threshold"], one.row["run"]): one for one in second.measured}
     places = [(head.method, head.threshold if np.isfinite(head.threshold) else "") for head in heads]
     measured += [by_place[(*place, run)] for place in places for run in range(job.spec.num_runs)]
@@ -156,10 +156,10 @@ def describe_second(job: Job, program: Program, parameters: int) -> str:
     )
 
 
-def expect_flips(job: Job, *, resume: str, say: Callable[[str], None] | None) -> dict[float, float]:
+def expect_flips(job: Job, *, resume: str, log: Callable[[str], None] | None) -> dict[float, float]:
     """How many labels each threshold is expected to flip, mean over runs; trains what is missing of stage 1."""
     with jax.enable_x64(False):
-        return expect_all(job, train_first(job, resume=resume, say=say)[1])
+        return expect_all(job, train_first(job, resume=resume, log=log)[1])
 
 
 def expect_all(job: Job, found: Found) -> dict[float, float]:
@@ -182,10 +182,10 @@ def expect_all(job: Job, found: Found) -> dict[float, float]:
     return dict(zip(job.spec.flips.threshold, np.asarray(counts).tolist(), strict=True))
 
 
-def describe_plan(job: Job, *, say: Callable[[str], None]) -> str:
+def describe_plan(job: Job, *, log: Callable[[str], None]) -> str:
     """What stage 1 would train, how, and how long that would take; stage 2 takes seconds."""
-    say(describe_tail(job))
-    return describe_programs(job.tail.dataset, [(job.program, first_cells(job))], open_first_store(job), say=say)
+    log(describe_tail(job))
+    return describe_programs(job.tail.dataset, [(job.program, first_run_groups(job))], open_first_store(job), log=log)
 
 
 def list_flips(job: Job, found: Found, threshold: float) -> Iterator[Flip]:

@@ -15,15 +15,15 @@ from jaxgen.config import AugmentationSpec, LnrSpec, ModelSpec, RegularizationSp
 from jaxgen.config.fields import flag_values, format_value
 from jaxgen.engine.batch import INIT, ClassTerms
 from jaxgen.engine.class_order import group_by_class
-from jaxgen.engine.members import Balance, Enrolment, Examples, Guide
+from jaxgen.engine.members import Balance, Examples, Guide, MemberConfig
 from jaxgen.experiments.longtail.features import Found
 from jaxgen.experiments.longtail.frozen import Frozen, freeze, remake
-from jaxgen.experiments.longtail.job import CELL, Job, make_plan
+from jaxgen.experiments.longtail.job import RUN_GROUP, Job, make_plan
 from jaxgen.experiments.longtail.methods import AS_THEY_ARE, GUIDED, RANDOM, REBALANCED, make_methods, stack_terms
 from jaxgen.jobs.models import model_bytes
-from jaxgen.jobs.program import Program, knobs_of
+from jaxgen.jobs.program import Program, hparams_of
 from jaxgen.jobs.table import Row, make_rows
-from jaxgen.jobs.trainer import Cell
+from jaxgen.jobs.trainer import RunGroup
 from jaxgen.runs.plan import Plan
 from jaxgen.runs.store import Store, open_store
 from jaxgen.transforms.classes import class_counts
@@ -105,10 +105,12 @@ def make_stage2(
             continue
         chosen = [heads[i] for i in places]
         terms = stack_terms([methods[head.method] for head in chosen], counts, own)
-        enrol = functools.partial(enrol_head, Stage2(chosen, found, labels[places], terms, job.tail.labels, frozen))
+        make_member = functools.partial(
+            enrol_head, Stage2(chosen, found, labels[places], terms, job.tail.labels, frozen)
+        )
         kept, groups = ("head", "scale"), ("network",) if frozen and frozen.params else ()
         settings = tuple(sweep.Setting(head.name, spec) for head in chosen)
-        program = Program(name, settings, enrol, groups=(*kept, *groups), keeps=kept, guided=bool(name))
+        program = Program(name, settings, make_member, groups=(*kept, *groups), keeps=kept, guided=bool(name))
         programs.append(program._replace(remake=functools.partial(remake, own.shift_bn) if frozen else None))
     nothing = {"test_images": None, "test_labels": None}
     if frozen:
@@ -140,7 +142,7 @@ def stage2_spec(job: Job) -> LnrSpec:
     )
 
 
-def enrol_head(stage2: Stage2, program: Program, row: Row, train: Examples) -> Enrolment:
+def enrol_head(stage2: Stage2, program: Program, row: Row, train: Examples) -> MemberConfig:
     """Who a row of stage 2 is: a run has the features, the classifier and the draws of its model of stage 1."""
     found, methods = stage2.found, [make_methods(program.spec.head)[head.method] for head in stage2.heads]
 
@@ -162,11 +164,11 @@ def enrol_head(stage2: Stage2, program: Program, row: Row, train: Examples) -> E
     params = {"head": {"bias": bias, "kernel": kernel}, "scale": jnp.ones(len(counts))}
     rates = {f"{name}_rate": of(f"{name}_rate") for name in ("head", "scale")}
     # A frozen network's step size is 0.
-    knobs = {**knobs_of(program, row.setting), **rates, "network_rate": jnp.zeros(())}
+    hparams = {**hparams_of(program, row.setting), **rates, "network_rate": jnp.zeros(())}
     guide = None
     if program.guided:
         guide = Guide(jnp.asarray(found.selection)[row.run], jnp.asarray(stage2.selection_labels, jnp.int32))
-    who = Enrolment(key, every, knobs, labels, balance=balance, params=params, guide=guide)
+    who = MemberConfig(key, every, hparams, labels, balance=balance, params=params, guide=guide)
     if stage2.frozen is None:
         return who._replace(version=jnp.asarray(row.run, jnp.int32))
     network, stats = jax.tree.map(lambda leaf: jnp.asarray(leaf)[row.run], (stage2.frozen.params, stage2.frozen.stats))
@@ -207,14 +209,14 @@ def flip_labels(job: Job, heads: list[Head], probabilities: np.ndarray) -> np.nd
     return np.asarray(found.astype(np.min_scalar_type(num_classes))).swapaxes(0, 1)
 
 
-def cell_name(program: Program) -> str:
+def run_group_name(program: Program) -> str:
     """The name of a program's runs in the store of stage 2."""
-    return program.name or CELL
+    return program.name or RUN_GROUP
 
 
-def second_cells(job: Job, program: Program) -> dict[str, Cell]:
+def second_run_groups(job: Job, program: Program) -> dict[str, RunGroup]:
     """The runs of a program of stage 2."""
-    return {cell_name(program): Cell(functools.partial(make_rows, program), len(job.tail.dataset.labels))}
+    return {run_group_name(program): RunGroup(functools.partial(make_rows, program), len(job.tail.dataset.labels))}
 
 
 def num_heads(job: Job, program: Program) -> int:
@@ -226,11 +228,11 @@ def open_second_store(job: Job, programs: list[Program], features: int, number: 
     """The store of a round of stage 2, beside that of stage 1: other flags of stage 2 have another one."""
     own = {f"--{name}": format_value(value) for name, value in flag_values(job.spec.head).items()}
     heads = ",".join(setting.name for program in programs for setting in program.settings)
-    cells = {cell_name(program): num_heads(job, program) for program in programs}
+    run_groups = {run_group_name(program): num_heads(job, program) for program in programs}
     identity = {**make_plan(job).identity, **own, "the classifiers": heads}
     identity |= {"the round": f"{number}"} if number > 1 else {}
     identity |= {"the draw of pairs": SELMIX} if any(program.guided for program in programs) else {}
-    plan = Plan(identity, cells)
+    plan = Plan(identity, run_groups)
     name = hashlib.sha256(json.dumps(plan.identity, sort_keys=True).encode()).hexdigest()[:12]
     size = 4 * (features + 2) * job.tail.dataset.num_classes + len(job.tail.dataset.labels) // 2 + 400
     if job.spec.head.stage2 == "augmented":

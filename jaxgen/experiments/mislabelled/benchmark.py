@@ -11,11 +11,11 @@ import numpy as np
 from jaxgen.config import MislabelledSpec, SubsetSpec
 from jaxgen.config.mislabelled import read_injection
 from jaxgen.errors import UserError
-from jaxgen.experiments.mislabelled import baselines as rivals
+from jaxgen.experiments.mislabelled import baselines as baselines
 from jaxgen.experiments.mislabelled.injection import Noise, inject, load_noise
 from jaxgen.experiments.mislabelled.search import check_search, columns, rank_examples, train_scores
 from jaxgen.jobs.compilation_cache import shared_compilations
-from jaxgen.jobs.train import put_off, refuse_put_off
+from jaxgen.jobs.train import collect_errors, raise_collected
 from jaxgen.runs.devices import start_devices
 from jaxgen.scores.registry import REGISTRY
 from jaxgen.scores.suspicion import detect, suspicion
@@ -28,7 +28,7 @@ FIVE_FOLD, SAME_PROBABILITIES = "cleanlab, 5-fold", "cleanlab, pred_probs"
 DATA_OOB = "Data-OOB"
 
 
-class League(NamedTuple):
+class Benchmark(NamedTuple):
     """What a league found.
 
     Attributes:
@@ -48,14 +48,14 @@ class League(NamedTuple):
     width: int | None
 
 
-def run_league(dataset: Dataset, spec: MislabelledSpec, *, resume: str, say: Callable[[str], None]) -> League:
+def run_benchmark(dataset: Dataset, spec: MislabelledSpec, *, resume: str, log: Callable[[str], None]) -> Benchmark:
     """Trains what is missing of every noise and repeat, in folders of their own below ``spec.out``.
 
     Args:
       dataset: the examples.
       spec: with noise to inject.
       resume: how to go on, for one who stops it.
-      say: takes lines about what is going on.
+      log: takes lines about what is going on.
 
     Raises:
       UserError: for noise that does not suit the data, and for what `score_settings` refuses.
@@ -65,32 +65,32 @@ def run_league(dataset: Dataset, spec: MislabelledSpec, *, resume: str, say: Cal
     # Drawing the noise would start JAX, and not on the devices that training wants.
     start_devices(spec.compute.num_devices, dataset.images.nbytes)
     repeats = range(spec.search.repeats or REPEATS)
-    missing, rows, estimates, models = rivals.describe_missing(dataset), [], [], 0
+    missing, rows, estimates, models = baselines.describe_missing(dataset), [], [], 0
     unfinished: list[UserError] = []
     for line in missing:
-        say(line)
+        log(line)
     with shared_compilations():
         for noise, repeat in itertools.product(noises, repeats):
             own = own_spec(spec, noise, repeat)
             noisy, wrong = inject(dataset, noise, spec.seed, repeat)
             head = {"noise": noise.injection.text, "repeat": repeat, "wrong": int(wrong.sum()), "n": len(wrong)}
             place = f"{head['noise']}, repeat {repeat + 1} of {len(repeats)}"
-            say(f"{place}: {head['wrong']:,} of {head['n']:,} labels changed")
+            log(f"{place}: {head['wrong']:,} of {head['n']:,} labels changed")
             before, scores = len(unfinished), None
-            with put_off(unfinished):
-                scores = train_scores(noisy, own, resume=resume, say=say)
+            with collect_errors(unfinished):
+                scores = train_scores(noisy, own, resume=resume, log=log)
                 # Widths are timed once: what is found for the first job is right for those like it.
                 spec = with_width(spec, scores.metadata["width"])
                 own = with_width(own, scores.metadata["width"])
-            with put_off(unfinished):
-                folds = five_fold(noisy, own, resume=resume, say=say)
+            with collect_errors(unfinished):
+                folds = five_fold(noisy, own, resume=resume, log=log)
             if scores is None or len(unfinished) > before:
                 continue
             models = scores.metadata["num_models"]
             rows += [{**head, **judged} for judged in judge_all(noisy, scores, folds, wrong, own.seed)]
             estimates.append({**head, **estimate_counts(scores, folds, own)})
-    refuse_put_off(unfinished)
-    return League(rows, estimates, dataset, models, missing, spec.compute.width)
+    raise_collected(unfinished)
+    return Benchmark(rows, estimates, dataset, models, missing, spec.compute.width)
 
 
 def own_spec(spec: MislabelledSpec, noise: Noise, repeat: int) -> MislabelledSpec:
@@ -105,7 +105,7 @@ def with_width(spec: MislabelledSpec, width: int) -> MislabelledSpec:
     return dataclasses.replace(spec, compute=dataclasses.replace(spec.compute, width=width))
 
 
-def five_fold(dataset: Dataset, spec: MislabelledSpec, *, resume: str, say: Callable[[str], None]) -> np.ndarray | None:
+def five_fold(dataset: Dataset, spec: MislabelledSpec, *, resume: str, log: Callable[[str], None]) -> np.ndarray | None:
     """Probabilities ``[n, c]`` of five models, each of a fifth of the examples that it did not train on.
 
     Where the job itself has balanced subsets of four fifths, they are its first block, and nothing is trained.
@@ -115,8 +115,8 @@ def five_fold(dataset: Dataset, spec: MislabelledSpec, *, resume: str, say: Call
     if own.design != "balanced":
         spec = dataclasses.replace(spec, out=str(pathlib.Path(spec.out) / "folds"))
     elif FOLD_RATIO in own.subset_ratios and own.num_runs >= FOLDS:
-        say = None
-    scores = train_scores(dataset, dataclasses.replace(spec, subsets=subsets), resume=resume, say=say)
+        log = None
+    scores = train_scores(dataset, dataclasses.replace(spec, subsets=subsets), resume=resume, log=log)
     return probabilities(scores)
 
 
@@ -124,7 +124,7 @@ def probabilities(scores: Scores) -> np.ndarray | None:
     """Held-out probabilities ``[n, c]``, as exact as they are known, if they were kept."""
     if not {"pred_probs", "soft_score"} <= scores.more.keys():
         return None
-    return rivals.sharpen(scores.more["pred_probs"], scores.more["soft_score"], scores.labels)
+    return baselines.sharpen(scores.more["pred_probs"], scores.more["soft_score"], scores.labels)
 
 
 def judge_all(
@@ -134,27 +134,27 @@ def judge_all(
     found = {name: suspicion(column, REGISTRY[name].suspicious) for name, column in columns(scores).items()}
     for name, suspicions in found.items():
         yield {"score": name, "origin": REGISTRY[name].origin, **detect(suspicions, wrong)._asdict()}
-    for name, suspicions in rival_suspicions(dataset, scores, folds, seed):
+    for name, suspicions in baseline_suspicions(dataset, scores, folds, seed):
         yield {"score": name, "origin": "rival", **detect(suspicions, wrong)._asdict()}
 
 
-def rival_suspicions(
+def baseline_suspicions(
     dataset: Dataset, scores: Scores, folds: np.ndarray | None, seed: int
 ) -> Iterator[tuple[str, np.ndarray]]:
     """Each rival's name and suspicions ``[n]``."""
-    if rivals.has_cleanlab():
+    if baselines.has_cleanlab():
         for name, pred_probs in ((FIVE_FOLD, folds), (SAME_PROBABILITIES, probabilities(scores))):
             if pred_probs is not None:
-                rated = rivals.rate_by_cleanlab(pred_probs, dataset.labels)
+                rated = baselines.rate_by_cleanlab(pred_probs, dataset.labels)
                 yield from ((f"{name}, {method.replace('_', ' ')}", rating) for method, rating in rated.items())
-    if rivals.suits_data_oob(dataset):
-        yield DATA_OOB, rivals.rate_by_data_oob(dataset, seed)
+    if baselines.suits_data_oob(dataset):
+        yield DATA_OOB, baselines.rate_by_data_oob(dataset, seed)
 
 
 def estimate_counts(scores: Scores, folds: np.ndarray | None, spec: MislabelledSpec) -> Mapping[str, float]:
     """How many labels are estimated to be wrong: by this job, with its interval, and by cleanlab of five folds."""
     wrong = rank_examples(scores, spec).wrong
     theirs = float("nan")
-    if rivals.has_cleanlab() and folds is not None:
-        theirs = rivals.count_by_cleanlab(folds, scores.labels)
+    if baselines.has_cleanlab() and folds is not None:
+        theirs = baselines.count_by_cleanlab(folds, scores.labels)
     return {"estimated": wrong.count, "low": wrong.low, "high": wrong.high, "cleanlab": theirs}

@@ -83,7 +83,7 @@ def draw_distribution(values: np.ndarray, shown: np.ndarray, score: Score, title
 
 
 @styled
-def draw_league(rows: Sequence[Mapping[str, Any]], names: Sequence[str], chosen: str, title: str) -> Figure:
+def draw_benchmark(rows: Sequence[Mapping[str, Any]], names: Sequence[str], chosen: str, title: str) -> Figure:
     """A column of dots a noise, a line a score: AUROC, on a scale of distance from 1 on which small errors differ.
 
     Args:

@@ -9,8 +9,8 @@ import numpy as np
 
 from jaxgen.config import MislabelledSpec
 from jaxgen.data.score_files import write_scores
-from jaxgen.experiments.mislabelled.benchmark import League
-from jaxgen.experiments.mislabelled.figures import draw_league, draw_suspects
+from jaxgen.experiments.mislabelled.benchmark import Benchmark
+from jaxgen.experiments.mislabelled.figures import draw_benchmark, draw_suspects
 from jaxgen.experiments.mislabelled.search import Mislabelled
 from jaxgen.reporting.files import settled, write_flags, written_or_told
 from jaxgen.reporting.tables import to_csv, to_table
@@ -116,7 +116,7 @@ def pair_lines(found: Mislabelled) -> list[list[str]]:
     return [[str(names[i]), str(names[j]), f"{joint[i, j]:.0f}"] for i, j in places if joint[i, j]]
 
 
-def write_league(league: League, spec: MislabelledSpec, command: str) -> tuple[str, list[pathlib.Path]]:
+def write_benchmark(benchmark: Benchmark, spec: MislabelledSpec, command: str) -> tuple[str, list[pathlib.Path]]:
     """Writes a league's results into ``spec.out``; returns what to tell the user, and the files.
 
     Raises:
@@ -125,63 +125,63 @@ def write_league(league: League, spec: MislabelledSpec, command: str) -> tuple[s
     out = pathlib.Path(spec.out)
     names = ("league.csv", "counts.csv", "league.png", "table.md", "flags.cfg")
     rows_file, counts_file, picture, table, flagfile = files = [out / name for name in names]
-    text = describe_league(league, spec)
-    title = f"{league.dataset.name}: dots are repeats, n = {num_repeats(league)} each; rings their mean"
+    text = describe_benchmark(benchmark, spec)
+    title = f"{benchmark.dataset.name}: dots are repeats, n = {num_repeats(benchmark)} each; rings their mean"
     with written_or_told(spec.out):
-        rows_file.write_text(to_csv(league.rows))
-        counts_file.write_text(to_csv(league.estimates))
-        write_figure(draw_league(league.rows, in_order(league), spec.search.score, title), picture)
+        rows_file.write_text(to_csv(benchmark.rows))
+        counts_file.write_text(to_csv(benchmark.estimates))
+        write_figure(draw_benchmark(benchmark.rows, in_order(benchmark), spec.search.score, title), picture)
         table.write_text(text + "\n")
-        write_flags(flagfile, settled(spec, {league.width}), PROGRAM, command)
+        write_flags(flagfile, settled(spec, {benchmark.width}), PROGRAM, command)
     return text, files
 
 
-def num_repeats(league: League) -> int:
-    return len({row["repeat"] for row in league.rows})
+def num_repeats(benchmark: Benchmark) -> int:
+    return len({row["repeat"] for row in benchmark.rows})
 
 
-def noises_of(league: League) -> list[str]:
-    return list(dict.fromkeys(row["noise"] for row in league.rows))
+def noises_of(benchmark: Benchmark) -> list[str]:
+    return list(dict.fromkeys(row["noise"] for row in benchmark.rows))
 
 
-def values_of(league: League, score: str, noise: str, measure: str) -> np.ndarray:
+def values_of(benchmark: Benchmark, score: str, noise: str, measure: str) -> np.ndarray:
     """A measure of a score by repeat."""
-    return np.array([row[measure] for row in league.rows if (row["score"], row["noise"]) == (score, noise)])
+    return np.array([row[measure] for row in benchmark.rows if (row["score"], row["noise"]) == (score, noise)])
 
 
-def in_order(league: League) -> list[str]:
+def in_order(benchmark: Benchmark) -> list[str]:
     """The scores and rivals, best first by mean AUROC over noises and repeats."""
-    names = dict.fromkeys(row["score"] for row in league.rows)
-    mean = {name: np.mean([row["auroc"] for row in league.rows if row["score"] == name]) for name in names}
+    names = dict.fromkeys(row["score"] for row in benchmark.rows)
+    mean = {name: np.mean([row["auroc"] for row in benchmark.rows if row["score"] == name]) for name in names}
     return sorted(names, key=lambda name: -mean[name])
 
 
-def describe_league(league: League, spec: MislabelledSpec) -> str:
+def describe_benchmark(benchmark: Benchmark, spec: MislabelledSpec) -> str:
     """A table for each measure, differences of the chosen score from its rivals, and what estimates of the number of
     wrong labels are worth."""
-    n = num_repeats(league)
+    n = num_repeats(benchmark)
     parts = [
-        f"{league.dataset.name}: {len(league.dataset.labels):,} examples, {league.models:,} models for each noise and "
-        f"repeat. In percent, mean ± half of the 95 % interval by Student's t over n = {n} repeats; best first by mean "
-        "AUROC. Labels that were wrong before count as right."
+        f"{benchmark.dataset.name}: {len(benchmark.dataset.labels):,} examples, {benchmark.models:,} models for each "
+        "noise and repeat. In percent, mean ± half of the 95 % interval by Student's t over "
+        f"n = {n} repeats; best first by mean AUROC. Labels that were wrong before count as right."
     ]
-    parts += [f"{title}\n\n{measure_table(league, measure)}" for measure, title in MEASURES.items()]
-    if lines := difference_lines(league, spec.search.score):
-        header = [f"{spec.search.score} less", *noises_of(league)]
+    parts += [f"{title}\n\n{measure_table(benchmark, measure)}" for measure, title in MEASURES.items()]
+    if lines := difference_lines(benchmark, spec.search.score):
+        header = [f"{spec.search.score} less", *noises_of(benchmark)]
         parts.append(f"AUROC in points, in pairs, mean [95 % interval], n = {n}\n\n{to_table(header, lines)}")
     header = ["noise", "labels wrong", "estimated", "interval holds the number", "estimated by cleanlab, 5-fold"]
-    parts.append(f"How many labels are wrong, mean over n = {n}\n\n{to_table(header, list(count_lines(league)))}")
-    return "\n\n".join([*parts, *league.missing])
+    parts.append(f"How many labels are wrong, mean over n = {n}\n\n{to_table(header, list(count_lines(benchmark)))}")
+    return "\n\n".join([*parts, *benchmark.missing])
 
 
-def measure_table(league: League, measure: str) -> str:
+def measure_table(benchmark: Benchmark, measure: str) -> str:
     """A line a score, a column a noise."""
     lines = []
-    for name in in_order(league):
-        cells = [describe_half(values_of(league, name, noise, measure)) for noise in noises_of(league)]
+    for name in in_order(benchmark):
+        cells = [describe_half(values_of(benchmark, name, noise, measure)) for noise in noises_of(benchmark)]
         origin = REGISTRY[name].origin if name in REGISTRY else "rival"
         lines.append([f"`{name}`" if name in REGISTRY else name, origin, *cells])
-    return to_table(["score", "from", *noises_of(league)], lines)
+    return to_table(["score", "from", *noises_of(benchmark)], lines)
 
 
 def describe_half(values: np.ndarray) -> str:
@@ -190,23 +190,23 @@ def describe_half(values: np.ndarray) -> str:
     return f"{100 * values.mean():.2f}" + (f" ± {half:.2f}" if np.isfinite(half) else "")
 
 
-def difference_lines(league: League, score: str) -> list[list[str]]:
+def difference_lines(benchmark: Benchmark, score: str) -> list[list[str]]:
     """The chosen score's AUROC less each rival's."""
-    rivals = dict.fromkeys(row["score"] for row in league.rows if row["origin"] == "rival")
+    baselines = dict.fromkeys(row["score"] for row in benchmark.rows if row["origin"] == "rival")
     found = []
-    for rival in rivals:
+    for baseline in baselines:
         pairs = [
-            values_of(league, score, noise, "auroc") - values_of(league, rival, noise, "auroc")
-            for noise in noises_of(league)
+            values_of(benchmark, score, noise, "auroc") - values_of(benchmark, baseline, noise, "auroc")
+            for noise in noises_of(benchmark)
         ]
-        found.append([rival, *(describe_difference(compare(pair)) for pair in pairs)])
+        found.append([baseline, *(describe_difference(compare(pair)) for pair in pairs)])
     return found
 
 
-def count_lines(league: League) -> Iterator[Sequence[Any]]:
+def count_lines(benchmark: Benchmark) -> Iterator[Sequence[Any]]:
     """Of each noise: how many labels were wrong, and how many were estimated to be."""
-    for noise in noises_of(league):
-        own = [row for row in league.estimates if row["noise"] == noise]
+    for noise in noises_of(benchmark):
+        own = [row for row in benchmark.estimates if row["noise"] == noise]
         mean = {name: np.mean([row[name] for row in own]) for name in ("wrong", "estimated", "low", "high", "cleanlab")}
         held = sum(row["low"] <= row["wrong"] <= row["high"] for row in own)
         theirs = f"{mean['cleanlab']:.0f}" if np.isfinite(mean["cleanlab"]) else "—"

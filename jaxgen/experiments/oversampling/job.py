@@ -13,14 +13,14 @@ import numpy as np
 from jaxgen.config import OversamplingSpec, sweep
 from jaxgen.config.fields import flag_values
 from jaxgen.data.parts import hold_out_rest, hold_out_test
-from jaxgen.engine.members import Enrolment, Examples
+from jaxgen.engine.members import Examples, MemberConfig
 from jaxgen.errors import UserError
 from jaxgen.experiments.oversampling import samples
 from jaxgen.experiments.oversampling.settings import choose_sizes, largest_copies, settings_of
 from jaxgen.jobs.identity import NUMERICS, identify
 from jaxgen.jobs.models import model_bytes
-from jaxgen.jobs.program import Program, check_program, knobs_of, make_programs
-from jaxgen.jobs.trainer import Cell
+from jaxgen.jobs.program import Program, check_program, hparams_of, make_programs
+from jaxgen.jobs.trainer import RunGroup
 from jaxgen.runs.plan import Plan
 from jaxgen.runs.store import Store, open_store
 from jaxgen.transforms.copies import KINDS, disturb
@@ -67,13 +67,13 @@ class Job(NamedTuple):
         return tuple(flag for flag in self.flags if flag not in own)
 
 
-def make_job(dataset: Dataset, spec: OversamplingSpec, *, say: Callable[[str], None] | None = None) -> Job:
+def make_job(dataset: Dataset, spec: OversamplingSpec, *, log: Callable[[str], None] | None = None) -> Job:
     """The job that `spec` asks for.
 
     Args:
       dataset: as its source has it.
       spec: flags.
-      say: takes a line about what is left out.
+      log: takes a line about what is left out.
 
     Raises:
       UserError: for what the data do not suit, and for huge sweeps without consent.
@@ -82,7 +82,7 @@ def make_job(dataset: Dataset, spec: OversamplingSpec, *, say: Callable[[str], N
         raise UserError("--whiten: noise is added to pixels in [0, 1], which whitened ones are not; leave it out")
     if spec.copies.test_set == "source":
         dataset = hold_out_test(dataset, spec.copies.test_share, spec.seed)
-    sizes = choose_sizes(spec, dataset, say)
+    sizes = choose_sizes(spec, dataset, log)
     if spec.copies.test_set == "rest":
         dataset = hold_out_rest(dataset, max(sizes), spec.seed)
     spec = dataclasses.replace(spec, copies=dataclasses.replace(spec.copies, sample_sizes=sizes))
@@ -112,13 +112,13 @@ def with_copies(job: Job, program: Program) -> Program:
     images, count = job.dataset.images, len(job.dataset.labels)
     ends = (0.0, 1.0) if job.dataset.has_images else (images.min(0), images.max(0))
     return program._replace(
-        enrol=functools.partial(enrol_member, places, count),
+        make_member=functools.partial(enrol_member, places, count),
         show=functools.partial(show_copies, job.largest, noisy, *ends) if noisy else None,
         num_examples=len(places.copy),
     )
 
 
-def enrol_member(places: samples.Places, count: int, program: Program, row: Row, train: Examples) -> Enrolment:
+def enrol_member(places: samples.Places, count: int, program: Program, row: Row, train: Examples) -> MemberConfig:
     """Who a row is: a run has the same key in every setting and at every size, so that all can be compared in pairs.
 
     Args:
@@ -134,9 +134,9 @@ def enrol_member(places: samples.Places, count: int, program: Program, row: Row,
     may_leak = any(each.split == "after" for each in settings)
     trained_on = samples.choose_trained(key, row.sample, places, may_leak=may_leak)
     clipped = jnp.array([each.clipped == "yes" for each in settings], jnp.float32)[row.setting]
-    knobs = {**knobs_of(program, row.setting), "clipped": clipped}
+    hparams = {**hparams_of(program, row.setting), "clipped": clipped}
     # Their labels are looked up here once, and not in every step.
-    return Enrolment(key, trained_on, knobs, labels=train.labels[rows], rows=rows)
+    return MemberConfig(key, trained_on, hparams, labels=train.labels[rows], rows=rows)
 
 
 def show_copies(
@@ -144,7 +144,7 @@ def show_copies(
     kinds: frozenset[str],
     low: np.ndarray | float,
     high: np.ndarray | float,
-    member: Enrolment,
+    member: MemberConfig,
     chosen: jax.Array,
     inputs: jax.Array,
 ) -> jax.Array:
@@ -159,11 +159,11 @@ def show_copies(
       inputs: ``[b, ...]`` of those.
     """
     copy, example = chosen // largest, chosen % largest
-    widths = {name: member.knobs[name] for name in KINDS if name in kinds}
+    widths = {name: member.hparams[name] for name in KINDS if name in kinds}
 
     def show(copy: jax.Array, example: jax.Array, values: jax.Array) -> jax.Array:
         key = samples.copy_key(member.key, copy, example)
-        noisy = disturb(key, values, widths=widths, clipped=member.knobs["clipped"], low=low, high=high)
+        noisy = disturb(key, values, widths=widths, clipped=member.hparams["clipped"], low=low, high=high)
         return jnp.where(copy > 0, noisy, values)
 
     return jax.vmap(show)(copy, example, inputs)
@@ -201,15 +201,15 @@ def make_rows(program: Program, size: int, numbers: np.ndarray) -> Row:
     return Row(run.astype(np.int32), setting.astype(np.int32), sample)
 
 
-def cell_name(program: Program, size: int) -> str:
+def run_group_name(program: Program, size: int) -> str:
     """The name of a program's runs at a size, in plans and stores."""
     return f"size_{size}{',' if program.name else ''}{program.name}"
 
 
-def make_cells(job: Job, program: Program) -> dict[str, Cell]:
+def make_run_groups(job: Job, program: Program) -> dict[str, RunGroup]:
     """From the name of each size to the rows of its runs."""
     return {
-        cell_name(program, size): Cell(
+        run_group_name(program, size): RunGroup(
             rows=functools.partial(make_rows, program, size),
             max_size=max(sample_of(each.spec, size).num_train for each in program.settings),
         )
@@ -227,8 +227,10 @@ def make_plan(job: Job) -> Plan:
     identity["the largest of --sample_sizes"] = str(job.largest)
     identity["the data"] = f"{job.dataset.name} {job.dataset.fingerprint[:12]}"
     identity |= {"the numerics version": str(NUMERICS), "the experiment": "oversampling"}
-    cells = {cell: spec.num_runs * len(one.settings) for one in job.programs for cell in make_cells(job, one)}
-    return Plan(identity, cells)
+    run_groups = {
+        run_group: spec.num_runs * len(one.settings) for one in job.programs for run_group in make_run_groups(job, one)
+    }
+    return Plan(identity, run_groups)
 
 
 def run_bytes(job: Job) -> int:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from jaxgen.experiments.oversampling import samples
-from jaxgen.experiments.oversampling.job import Job, cell_name, make_cells, open_job_store, sample_of
+from jaxgen.experiments.oversampling.job import Job, make_run_groups, open_job_store, run_group_name, sample_of
 from jaxgen.experiments.oversampling.settings import largest_copies
 from jaxgen.jobs.checks import refuse_all_diverged
 from jaxgen.jobs.dry_run import describe_programs
@@ -23,23 +23,23 @@ from jaxgen.reporting.tables import split_flags
 from jaxgen.runs.store import Arrays, Store
 
 
-def run_job(job: Job, *, resume: str, say: Callable[[str], None] | None) -> Members:
+def run_job(job: Job, *, resume: str, log: Callable[[str], None] | None) -> Members:
     """Trains what is missing in the store below ``spec.out``, and reads what all members came to.
 
     Args:
       job: what to train.
       resume: how to go on, for one who stops it.
-      say: takes lines about what is going on; with None there is no progress bar either.
+      log: takes lines about what is going on; with None there is no progress bar either.
     """
     store = open_job_store(job)
     members = run_programs(
         job.dataset,
-        [(program, make_cells(job, program)) for program in job.programs],
+        [(program, make_run_groups(job, program)) for program in job.programs],
         store,
         lambda program, parameters: measure_program(job, program, store),
-        describe=functools.partial(describe_cells, job),
+        describe=functools.partial(describe_run_groups, job),
         resume=resume,
-        say=say,
+        log=log,
     )
     found = {(row["setting"], row["sample_size"], row["run"]): row for row in members.measured}
     sizes, runs = job.spec.copies.sample_sizes, range(job.spec.num_runs)
@@ -48,7 +48,7 @@ def run_job(job: Job, *, resume: str, say: Callable[[str], None] | None) -> Memb
     return members._replace(measured=rows)
 
 
-def describe_cells(job: Job, program: Program, parameters: int) -> str:
+def describe_run_groups(job: Job, program: Program, parameters: int) -> str:
     """One line: the data, the network, the members."""
     line = describe_program(job.dataset, program, parameters, job.spec.num_runs)
     return f"{line}, sample sizes: {', '.join(f'{size:,}' for size in job.spec.copies.sample_sizes)}"
@@ -59,7 +59,7 @@ def measure_program(job: Job, program: Program, store: Store) -> Iterator[dict[s
     places = samples.make_places(job.largest, largest_copies(program.settings))
     given = [settings_row(job, setting.spec) for setting in program.settings]
     for size in job.spec.copies.sample_sizes:
-        for arrays in store.runs(cell_name(program, size)):
+        for arrays in store.runs(run_group_name(program, size)):
             for run, which, own in split_runs(program, arrays):
                 varied, fixed = given[which]
                 sample = sample_of(program.settings[which].spec, size)
@@ -100,7 +100,7 @@ def measures(program: Program, sample: samples.Sample, places: samples.Places, o
     }
 
 
-def describe_plan(job: Job, *, say: Callable[[str], None]) -> str:
+def describe_plan(job: Job, *, log: Callable[[str], None]) -> str:
     """What a job would train, how, and how long that would take."""
-    programs = [(program, make_cells(job, program)) for program in job.programs]
-    return describe_programs(job.dataset, programs, open_job_store(job), say=say)
+    programs = [(program, make_run_groups(job, program)) for program in job.programs]
+    return describe_programs(job.dataset, programs, open_job_store(job), log=log)

@@ -68,13 +68,13 @@ def settings_of(spec: OversamplingSpec, has_images: bool) -> list[sweep.Setting]
     ]
 
 
-def choose_sizes(spec: OversamplingSpec, dataset: Dataset, say: Callable[[str], None] | None = None) -> tuple[int, ...]:
+def choose_sizes(spec: OversamplingSpec, dataset: Dataset, log: Callable[[str], None] | None = None) -> tuple[int, ...]:
     """The sizes of samples, ascending: those asked for, or those that suit the data.
 
     Args:
       spec: flags.
       dataset: with the test set held out.
-      say: takes a line about sizes that are left out.
+      log: takes a line about sizes that are left out.
 
     Raises:
       UserError: for a sample that the data cannot give, or too small to be trained on.
@@ -91,9 +91,9 @@ def choose_sizes(spec: OversamplingSpec, dataset: Dataset, say: Callable[[str], 
             f"--sample_sizes=: half of the {count} training examples of {dataset.name} is less than {needed}, a batch "
             "or one a class; give sizes, with a lower --batch_size"
         )
-    if say and len(usable) < len(sizes):
+    if log and len(usable) < len(sizes):
         left_out = ", ".join(str(size) for size in sizes if size not in usable)
-        say(f"samples of {left_out} examples are left out: less than {needed}, a batch or one a class")
+        log(f"samples of {left_out} examples are left out: less than {needed}, a batch or one a class")
     return usable
 
 

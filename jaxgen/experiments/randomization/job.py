@@ -5,7 +5,7 @@ import functools
 import jax
 
 from jaxgen.config import RandomizationSpec, sweep
-from jaxgen.engine.members import Watch
+from jaxgen.engine.members import EpochMetrics
 from jaxgen.experiments.randomization.presets import settings_of
 from jaxgen.experiments.randomization.versions import make_versions, versions_bytes
 from jaxgen.jobs.checks import refuse_empty_validation
@@ -38,8 +38,10 @@ def make_job(dataset: Dataset, spec: RandomizationSpec) -> Job:
     start_devices(spec.compute.num_devices, versions_bytes(dataset, pixels))
     with jax.enable_x64(False):
         versions = make_versions(dataset, pixels, spec.seed)
-    watch = Watch(max(spec.fit.fit_at) if spec.fit.stop_when_fitted else NEVER, tuple(versions.corrupted.values()))
+    epoch_metrics = EpochMetrics(
+        max(spec.fit.fit_at) if spec.fit.stop_when_fitted else NEVER, tuple(versions.corrupted.values())
+    )
     drawn = Drawn(dataset.num_classes, dataset.scale, matrix, lambda one: View(versions.pixels[one.noise.pixels]))
-    enrol = functools.partial(enrol_member, drawn)
-    programs = [program._replace(enrol=enrol, watch=watch) for program in programs]
+    make_member = functools.partial(enrol_member, drawn)
+    programs = [program._replace(make_member=make_member, epoch_metrics=epoch_metrics) for program in programs]
     return Job(spec, dataset, versions, settings, programs, matrix)

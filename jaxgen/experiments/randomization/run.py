@@ -29,9 +29,9 @@ class Results(NamedTuple):
     members: Members
 
 
-def run_job(job: Job, *, resume: str, say: Callable[[str], None] | None) -> Results:
+def run_job(job: Job, *, resume: str, log: Callable[[str], None] | None) -> Results:
     """Trains what is missing, and tells what all members came to; arguments as of `run_table`."""
-    members = run_table(job, measure_members, resume=resume, say=say)
+    members = run_table(job, measure_members, resume=resume, log=log)
     curves = [each.curves for each in members.measured]
     rows = explain_misfits([each.row for each in members.measured], job.flags, curves)
     return Results(rows, stack_curves(members.measured), members)

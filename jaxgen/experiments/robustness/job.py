@@ -12,7 +12,7 @@ import numpy as np
 from jaxgen.config import CorruptionSpec, RobustnessSpec, sweep
 from jaxgen.data.corrupted_folders import CorruptedFolder
 from jaxgen.data.score_files import load_scores
-from jaxgen.engine.members import Watch
+from jaxgen.engine.members import EpochMetrics
 from jaxgen.errors import UserError
 from jaxgen.experiments.robustness.folder import folder_digest, read_matching_folder
 from jaxgen.experiments.robustness.versions import (
@@ -35,13 +35,13 @@ from jaxgen.types import Dataset
 CLOSEST = 5
 
 
-def make_job(dataset: Dataset, spec: RobustnessSpec, *, say: Callable[[str], None] | None = None) -> Job:
+def make_job(dataset: Dataset, spec: RobustnessSpec, *, log: Callable[[str], None] | None = None) -> Job:
     """The job that `spec` asks for.
 
     Args:
       dataset: with a test set.
       spec: flags.
-      say: takes a line about what is left out.
+      log: takes a line about what is left out.
 
     Raises:
       UserError: for what the data do not suit, and for huge sweeps without consent.
@@ -51,7 +51,7 @@ def make_job(dataset: Dataset, spec: RobustnessSpec, *, say: Callable[[str], Non
     folder = read_matching_folder(dataset, spec.corruption) if spec.corruption.corrupted_dir else None
     channels = dataset.images.shape[-1]
     judged = judged_versions(spec.corruption, folder, channels)
-    settings = settings_of(spec, channels, trained_under(spec.corruption, folder, channels, say))
+    settings = settings_of(spec, channels, trained_under(spec.corruption, folder, channels, log))
     if spec.corruption.baseline and spec.corruption.baseline not in {setting.name for setting in settings}:
         refuse_baseline(spec.corruption.baseline, [setting.name for setting in settings])
     for setting in settings:
@@ -65,8 +65,8 @@ def make_job(dataset: Dataset, spec: RobustnessSpec, *, say: Callable[[str], Non
     with jax.enable_x64(False):
         versions = make_versions(dataset, spec.corruption, judged, folder, seen, scores, spec.seed)
     view = functools.partial(view_of, versions)
-    enrol = functools.partial(enrol_member, Drawn(dataset.num_classes, dataset.scale, matrix, view))
-    programs = [program._replace(enrol=enrol, watch=Watch(NEVER)) for program in programs]
+    make_member = functools.partial(enrol_member, Drawn(dataset.num_classes, dataset.scale, matrix, view))
+    programs = [program._replace(make_member=make_member, epoch_metrics=EpochMetrics(NEVER)) for program in programs]
     also = [("what is judged", ",".join(f"{name} {severity}" for name, severity in judged))]
     if folder is not None:
         also.append(("--corrupted_dir", folder_digest(folder)))
@@ -111,15 +111,15 @@ def refuse_unsuitable(dataset: Dataset, spec: RobustnessSpec) -> None:
 
 
 def trained_under(
-    spec: CorruptionSpec, folder: CorruptedFolder | None, channels: int, say: Callable[[str], None] | None
+    spec: CorruptionSpec, folder: CorruptedFolder | None, channels: int, log: Callable[[str], None] | None
 ) -> list[str]:
     """The corruptions that the ablation trains under; says which are left out, as images so coloured do not change."""
     # A folder may have corruptions that only its makers can draw.
     asked = folder.names if folder else corruption_names(spec.corruptions)
     asked = [name for name in asked if name in CORRUPTIONS]
     names = that_change(asked, channels)
-    if say and (idle := [name for name in asked if name not in names]):
-        say(f"{', '.join(idle)}: change nothing in grey images, and are left out{' of training' if folder else ''}")
+    if log and (idle := [name for name in asked if name not in names]):
+        log(f"{', '.join(idle)}: change nothing in grey images, and are left out{' of training' if folder else ''}")
     return names
 
 

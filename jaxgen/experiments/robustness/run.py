@@ -35,9 +35,9 @@ class Results(NamedTuple):
         return [one.row for one in self.measured]
 
 
-def run_job(job: Job, *, resume: str, say: Callable[[str], None] | None) -> Results:
+def run_job(job: Job, *, resume: str, log: Callable[[str], None] | None) -> Results:
     """Trains what is missing, and tells what all members came to; arguments as of `run_table`."""
-    members = run_table(job, measure_members, resume=resume, say=say)
+    members = run_table(job, measure_members, resume=resume, log=log)
     baseline = job.spec.corruption.baseline or members.measured[0].row["setting"]
     errors = mean_corruption_errors(job, members.measured, baseline)
     measured = [

@@ -69,13 +69,13 @@ def are_tables(datasets: Sequence[Dataset], spec: LnrSpec) -> bool:
     return own.protocol == "auto" and not dataset.has_images and dataset.num_classes == 2
 
 
-def make_table_job(datasets: Sequence[Dataset], spec: LnrSpec, *, say: Callable[[str], None] | None = None) -> TableJob:
+def make_table_job(datasets: Sequence[Dataset], spec: LnrSpec, *, log: Callable[[str], None] | None = None) -> TableJob:
     """The job that `spec` asks for.
 
     Args:
       datasets: of rows.
       spec: flags.
-      say: takes a line about what is left out.
+      log: takes a line about what is left out.
 
     Raises:
       UserError: for what the data do not suit, and for a package that is missing.
@@ -85,8 +85,8 @@ def make_table_job(datasets: Sequence[Dataset], spec: LnrSpec, *, say: Callable[
     treatments = spec.tabular.treatments
     if treatments == TabularSpec().treatments and importlib.util.find_spec("imblearn") is None:
         treatments = tuple(name for name in treatments if name not in RESAMPLED)
-        if say:
-            say(f"{', '.join(RESAMPLED)} are left out: pip install -e '.[imbalance]' for imbalanced-learn")
+        if log:
+            log(f"{', '.join(RESAMPLED)} are left out: pip install -e '.[imbalance]' for imbalanced-learn")
     for name in {*RESAMPLED} & {*treatments}:
         resample(next(iter(tables.values())), name, 0)
     own = dataclasses.replace(spec.tabular, treatments=treatments)

@@ -142,15 +142,15 @@ def write_tables(
 
 
 def answer_by_folds(
-    datasets: Sequence[Dataset], spec: LnrSpec, command: str, *, say: Callable[[str], None]
+    datasets: Sequence[Dataset], spec: LnrSpec, command: str, *, log: Callable[[str], None]
 ) -> tuple[str, list[pathlib.Path]]:
     """Does what the flags ask for in folds; returns what to tell the user, and the files."""
-    job = make_table_job(datasets, spec, say=say)
+    job = make_table_job(datasets, spec, log=log)
     if spec.compute.dry_run:
         return describe_folds(job), []
     if spec.flips.what_if:
         return expect_table_flips(job), []
-    return write_tables(job, run_tables(job, resume=command, say=say), threshold_rows(job), command)
+    return write_tables(job, run_tables(job, resume=command, log=log), threshold_rows(job), command)
 
 
 def title_of(found: Found) -> str:

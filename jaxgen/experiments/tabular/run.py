@@ -16,7 +16,7 @@ import numpy as np
 from jaxgen.config.fields import flag_values, format_value
 from jaxgen.experiments.tabular.folds import MEASURES, Fold, Judged, judge_fold, out_of_fold, split, standardize
 from jaxgen.experiments.tabular.job import IDLE, TableJob
-from jaxgen.jobs.identity import CIRCUMSTANCES, NUMERICS
+from jaxgen.jobs.identity import NUMERICS, RUNTIME_FLAGS
 from jaxgen.jobs.train import refuse_unfinished
 from jaxgen.reporting.tables import to_table
 from jaxgen.runs.launch import train_chunks
@@ -28,7 +28,7 @@ from jaxgen.runs.store import Arrays, Store, open_store
 from jaxgen.transforms.lnr import lnr_flip_binary
 
 # Flags that decide no fold.
-NO_FOLD = {"keel", "what_if", "protocol", *IDLE}
+REPORTING_FLAGS = {"keel", "what_if", "protocol", *IDLE}
 
 
 def open_table_store(job: TableJob) -> Store:
@@ -37,17 +37,17 @@ def open_table_store(job: TableJob) -> Store:
     A table's cell is named by its contents, so that a job with more tables judges only those.
     """
     given = flag_values(job.spec.tabular) | flag_values(job.spec.flips)
-    flags = {name: value for name, value in given.items() if name not in NO_FOLD}
-    identity = {f"--{name}": format_value(value) for name, value in flags.items() if name not in CIRCUMSTANCES}
+    flags = {name: value for name, value in given.items() if name not in REPORTING_FLAGS}
+    identity = {f"--{name}": format_value(value) for name, value in flags.items() if name not in RUNTIME_FLAGS}
     identity |= {"--seed": str(job.spec.seed), "the numerics version": str(NUMERICS)}
     identity |= {"the experiment": "lnr on tables, 3"}
     each = len(job.spec.tabular.classifiers) * job.spec.tabular.folds
-    plan = Plan(identity, {cell_of(job, name): job.spec.num_runs for name in job.tables})
+    plan = Plan(identity, {run_group_of(job, name): job.spec.num_runs for name in job.tables})
     bytes_each = 8 * (len(MEASURES) * len(job.spec.tabular.treatments) + len(job.spec.flips.threshold)) + 32
     return open_store(pathlib.Path(job.spec.out) / "store", plan, each * bytes_each + 500)
 
 
-def cell_of(job: TableJob, name: str) -> str:
+def run_group_of(job: TableJob, name: str) -> str:
     """The cell of a table: its name, and what it holds."""
     digest = hashlib.sha256(str(job.tables[name].x.shape).encode())
     for array in job.tables[name]:
@@ -64,7 +64,7 @@ def judge_table(job: TableJob, jobs: int, stop: Stop, chunk: Chunk, report: Repo
     """All folds of repeats of a table, by all classifiers, side by side; given up where a stop is asked for."""
     from joblib import Parallel, delayed
 
-    name, own = chunk.cell.rpartition("-")[0], job.spec.tabular
+    name, own = chunk.run_group.rpartition("-")[0], job.spec.tabular
     part = job.tables[name]
     began, runs = time.perf_counter(), range(chunk.start, chunk.stop)
     tasks = []
@@ -76,7 +76,7 @@ def judge_table(job: TableJob, jobs: int, stop: Stop, chunk: Chunk, report: Repo
     judged: list[Judged] = []
     for one in Parallel(jobs, return_as="generator")(tasks):
         judged.append(one)
-        report(table_work(job, chunk.cell) / (len(tasks) / len(runs)))
+        report(table_work(job, chunk.run_group) / (len(tasks) / len(runs)))
         stop.heed()
     shape = len(runs), own.folds, len(own.classifiers)
     return {
@@ -91,21 +91,21 @@ def judge_table(job: TableJob, jobs: int, stop: Stop, chunk: Chunk, report: Repo
     }
 
 
-def table_work(job: TableJob, cell: str) -> float:
+def table_work(job: TableJob, run_group: str) -> float:
     """The work of a repeat, in rows and something for each fit."""
-    return len(job.tables[cell.rpartition("-")[0]].y) + 300.0
+    return len(job.tables[run_group.rpartition("-")[0]].y) + 300.0
 
 
-def run_tables(job: TableJob, *, resume: str, say: Callable[[str], None] | None) -> list[dict[str, Any]]:
+def run_tables(job: TableJob, *, resume: str, log: Callable[[str], None] | None) -> list[dict[str, Any]]:
     """Judges what is missing; a row for each table, repeat, fold, classifier and treatment."""
     import joblib
 
     store = open_table_store(job)
-    store.verify(say or (lambda line: None))
-    if say:
+    store.verify(log or (lambda line: None))
+    if log:
         for name, part in job.tables.items():
             minority = int(part.y.sum())
-            say(f"{name}: {len(part.y):,} rows of {part.x.shape[1]}, {minority:,} of them of the minority")
+            log(f"{name}: {len(part.y):,} rows of {part.x.shape[1]}, {minority:,} of them of the minority")
     store.settle({"width": 1})
     # One process a core; a fold is too short to be divided further.
     jobs = job.spec.compute.num_devices or joblib.cpu_count()
@@ -117,15 +117,15 @@ def run_tables(job: TableJob, *, resume: str, say: Callable[[str], None] | None)
             store,
             [] if compute.aggregate_only else cut_chunks(share(store.missing()), 1),
             functools.partial(judge_table, job, jobs, stop),
-            {cell: table_work(job, cell) for cell in store.plan.cells},
+            {run_group: table_work(job, run_group) for run_group in store.plan.run_groups},
             resume=resume,
-            shown=say is not None,
+            shown=log is not None,
             stop=stop,
             things="divisions",
             share=share,
         )
     refuse_unfinished(store, compute, things="divisions")
-    return [row for name in job.tables for row in fold_rows(job, name, store.runs(cell_of(job, name)))]
+    return [row for name in job.tables for row in fold_rows(job, name, store.runs(run_group_of(job, name)))]
 
 
 @contextlib.contextmanager
@@ -174,7 +174,7 @@ def threshold_rows(job: TableJob) -> list[dict[str, Any]]:
     if not {"lnr", "random_flips"} & {*own.treatments}:
         return rows
     for name in job.tables:
-        for arrays in store.runs(cell_of(job, name)):
+        for arrays in store.runs(run_group_of(job, name)):
             for i, run in enumerate(arrays["run"]):
                 for fold, (c, classifier), (t, threshold) in itertools.product(
                     range(own.folds), enumerate(own.classifiers), enumerate(job.spec.flips.threshold)

@@ -78,7 +78,7 @@ def blur_motion(seeds: jax.Array, image: jax.Array, severity: jax.Array, strengt
 
 
 def trail(severity: jax.Array, strength: Strength, choose: object) -> jax.Array:
-    """Weights ``[l]`` of a trail, from `choose`'s radius and deviation in pixels of the published side."""
+    """Variables ``[l]`` of a trail, from `choose`'s radius and deviation in pixels of the published side."""
     rows = {tuple(row): choose(*row) for row in strength.rows}
     lengths = {row: 2 * int(np.ceil(radius * strength.stretch)) + 1 for row, (radius, _) in rows.items()}
 
