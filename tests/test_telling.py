@@ -25,7 +25,7 @@ def test_lines_stay_lines_where_they_are_wanted():
 def test_who_is_asked_to_stop_does_not_wait_for_what_is_compiled():
     program = """
 import sys, threading, time
-from jaxgen import flags, spec
+from jaxgen.config import flags, spec
 threading.Thread(target=time.sleep, args=(50,)).start()
 def job(spec):
     raise KeyboardInterrupt
