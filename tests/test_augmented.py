@@ -15,11 +15,12 @@ from jaxgen.engine.class_order import draw_class_aware, group_by_class
 from jaxgen.engine.learner import make_learner
 from jaxgen.experiments.longtail.features import classifier_of
 from jaxgen.experiments.longtail.job import load_frozen, make_job
-from jaxgen.experiments.longtail.passes import PASS, look_in_passes
+from jaxgen.experiments.longtail.passes import look_in_passes
 from jaxgen.experiments.longtail.report import describe_stage2, members_of
 from jaxgen.experiments.longtail.run import run_job, train_first
 from jaxgen.experiments.longtail.stage2 import make_stage2, open_second_store, run_group_name
 from jaxgen.jobs.program import split_runs
+from jaxgen.keys import RunDraw, run_key, subkey
 from jaxgen.models import make_model
 from jaxgen.models.heads import Retrained
 from jaxgen.models.layers import EXAMINE, How
@@ -113,8 +114,8 @@ def test_probabilities_are_means_over_the_times_an_example_came(alike):
     labels = jnp.asarray(job.tail.dataset.labels)
     groups = group_by_class(labels, jnp.ones(len(labels), bool), 3)
     for run in range(2):
-        key = jax.random.fold_in(jax.random.fold_in(jax.random.key(0), run), PASS)
-        orders = [draw_class_aware(jax.random.fold_in(key, i), len(labels), groups) for i in range(2)]
+        keys = [subkey(run_key(0, run), RunDraw.PASS, i) for i in range(2)]
+        orders = [draw_class_aware(key, len(labels), groups) for key in keys]
         came = np.isin(np.arange(len(labels)), np.concatenate(orders))
         assert 0 < came.sum() < len(labels)
         assert np.isnan(found.probabilities[run][~came]).all()

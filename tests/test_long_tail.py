@@ -22,9 +22,10 @@ from jaxgen.experiments.longtail.report import difference, members_of, method_ro
 from jaxgen.experiments.longtail.rounds import flip_again, look_again, round_rows, run_rounds
 from jaxgen.experiments.longtail.run import expect_all, expect_flips, run_job, train_first
 from jaxgen.experiments.longtail.shots import describe_shots, shot_groups
-from jaxgen.experiments.longtail.stage2 import FLIP, make_heads, make_stage2, open_second_store, run_group_name
+from jaxgen.experiments.longtail.stage2 import make_heads, make_stage2, open_second_store, run_group_name
 from jaxgen.experiments.longtail.thresholds import AUTHORS_SHARE, choose_in_ways, nearest_in_flips
 from jaxgen.jobs.program import split_runs
+from jaxgen.keys import RunDraw, run_key, subkey
 from jaxgen.scores.metrics import expected_calibration_error, maximum_calibration_error, reliability
 from jaxgen.transforms.lnr import lnr_flip
 
@@ -448,15 +449,15 @@ def test_a_further_round_goes_to_smaller_classes_by_new_draws():
     rng = np.random.default_rng(0)
     probabilities = rng.dirichlet(np.ones(3), size=(2, 1, 85)).astype(np.float32)
     given = np.broadcast_to(labels, (2, 1, 85)).astype(np.uint8)
-    thresholds, root = np.array([0.3, 1.5], np.float32), jax.random.key(7)
-    second, third = (flip_again(root, number, probabilities, given, thresholds) for number in (2, 3))
+    thresholds = np.array([0.3, 1.5], np.float32)
+    second, third = (flip_again(7, number, probabilities, given, thresholds) for number in (2, 3))
     for found in (second, third):
         assert found.shape == given.shape
         assert (found >= given).all()
         changed = (found != given).sum((1, 2))
         assert changed[0] > changed[1] > 0
     assert (second != third).any()
-    key = jax.random.fold_in(jax.random.fold_in(jax.random.fold_in(root, 0), FLIP), 2)
+    key = subkey(run_key(7, 0), RunDraw.FLIP, 2)
     by_hand = lnr_flip(key, jnp.asarray(probabilities[0, 0]), jnp.asarray(labels), threshold=0.3).labels
     np.testing.assert_array_equal(second[0, 0], by_hand)
 

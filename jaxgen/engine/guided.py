@@ -8,10 +8,11 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxgen.engine.batch import PAIRS, Variables
+from jaxgen.engine.batch import Variables
 from jaxgen.engine.class_order import ByClass
 from jaxgen.engine.member_inputs import given_to, learns_from
 from jaxgen.engine.members import EnsembleConfig, Examples, Guide, Member, MemberConfig, TrainState, map_members
+from jaxgen.keys import RunDraw, subkey
 from jaxgen.transforms import selmix
 
 
@@ -74,7 +75,7 @@ def mixed_batch(
     config: EnsembleConfig, member: MemberConfig, train: Examples, logits: jax.Array, step: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
     """Inputs ``[b, ...]`` and labels ``[b]`` of a step: mixtures, labelled as the first of them."""
-    key = jax.random.fold_in(jax.random.fold_in(member.key, PAIRS), step)
+    key = subkey(member.key, RunDraw.PAIRS, step)
     pairs = draw_pairs(key, logits, member.balance.groups, config.batch_size)
     first, second = (learns_from(config, member, train, chosen, step) for chosen in (pairs.first, pairs.second))
     shares = pairs.shares.reshape(-1, *[1] * (first.ndim - 1))

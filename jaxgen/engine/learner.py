@@ -9,8 +9,9 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxgen.engine.batch import INIT, NOISE, Batch, LearnerConfig, StepIndex, Variables, as_variables
+from jaxgen.engine.batch import Batch, LearnerConfig, StepIndex, Variables, as_variables
 from jaxgen.engine.gradient import mean_gradient, prepare
+from jaxgen.keys import RunDraw, subkey
 from jaxgen.models.layers import EXAMINE
 from jaxgen.training.optimizers import HParams, ascend, average, limit_norms
 
@@ -51,10 +52,10 @@ def make_learner(model: nn.Module, learner_config: LearnerConfig, input_shape: t
     """
 
     def init(key: jax.Array, hparams: HParams, params: Any = None, stats: Any = None) -> LearnerState:
-        variables = model.init(jax.random.fold_in(key, INIT), jnp.zeros((1, *input_shape)))
+        variables = model.init(subkey(key, RunDraw.INIT), jnp.zeros((1, *input_shape)))
         stats = variables.get("batch_stats", {}) if stats is None else stats
         weights = Variables(variables["params"] if params is None else params, stats)
-        opt_state = learner_config.optimize(jax.random.fold_in(key, NOISE), hparams).init(weights.params)
+        opt_state = learner_config.optimize(subkey(key, RunDraw.NOISE), hparams).init(weights.params)
         return LearnerState(weights, opt_state, weights if "ema_decay" in learner_config.in_use else None)
 
     def step(
@@ -69,7 +70,7 @@ def make_learner(model: nn.Module, learner_config: LearnerConfig, input_shape: t
             if "sam_radius" in learner_config.in_use:
                 there = ascend(params, grads, hparams["sam_radius"])
                 _, grads, _, _ = differentiate(there, stats, batch, targets)
-            optimizer = learner_config.optimize(jax.random.fold_in(key, NOISE), hparams)
+            optimizer = learner_config.optimize(subkey(key, RunDraw.NOISE), hparams)
             updates, opt_state = optimizer.update(grads, state.opt_state, params, progress=step_index.progress)
             if learner_config.groups:
                 rates = {group: hparams[f"{group}_rate"] for group in learner_config.groups}

@@ -3,9 +3,10 @@
 import jax
 import jax.numpy as jnp
 
-from jaxgen.engine.batch import MIXED, Variables
+from jaxgen.engine.batch import Variables
 from jaxgen.engine.learner import final_variables
 from jaxgen.engine.members import EnsembleConfig, Examples, Member, MemberConfig, TrainState
+from jaxgen.keys import RunDraw, subkey
 from jaxgen.transforms.pixels import whiten_images
 
 
@@ -34,7 +35,7 @@ def learns_from(
     """
     own = member
     if member.mixed is not None and step is not None:
-        key = jax.random.fold_in(jax.random.fold_in(member.key, MIXED), step)
+        key = subkey(member.key, RunDraw.MIXED, step)
         usual = 0 if member.version is None else member.version
         mixes = jax.random.uniform(key, chosen.shape) < member.mixed.share
         own = member._replace(version=jnp.where(mixes, member.mixed.version, usual))

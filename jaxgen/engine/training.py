@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxgen.engine.batch import ORDER, VALIDATION, Batch, StepIndex
+from jaxgen.engine.batch import Batch, StepIndex
 from jaxgen.engine.class_order import draw_either
 from jaxgen.engine.guided import decide_again, mixed_batch, weigh_pairs
 from jaxgen.engine.learner import final_variables
@@ -18,6 +18,7 @@ from jaxgen.engine.members import Best, Block, Curves, Data, EnsembleConfig, Mem
 from jaxgen.engine.order import permute
 from jaxgen.engine.stopping import end_epoch
 from jaxgen.engine.tracking import track_epoch
+from jaxgen.keys import RunDraw, subkey
 from jaxgen.scores.example_stats import update_visit_stats
 
 
@@ -32,7 +33,7 @@ def start_members(config: EnsembleConfig, rows: Any, data: Data) -> tuple[Member
         num_validation = jnp.floor(size * config.validation_share).astype(jnp.int32)
         if config.validation_share:
             positions = jnp.arange(config.num_examples, dtype=jnp.int32)
-            shuffled = own[permute(jax.random.fold_in(key, VALIDATION), positions, size)]
+            shuffled = own[permute(subkey(key, RunDraw.VALIDATION), positions, size)]
             own = jnp.where(positions < size, shuffled, own)
         member = Member(member_config, own, size - num_validation, num_validation)
         learner = config.learner.init(key, hparams, member_config.params, member_config.stats)
@@ -80,7 +81,7 @@ def advance_members(
 def draw_order(config: EnsembleConfig, member: Member, epoch: jax.Array) -> jax.Array:
     """What a member sees in an epoch: int32 ``[p]``, p whole batches; beyond its size the examples mean nothing."""
     count, who = -(-config.num_examples // config.batch_size) * config.batch_size, member.config
-    key = jax.random.fold_in(jax.random.fold_in(who.key, ORDER), epoch)
+    key = subkey(who.key, RunDraw.ORDER, epoch)
     if who.balance is None:
         return member.own[permute(key, jnp.arange(count, dtype=jnp.int32), member.size)]
     return draw_either(key, count, member.own, member.size, who.balance.groups, who.balance.aware)

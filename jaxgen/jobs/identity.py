@@ -6,8 +6,9 @@ from collections.abc import Collection, Sequence
 from jaxgen.config import sweep
 from jaxgen.config.fields import flag_values, format_value
 
-# Raised whenever the same flags would give other numbers than before.
+# Raised whenever the same flags would give other numbers than before: in all experiments, or in one of them.
 NUMERICS = 5
+NUMERICS_OF = {"lnr": 1}
 
 # Flags of a run's environment, which no model depends on.
 RUNTIME_FLAGS = {"width", "num_devices", "checkpoint_minutes", "save_models", "dry_run", "yes", "convolution"} | {
@@ -17,6 +18,12 @@ RUNTIME_FLAGS = {"width", "num_devices", "checkpoint_minutes", "save_models", "d
     "ray_address",
     "ray_cpus",
 }
+
+
+def numerics_version(experiment: str) -> str:
+    """The version of an experiment's numbers, such as ``5`` or, where it has had changes of its own, ``5.1``."""
+    changes = NUMERICS_OF.get(experiment, 0)
+    return f"{NUMERICS}.{changes}" if changes else f"{NUMERICS}"
 
 
 def identify(settings: Sequence[sweep.Setting], flags: Collection[str]) -> dict[str, str]:

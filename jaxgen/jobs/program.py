@@ -16,6 +16,7 @@ from jaxgen.engine.kernels import MOST_EXAMINED
 from jaxgen.engine.learner import make_learner
 from jaxgen.engine.members import EnsembleConfig, EpochMetrics, Examples, MemberConfig
 from jaxgen.errors import UserError
+from jaxgen.keys import root_key
 from jaxgen.models import PLAIN_KERNELS, make_model
 from jaxgen.models.layers import Kernels, activation_dtype, product_precision
 from jaxgen.scores import designs
@@ -119,7 +120,7 @@ def split_runs(program: Program, arrays: Mapping[str, np.ndarray]) -> Iterator[t
 
 def enrol_on_subset(program: Program, row: Row, train: Examples) -> MemberConfig:
     """Who a row is: the key of its draws, the examples it trains on, its strengths."""
-    root = jax.random.key(program.spec.seed)
+    root = root_key(program.spec.seed)
     subset = designs.draw_subset(root, row.subset, len(train.labels))
     return MemberConfig(designs.run_key(root, row.subset), subset, hparams_of(program, row.setting))
 

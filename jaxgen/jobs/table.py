@@ -6,7 +6,6 @@ import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -15,16 +14,15 @@ from jaxgen.config.fields import flag_values, format_value
 from jaxgen.data.noise_matrix import load_noise_matrix
 from jaxgen.engine.members import Curves, Examples, MemberConfig, Mixed
 from jaxgen.errors import UserError
-from jaxgen.jobs.identity import NUMERICS, identify
+from jaxgen.jobs.identity import identify, numerics_version
 from jaxgen.jobs.program import Program, hparams_of
 from jaxgen.jobs.trainer import RunGroup
+from jaxgen.keys import RunDraw, run_key, subkey
 from jaxgen.runs.plan import Plan
 from jaxgen.runs.store import Store, open_store
 from jaxgen.transforms.labels import make_noise
 from jaxgen.types import Dataset
 
-# Folded into a member's key; `engine.batch` and `scores.designs` hold the other constants.
-LABELS = 7
 # No member gets so large a share of its labels right: none is done before its last epoch.
 NEVER = 2.0
 # Flags that say what is made of models, and those whose values the settings have.
@@ -94,14 +92,14 @@ class Drawn(NamedTuple):
 def enrol_member(drawn: Drawn, program: Program, row: Row, train: Examples) -> MemberConfig:
     """Who a row is: a run has the same key in every setting, so that settings can be compared in pairs."""
     settings, count = [setting.spec.noise for setting in program.settings], len(train.labels)
-    key = jax.random.fold_in(jax.random.key(program.spec.seed), row.run)
+    key = run_key(program.spec.seed, row.run)
     labels = version = mixed = None
     rates = np.array([each.label_noise for each in settings], np.float32)
     if rates.any():
         corrupt = make_noise(program.spec.noise.noise_kind, drawn.num_classes, drawn.matrix)
         images = train.images[:count].astype(jnp.float32) * drawn.scale
         rate = jnp.asarray(rates)[row.setting]
-        labels = corrupt(jax.random.fold_in(key, LABELS), train.labels, rate, images).labels
+        labels = corrupt(subkey(key, RunDraw.LABELS), train.labels, rate, images).labels
     views = [drawn.view(setting.spec) for setting in program.settings]
     versions, others = (np.array([each[i] for each in views], np.int32) for i in (0, 1))
     shares = np.array([each.share for each in views], np.float32)
@@ -156,7 +154,11 @@ def make_plan(job: Job) -> Plan:
     data = f"{job.dataset.name} {job.dataset.fingerprint[:12]}"
     if job.matrix is not None:
         identity["--noise_matrix"] = hashlib.sha256(job.matrix.tobytes()).hexdigest()[:12]
-    identity |= {"the data": data, "the numerics version": str(NUMERICS), "the experiment": job.experiment}
+    identity |= {
+        "the data": data,
+        "the numerics version": numerics_version(job.experiment),
+        "the experiment": job.experiment,
+    }
     identity |= dict(job.also)
     return Plan(identity, {run_group_name(one): spec.num_runs * len(one.settings) for one in job.programs})
 

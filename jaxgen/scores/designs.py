@@ -22,12 +22,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxgen.keys import BlockDraw, RunDraw, subkey
+
 MAX_PARTS = 20
 # Ratios are told apart, and multiples of 1/G recognised, to the millionth.
 RESOLUTION = 1_000_000
-
-# One constant a purpose, folded into a run's key (contract 1), so that no draw depends on another's.
-SUBSET, BLOCK = 0, 101
 
 
 class SubsetRow(NamedTuple):
@@ -99,12 +98,12 @@ def draw_subset(root: jax.Array, row: SubsetRow, num_examples: int) -> jax.Array
     """Which examples the run of `row` trains on: bool ``[n]``."""
     parts = jnp.maximum(row.parts, 1).astype(jnp.uint32)
     block = jax.random.fold_in(jax.random.fold_in(root, row.stream), row.index // parts)
-    block_key = jax.random.fold_in(block, BLOCK)
-    own_key = jax.random.fold_in(run_key(root, row), SUBSET)
+    block_key = subkey(block, RunDraw.BLOCK)
+    own_key = subkey(run_key(root, row), RunDraw.SUBSET)
     balanced = row.parts > 0
     rank = random_ranks(jnp.where(balanced, jax.random.key_data(block_key), jax.random.key_data(own_key)), num_examples)
     slot = (rank * row.parts // num_examples - (row.index % parts).astype(jnp.int32)) % parts.astype(jnp.int32)
-    held = random_residues(jax.random.fold_in(block_key, BLOCK), row.parts, row.held_parts)[slot]
+    held = random_residues(subkey(block_key, BlockDraw.HELD_OUT), row.parts, row.held_parts)[slot]
     return jnp.where(balanced, ~held, rank < row.size)
 
 

@@ -4,7 +4,6 @@ import dataclasses
 import pathlib
 from collections.abc import Sequence
 
-import jax
 import numpy as np
 
 from jaxgen.config import CompareSpec
@@ -18,6 +17,7 @@ from jaxgen.experiments.compare.matching import Matched, line_up, match, order_p
 from jaxgen.experiments.compare.recompute import Runs, is_folder_of_runs, read_runs
 from jaxgen.experiments.compare.report import Comparison, to_markdown
 from jaxgen.io.writing import write_npz
+from jaxgen.keys import root_key
 from jaxgen.reporting.files import with_folder, write_flags, written_or_told
 from jaxgen.scores import agreement
 from jaxgen.scores.registry import REGISTRY
@@ -60,7 +60,7 @@ def compare(spec: CompareSpec) -> tuple[Comparison, CompareSpec]:
     found = Comparison(
         matched,
         agreement.correlations(*matched.values),
-        agreement.bootstrap(jax.random.key(spec.seed), *matched.values, asked.num_draws),
+        agreement.bootstrap(root_key(spec.seed), *matched.values, asked.num_draws),
         tuple(agreement.overlap_of_lowest(*matched.values, k) for k in counts),
         lowest[apart[lowest] < 0],
         highest[apart[highest] > 0],

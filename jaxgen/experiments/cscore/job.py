@@ -11,7 +11,7 @@ from jaxgen.experiments.cscore.export import check_export
 from jaxgen.experiments.cscore.influence import check_influence
 from jaxgen.experiments.cscore.tracking import tracked_bytes
 from jaxgen.jobs.checks import refuse_empty_validation
-from jaxgen.jobs.identity import NUMERICS, RUNTIME_FLAGS
+from jaxgen.jobs.identity import RUNTIME_FLAGS, numerics_version
 from jaxgen.jobs.models import model_bytes
 from jaxgen.jobs.program import Program, check_program, make_programs, subset_rows
 from jaxgen.jobs.trainer import RunGroup
@@ -74,7 +74,10 @@ def make_plan(dataset: Dataset, spec: CscoreSpec, programs: list[Program]) -> Pl
     for part in (spec.model, spec.train, spec.regularization, spec.augmentation, spec.stopping, spec.compute):
         decisive |= {name: value for name, value in flag_values(part).items() if name not in RUNTIME_FLAGS}
     identity = {f"--{name}": format_value(value) for name, value in decisive.items()}
-    identity |= {"the data": f"{dataset.name} {dataset.fingerprint[:12]}", "the numerics version": str(NUMERICS)}
+    identity |= {
+        "the data": f"{dataset.name} {dataset.fingerprint[:12]}",
+        "the numerics version": numerics_version("cscore"),
+    }
     run_groups = {
         run_group_name(program, ratio): spec.subsets.num_runs * len(program.settings)
         for program in programs

@@ -17,7 +17,7 @@ from jaxgen.experiments.longtail.kinds import choose_kinds, enrol_model
 from jaxgen.experiments.longtail.methods import GUIDED
 from jaxgen.experiments.longtail.shots import refuse_shots
 from jaxgen.jobs.checks import refuse_idle
-from jaxgen.jobs.identity import NUMERICS, RUNTIME_FLAGS
+from jaxgen.jobs.identity import RUNTIME_FLAGS, numerics_version
 from jaxgen.jobs.models import model_bytes, model_folder
 from jaxgen.jobs.program import Program, check_program
 from jaxgen.jobs.table import make_rows
@@ -132,7 +132,7 @@ def make_plan(job: Job) -> Plan:
         "--seed": str(job.spec.seed),
         "the data": f"{data.name} {data.fingerprint[:12]}",
         "the kinds": ",".join(job.kinds),
-        "the numerics version": str(NUMERICS),
+        "the numerics version": numerics_version("lnr"),
         "the experiment": "lnr",
     }
     return Plan(identity, {RUN_GROUP: job.spec.num_runs * len(job.kinds)})

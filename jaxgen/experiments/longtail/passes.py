@@ -13,16 +13,14 @@ import numpy as np
 
 from jaxgen.config import LnrSpec
 from jaxgen.config.fields import flag_values
-from jaxgen.engine.batch import AUGMENT
 from jaxgen.engine.class_order import draw_class_aware, group_by_class
 from jaxgen.experiments.longtail.features import classifier_of
+from jaxgen.keys import PassDraw, RunDraw, run_key, subkey
 from jaxgen.models.layers import How, product_precision
 from jaxgen.runs.saved_models import LoadedModel
 from jaxgen.transforms.augment import CHANGES, make_augmentation
 from jaxgen.types import Dataset
 
-# Folded into a run's key; `lnr_stage2` and `engine.batch` hold the others.
-PASS = 36
 PASSES = 2
 
 See = Callable[..., jax.Array]
@@ -61,18 +59,17 @@ def make_look(model: LoadedModel, spec: LnrSpec) -> See:
 
 def look_with(see: See, model: LoadedModel, data: Dataset, spec: LnrSpec, run: int) -> np.ndarray:
     """The same of one model ``[n, c]``."""
-    key = jax.random.fold_in(jax.random.fold_in(jax.random.key(spec.seed), run), PASS)
     count, size, classifier = len(data.labels), spec.head.head_batch_size, classifier_of(model)
     groups = group_by_class(jnp.asarray(data.labels), jnp.ones(count, bool), data.num_classes)
     total, seen = np.zeros((count, data.num_classes)), np.zeros(count)
     for number in range(PASSES):
-        own = jax.random.fold_in(key, number)
-        order = np.asarray(draw_class_aware(own, count, groups))
+        pass_key = subkey(run_key(spec.seed, run), RunDraw.PASS, number)
+        order = np.asarray(draw_class_aware(pass_key, count, groups))
         for step in range(-(-count // size)):
             chosen = order[step * size : (step + 1) * size]
             # The last batch is filled up with what does not count.
             inputs, present = model.as_seen(data.images[np.resize(chosen, size)]), jnp.arange(size) < len(chosen)
-            augment_key = jax.random.fold_in(jax.random.fold_in(own, AUGMENT), step)
+            augment_key = subkey(pass_key, PassDraw.AUGMENT, step)
             found = np.asarray(see(augment_key, model.variables, classifier, inputs, present))
             np.add.at(total, chosen, found[: len(chosen)])
             np.add.at(seen, chosen, 1)

@@ -16,9 +16,10 @@ import numpy as np
 from jaxgen.experiments.longtail.features import Found
 from jaxgen.experiments.longtail.job import RUN_GROUP, Job
 from jaxgen.experiments.longtail.measure import Measured, by_run, choose_threshold, logits_of, measure_heads, members_at
-from jaxgen.experiments.longtail.stage2 import Head, flip_key, make_stage2, open_second_store, second_run_groups
+from jaxgen.experiments.longtail.stage2 import Head, make_stage2, open_second_store, second_run_groups
 from jaxgen.jobs.program import Program, split_runs
 from jaxgen.jobs.run import run_programs
+from jaxgen.keys import RunDraw, run_key, subkey
 from jaxgen.reporting.tables import describe_n, describe_percent, means_of, to_table
 from jaxgen.runs.store import Store
 from jaxgen.scores.paired import compare, describe_difference, describe_p, subtract
@@ -28,12 +29,12 @@ METHOD, MEASURE = "lnr", "balanced_accuracy"
 
 
 def flip_again(
-    root: jax.Array, number: int, probabilities: np.ndarray, labels: np.ndarray, thresholds: np.ndarray
+    seed: int, number: int, probabilities: np.ndarray, labels: np.ndarray, thresholds: np.ndarray
 ) -> np.ndarray:
     """The labels of round `number`, from 2, of all settings and runs.
 
     Args:
-      root: the job's key.
+      seed: of the job.
       number: of the round.
       probabilities: of the round before's classifiers, ``[s, runs, n, c]``.
       labels: that they were trained with, ints ``[s, runs, n]``.
@@ -42,7 +43,7 @@ def flip_again(
 
     def flip(place: tuple[jax.Array, ...]) -> jax.Array:
         setting, run = place
-        key = jax.random.fold_in(flip_key(root, run), number)
+        key = subkey(run_key(seed, run), RunDraw.FLIP, number)
         found = lnr_flip(key, probabilities[setting, run], labels[setting, run], threshold=thresholds[setting])
         return found.labels
 
@@ -97,7 +98,7 @@ def run_rounds(
     thresholds, rounds = np.array([head.threshold for head in heads], np.float32), []
     for number in range(2, job.spec.flips.flip_rounds + 1):
         probabilities = look_again(stage2.found, params)
-        labels = flip_again(jax.random.key(job.spec.seed), number, probabilities, labels, thresholds)
+        labels = flip_again(job.spec.seed, number, probabilities, labels, thresholds)
         dataset, [program] = make_stage2(job, found, heads, labels)
         store = open_second_store(job, [program], found.train.shape[-1], number)
         members = run_programs(

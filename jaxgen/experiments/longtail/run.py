@@ -22,13 +22,14 @@ from jaxgen.experiments.longtail.job import RUN_GROUP, Job, describe_tail, first
 from jaxgen.experiments.longtail.measure import Measured, choose_threshold, measure_heads, measure_stage1
 from jaxgen.experiments.longtail.passes import look_in_passes
 from jaxgen.experiments.longtail.rounds import METHOD, run_rounds
-from jaxgen.experiments.longtail.stage2 import flip_key, make_heads, make_stage2, open_second_store, second_run_groups
+from jaxgen.experiments.longtail.stage2 import make_heads, make_stage2, open_second_store, second_run_groups
 from jaxgen.jobs.checks import refuse_all_diverged
 from jaxgen.jobs.dry_run import describe_programs
 from jaxgen.jobs.models import model_folder
 from jaxgen.jobs.program import Program
 from jaxgen.jobs.run import Members, run_programs
 from jaxgen.jobs.train import describe_program
+from jaxgen.keys import RunDraw, run_key, subkey
 from jaxgen.runs.saved_models import load_model
 from jaxgen.transforms.lnr import expected_flips, flip_rates, lnr_flip, standardize
 
@@ -190,9 +191,9 @@ def describe_plan(job: Job, *, log: Callable[[str], None]) -> str:
 
 def list_flips(job: Job, found: Found, threshold: float) -> Iterator[Flip]:
     """Who is flipped at a threshold, in every run."""
-    data, root, base = job.tail.dataset, jax.random.key(job.spec.seed), job.of_base(found)
+    data, base = job.tail.dataset, job.of_base(found)
     for run in np.flatnonzero(base.finite).tolist():
-        key, probabilities = flip_key(root, run), jnp.asarray(base.probabilities[run])
+        key, probabilities = subkey(run_key(job.spec.seed, run), RunDraw.FLIP), jnp.asarray(base.probabilities[run])
         flips = jax.tree.map(np.asarray, lnr_flip(key, probabilities, jnp.asarray(data.labels), threshold=threshold))
         for i in np.flatnonzero(flips.changed):
             new = int(flips.labels[i])

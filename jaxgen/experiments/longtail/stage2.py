@@ -13,7 +13,7 @@ import numpy as np
 
 from jaxgen.config import AugmentationSpec, LnrSpec, ModelSpec, RegularizationSpec, TrainSpec, sweep
 from jaxgen.config.fields import flag_values, format_value
-from jaxgen.engine.batch import INIT, ClassTerms
+from jaxgen.engine.batch import ClassTerms
 from jaxgen.engine.class_order import group_by_class
 from jaxgen.engine.members import Balance, Examples, Guide, MemberConfig
 from jaxgen.experiments.longtail.features import Found
@@ -24,6 +24,7 @@ from jaxgen.jobs.models import model_bytes
 from jaxgen.jobs.program import Program, hparams_of
 from jaxgen.jobs.table import Row, make_rows
 from jaxgen.jobs.trainer import RunGroup
+from jaxgen.keys import RunDraw, run_key, subkey
 from jaxgen.runs.plan import Plan
 from jaxgen.runs.store import Store, open_store
 from jaxgen.transforms.classes import class_counts
@@ -31,8 +32,6 @@ from jaxgen.transforms.lnr import count_flips, flip_at_random, lnr_flip
 from jaxgen.transforms.tails import choose_tail
 from jaxgen.types import Dataset
 
-# Folded into a member's key; `engine.batch` and `scores.designs` hold the other constants.
-FLIP, CONTROL, FEW = 33, 34, 35
 # Classifiers of features that are there take seconds, and are trained by who finds stage 1 done.
 ALONE = {"shard": "", "aggregate_only": False, "launcher": "local"}
 # Raised whenever selmix would draw other pairs than before.
@@ -149,16 +148,16 @@ def enrol_head(stage2: Stage2, program: Program, row: Row, train: Examples) -> M
     def of(name: str) -> jax.Array:
         return jnp.asarray([getattr(method, name) for method in methods])[row.setting]
 
-    key = jax.random.fold_in(jax.random.key(program.spec.seed), row.run)
+    key = run_key(program.spec.seed, row.run)
     labels = jnp.asarray(stage2.labels, jnp.int32)[row.setting, row.run]
     counts, every = class_counts(train.labels, found.biases.shape[1]), jnp.ones(len(labels), bool)
-    fewest, few_key = jnp.min(jnp.where(counts > 0, counts, len(labels))), jax.random.fold_in(key, FEW)
+    fewest, few_key = jnp.min(jnp.where(counts > 0, counts, len(labels))), subkey(key, RunDraw.FEW)
     of_each = jnp.full(len(counts), fewest)
     # Members are enrolled one after another, so that most of them do without the draw.
     chosen = jax.lax.cond(of("few"), lambda: choose_tail(few_key, labels, of_each), lambda: every)
     terms = ClassTerms(*(jnp.asarray(part, jnp.float32)[row.setting] for part in stage2.terms))
     balance = Balance(group_by_class(labels, chosen, len(counts)), of("aware"), terms)
-    drawn = jax.nn.initializers.glorot_normal()(jax.random.fold_in(key, INIT), found.kernels.shape[1:])
+    drawn = jax.nn.initializers.glorot_normal()(subkey(key, RunDraw.INIT), found.kernels.shape[1:])
     kernel = jnp.where(of("new"), drawn, jnp.asarray(found.kernels)[row.run])
     bias = jnp.where(of("new"), 0.0, jnp.asarray(found.biases)[row.run])
     params = {"head": {"bias": bias, "kernel": kernel}, "scale": jnp.ones(len(counts))}
@@ -175,11 +174,6 @@ def enrol_head(stage2: Stage2, program: Program, row: Row, train: Examples) -> M
     return who._replace(params={**params, **network}, stats=stats)
 
 
-def flip_key(root: jax.Array, run: jax.Array | int) -> jax.Array:
-    """The key of a run's flips, by the job's."""
-    return jax.random.fold_in(jax.random.fold_in(root, run), FLIP)
-
-
 def flip_labels(job: Job, heads: list[Head], probabilities: np.ndarray) -> np.ndarray:
     """The labels that classifiers are trained with, ints ``[s, runs, n]``: flipped once, by one draw at all thresholds.
 
@@ -191,16 +185,15 @@ def flip_labels(job: Job, heads: list[Head], probabilities: np.ndarray) -> np.nd
     methods = make_methods(job.spec.head)
     kinds = jnp.asarray([methods[head.method].flips for head in heads])
     thresholds = jnp.asarray([head.threshold for head in heads], jnp.float32)
-    root, labels = jax.random.key(job.spec.seed), jnp.asarray(job.tail.dataset.labels)
-    num_classes = probabilities.shape[2]
+    labels, num_classes = jnp.asarray(job.tail.dataset.labels), probabilities.shape[2]
 
     def of_run(place: tuple[jax.Array, jax.Array]) -> jax.Array:
-        control_key = jax.random.fold_in(jax.random.fold_in(root, place[0]), CONTROL)
+        key = run_key(job.spec.seed, place[0])
 
         def of_head(kind: jax.Array, threshold: jax.Array) -> jax.Array:
-            flipped = lnr_flip(flip_key(root, place[0]), place[1], labels, threshold=threshold).labels
+            flipped = lnr_flip(subkey(key, RunDraw.FLIP), place[1], labels, threshold=threshold).labels
             counts = count_flips(labels, flipped, num_classes)
-            control = flip_at_random(control_key, labels, counts)
+            control = flip_at_random(subkey(key, RunDraw.CONTROL), labels, counts)
             return jnp.where(kind == REBALANCED, flipped, jnp.where(kind == RANDOM, control, labels))
 
         return jax.lax.map(lambda head: of_head(*head), (kinds, thresholds))

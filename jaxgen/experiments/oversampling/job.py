@@ -17,10 +17,11 @@ from jaxgen.engine.members import Examples, MemberConfig
 from jaxgen.errors import UserError
 from jaxgen.experiments.oversampling import samples
 from jaxgen.experiments.oversampling.settings import choose_sizes, largest_copies, settings_of
-from jaxgen.jobs.identity import NUMERICS, identify
+from jaxgen.jobs.identity import identify, numerics_version
 from jaxgen.jobs.models import model_bytes
 from jaxgen.jobs.program import Program, check_program, hparams_of, make_programs
 from jaxgen.jobs.trainer import RunGroup
+from jaxgen.keys import run_key
 from jaxgen.runs.plan import Plan
 from jaxgen.runs.store import Store, open_store
 from jaxgen.transforms.copies import KINDS, disturb
@@ -129,7 +130,7 @@ def enrol_member(places: samples.Places, count: int, program: Program, row: Row,
       train: the training data.
     """
     settings = [setting.spec.copies for setting in program.settings]
-    key = jax.random.fold_in(jax.random.key(program.spec.seed), row.run)
+    key = run_key(program.spec.seed, row.run)
     rows = samples.draw_rows(key, count, places)
     may_leak = any(each.split == "after" for each in settings)
     trained_on = samples.choose_trained(key, row.sample, places, may_leak=may_leak)
@@ -226,7 +227,7 @@ def make_plan(job: Job) -> Plan:
     # Places are counted by it, so sizes may be added below it only.
     identity["the largest of --sample_sizes"] = str(job.largest)
     identity["the data"] = f"{job.dataset.name} {job.dataset.fingerprint[:12]}"
-    identity |= {"the numerics version": str(NUMERICS), "the experiment": "oversampling"}
+    identity |= {"the numerics version": numerics_version("oversampling"), "the experiment": "oversampling"}
     run_groups = {
         run_group: spec.num_runs * len(one.settings) for one in job.programs for run_group in make_run_groups(job, one)
     }

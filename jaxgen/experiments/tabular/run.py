@@ -16,7 +16,7 @@ import numpy as np
 from jaxgen.config.fields import flag_values, format_value
 from jaxgen.experiments.tabular.folds import MEASURES, Fold, Judged, judge_fold, out_of_fold, split, standardize
 from jaxgen.experiments.tabular.job import IDLE, TableJob
-from jaxgen.jobs.identity import NUMERICS, RUNTIME_FLAGS
+from jaxgen.jobs.identity import RUNTIME_FLAGS, numerics_version
 from jaxgen.jobs.train import refuse_unfinished
 from jaxgen.reporting.tables import to_table
 from jaxgen.runs.launch import train_chunks
@@ -39,7 +39,7 @@ def open_table_store(job: TableJob) -> Store:
     given = flag_values(job.spec.tabular) | flag_values(job.spec.flips)
     flags = {name: value for name, value in given.items() if name not in REPORTING_FLAGS}
     identity = {f"--{name}": format_value(value) for name, value in flags.items() if name not in RUNTIME_FLAGS}
-    identity |= {"--seed": str(job.spec.seed), "the numerics version": str(NUMERICS)}
+    identity |= {"--seed": str(job.spec.seed), "the numerics version": numerics_version("lnr on tables")}
     identity |= {"the experiment": "lnr on tables, 3"}
     each = len(job.spec.tabular.classifiers) * job.spec.tabular.folds
     plan = Plan(identity, {run_group_of(job, name): job.spec.num_runs for name in job.tables})
