@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxgen.data.corrupted import constants_for, corrupt
+from jaxgen.keys import JobDraw, job_key
 from jaxgen.transforms.corruptions import can_corrupt
 from jaxgen.transforms.pixels import draw_gaussian, scatter_pixels, shuffle_pixels
 from jaxgen.types import Dataset
@@ -16,8 +17,6 @@ from jaxgen.types import Dataset
 # Corruptions of the test images under which every model is examined, and how severe.
 WATCHED = ("gaussian_noise", "gaussian_blur", "occlusion", "pixelate")
 SEVERITY = 3
-# Folded into the job's key, where no run's number is as large; then one constant a purpose.
-VERSIONS = 2**32 - 1
 SHUFFLE, TRAIN, TEST, CORRUPT = 1, 2, 3, 4
 
 
@@ -46,7 +45,7 @@ def make_versions(dataset: Dataset, pixels: Sequence[str], seed: int) -> Version
       pixels: the kinds that members see.
       seed: of the job.
     """
-    root = jax.random.fold_in(jax.random.key(seed), VERSIONS)
+    root = job_key(seed, JobDraw.VERSIONS)
     kinds = ["true", *(kind for kind in dict.fromkeys(pixels) if kind != "true")]
     train = [draw_version(kind, root, TRAIN, dataset, dataset.images) for kind in kinds]
     test = [draw_version(kind, root, TEST, dataset, dataset.test_images) for kind in kinds]
