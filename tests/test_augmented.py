@@ -11,8 +11,8 @@ from jaxgen import UserError
 from jaxgen.config import ModelSpec
 from jaxgen.data.checks import make_dataset
 from jaxgen.engine.batch import Batch, LearnerConfig, StepIndex
-from jaxgen.engine.class_order import draw_class_aware, group_by_class
 from jaxgen.engine.learner import make_learner
+from jaxgen.experiments.longtail.class_order import draw_class_aware, group_by_class
 from jaxgen.experiments.longtail.features import classifier_of
 from jaxgen.experiments.longtail.job import load_frozen, make_job
 from jaxgen.experiments.longtail.passes import PASS, look_in_passes
@@ -22,7 +22,7 @@ from jaxgen.experiments.longtail.stage2 import make_stage2, open_second_store, r
 from jaxgen.jobs.program import split_runs
 from jaxgen.models import make_model
 from jaxgen.models.heads import Retrained
-from jaxgen.models.layers import EXAMINE, How
+from jaxgen.models.layers import EVAL, Mode
 from jaxgen.training.optimizers import make_optimizer
 from jaxgen.training.schedules import make_schedule
 from jaxgen.transforms import lnr
@@ -75,8 +75,8 @@ def test_a_step_trains_classifier_and_scale_and_nothing_of_the_network(shift):
     assert all(jax.tree.leaves(same)) != shift
     # Running statistics are those of a batch of the network itself, a tenth of the way.
     variables = {"params": before.weights.params["network"], "batch_stats": before.weights.stats["network"]}
-    how = How(shift, batch.weights > 0)
-    features, noted = network.apply(variables, inputs, how, method="features", mutable=["batch_stats"])
+    mode = Mode(shift, batch.weights > 0)
+    features, noted = network.apply(variables, inputs, mode, method="features", mutable=["batch_stats"])
     jax.tree.map(
         lambda one, other: np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6),
         after.weights.stats["network"],
@@ -86,7 +86,7 @@ def test_a_step_trains_classifier_and_scale_and_nothing_of_the_network(shift):
     head = before.weights.params["head"]
     logs = jax.nn.log_softmax(features @ head["kernel"] + head["bias"][None])
     assert float(loss) == pytest.approx(-float(logs[jnp.arange(10), labels[:10]].mean()), rel=1e-4)
-    plain = network.apply(variables, inputs, EXAMINE, method="features")
+    plain = network.apply(variables, inputs, EVAL, method="features")
     assert np.allclose(plain, features, rtol=1e-4) != shift
 
 
@@ -153,7 +153,7 @@ def test_members_keep_their_own_shifted_statistics_and_are_measured_by_them(shif
     job, results = shifted
     _, found = train_first(job, resume="", log=None)
     _, [program] = make_stage2(job, found)
-    stage2, store = program.make_member.args[0], open_second_store(job, [program], found.train.shape[-1])
+    stage2, store = program.context, open_second_store(job, [program], found.train.shape[-1])
     assert "by flip, crop, batch norm shifted" in describe_stage2(job)
     seen = {}
     for arrays in store.runs(run_group_name(program)):
@@ -161,7 +161,7 @@ def test_members_keep_their_own_shifted_statistics_and_are_measured_by_them(shif
             seen[setting, run] = own["params"]
     width = found.train.shape[-1]
     for (setting, run), params in seen.items():
-        model = stage2.frozen.shifted(run, params[3 * (width + 2) :])
+        model = stage2.frozen.shifted(run, stage2.split(params).stats)
         first = stage2.frozen.models[run].variables["batch_stats"]
         moved = jax.tree.map(lambda one, other: bool((one != other).any()), model.variables["batch_stats"], first)
         assert all(jax.tree.leaves(moved))

@@ -14,11 +14,12 @@ import pytest
 from jaxgen.config import CscoreSpec
 from jaxgen.config.fields import spec_from_values
 from jaxgen.engine.ensemble import FIRST, Ensemble, next_block
-from jaxgen.engine.members import Block, EpochMetrics, Mixed
+from jaxgen.engine.members import Block, EpochMetrics
 from jaxgen.engine.order import permute
 from jaxgen.engine.width import time_step
 from jaxgen.errors import OutOfMemory
 from jaxgen.experiments.cscore.job import make_run_groups
+from jaxgen.jobs.mixed_versions import MIXING, MixedVersion
 from jaxgen.jobs.program import make_ensemble_config, make_kernels, make_programs
 from jaxgen.models import make_model
 from jaxgen.scores import designs
@@ -411,7 +412,7 @@ def test_what_members_make_of_examples_is_what_they_learn_from(dataset):
     """Shown inverted, all is as on the inverted data, but for the tests, which are never touched."""
     spec = job()
     inverted = dataclasses.replace(dataset, images=255 - dataset.images)
-    shown = member_config(dataset, spec, lambda who: who, show=lambda who, chosen, inputs: 1 - inputs)
+    shown = member_config(dataset, spec, lambda who: who, input_transform=lambda who, chosen, inputs: 1 - inputs)
     first = train(dataset, spec, list(range(4)), ensemble=shown)
     second = train(inverted, spec, list(range(4)))
     np.testing.assert_allclose(first.loss_curve, second.loss_curve, rtol=1e-4, atol=1e-5)
@@ -426,7 +427,8 @@ def test_a_mixed_version_is_trained_on_and_not_examined(dataset, share):
         images=np.concatenate([dataset.images, 255 - dataset.images]),
         test_images=np.concatenate([dataset.test_images, 255 - dataset.test_images]),
     )
-    seen = train(dataset, spec, list(range(4)), ensemble=member_config(two, spec, lambda who: mixed(who, 1, share)))
+    mixing = member_config(two, spec, lambda who: mixed(who, 1, share), sampler=MIXING)
+    seen = train(dataset, spec, list(range(4)), ensemble=mixing)
     version = train(
         dataset, spec, list(range(4)), ensemble=member_config(two, spec, lambda who: at_version(who, share))
     )
@@ -437,7 +439,7 @@ def test_a_mixed_version_is_trained_on_and_not_examined(dataset, share):
 
 
 def mixed(who, version, share):
-    return who._replace(mixed=Mixed(jnp.int32(version), jnp.float32(share)))
+    return who._replace(extra=MixedVersion(jnp.int32(version), jnp.float32(share)))
 
 
 def at_version(who, share):

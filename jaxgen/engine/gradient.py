@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxgen.engine.batch import AUGMENT, DROPOUT, Batch, ClassTerms, LearnerConfig, StepIndex, Variables, as_variables
-from jaxgen.models.layers import How
+from jaxgen.models.layers import Mode
 from jaxgen.training.losses import cross_entropy, mixed_cross_entropy, weigh
 from jaxgen.training.optimizers import HParams
 from jaxgen.transforms.classes import remix_share
@@ -71,9 +71,9 @@ def mean_gradient(
     smoothing = hparams["label_smoothing"] if "label_smoothing" in learner_config.in_use else 0.0
 
     def share_of_loss(params: Any, inputs: jax.Array, targets: Targets) -> tuple[jax.Array, Any]:
-        how = How(True, targets.weights > 0, targets.keys, hparams["dropout"] if targets.keys is not None else 0.0)
+        mode = Mode(True, targets.weights > 0, targets.keys, hparams["dropout"] if targets.keys is not None else 0.0)
         logits, updated = model.apply(
-            as_variables(Variables(params, stats)), inputs, how, mutable=["batch_stats"] if stats else []
+            as_variables(Variables(params, stats)), inputs, mode, mutable=["batch_stats"] if stats else []
         )
         if terms is not None:
             losses = balanced_losses(logits, targets, terms, mixes=mixes)

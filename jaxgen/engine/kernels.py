@@ -22,8 +22,8 @@ CPU_BACKENDS = ("plain", "chunked", "batched")
 # The activations of a piece of a batch, in bytes: what stays in a core's share of the cache.
 PIECE_BYTES = 2**22
 # The activations of what is examined at once, on anything but a CPU.
-EXAMINED_BYTES = 2**25
-MOST_EXAMINED = 500
+EVALUATION_BYTES = 2**25
+MOST_EVALUATED = 500
 TIMINGS = 2
 
 
@@ -60,9 +60,9 @@ def piece_size(platform: str, geometries: Sequence[Geometry], batch_size: int) -
 def eval_batch_size(platform: str, geometries: Sequence[Geometry]) -> int:
     """How many examples to examine together."""
     if not geometries:
-        return MOST_EXAMINED
-    room = PIECE_BYTES if platform == "cpu" else EXAMINED_BYTES
-    return min(MOST_EXAMINED, max(8, room // activation_bytes(geometries)))
+        return MOST_EVALUATED
+    room = PIECE_BYTES if platform == "cpu" else EVALUATION_BYTES
+    return min(MOST_EVALUATED, max(8, room // activation_bytes(geometries)))
 
 
 def choose_backends(

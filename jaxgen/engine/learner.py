@@ -11,7 +11,7 @@ import optax
 
 from jaxgen.engine.batch import INIT, NOISE, Batch, LearnerConfig, StepIndex, Variables, as_variables
 from jaxgen.engine.gradient import mean_gradient, prepare
-from jaxgen.models.layers import EXAMINE
+from jaxgen.models.layers import EVAL
 from jaxgen.training.optimizers import HParams, ascend, average, limit_norms
 
 
@@ -45,7 +45,7 @@ def make_learner(model: nn.Module, learner_config: LearnerConfig, input_shape: t
     """A learner that minimizes the weighted mean cross-entropy.
 
     Args:
-      model: maps ``[b, *input_shape]`` and a `How` to logits.
+      model: maps ``[b, *input_shape]`` and a `Mode` to logits.
       learner_config: how it learns.
       input_shape: the shape of one example.
     """
@@ -84,7 +84,7 @@ def make_learner(model: nn.Module, learner_config: LearnerConfig, input_shape: t
 
     def predict(weights: Variables, inputs: jax.Array) -> jax.Array:
         with jax.default_matmul_precision(learner_config.precision):
-            return model.apply(as_variables(weights), inputs, EXAMINE)
+            return model.apply(as_variables(weights), inputs, EVAL)
 
     return Learner(init, step, predict)
 

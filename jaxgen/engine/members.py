@@ -9,8 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxgen.engine.batch import ClassTerms, Remix, Variables
-from jaxgen.engine.class_order import ByClass
+from jaxgen.engine.batch import Batch, Variables
 from jaxgen.engine.learner import Learner, LearnerState
 from jaxgen.scores.example_stats import TrackingConfig
 from jaxgen.training.optimizers import HParams
@@ -21,6 +20,7 @@ class EnsembleConfig(NamedTuple):
 
     Attributes:
       learner: the model and its optimizer.
+      sampler: how batches are drawn.
       make_member: a pure function from a row (any pytree of scalars) and the training data to who the member is.
       epochs: passes over a member's own examples, at most.
       batch_size: b.
@@ -34,13 +34,13 @@ class EnsembleConfig(NamedTuple):
         stops.
       epoch_metrics: what is measured of members epoch by epoch; None: nothing but their loss.
       keeps: uppermost groups of parameters that the outcome holds, with all batch statistics.
-      show: what a member makes of training examples, always the same: ``(enrolment, chosen [b], inputs [b, ...]) ->
-        inputs``; None: nothing.
-      guided: whether members mix classes as their guides tell them (`jaxgen.engine.guided`).
+      input_transform: what a member makes of its training examples, in training and evaluation alike: a function
+        ``(member_config, chosen [b], inputs [b, ...]) -> inputs``; None: nothing.
       track: what is tracked of single examples; None: nothing.
     """
 
     learner: Learner
+    sampler: "Sampler"
     make_member: Callable[[Any, "Examples"], "MemberConfig"]
     epochs: int
     batch_size: int
@@ -53,8 +53,7 @@ class EnsembleConfig(NamedTuple):
     patience: int = 0
     epoch_metrics: "EpochMetrics | None" = None
     keeps: tuple[str, ...] = ()
-    show: "Callable[[MemberConfig, jax.Array, jax.Array], jax.Array] | None" = None
-    guided: bool = False
+    input_transform: "Callable[[MemberConfig, jax.Array, jax.Array], jax.Array] | None" = None
     track: TrackingConfig | None = None
 
     @property
@@ -68,39 +67,32 @@ class EpochMetrics(NamedTuple):
 
     Attributes:
       fit_at: a member is done once it gets this share of the labels it is given right; above 1: none is.
-      corrupted: versions of the test images on which members of version 0 are examined in the end.
+      at_end: more measures of the trained members on a test set, by name: a function
+        ``(config, members, variables, test) -> {name: [m, ...]}``; None: no more.
     """
 
     fit_at: float
-    corrupted: tuple[int, ...] = ()
+    at_end: "Callable[[EnsembleConfig, Member, Variables, Examples], dict[str, jax.Array]] | None" = None
 
 
-class Mixed(NamedTuple):
-    """In a training step each example is seen in another version with probability `share`: two scalars."""
-
-    version: jax.Array
-    share: jax.Array
-
-
-class Balance(NamedTuple):
-    """How a member makes up for classes of unequal size, by the labels that it is given.
+class Sampler(NamedTuple):
+    """How members draw batches: pure functions; `jaxgen.engine.sampling.SHUFFLED` is that of plain training.
 
     Attributes:
-      groups: its examples by class.
-      aware: bool: whether it sees classes alike often in place of every example once an epoch.
-      terms: what classes change of its loss.
+      order: ``(key, member, count) -> int32 [count]``: which of its examples a member sees in an epoch, one batch after
+        the other. Those from the member's size on are left out.
+      batch: ``(config, member_config, state, train, chosen [b], weights [b], step) -> Batch``: a training step on the
+        `chosen` examples of the order, `step` steps after the first; a weight of 0 leaves an example out.
+      init: ``(config, member_config, variables) -> state``: what a member's sampler remembers, any pytree of arrays;
+        None: nothing, the state is None.
+      update: ``(config, members, train_state, step) -> state``: the states of all members, before step `step` of their
+        epochs; None: they never change.
     """
 
-    groups: ByClass
-    aware: jax.Array
-    terms: ClassTerms
-
-
-class Guide(NamedTuple):
-    """Held-out examples by which a member decides what it trains on: ``inputs [s, f]`` and ``labels [s]``."""
-
-    inputs: jax.Array
-    labels: jax.Array
+    order: "Callable[[jax.Array, Member, int], jax.Array]"
+    batch: "Callable[..., Batch]"
+    init: "Callable[[EnsembleConfig, MemberConfig, Variables], Any] | None" = None
+    update: "Callable[[EnsembleConfig, Member, TrainState, jax.Array], Any] | None" = None
 
 
 class MemberConfig(NamedTuple):
@@ -112,13 +104,9 @@ class MemberConfig(NamedTuple):
       hparams: its learning rate and other strengths.
       labels: int32 ``[n]``: those it is trained with; None: the true ones.
       version: int32: the version of the images that it sees; None: there is but one.
-      mixed: what it sees besides while it is trained, but not when it is examined; None: nothing.
       rows: int32 ``[u]``: which of the data's examples its own are, in any order and number; None: they are those n.
-      balance: how it makes up for classes of unequal size; None: not at all.
-      params: the parameters that it begins with; None: those that its key draws.
-      stats: the same of running batch statistics.
-      remix: how labels of mixtures are mixed; None: as inputs are.
-      guide: by what it decides what it trains on; None: it does not.
+      variables: what it begins with; None: what its key draws. Of both parts None: that part is drawn.
+      extra: what the experiment's hooks read of a member, any pytree of arrays; the engine does not look into it.
     """
 
     key: jax.Array
@@ -126,13 +114,9 @@ class MemberConfig(NamedTuple):
     hparams: HParams
     labels: jax.Array | None = None
     version: jax.Array | None = None
-    mixed: Mixed | None = None
     rows: jax.Array | None = None
-    balance: Balance | None = None
-    params: Any = None
-    stats: Any = None
-    remix: Remix | None = None
-    guide: Guide | None = None
+    variables: Variables = Variables(None, None)
+    extra: Any = None
 
 
 class Member(NamedTuple):
@@ -189,7 +173,7 @@ class TrainState(NamedTuple):
       done: whether its training is over.
       best: None unless members stop by validation.
       curves: None unless members are watched.
-      pairs: None unless members are guided: logits ``[c, c]`` of the pairs of classes that are mixed.
+      sampler: what its sampler remembers; None unless that has an `init`.
       records: float32 ``[n, a]``, of `jaxgen.scores.example_stats`; None unless examples are tracked.
     """
 
@@ -199,7 +183,7 @@ class TrainState(NamedTuple):
     done: jax.Array
     best: Best | None
     curves: Curves | None
-    pairs: jax.Array | None = None
+    sampler: Any = None
     records: jax.Array | None = None
 
 
@@ -212,11 +196,11 @@ class Examples(NamedTuple):
 
 
 class Data(NamedTuple):
-    """All data on a device; without a test set `test` is None, without probes (`jaxgen.types.Dataset`) `probe`."""
+    """All data on a device: `test` is None without a test set, `eval_sets` without probes (`jaxgen.types.Dataset`)."""
 
     train: Examples
     test: Examples | None
-    probe: Examples | None = None
+    eval_sets: Examples | None = None
 
 
 class Block(NamedTuple):

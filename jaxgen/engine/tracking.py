@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jaxgen.engine.batch import Variables
 from jaxgen.engine.curves import learnt_examples, piece, scan_batches
 from jaxgen.engine.learner import final_variables
-from jaxgen.engine.member_inputs import given_to, learns_from, true_to
+from jaxgen.engine.member_inputs import training_inputs, training_labels, true_labels
 from jaxgen.engine.members import Data, EnsembleConfig, Member, TrainState, map_members
 from jaxgen.scores.example_stats import (
     CONFIDENCE,
@@ -79,7 +79,7 @@ def note_heldout(
       early: bool ``[m]``: whether EL2N is taken now.
       counted: bool ``[m]``: whose examination it is.
     """
-    track, labels = config.track, given_to(members.config, data.train)
+    track, labels = config.track, training_labels(members.config, data.train)
     looks = 1 + jnp.sum(jnp.asarray(track.examined, jnp.int32)[None] < epoch[:, None], axis=1)
 
     def note_one(rows: jax.Array, logits: jax.Array, labels: jax.Array, *now: jax.Array) -> jax.Array:
@@ -98,7 +98,7 @@ def note_heldout(
     return accumulate
 
 
-def examine_tracked(
+def evaluate_tracked(
     config: EnsembleConfig, members: Member, train_state: TrainState, weights: Variables, data: Data
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
     """What members get right in the end, bool ``[m, n]``, and what is kept of the tracking, by name.
@@ -107,7 +107,7 @@ def examine_tracked(
     examples, and the last point of their curves.
     """
     track, number, n = config.track, len(members.size), config.num_examples
-    labels, given = true_to(members.config, data.train), given_to(members.config, data.train)
+    labels, given = true_labels(members.config, data.train), training_labels(members.config, data.train)
     last = jnp.full(number, config.epochs)
     note_end = note_heldout(
         config, members, data, last, jnp.full(number, track.early_examination == 0), jnp.ones(number, bool)
@@ -185,10 +185,10 @@ def gradient_norms(config: EnsembleConfig, members: Member, weights: Variables, 
     """
 
     def one(member: Member, weights: Variables) -> jax.Array:
-        given = given_to(member.config, data.train)
+        given = training_labels(member.config, data.train)
 
         def norm(place: jax.Array) -> jax.Array:
-            inputs = learns_from(config, member.config, data.train, place[None])
+            inputs = training_inputs(config, member.config, data.train, place[None])
 
             def loss(params: Any) -> jax.Array:
                 logits = config.learner.predict(weights._replace(params=params), inputs)

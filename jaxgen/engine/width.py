@@ -148,7 +148,7 @@ def time_step(
     return (best + order / steps_each) / width
 
 
-def time_examination(ensemble: Ensemble, rows: Any, width: int, *, clock: Callable[[], float]) -> float:
+def time_evaluation(ensemble: Ensemble, rows: Any, width: int, *, clock: Callable[[], float]) -> float:
     """Seconds in which the devices examine their members in the end, `width` of them each: the best of a few."""
     [finish] = ensemble.prepare(rows, width, ["finish"])
     members, train_state = jax.tree.map(stand_in, ensemble.shapes(rows, width))

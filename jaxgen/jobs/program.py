@@ -12,9 +12,10 @@ import numpy as np
 from jaxgen.config import sweep
 from jaxgen.config.fields import flag_fields, flag_values, format_value
 from jaxgen.engine.batch import LearnerConfig
-from jaxgen.engine.kernels import MOST_EXAMINED
+from jaxgen.engine.kernels import MOST_EVALUATED
 from jaxgen.engine.learner import make_learner
-from jaxgen.engine.members import EnsembleConfig, EpochMetrics, Examples, MemberConfig
+from jaxgen.engine.members import EnsembleConfig, EpochMetrics, Examples, MemberConfig, Sampler
+from jaxgen.engine.sampling import SHUFFLED
 from jaxgen.errors import UserError
 from jaxgen.models import PLAIN_KERNELS, make_model
 from jaxgen.models.layers import Kernels, activation_dtype, product_precision
@@ -43,12 +44,13 @@ class Program(NamedTuple):
       name: what tells it from the job's other programs, such as ``optimizer=adam``; empty if it is the only one.
       settings: one or more, of one name each.
       make_member: ``(program, row, training data) -> MemberConfig``: who a row is.
+      context: what `make_member` needs beside the settings; the engine and `jaxgen.jobs` do not look into it.
+      sampler: how its members draw batches.
+      input_transform: what its members make of their examples, if anything (`jaxgen.engine.members.EnsembleConfig`).
       epoch_metrics: what is measured of its members epoch by epoch, if anything.
-      show: what its members make of their examples, if anything (`jaxgen.engine.members.EnsembleConfig`).
       num_examples: u, where members have examples of their own; None: all of the data's.
       groups: of parameters, that have step sizes of their own (`jaxgen.engine.batch.LearnerConfig`).
       keeps: groups of parameters that what is kept of a run holds, with all batch statistics: ``params [m, p]``.
-      guided: whether its members decide which classes they mix (`jaxgen.engine.guided`).
       remake: what is made of the network that the spec names before it is trained, if anything.
       track: what is tracked of single examples, if anything.
     """
@@ -56,12 +58,13 @@ class Program(NamedTuple):
     name: str
     settings: tuple[sweep.Setting, ...]
     make_member: Callable[["Program", Any, Examples], MemberConfig]
+    context: Any = None
+    sampler: Sampler = SHUFFLED
+    input_transform: Callable[[MemberConfig, jax.Array, jax.Array], jax.Array] | None = None
     epoch_metrics: EpochMetrics | None = None
-    show: Callable[[MemberConfig, jax.Array, jax.Array], jax.Array] | None = None
     num_examples: int | None = None
     groups: tuple[str, ...] = ()
     keeps: tuple[str, ...] = ()
-    guided: bool = False
     remake: Callable[[nn.Module], nn.Module] | None = None
     track: TrackingConfig | None = None
 
@@ -172,27 +175,27 @@ def make_ensemble_config(
     program: Program,
     kernels: Kernels,
     microbatch_size: int | None = None,
-    eval_batch_size: int = MOST_EXAMINED,
+    eval_batch_size: int = MOST_EVALUATED,
 ) -> EnsembleConfig:
     """All that the program's members share."""
     spec, network = program.spec, make_network(dataset, program, kernels)
     return EnsembleConfig(
-        make_learner(network, make_methods(program, microbatch_size), dataset.images.shape[1:]),
-        functools.partial(program.make_member, program),
-        spec.train.epochs,
-        spec.train.batch_size,
-        program.num_examples or len(dataset.labels),
-        dataset.num_classes,
-        dataset.scale,
-        dataset.whiten,
-        eval_batch_size,
-        spec.stopping.validation_share,
-        spec.stopping.patience,
-        program.epoch_metrics,
-        program.keeps,
-        program.show,
-        program.guided,
-        program.track,
+        learner=make_learner(network, make_methods(program, microbatch_size), dataset.images.shape[1:]),
+        sampler=program.sampler,
+        make_member=functools.partial(program.make_member, program),
+        epochs=spec.train.epochs,
+        batch_size=spec.train.batch_size,
+        num_examples=program.num_examples or len(dataset.labels),
+        num_classes=dataset.num_classes,
+        scale=dataset.scale,
+        whiten=dataset.whiten,
+        eval_batch_size=eval_batch_size,
+        validation_share=spec.stopping.validation_share,
+        patience=spec.stopping.patience,
+        epoch_metrics=program.epoch_metrics,
+        keeps=program.keeps,
+        input_transform=program.input_transform,
+        track=program.track,
     )
 
 

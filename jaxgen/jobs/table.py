@@ -13,9 +13,10 @@ import numpy as np
 from jaxgen.config import LabelNoiseSpec, sweep
 from jaxgen.config.fields import flag_values, format_value
 from jaxgen.data.noise_matrix import load_noise_matrix
-from jaxgen.engine.members import Curves, Examples, MemberConfig, Mixed
+from jaxgen.engine.members import Curves, Examples, MemberConfig
 from jaxgen.errors import UserError
 from jaxgen.jobs.identity import NUMERICS, identify
+from jaxgen.jobs.mixed_versions import MixedVersion
 from jaxgen.jobs.program import Program, hparams_of
 from jaxgen.jobs.trainer import RunGroup
 from jaxgen.runs.plan import Plan
@@ -108,8 +109,8 @@ def enrol_member(drawn: Drawn, program: Program, row: Row, train: Examples) -> M
     if versions.any():
         version = jnp.asarray(versions)[row.setting]
     if shares.any():
-        mixed = Mixed(jnp.asarray(others)[row.setting], jnp.asarray(shares)[row.setting])
-    return MemberConfig(key, jnp.ones(count, bool), hparams_of(program, row.setting), labels, version, mixed)
+        mixed = MixedVersion(jnp.asarray(others)[row.setting], jnp.asarray(shares)[row.setting])
+    return MemberConfig(key, jnp.ones(count, bool), hparams_of(program, row.setting), labels, version, extra=mixed)
 
 
 def load_matrix(settings: Sequence[sweep.Setting], spec: LabelNoiseSpec, num_classes: int) -> np.ndarray | None:

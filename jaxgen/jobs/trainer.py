@@ -165,7 +165,7 @@ class Trainer:
 
     def work(self, run_group: str) -> float:
         """The work of one run, in examples trained on."""
-        config, look = self.ensemble.config, EXAMINATION * self.ensemble.num_examined
+        config, look = self.ensemble.config, EXAMINATION * self.ensemble.num_evaluated
         return config.epochs * (self.run_groups[run_group].max_size + (look if config.epoch_metrics else 0)) + look
 
     def works(self) -> dict[str, float]:
@@ -193,7 +193,7 @@ class Trainer:
         """
         self.refuse_diverging()
         run_group, runs = self.run_groups[chunk.run_group], np.arange(chunk.start, chunk.stop)
-        look = EXAMINATION * self.ensemble.num_examined
+        look = EXAMINATION * self.ensemble.num_evaluated
         began, waited, training = time.perf_counter(), self.ensemble.waited, self.work(chunk.run_group) - look
         # What is measured after each epoch is part of the steps' time.
         step_seconds = self.step_seconds * training / (self.ensemble.config.epochs * run_group.max_size)
@@ -244,7 +244,7 @@ def accuracies(outcome: Outcome, ensemble: Ensemble) -> dict[str, np.ndarray]:
     if outcome.validation.size:
         validation = np.unpackbits(outcome.validation, axis=1, count=count).astype(bool)
     learnt = trained_on & ~validation
-    right = np.unpackbits(outcome.test_correct, axis=1, count=ensemble.num_examined - count)
+    right = np.unpackbits(outcome.test_correct, axis=1, count=ensemble.num_evaluated - count)
     share = lambda hits, of: np.divide(hits.sum(1), of, out=np.full(len(hits), np.nan), where=of > 0)  # noqa: E731
     return {
         "train_accuracy": share(correct & learnt, learnt.sum(1)),

@@ -1,12 +1,15 @@
 """Kinds of stage 1: plain, with mixup, with Remix; one program, whose runs share their draws."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jaxgen.config import FlipSpec, LnrSpec
-from jaxgen.engine.batch import Remix
-from jaxgen.engine.members import Examples, MemberConfig
+from jaxgen.engine.batch import Batch, Remix
+from jaxgen.engine.members import EnsembleConfig, Examples, MemberConfig
+from jaxgen.engine.sampling import SHUFFLED, plain_batch
 from jaxgen.errors import UserError
 from jaxgen.experiments.longtail.methods import AS_THEY_ARE
 from jaxgen.jobs.program import Program, hparams_of
@@ -38,4 +41,12 @@ def enrol_model(num_classes: int, program: Program, row: Row, train: Examples) -
         kappas = jnp.asarray([KAPPA if kind == "remix" else np.inf for kind in kinds], jnp.float32)
         counts = class_counts(train.labels, num_classes)
         remix = Remix(counts.astype(jnp.float32), kappas[row.setting])
-    return MemberConfig(key, jnp.ones(len(train.labels), bool), hparams_of(program, row.setting), remix=remix)
+    return MemberConfig(key, jnp.ones(len(train.labels), bool), hparams_of(program, row.setting), extra=remix)
+
+
+def remixed_batch(config: EnsembleConfig, member_config: MemberConfig, *arguments: Any) -> Batch:
+    """The batch of plain training, mixtures in it labelled as the member's `Remix` says."""
+    return plain_batch(config, member_config, *arguments)._replace(remix=member_config.extra)
+
+
+REMIXED = SHUFFLED._replace(batch=remixed_batch)
