@@ -129,7 +129,7 @@ def losses_of(logits: jax.Array, labels: jax.Array) -> jax.Array:
 
 
 def learnt_examples(config: EnsembleConfig, members: Member) -> jax.Array:
-    """Which examples members train on, and are not only stopped by: bool ``[m, n]``."""
+    """The examples that members train on, without those for validation: bool ``[m, n]``."""
     trained_on = members.config.trained_on
     return trained_on & ~jax.vmap(validation_mask)(members) if config.validation_share else trained_on
 

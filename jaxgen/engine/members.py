@@ -1,6 +1,8 @@
-"""What a member is: carriers of arrays that the engine's modules share, and how a function is mapped over members.
+"""The records that the engine's modules share, and how functions are mapped over members.
 
-`EnsembleConfig` holds what is fixed when a program is compiled; all else is an argument.
+`EnsembleConfig` is fixed when a program is compiled, and holds the three hooks by which an experiment changes training:
+a `Sampler`, an input transform and `EpochMetrics`. All else is an argument. Axes: m members, n training examples, b
+batch, e epochs.
 """
 
 from collections.abc import Callable
@@ -20,23 +22,23 @@ class EnsembleConfig(NamedTuple):
 
     Attributes:
       learner: the model and its optimizer.
-      sampler: how batches are drawn.
-      make_member: a pure function from a row (any pytree of scalars) and the training data to who the member is.
-      epochs: passes over a member's own examples, at most.
+      sampler: how members draw batches.
+      make_member: a pure function from a row (any pytree of scalars) and the training data to a `MemberConfig`.
+      epochs: passes over a member's training examples, at most.
       batch_size: b.
-      num_examples: n, or u where members have examples of their own.
+      num_examples: n: training examples of the data, or of each member where it has `MemberConfig.rows`.
       num_classes: c.
-      scale: a stored value times this is what the network sees.
-      whiten: whether the network sees every image with mean 0 and deviation 1.
-      eval_batch_size: examples that all members look at together when they are examined.
-      validation_share: the part of a member's own examples that it is not trained on but stopped by.
-      patience: epochs without a better validation loss after which a member stops; its best weights are kept. 0: none
-        stops.
-      epoch_metrics: what is measured of members epoch by epoch; None: nothing but their loss.
-      keeps: uppermost groups of parameters that the outcome holds, with all batch statistics.
-      input_transform: what a member makes of its training examples, in training and evaluation alike: a function
-        ``(member_config, chosen [b], inputs [b, ...]) -> inputs``; None: nothing.
-      track: what is tracked of single examples; None: nothing.
+      scale: inputs of the network are stored values times this.
+      whiten: whether each input image is scaled to mean 0 and standard deviation 1.
+      eval_batch_size: examples in a batch of an evaluation.
+      validation_share: the part of a member's training examples that is held out for early stopping, in [0, 1).
+      patience: epochs without a better validation loss after which a member stops; its best variables are kept. 0:
+        no early stopping.
+      epoch_metrics: what is measured after each epoch and at the end; None: only the loss of training steps.
+      keeps: top-level groups of parameters that the outcome holds, with all batch statistics.
+      input_transform: ``(member_config, chosen [b], inputs [b, ...]) -> inputs``, applied to training examples whenever
+        they are seen, in training and evaluation; None: the identity.
+      track: which statistics of single examples are kept; None: none.
     """
 
     learner: Learner
@@ -63,12 +65,12 @@ class EnsembleConfig(NamedTuple):
 
 
 class EpochMetrics(NamedTuple):
-    """What is measured of members beyond what they get right in the end.
+    """What is measured beside correct predictions: a point of all `Curves` after each epoch, and measures at the end.
 
     Attributes:
-      fit_at: a member is done once it gets this share of the labels it is given right; above 1: none is.
-      at_end: more measures of the trained members on a test set, by name: a function
-        ``(config, members, variables, test) -> {name: [m, ...]}``; None: no more.
+      fit_at: training accuracy, on the labels trained with, at which a member is done; above 1: never.
+      at_end: ``(config, members, variables, test) -> {name: [m, ...]}``: more measures of trained members on a test
+        set; None: only those of `jaxgen.engine.curves.measure_end`.
     """
 
     fit_at: float
@@ -80,12 +82,13 @@ class Sampler(NamedTuple):
 
     Attributes:
       order: ``(key, member, count) -> int32 [count]``: which of its examples a member sees in an epoch, one batch after
-        the other. Those from the member's size on are left out.
-      batch: ``(config, member_config, state, train, chosen [b], weights [b], step) -> Batch``: a training step on the
-        `chosen` examples of the order, `step` steps after the first; a weight of 0 leaves an example out.
-      init: ``(config, member_config, variables) -> state``: what a member's sampler remembers, any pytree of arrays;
-        None: nothing, the state is None.
-      update: ``(config, members, train_state, step) -> state``: the states of all members, before step `step` of their
+        the other. Those from the member's size on are not used.
+      batch: ``(config, member_config, state, train, chosen [b], weights [b], step) -> Batch``: the batch of a training
+        step, usually of the `chosen` examples of the order; `step` counts from 0 over all epochs, and a weight of 0
+        leaves an example out.
+      init: ``(config, member_config, variables) -> state``: the first state of a member's sampler, any pytree of arrays;
+        None: it has no state.
+      update: ``(config, members, train_state, step) -> state``: the states of all members before step `step` of their
         epochs; None: they never change.
     """
 
@@ -96,17 +99,17 @@ class Sampler(NamedTuple):
 
 
 class MemberConfig(NamedTuple):
-    """Who a member is; n is u where it has examples of its own.
+    """What one member trains on, and how.
 
     Attributes:
-      key: every random draw of its training.
-      trained_on: bool ``[n]``: what it is trained on or, with a validation share, stopped by.
-      hparams: its learning rate and other strengths.
-      labels: int32 ``[n]``: those it is trained with; None: the true ones.
-      version: int32: the version of the images that it sees; None: there is but one.
-      rows: int32 ``[u]``: which of the data's examples its own are, in any order and number; None: they are those n.
-      variables: what it begins with; None: what its key draws. Of both parts None: that part is drawn.
-      extra: what the experiment's hooks read of a member, any pytree of arrays; the engine does not look into it.
+      key: root of all random draws of its training.
+      trained_on: bool ``[n]``: its training examples, those held out for validation included.
+      hparams: its learning rate and other hyperparameters.
+      labels: int32 ``[n]``: training labels; None: the true ones.
+      version: int32: the version of the images that it is trained and evaluated on; None: there is only one.
+      rows: int32 ``[n]``: its n training examples as rows of the data, in any order and number; None: the data's own.
+      variables: initial parameters and batch statistics; None in place of either: drawn from the key.
+      extra: what the experiment's hooks need of a member: any pytree of arrays, which the engine does not read.
     """
 
     key: jax.Array
@@ -124,9 +127,9 @@ class Member(NamedTuple):
 
     Attributes:
       config: what it trains on, and how.
-      own: int32 ``[n]``: the examples it trains on first, then those it is stopped by.
+      own: int32 ``[n]``: first the examples that it trains on, then its validation examples, then all others.
       size: int32: how many it trains on.
-      num_validation: int32: how many it is stopped by.
+      num_validation: int32: how many validation examples it has.
     """
 
     config: MemberConfig
@@ -136,7 +139,7 @@ class Member(NamedTuple):
 
 
 class Best(NamedTuple):
-    """The best epoch so far: its weights, its validation loss, and how many epochs were finished then."""
+    """The best epoch so far: variables and validation loss after it, and its number from 1."""
 
     weights: Variables
     loss: jax.Array
@@ -144,13 +147,13 @@ class Best(NamedTuple):
 
 
 class Curves(NamedTuple):
-    """How a member does at the end of each epoch, float32 ``[e]``, NaN where it had no such epoch or no such examples.
+    """Measures after each epoch, float32 ``[e]``; NaN after an early stop, and where there are no such examples.
 
     Attributes:
-      train_loss: mean cross-entropy on the labels that the member is given, in nats.
-      train_accuracy: share of those that it gets right.
-      true_accuracy: share of the true labels of its training examples that it gets right.
-      clean_accuracy, flipped_accuracy: `train_accuracy` where the label given is the true one, and where it is not.
+      train_loss: mean cross-entropy on training labels, in nats.
+      train_accuracy: on training labels.
+      true_accuracy: on the true labels of training examples.
+      clean_accuracy, flipped_accuracy: `train_accuracy` where the training label is the true one, and where it is not.
       test_loss, test_accuracy: on the test examples.
     """
 
@@ -167,14 +170,14 @@ class TrainState(NamedTuple):
     """A member in training.
 
     Attributes:
-      learner: its weights and its optimizer's state.
+      learner: its variables and the state of its optimizer.
       loss_sums: the sum of its step losses in each epoch, float32 ``[e]``.
       epoch: epochs finished.
       done: whether its training is over.
-      best: None unless members stop by validation.
-      curves: None unless members are watched.
-      sampler: what its sampler remembers; None unless that has an `init`.
-      records: float32 ``[n, a]``, of `jaxgen.scores.example_stats`; None unless examples are tracked.
+      best: None without early stopping.
+      curves: None without `EpochMetrics`.
+      sampler: the state of its sampler; None if that has no `init`.
+      records: float32 ``[n, a]``, statistics of single examples; None unless they are tracked.
     """
 
     learner: LearnerState
@@ -214,7 +217,7 @@ class Block(NamedTuple):
 
 
 def map_members(function: Callable, in_axes: Any = 0) -> Callable:
-    """`vmap` over members; for a lone one the function itself, whose products and convolutions are not batched ones."""
+    """`vmap` over members; for a single one the function itself, so that products and convolutions are not batched."""
 
     def mapped(*arguments: Any) -> Any:
         axes = (in_axes,) * len(arguments) if isinstance(in_axes, int) else in_axes

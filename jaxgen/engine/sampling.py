@@ -12,7 +12,7 @@ from jaxgen.engine.order import permute
 
 
 def shuffled_order(key: jax.Array, member: Member, count: int) -> jax.Array:
-    """A random order of the member's examples: int32 ``[count]``; those from its size on are left out."""
+    """A random order of the member's examples: int32 ``[count]``; those from its size on are not used."""
     return member.own[permute(key, jnp.arange(count, dtype=jnp.int32), member.size)]
 
 

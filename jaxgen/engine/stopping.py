@@ -19,7 +19,7 @@ from jaxgen.engine.members import (
 )
 from jaxgen.training.losses import cross_entropy
 
-# Below the share that one example is.
+# Less than one example adds to an accuracy.
 ROUNDING = 1e-6
 
 
