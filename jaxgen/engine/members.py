@@ -84,7 +84,7 @@ class Sampler(NamedTuple):
       order: ``(key, member, count) -> int32 [count]``: which of its examples a member sees in an epoch, one batch after
         the other. Those from the member's size on are not used.
       batch: ``(config, member_config, state, train, chosen [b], weights [b], step) -> Batch``: the batch of a training
-        step, usually of the `chosen` examples of the order; `step` counts from 0 over all epochs, and a weight of 0
+        step, usually of the `chosen` examples of the order. `step` counts from 0 over all epochs; a weight of 0
         leaves an example out.
       init: ``(config, member_config, variables) -> state``: the first state of a member's sampler, any pytree of arrays;
         None: it has no state.
