@@ -86,7 +86,7 @@ class Sampler(NamedTuple):
       batch: ``(config, member_config, state, train, chosen [b], weights [b], step) -> Batch``: the batch of a training
         step, usually of the `chosen` examples of the order. `step` counts from 0 over all epochs; a weight of 0
         leaves an example out.
-      init: ``(config, member_config, variables) -> state``: the first state of a member's sampler, any pytree of arrays;
+      init: ``(config, member_config, variables) -> state``: the initial state of a sampler, any pytree of arrays;
         None: it has no state.
       update: ``(config, members, train_state, step) -> state``: the states of all members before step `step` of their
         epochs; None: they never change.

@@ -107,7 +107,7 @@ def logits_of(variables: Variables, features: np.ndarray) -> np.ndarray:
     return (features @ head["kernel"] + head["bias"]) * scale
 
 
-def measure_heads(job: Job, program: Program, store: Store) -> Iterator[Measured]:
+def measure_heads(job: Job, store: Store, program: Program, parameters: int) -> Iterator[Measured]:
     """All classifiers of a program that the store holds."""
     labels, stage2 = job.tail.dataset.labels, program.context
     for arrays in store.runs(run_group_name(program)):
