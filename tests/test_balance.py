@@ -16,7 +16,7 @@ from jaxgen.engine.gradient import prepare
 from jaxgen.engine.learner import make_learner
 from jaxgen.experiments.longtail.balance import BALANCED, Balance
 from jaxgen.experiments.longtail.class_order import group_by_class
-from jaxgen.jobs.program import enrol_on_subset, make_ensemble_config, make_kernels, subset_rows
+from jaxgen.jobs.program import make_ensemble_config, make_kernels, make_subset_member, subset_rows
 from jaxgen.models.heads import ScaledLinear
 from jaxgen.training.losses import cross_entropy
 from jaxgen.training.optimizers import make_optimizer
@@ -39,7 +39,7 @@ def skewed():
 
 def balanced(terms, aware, program, row, train):
     """A member on its subset that makes up for classes."""
-    member_config = enrol_on_subset(program, row, train)
+    member_config = make_subset_member(program, row, train)
     groups = group_by_class(train.labels, member_config.trained_on, 3)
     return member_config._replace(extra=Balance(groups, jnp.asarray(aware), terms))
 

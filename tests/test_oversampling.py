@@ -61,7 +61,7 @@ def copied(data, tmp_path_factory):
 
 
 @functools.cache
-def compiled_enrol(program):
+def compiled_make_member(program):
     return jax.jit(functools.partial(program.make_member, program))
 
 
@@ -70,7 +70,7 @@ def make_member(job, setting, size, run=0):
     program = job.programs[0]
     [number] = [i for i, each in enumerate(program.settings) if each.name == setting]
     row = make_rows(program, size, np.array(run * len(program.settings) + number))
-    who = compiled_enrol(program)(row, Examples(job.dataset.images, job.dataset.labels))
+    who = compiled_make_member(program)(row, Examples(job.dataset.images, job.dataset.labels))
     places = samples.make_places(job.largest, max(each.spec.copies.num_copies for each in program.settings))
     return jax.tree.map(np.asarray, who._replace(key=None)), who.key, places, samples.is_present(row.sample, places)
 

@@ -14,7 +14,7 @@ from jaxgen.engine.members import Block
 from jaxgen.experiments.longtail.balance import Balance, ValidationSet
 from jaxgen.experiments.longtail.class_order import group_by_class
 from jaxgen.experiments.longtail.selmix import SELMIX, draw_pairs
-from jaxgen.jobs.program import enrol_on_subset, make_ensemble_config, make_kernels, subset_rows
+from jaxgen.jobs.program import make_ensemble_config, make_kernels, make_subset_member, subset_rows
 from jaxgen.training.losses import cross_entropy
 from jaxgen.transforms import selmix
 
@@ -100,7 +100,7 @@ def skewed():
 
 def guided(program, row, train):
     """A member on all examples, guided by others."""
-    member_config = enrol_on_subset(program, row, train)
+    member_config = make_subset_member(program, row, train)
     images, labels = blobs(30, seed=1)
     validation = ValidationSet(jnp.asarray(images.reshape(30, -1) / 255, jnp.float32), jnp.asarray(labels, jnp.int32))
     terms = ClassTerms(jnp.zeros(3), jnp.ones(3), jnp.zeros(3))

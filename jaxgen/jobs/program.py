@@ -41,18 +41,15 @@ class Program(NamedTuple):
     """Settings that one compiled program serves, because they differ in numbers only.
 
     Attributes:
-      name: what tells it from the job's other programs, such as ``optimizer=adam``; empty if it is the only one.
+      name: distinguishes it from the job's other programs, such as ``optimizer=adam``; empty if it is the only one.
       settings: one or more, of one name each.
-      make_member: ``(program, row, training data) -> MemberConfig``: who a row is.
-      context: what `make_member` needs beside the settings; the engine and `jaxgen.jobs` do not look into it.
-      sampler: how its members draw batches.
-      input_transform: what its members make of their examples, if anything (`jaxgen.engine.members.EnsembleConfig`).
-      epoch_metrics: what is measured of its members epoch by epoch, if anything.
-      num_examples: u, where members have examples of their own; None: all of the data's.
+      make_member: ``(program, row, training data) -> MemberConfig``.
+      context: data of the experiment that `make_member` and its measures need; read by nothing else.
+      sampler, input_transform, epoch_metrics, keeps, track: as in `jaxgen.engine.members.EnsembleConfig`. Of `keeps`,
+        the store has ``params [m, p]`` (`jaxgen.engine.flat_variables`).
+      num_examples: of each member, where members have `MemberConfig.rows`; None: those of the data.
       groups: of parameters, that have step sizes of their own (`jaxgen.engine.batch.LearnerConfig`).
-      keeps: groups of parameters that what is kept of a run holds, with all batch statistics: ``params [m, p]``.
-      remake: what is made of the network that the spec names before it is trained, if anything.
-      track: what is tracked of single examples, if anything.
+      remake: turns the network that the spec names into the one that is trained; None: it is that.
     """
 
     name: str
@@ -89,7 +86,7 @@ def make_programs(
     Args:
       spec: of the job.
       settings: which; by default all that the lists in `spec` ask for.
-      make_member: who a row is; by default one who trains on a subset.
+      make_member: as `Program.make_member`; by default members that train on subsets.
     """
     settings = settings or sweep.expand(spec)
     hparams = {field.name for _, field in flag_fields(spec) if field.metadata.get("hparam")}
@@ -98,7 +95,7 @@ def make_programs(
     for indices in sweep.group(settings):
         chosen = flag_values(settings[indices[0]].spec)
         name = sweep.name_setting({flag: chosen[flag] for flag in decisive})
-        programs.append(Program(name, tuple(settings[i] for i in indices), make_member or enrol_on_subset))
+        programs.append(Program(name, tuple(settings[i] for i in indices), make_member or make_subset_member))
     return programs
 
 
@@ -120,27 +117,27 @@ def split_runs(program: Program, arrays: Mapping[str, np.ndarray]) -> Iterator[t
         yield run, setting, {name: array[i] for name, array in arrays.items()}
 
 
-def enrol_on_subset(program: Program, row: Row, train: Examples) -> MemberConfig:
-    """Who a row is: the key of its draws, the examples it trains on, its strengths."""
+def make_subset_member(program: Program, row: Row, train: Examples) -> MemberConfig:
+    """The member of a row, which trains on its subset of the data."""
     root = jax.random.key(program.spec.seed)
     subset = designs.draw_subset(root, row.subset, len(train.labels))
     return MemberConfig(designs.run_key(root, row.subset), subset, hparams_of(program, row.setting))
 
 
 def hparams_of(program: Program, setting: jax.Array) -> HParams:
-    """The strengths of one of the program's settings, by its number."""
+    """The hyperparameters of one of the program's settings, by its number."""
     return {name: jnp.asarray(values)[setting] for name, values in hparam_table(program).items()}
 
 
 def hparam_table(program: Program) -> dict[str, np.ndarray]:
-    """By knob, the value of each setting: float32 ``[s]``."""
+    """By hyperparameter, the value of each setting: float32 ``[s]``."""
     chosen = [flag_values(setting.spec) for setting in program.settings]
     names = (*ALWAYS, *sorted(program.in_use))
     return {name: np.array([one[name] for one in chosen], np.float32) for name in names}
 
 
 def make_methods(program: Program, microbatch_size: int | None = None) -> LearnerConfig:
-    """How the program's members learn."""
+    """The program's optimizer, augmentation and all else of a gradient step."""
     train, in_use = program.spec.train, program.in_use
     schedule = make_schedule(train.schedule, epochs=train.epochs, milestones=train.milestones)
     augmentations = in_use & set(AUGMENTATIONS)
@@ -156,7 +153,7 @@ def make_methods(program: Program, microbatch_size: int | None = None) -> Learne
 
 
 def make_kernels(program: Program, backends: tuple = (), otherwise: str = "plain") -> Kernels:
-    """By which arithmetic the program's network is computed."""
+    """How the convolutions and products of the program's network are computed."""
     return Kernels(backends, otherwise, activation_dtype(program.spec.compute.precision))
 
 

@@ -1,4 +1,4 @@
-"""A job as one table of members: who a row is, the programs' cells, the plan of all runs."""
+"""A job as one table of members: the member of a row, the programs' cells, the plan of all runs."""
 
 import functools
 import hashlib
@@ -92,8 +92,8 @@ class Drawn(NamedTuple):
     view: Callable[[Any], View]
 
 
-def enrol_member(drawn: Drawn, program: Program, row: Row, train: Examples) -> MemberConfig:
-    """Who a row is: a run has the same key in every setting, so that settings can be compared in pairs."""
+def make_table_member(drawn: Drawn, program: Program, row: Row, train: Examples) -> MemberConfig:
+    """The member of a row. A run has the same key in every setting, so that settings can be compared in pairs."""
     settings, count = [setting.spec.noise for setting in program.settings], len(train.labels)
     key = jax.random.fold_in(jax.random.key(program.spec.seed), row.run)
     labels = version = mixed = None

@@ -33,8 +33,8 @@ def choose_kinds(spec: LnrSpec) -> list[str]:
     return [name for name in AS_THEY_ARE if name in methods or (name == "mixup" and second)]
 
 
-def enrol_model(num_classes: int, program: Program, row: Row, train: Examples) -> MemberConfig:
-    """Who a row of stage 1 is: runs of all kinds share their draws."""
+def make_first_member(num_classes: int, program: Program, row: Row, train: Examples) -> MemberConfig:
+    """The member of a row of stage 1. Runs of all kinds share their draws."""
     key = jax.random.fold_in(jax.random.key(program.spec.seed), row.run)
     kinds, remix = [setting.name for setting in program.settings], None
     if "remix" in kinds:

@@ -1,4 +1,4 @@
-"""Stage 2: its classifiers, their programs, who a row is, their store."""
+"""Stage 2: its classifiers, their programs, their members and their store."""
 
 import dataclasses
 import functools
@@ -119,7 +119,7 @@ def make_stage2(
         kept, groups = ("head", "scale"), ("network",) if frozen and frozen.params else ()
         settings = tuple(sweep.Setting(head.name, spec) for head in chosen)
         hooks = {"sampler": SELMIX if name else BALANCED, "context": stage2}
-        program = Program(name, settings, enrol_head, groups=(*kept, *groups), keeps=kept, **hooks)
+        program = Program(name, settings, make_head_member, groups=(*kept, *groups), keeps=kept, **hooks)
         programs.append(program._replace(remake=functools.partial(remake, own.shift_bn) if frozen else None))
     nothing = {"test_images": None, "test_labels": None}
     if frozen:
@@ -151,8 +151,8 @@ def stage2_spec(job: Job) -> LnrSpec:
     )
 
 
-def enrol_head(program: Program, row: Row, train: Examples) -> MemberConfig:
-    """Who a row of stage 2 is: a run has the features, the classifier and the draws of its model of stage 1."""
+def make_head_member(program: Program, row: Row, train: Examples) -> MemberConfig:
+    """The member of a row of stage 2. A run has the features, the classifier and the draws of its model of stage 1."""
     stage2, found = program.context, program.context.found
     methods = [make_methods(program.spec.head)[head.method] for head in stage2.heads]
 
@@ -164,7 +164,7 @@ def enrol_head(program: Program, row: Row, train: Examples) -> MemberConfig:
     counts, every = class_counts(train.labels, found.biases.shape[1]), jnp.ones(len(labels), bool)
     fewest, few_key = jnp.min(jnp.where(counts > 0, counts, len(labels))), jax.random.fold_in(key, FEW)
     of_each = jnp.full(len(counts), fewest)
-    # Members are enrolled one after another, so that most of them do without the draw.
+    # Members are made one after another, so that most of them do without the draw.
     chosen = jax.lax.cond(of("few"), lambda: choose_tail(few_key, labels, of_each), lambda: every)
     terms = ClassTerms(*(jnp.asarray(part, jnp.float32)[row.setting] for part in stage2.terms))
     validation = None

@@ -1,4 +1,4 @@
-"""An oversampling job: its data and sizes, settings and programs, who a row is, the plan of all its runs."""
+"""An oversampling job: its data and sizes, settings and programs, its members, the plan of all its runs."""
 
 import dataclasses
 import functools
@@ -112,14 +112,16 @@ def with_copies(job: Job, program: Program) -> Program:
     images, count = job.dataset.images, len(job.dataset.labels)
     ends = (0.0, 1.0) if job.dataset.has_images else (images.min(0), images.max(0))
     return program._replace(
-        make_member=functools.partial(enrol_member, places, count),
+        make_member=functools.partial(make_copying_member, places, count),
         input_transform=functools.partial(add_noise, job.largest, noisy, *ends) if noisy else None,
         num_examples=len(places.copy),
     )
 
 
-def enrol_member(places: samples.Places, count: int, program: Program, row: Row, train: Examples) -> MemberConfig:
-    """Who a row is: a run has the same key in every setting and at every size, so that all can be compared in pairs.
+def make_copying_member(
+    places: samples.Places, count: int, program: Program, row: Row, train: Examples
+) -> MemberConfig:
+    """The member of a row. A run has the same key in every setting and size, so that all can be compared in pairs.
 
     Args:
       places: of the members' own examples.
