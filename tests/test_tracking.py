@@ -158,7 +158,7 @@ def test_what_is_noted_is_what_a_plain_loop_sees(dataset):
 
 @pytest.mark.slow
 def test_members_that_stop_early_are_tracked_as_long_as_they_train(dataset):
-    """SlotPool are refilled meanwhile, so that members are in different epochs: each is examined after its own."""
+    """Slots are refilled meanwhile, so that members are in different epochs: each is examined after its own."""
     spec = job(**{**BASE, "epochs": 12}, validation_share=0.2, patience=1, learning_rate=0.3)
     ensemble = make(dataset, spec)
     run = train(ensemble, dataset, spec, range(12))

@@ -246,7 +246,7 @@ class Layout:
         num_images = self.microbatch_size or self.program.spec.train.batch_size
         activations = 3 * num_images * kernels.activation_bytes(self.convolutions)
         state = state_bytes(self.ensemble.config.learner, self.hparams(rows))
-        return 4 * state + activations + 24 * self.ensemble.num_examined
+        return 4 * state + activations + 24 * self.ensemble.num_evaluated
 
 
 def is_out_of_memory(error: Exception) -> bool:

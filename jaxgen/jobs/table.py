@@ -1,4 +1,4 @@
-"""A job as one table of members: who a row is, the programs' cells, the plan of all runs."""
+"""A job as one table of members: the member of a row, the programs' cells, the plan of all runs."""
 
 import functools
 import hashlib
@@ -12,10 +12,11 @@ import numpy as np
 from jaxgen.config import LabelNoiseSpec, sweep
 from jaxgen.config.fields import flag_values, format_value
 from jaxgen.data.noise_matrix import load_noise_matrix
-from jaxgen.engine.members import Curves, Examples, MemberConfig, Mixed
+from jaxgen.engine.members import Curves, Examples, MemberConfig
 from jaxgen.errors import UserError
 from jaxgen.jobs import workload
 from jaxgen.jobs.identity import describe_data, identify, make_identity
+from jaxgen.jobs.mixed_versions import MixedVersion
 from jaxgen.jobs.program import Program, hparams_of
 from jaxgen.jobs.train import describe_program
 from jaxgen.jobs.trainer import RunGroup
@@ -91,8 +92,8 @@ class Drawn(NamedTuple):
     view: Callable[[Any], View]
 
 
-def enrol_member(drawn: Drawn, program: Program, row: Row, train: Examples) -> MemberConfig:
-    """Who a row is: a run has the same key in every setting, so that settings can be compared in pairs."""
+def make_table_member(drawn: Drawn, program: Program, row: Row, train: Examples) -> MemberConfig:
+    """The member of a row. A run has the same key in every setting, so that settings can be compared in pairs."""
     settings, count = [setting.spec.noise for setting in program.settings], len(train.labels)
     key = jax.random.fold_in(jax.random.key(program.spec.seed), row.run)
     labels = version = mixed = None
@@ -108,8 +109,8 @@ def enrol_member(drawn: Drawn, program: Program, row: Row, train: Examples) -> M
     if versions.any():
         version = jnp.asarray(versions)[row.setting]
     if shares.any():
-        mixed = Mixed(jnp.asarray(others)[row.setting], jnp.asarray(shares)[row.setting])
-    return MemberConfig(key, jnp.ones(count, bool), hparams_of(program, row.setting), labels, version, mixed)
+        mixed = MixedVersion(jnp.asarray(others)[row.setting], jnp.asarray(shares)[row.setting])
+    return MemberConfig(key, jnp.ones(count, bool), hparams_of(program, row.setting), labels, version, extra=mixed)
 
 
 def load_matrix(settings: Sequence[sweep.Setting], spec: LabelNoiseSpec, num_classes: int) -> np.ndarray | None:

@@ -191,7 +191,7 @@ class Trainer:
 
     def _eval_work(self) -> float:
         """Work of evaluating one model on all examples."""
-        return EVAL_COST * self.ensemble.num_examined
+        return EVAL_COST * self.ensemble.num_evaluated
 
     def work_by_group(self) -> dict[str, float]:
         """Work of one run, by run group."""
@@ -273,7 +273,7 @@ def accuracies(outcome: Outcome, ensemble: Ensemble) -> dict[str, np.ndarray]:
     if outcome.validation.size:
         validation = np.unpackbits(outcome.validation, axis=1, count=count).astype(bool)
     learnt = trained_on & ~validation
-    right = np.unpackbits(outcome.test_correct, axis=1, count=ensemble.num_examined - count)
+    right = np.unpackbits(outcome.test_correct, axis=1, count=ensemble.num_evaluated - count)
     share = lambda hits, of: np.divide(hits.sum(1), of, out=np.full(len(hits), np.nan), where=of > 0)  # noqa: E731
     return {
         "train_accuracy": share(correct & learnt, learnt.sum(1)),

@@ -17,7 +17,7 @@ from jaxgen.errors import UNREADABLE, UserError
 from jaxgen.io.arrays import ArrayFile
 from jaxgen.io.writing import write_npz
 from jaxgen.models import make_model, variable_shapes
-from jaxgen.models.layers import EXAMINE, Kernels, activation_dtype, product_precision
+from jaxgen.models.layers import EVAL, Kernels, activation_dtype, product_precision
 from jaxgen.transforms.pixels import whiten_images
 
 # Array of a model's file that holds its description as JSON text.
@@ -74,8 +74,8 @@ class LoadedModel:
 
     def __init__(self, network: nn.Module, variables: Mapping[str, Any], description: Mapping[str, Any]):
         self.network, self.variables, self.description = network, variables, description
-        self._apply = jax.jit(lambda variables, inputs: network.apply(variables, inputs, EXAMINE))
-        self._look = jax.jit(lambda variables, inputs: network.apply(variables, inputs, EXAMINE, method="features"))
+        self._apply = jax.jit(lambda variables, inputs: network.apply(variables, inputs, EVAL))
+        self._look = jax.jit(lambda variables, inputs: network.apply(variables, inputs, EVAL, method="features"))
         # The precision that it was evaluated with after training.
         self._precision = product_precision(description["precision"])
 

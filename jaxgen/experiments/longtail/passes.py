@@ -13,10 +13,10 @@ import numpy as np
 
 from jaxgen.config import LnrSpec
 from jaxgen.config.fields import flag_values
-from jaxgen.engine.class_order import draw_class_aware, group_by_class
+from jaxgen.experiments.longtail.class_order import draw_class_aware, group_by_class
 from jaxgen.experiments.longtail.features import classifier_of
 from jaxgen.keys import Draw, draw_key, run_key
-from jaxgen.models.layers import How, product_precision
+from jaxgen.models.layers import Mode, product_precision
 from jaxgen.runs.saved_models import LoadedModel
 from jaxgen.transforms.augment import CHANGES, make_augmentation
 from jaxgen.types import Dataset
@@ -48,9 +48,9 @@ def make_look(model: LoadedModel, spec: LnrSpec) -> See:
     def see(key: jax.Array, variables: dict, classifier: tuple, inputs: jax.Array, present: jax.Array) -> jax.Array:
         if augment:
             inputs = augment(key, inputs, hparams, jnp.sum(present)).images
-        how = How(spec.head.shift_bn, present)
+        mode = Mode(spec.head.shift_bn, present)
         # What batch norm would note of the batches is let go.
-        features, _ = model.network.apply(variables, inputs, how, method="features", mutable=["batch_stats"])
+        features, _ = model.network.apply(variables, inputs, mode, method="features", mutable=["batch_stats"])
         kernel, bias = classifier
         return jax.nn.softmax(features.astype(jnp.float32) @ kernel + bias[None])
 
