@@ -16,11 +16,12 @@ from jaxgen.experiments.longtail.class_order import draw_class_aware, group_by_c
 from jaxgen.experiments.longtail.features import classifier_of
 from jaxgen.experiments.longtail.job import load_frozen, make_job
 from jaxgen.experiments.longtail.method_report import describe_stage2, members_of
-from jaxgen.experiments.longtail.passes import PASS, look_in_passes
+from jaxgen.experiments.longtail.passes import look_in_passes
 from jaxgen.experiments.longtail.run import measure_one, train_first
 from jaxgen.experiments.longtail.stage2 import make_second_workload, make_stage2, run_group_name
 from jaxgen.jobs.program import split_runs
 from jaxgen.jobs.session import QUIET
+from jaxgen.keys import Draw
 from jaxgen.models import make_model
 from jaxgen.models.heads import Retrained
 from jaxgen.models.layers import EVAL, Mode
@@ -114,7 +115,7 @@ def test_probabilities_are_means_over_the_times_an_example_came(alike):
     labels = jnp.asarray(job.tail.dataset.labels)
     groups = group_by_class(labels, jnp.ones(len(labels), bool), 3)
     for run in range(2):
-        key = jax.random.fold_in(jax.random.fold_in(jax.random.key(0), run), PASS)
+        key = jax.random.fold_in(jax.random.fold_in(jax.random.key(0), run), Draw.PASS)
         orders = [draw_class_aware(jax.random.fold_in(key, i), len(labels), groups) for i in range(2)]
         came = np.isin(np.arange(len(labels)), np.concatenate(orders))
         assert 0 < came.sum() < len(labels)

@@ -23,10 +23,11 @@ from jaxgen.experiments.longtail.methods import make_methods
 from jaxgen.experiments.longtail.rounds import flip_again, predict_again, round_rows, run_rounds
 from jaxgen.experiments.longtail.run import expect_all, expect_flips, measure_one, train_first
 from jaxgen.experiments.longtail.shots import describe_shots, shot_groups
-from jaxgen.experiments.longtail.stage2 import FLIP, make_heads, make_second_workload, make_stage2, run_group_name
+from jaxgen.experiments.longtail.stage2 import make_heads, make_second_workload, make_stage2, run_group_name
 from jaxgen.experiments.longtail.thresholds import AUTHORS_SHARE, choose_in_ways, nearest_in_flips
 from jaxgen.jobs.program import split_runs
 from jaxgen.jobs.session import QUIET
+from jaxgen.keys import Draw
 from jaxgen.scores.metrics import expected_calibration_error, maximum_calibration_error, reliability
 from jaxgen.transforms.lnr import lnr_flip
 
@@ -459,7 +460,7 @@ def test_a_further_round_goes_to_smaller_classes_by_new_draws():
         changed = (found != given).sum((1, 2))
         assert changed[0] > changed[1] > 0
     assert (second != third).any()
-    key = jax.random.fold_in(jax.random.fold_in(jax.random.fold_in(root, 0), FLIP), 2)
+    key = jax.random.fold_in(jax.random.fold_in(jax.random.fold_in(root, 0), Draw.FLIP), 2)
     by_hand = lnr_flip(key, jnp.asarray(probabilities[0, 0]), jnp.asarray(labels), threshold=0.3).labels
     np.testing.assert_array_equal(second[0, 0], by_hand)
 

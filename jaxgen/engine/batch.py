@@ -9,9 +9,6 @@ import optax
 from jaxgen.training.optimizers import HParams
 from jaxgen.transforms.augment import Mixed
 
-# One constant a purpose, folded into a member's key (contract 1); `scores.designs` holds those of the subsets.
-INIT, ORDER, NOISE, AUGMENT, DROPOUT, VALIDATION, MIXED, PAIRS = 1, 2, 3, 4, 5, 6, 20, 21
-
 
 class ClassTerms(NamedTuple):
     """Terms of the loss by class, float ``[c]`` each.

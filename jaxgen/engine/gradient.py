@@ -6,7 +6,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxgen.engine.batch import AUGMENT, DROPOUT, Batch, ClassTerms, LearnerConfig, StepIndex, Variables, as_collections
+from jaxgen.engine.batch import Batch, ClassTerms, LearnerConfig, StepIndex, Variables, as_collections
+from jaxgen.keys import Draw, draw_key
 from jaxgen.models.layers import Mode
 from jaxgen.training.losses import cross_entropy, mixed_cross_entropy, weigh
 from jaxgen.training.optimizers import HParams
@@ -37,12 +38,12 @@ def prepare(
     size = len(batch.labels)
     inputs, partner, share = batch.inputs, jnp.arange(size), jnp.ones(())
     if learner_config.augment:
-        step_key = jax.random.fold_in(jax.random.fold_in(key, AUGMENT), step_index.count)
+        step_key = jax.random.fold_in(draw_key(key, Draw.AUGMENT), step_index.count)
         count = jnp.sum(batch.weights > 0)
         inputs, partner, share = learner_config.augment(step_key, inputs, hparams, count)
     keys = None
     if "dropout" in learner_config.in_use:
-        step_key = jax.random.fold_in(jax.random.fold_in(key, DROPOUT), step_index.count)
+        step_key = jax.random.fold_in(draw_key(key, Draw.DROPOUT), step_index.count)
         keys = jax.vmap(jax.random.fold_in, (None, 0))(step_key, jnp.arange(size))
     shares, partners = jnp.broadcast_to(share, (size,)), batch.labels[partner]
     if batch.remix is not None:

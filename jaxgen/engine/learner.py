@@ -9,8 +9,9 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxgen.engine.batch import INIT, NOISE, Batch, LearnerConfig, StepIndex, Variables, as_collections
+from jaxgen.engine.batch import Batch, LearnerConfig, StepIndex, Variables, as_collections
 from jaxgen.engine.gradient import mean_gradient, prepare
+from jaxgen.keys import Draw, draw_key
 from jaxgen.models.layers import EVAL
 from jaxgen.training.optimizers import HParams, ascend, average, limit_norms
 
@@ -51,10 +52,10 @@ def make_learner(model: nn.Module, learner_config: LearnerConfig, input_shape: t
     """
 
     def init(key: jax.Array, hparams: HParams, params: Any = None, stats: Any = None) -> LearnerState:
-        drawn = model.init(jax.random.fold_in(key, INIT), jnp.zeros((1, *input_shape)))
+        drawn = model.init(draw_key(key, Draw.INIT), jnp.zeros((1, *input_shape)))
         stats = drawn.get("batch_stats", {}) if stats is None else stats
         variables = Variables(drawn["params"] if params is None else params, stats)
-        opt_state = learner_config.optimize(jax.random.fold_in(key, NOISE), hparams).init(variables.params)
+        opt_state = learner_config.optimize(draw_key(key, Draw.NOISE), hparams).init(variables.params)
         return LearnerState(variables, opt_state, variables if "ema_decay" in learner_config.in_use else None)
 
     def step(
@@ -69,7 +70,7 @@ def make_learner(model: nn.Module, learner_config: LearnerConfig, input_shape: t
             if "sam_radius" in learner_config.in_use:
                 ascended = ascend(params, grads, hparams["sam_radius"])
                 _, grads, _, _ = differentiate(ascended, stats, inputs, targets)
-            optimizer = learner_config.optimize(jax.random.fold_in(key, NOISE), hparams)
+            optimizer = learner_config.optimize(draw_key(key, Draw.NOISE), hparams)
             updates, opt_state = optimizer.update(grads, state.opt_state, params, progress=step_index.progress)
             if learner_config.groups:
                 rates = {group: hparams[f"{group}_rate"] for group in learner_config.groups}

@@ -9,12 +9,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxgen.engine.batch import ORDER, VALIDATION, StepIndex
+from jaxgen.engine.batch import StepIndex
 from jaxgen.engine.learner import final_variables
 from jaxgen.engine.members import Best, Block, Curves, Data, EnsembleConfig, Member, TrainState, keep_where, map_members
 from jaxgen.engine.order import permute
 from jaxgen.engine.stopping import end_epoch
 from jaxgen.engine.tracking import track_epoch
+from jaxgen.keys import Draw, draw_key
 from jaxgen.scores.example_stats import update_visit_stats
 
 
@@ -29,7 +30,7 @@ def start_members(config: EnsembleConfig, rows: Any, data: Data) -> tuple[Member
         num_validation = jnp.floor(size * config.validation_share).astype(jnp.int32)
         if config.validation_share:
             positions = jnp.arange(config.num_examples, dtype=jnp.int32)
-            shuffled = own[permute(jax.random.fold_in(key, VALIDATION), positions, size)]
+            shuffled = own[permute(draw_key(key, Draw.VALIDATION), positions, size)]
             own = jnp.where(positions < size, shuffled, own)
         member = Member(member_config, own, size - num_validation, num_validation)
         learner = config.learner.init(key, hparams, *member_config.variables)
@@ -79,7 +80,7 @@ def advance_members(
 def draw_order(config: EnsembleConfig, member: Member, epoch: jax.Array) -> jax.Array:
     """What a member sees in an epoch: int32 ``[p]``, p whole batches; beyond its size the examples mean nothing."""
     count = -(-config.num_examples // config.batch_size) * config.batch_size
-    key = jax.random.fold_in(jax.random.fold_in(member.config.key, ORDER), epoch)
+    key = jax.random.fold_in(draw_key(member.config.key, Draw.ORDER), epoch)
     return config.sampler.order(key, member, count)
 
 

@@ -5,9 +5,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxgen.engine.batch import MIXED, Batch
+from jaxgen.engine.batch import Batch
 from jaxgen.engine.members import EnsembleConfig, Examples, MemberConfig
 from jaxgen.engine.sampling import SHUFFLED, plain_batch
+from jaxgen.keys import Draw, draw_key
 
 
 class MixedVersion(NamedTuple):
@@ -29,7 +30,7 @@ def mixed_batch(
     """The batch of plain training, some examples in the version of the member's `MixedVersion`, if it has one."""
     mixed, own = member_config.extra, member_config
     if mixed is not None:
-        key = jax.random.fold_in(jax.random.fold_in(own.key, MIXED), step)
+        key = jax.random.fold_in(draw_key(own.key, Draw.MIXED), step)
         usual = 0 if own.version is None else own.version
         mixes = jax.random.uniform(key, chosen.shape) < mixed.share
         own = own._replace(version=jnp.where(mixes, mixed.version, usual))

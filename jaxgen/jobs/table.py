@@ -21,11 +21,10 @@ from jaxgen.jobs.program import Program, hparams_of
 from jaxgen.jobs.train import describe_program
 from jaxgen.jobs.trainer import RunGroup
 from jaxgen.jobs.workload import Workload
+from jaxgen.keys import Draw, draw_key, run_key
 from jaxgen.transforms.labels import make_noise
 from jaxgen.types import Dataset
 
-# Folded into a member's key; `engine.batch` and `scores.designs` hold the other constants.
-LABELS = 7
 # No member gets so large a share of its labels right: none is done before its last epoch.
 NEVER = 2.0
 # Flags that say what is made of models, and those whose values the settings have.
@@ -95,14 +94,14 @@ class Drawn(NamedTuple):
 def make_table_member(drawn: Drawn, program: Program, row: Row, train: Examples) -> MemberConfig:
     """The member of a row. A run has the same key in every setting, so that settings can be compared in pairs."""
     settings, count = [setting.spec.noise for setting in program.settings], len(train.labels)
-    key = jax.random.fold_in(jax.random.key(program.spec.seed), row.run)
+    key = run_key(jax.random.key(program.spec.seed), row.run)
     labels = version = mixed = None
     rates = np.array([each.label_noise for each in settings], np.float32)
     if rates.any():
         corrupt = make_noise(program.spec.noise.noise_kind, drawn.num_classes, drawn.matrix)
         images = train.images[:count].astype(jnp.float32) * drawn.scale
         rate = jnp.asarray(rates)[row.setting]
-        labels = corrupt(jax.random.fold_in(key, LABELS), train.labels, rate, images).labels
+        labels = corrupt(draw_key(key, Draw.LABELS), train.labels, rate, images).labels
     views = [drawn.view(setting.spec) for setting in program.settings]
     versions, others = (np.array([each[i] for each in views], np.int32) for i in (0, 1))
     shares = np.array([each.share for each in views], np.float32)

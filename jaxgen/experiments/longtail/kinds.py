@@ -14,6 +14,7 @@ from jaxgen.errors import UserError
 from jaxgen.experiments.longtail.methods import AS_THEY_ARE
 from jaxgen.jobs.program import Program, hparams_of
 from jaxgen.jobs.table import Row
+from jaxgen.keys import run_key
 from jaxgen.transforms.classes import KAPPA, class_counts
 
 
@@ -35,7 +36,7 @@ def choose_kinds(spec: LnrSpec) -> list[str]:
 
 def make_first_member(num_classes: int, program: Program, row: Row, train: Examples) -> MemberConfig:
     """The member of a row of stage 1. Runs of all kinds share their draws."""
-    key = jax.random.fold_in(jax.random.key(program.spec.seed), row.run)
+    key = run_key(jax.random.key(program.spec.seed), row.run)
     kinds, remix = [setting.name for setting in program.settings], None
     if "remix" in kinds:
         kappas = jnp.asarray([KAPPA if kind == "remix" else np.inf for kind in kinds], jnp.float32)

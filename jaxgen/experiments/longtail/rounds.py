@@ -42,7 +42,7 @@ def flip_again(
 
     def flip(place: tuple[jax.Array, ...]) -> jax.Array:
         setting, run = place
-        key = jax.random.fold_in(flip_key(root, run), number)
+        key = flip_key(root, run, number)
         found = lnr_flip(key, probabilities[setting, run], labels[setting, run], threshold=thresholds[setting])
         return found.labels
 

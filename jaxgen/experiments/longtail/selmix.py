@@ -9,11 +9,12 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxgen.engine.batch import PAIRS, Batch, Variables
+from jaxgen.engine.batch import Batch, Variables
 from jaxgen.engine.member_inputs import training_inputs, training_labels
 from jaxgen.engine.members import EnsembleConfig, Examples, Member, MemberConfig, TrainState, map_members
 from jaxgen.experiments.longtail.balance import BALANCED, ValidationSet
 from jaxgen.experiments.longtail.class_order import ByClass
+from jaxgen.keys import Draw, draw_key
 from jaxgen.transforms import selmix
 
 
@@ -88,7 +89,7 @@ def mixed_batch(
 ) -> Batch:
     """Mixtures of pairs drawn by `logits`, each labelled as its first example; `chosen` has no part in it."""
     del chosen
-    key = jax.random.fold_in(jax.random.fold_in(member_config.key, PAIRS), step)
+    key = jax.random.fold_in(draw_key(member_config.key, Draw.PAIRS), step)
     pairs = draw_pairs(key, logits, member_config.extra.groups, config.batch_size)
     first, second = (training_inputs(config, member_config, train, each) for each in (pairs.first, pairs.second))
     shares = pairs.shares.reshape(-1, *[1] * (first.ndim - 1))

@@ -12,7 +12,7 @@ import numpy as np
 
 from jaxgen.config import AugmentationSpec, LnrSpec, ModelSpec, RegularizationSpec, TrainSpec, sweep
 from jaxgen.config.fields import flag_values, format_value
-from jaxgen.engine.batch import INIT, ClassTerms, Variables
+from jaxgen.engine.batch import ClassTerms, Variables
 from jaxgen.engine.flat_variables import split_variables
 from jaxgen.engine.members import Examples, MemberConfig
 from jaxgen.experiments.longtail.balance import BALANCED, Balance, ValidationSet
@@ -28,13 +28,12 @@ from jaxgen.jobs.program import Program, hparams_of
 from jaxgen.jobs.table import Row, make_rows
 from jaxgen.jobs.trainer import RunGroup
 from jaxgen.jobs.workload import Describe, Workload, make_workload
+from jaxgen.keys import Draw, draw_key, run_key
 from jaxgen.transforms.classes import class_counts
 from jaxgen.transforms.lnr import count_flips, flip_at_random, lnr_flip
 from jaxgen.transforms.tails import choose_tail
 from jaxgen.types import Dataset
 
-# Folded into a member's key; `engine.batch` and `scores.designs` hold the other constants.
-FLIP, CONTROL, FEW = 33, 34, 35
 # Classifiers of features that are there take seconds, and are trained by who finds stage 1 done.
 ALONE = {"shard": "", "aggregate_only": False, "launcher": "local"}
 # The program of classifiers that SelMix trains.
@@ -152,17 +151,17 @@ def stage2_spec(job: Job) -> LnrSpec:
 
 
 def make_head_member(program: Program, row: Row, train: Examples) -> MemberConfig:
-    """The member of a row of stage 2. A run has the features, the classifier and the draws of its model of stage 1."""
+    """The member of a row of stage 2. A run has the features and the classifier of its model of stage 1."""
     stage2, found = program.context, program.context.found
     methods = [make_methods(program.spec.head)[head.method] for head in stage2.heads]
 
     def of(name: str) -> jax.Array:
         return jnp.asarray([getattr(method, name) for method in methods])[row.setting]
 
-    key = jax.random.fold_in(jax.random.key(program.spec.seed), row.run)
+    key = draw_key(run_key(jax.random.key(program.spec.seed), row.run), Draw.STAGE2)
     labels = jnp.asarray(stage2.labels, jnp.int32)[row.setting, row.run]
     counts, every = class_counts(train.labels, found.biases.shape[1]), jnp.ones(len(labels), bool)
-    fewest, few_key = jnp.min(jnp.where(counts > 0, counts, len(labels))), jax.random.fold_in(key, FEW)
+    fewest, few_key = jnp.min(jnp.where(counts > 0, counts, len(labels))), draw_key(key, Draw.FEW)
     of_each = jnp.full(len(counts), fewest)
     # Members are made one after another, so that most of them do without the draw.
     chosen = jax.lax.cond(of("few"), lambda: choose_tail(few_key, labels, of_each), lambda: every)
@@ -173,7 +172,7 @@ def make_head_member(program: Program, row: Row, train: Examples) -> MemberConfi
             jnp.asarray(found.selection)[row.run], jnp.asarray(stage2.selection_labels, jnp.int32)
         )
     balance = Balance(group_by_class(labels, chosen, len(counts)), of("aware"), terms, validation)
-    drawn = jax.nn.initializers.glorot_normal()(jax.random.fold_in(key, INIT), found.kernels.shape[1:])
+    drawn = jax.nn.initializers.glorot_normal()(draw_key(key, Draw.INIT), found.kernels.shape[1:])
     kernel = jnp.where(of("new"), drawn, jnp.asarray(found.kernels)[row.run])
     bias = jnp.where(of("new"), 0.0, jnp.asarray(found.biases)[row.run])
     params = {"head": {"bias": bias, "kernel": kernel}, "scale": jnp.ones(len(counts))}
@@ -187,9 +186,9 @@ def make_head_member(program: Program, row: Row, train: Examples) -> MemberConfi
     return member_config._replace(variables=Variables({**params, **network}, stats))
 
 
-def flip_key(root: jax.Array, run: jax.Array | int) -> jax.Array:
-    """The key of a run's flips, by the job's."""
-    return jax.random.fold_in(jax.random.fold_in(root, run), FLIP)
+def flip_key(root: jax.Array, run: jax.Array | int, number: int = 1) -> jax.Array:
+    """The key of a run's flips in a round, by the job's; rounds count from 1."""
+    return jax.random.fold_in(draw_key(run_key(root, run), Draw.FLIP), number)
 
 
 def flip_labels(job: Job, heads: list[Head], probabilities: np.ndarray) -> np.ndarray:
@@ -207,7 +206,7 @@ def flip_labels(job: Job, heads: list[Head], probabilities: np.ndarray) -> np.nd
     num_classes = probabilities.shape[2]
 
     def of_run(place: tuple[jax.Array, jax.Array]) -> jax.Array:
-        control_key = jax.random.fold_in(jax.random.fold_in(root, place[0]), CONTROL)
+        control_key = draw_key(run_key(root, place[0]), Draw.CONTROL)
 
         def of_head(kind: jax.Array, threshold: jax.Array) -> jax.Array:
             flipped = lnr_flip(flip_key(root, place[0]), place[1], labels, threshold=threshold).labels

@@ -23,6 +23,7 @@ from jaxgen.jobs.program import Program, check_program, hparams_of, make_program
 from jaxgen.jobs.train import describe_program
 from jaxgen.jobs.trainer import RunGroup
 from jaxgen.jobs.workload import Workload
+from jaxgen.keys import run_key
 from jaxgen.transforms.copies import KINDS, disturb
 from jaxgen.types import Dataset
 
@@ -131,7 +132,7 @@ def make_copying_member(
       train: the training data.
     """
     settings = [setting.spec.copies for setting in program.settings]
-    key = jax.random.fold_in(jax.random.key(program.spec.seed), row.run)
+    key = run_key(jax.random.key(program.spec.seed), row.run)
     rows = samples.draw_rows(key, count, places)
     may_leak = any(each.split == "after" for each in settings)
     trained_on = samples.choose_trained(key, row.sample, places, may_leak=may_leak)
