@@ -2,10 +2,11 @@
 
 import collections
 import dataclasses
+import enum
 import math
 import types
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, Literal
 
 from jaxgen.errors import UserError
@@ -14,6 +15,20 @@ AUTO = "auto"
 
 # As many values as one flag takes, in a list or a range.
 MOST_VALUES = 10_000
+
+
+class Place(enum.IntEnum):
+    """Where a topic stands among those of its command, on the help page and in flag files.
+
+    Fields of one place keep the order in which dataclasses list them: inherited ones first.
+    """
+
+    QUESTION = 0
+    TRAINING = 1
+    MEASURING = 2
+    COMPUTE = 3
+    RUN = 4
+    LAST = 5
 
 
 def option(
@@ -26,6 +41,7 @@ def option(
     hparam: bool = False,
     optional: bool = False,
     step: float | None = None,
+    place: Place = Place.RUN,
 ) -> Any:
     """A dataclass field with its help and the rule its value must keep.
 
@@ -38,9 +54,15 @@ def option(
       hparam: whether the value travels as an array, so that members of one program may differ in it.
       optional: whether 0 switches it off; only hyperparameters that vary are optional.
       step: the step of a range whose text names none.
+      place: where it stands among the fields of its spec.
     """
     metadata = {"help": help, "rule": rule, "says": says, "sweep": sweep, "hparam": hparam, "optional": optional}
-    return dataclasses.field(default=default, metadata={**metadata, "step": step})
+    return dataclasses.field(default=default, metadata={**metadata, "step": step, "place": place})
+
+
+def topic(make_default: Callable[[], Any], place: Place) -> Any:
+    """A dataclass field that holds a spec of its own, whose flags stand at this place."""
+    return dataclasses.field(default_factory=make_default, metadata={"place": place})
 
 
 def hparam(default: float, help: str, **rule: Any) -> Any:
@@ -53,6 +75,11 @@ def optional_hparam(default: float, help: str, **rule: Any) -> Any:
     return option(default, help, sweep=True, hparam=True, optional=True, **rule)
 
 
+def is_flag(field: dataclasses.Field) -> bool:
+    """Whether a field of a spec is a flag, and neither a topic nor what a spec remembers of its making."""
+    return "help" in field.metadata
+
+
 def is_swept(field: dataclasses.Field, value: Any) -> bool:
     """Whether `value` is a list of values for the field, one after the other."""
     return bool(field.metadata.get("sweep")) and isinstance(value, tuple)
@@ -60,7 +87,7 @@ def is_swept(field: dataclasses.Field, value: Any) -> bool:
 
 def check(field: dataclasses.Field, value: Any) -> None:
     """Holds `value`, or each of a list, against the field's type and rule; raises UserError with one line."""
-    if dataclasses.is_dataclass(field.type):
+    if not is_flag(field):
         return
     if said := complaint(field, value):
         raise UserError(f"--{field.name}={shorten(format_value(value))}: {said}")
@@ -130,34 +157,52 @@ def shorten(text: str) -> str:
     return text if len(text) <= 60 else f"{text[:60]}..."
 
 
+def fields_in_order(spec: Any) -> list[dataclasses.Field]:
+    """Fields of a spec class or instance, topics included, in the order of the help page."""
+    return sorted(dataclasses.fields(spec), key=lambda field: field.metadata.get("place", Place.RUN))
+
+
 def flag_fields(spec: Any) -> Iterator[tuple[Any, dataclasses.Field]]:
-    """Every (owner, field) of a spec class or instance that is not itself a spec, in order."""
-    for field in dataclasses.fields(spec):
+    """Every (owner, field) of a spec class or instance that is a flag, in the order of the help page."""
+    for field in fields_in_order(spec):
         if dataclasses.is_dataclass(field.type):
             yield from flag_fields(field.type if isinstance(spec, type) else getattr(spec, field.name))
-        else:
+        elif is_flag(field):
             yield spec, field
 
 
 def flag_values(spec: Any) -> dict[str, Any]:
-    """All leaves of a spec by name."""
+    """The values of a spec's flags by name."""
     return {field.name: getattr(owner, field.name) for owner, field in flag_fields(spec)}
 
 
-def spec_from_values(spec_class: type, chosen: dict[str, Any]) -> Any:
-    """A spec of `spec_class` with the leaves named in `chosen`; the others keep their defaults."""
-    return replace_flags(spec_class(), chosen)
+def spec_from_values(spec_class: type, values: Mapping[str, Any], given: Collection[str] | None = None) -> Any:
+    """A spec of `spec_class` with these values of flags; the others keep their defaults.
+
+    Args:
+      spec_class: of a command or a topic.
+      values: by flag.
+      given: the flags that a user gave, which a preset leaves as they are; None: all in `values`.
+    """
+    remembered = frozenset(values if given is None else given)
+    return replace_flags(spec_class(), {**values, "given": remembered})
 
 
-def replace_flags(spec: Any, chosen: dict[str, Any]) -> Any:
-    """The spec with the leaves named in `chosen`; the others stay."""
+def replace_flags(spec: Any, values: Mapping[str, Any]) -> Any:
+    """The spec with these values of flags; the others stay, and so do those that count as given."""
     arguments = {}
     for field in dataclasses.fields(spec):
         if dataclasses.is_dataclass(field.type):
-            arguments[field.name] = replace_flags(getattr(spec, field.name), chosen)
-        elif field.name in chosen:
-            arguments[field.name] = chosen[field.name]
+            arguments[field.name] = replace_flags(getattr(spec, field.name), values)
+        elif field.name in values:
+            arguments[field.name] = values[field.name]
     return dataclasses.replace(spec, **arguments)
+
+
+def chosen_flags(spec: Any) -> set[str]:
+    """The flags that a preset leaves as they are: those given, and those with another value than the default."""
+    defaults = flag_values(type(spec)())
+    return {name for name, value in flag_values(spec).items() if value != defaults[name]} | spec.given
 
 
 def as_value(field: dataclasses.Field, value: Any) -> Any:

@@ -134,9 +134,6 @@ class NoiseSpec(LabelNoiseSpec):
         "random labels; label_noise: eleven rates with and without three regularizers; regularizers: each on its own, "
         "true and random labels; optimizers: SGD, momentum, Adam and schedules, true and random labels",
     )
-    keep: tuple[str, ...] = option(
-        (), "flags that --preset leaves at their defaults (those on the command line are added to them)"
-    )
     pixels: Literal["true", "shuffled", "random", "gaussian"] = option(
         "true",
         "the pixels: true, shuffled (one permutation for all images), random (one for each) or gaussian (noise of the "
@@ -173,9 +170,6 @@ class CorruptionSpec(Spec):
         "ablation: plain training, augmentation, weight decay, label noise of 0.2 and 0.4, each of --corruptions as "
         "training augmentation, Adam; none: what the flags say; auto: none if --train_modification or a list is given, "
         "or else ablation",
-    )
-    keep: tuple[str, ...] = option(
-        (), "flags that --preset leaves at their defaults (those on the command line are added to them)"
     )
     corruptions: tuple[str, ...] = option(
         ("standard",),

@@ -35,3 +35,15 @@ class Spec:
             check(field, value)
             if is_swept(field, value) and len(value) == 1:
                 object.__setattr__(self, field.name, value[0])
+
+
+@dataclasses.dataclass(frozen=True)
+class CommandSpec(Spec):
+    """Base of the specs of whole commands, which remember what was asked for.
+
+    Attributes:
+      given: names of the flags that stand on the command line, in a flag file or among the arguments of a Python call,
+        at their defaults or not: a preset leaves them as they are. No flag itself, and no part of equality.
+    """
+
+    given: frozenset[str] = dataclasses.field(default=frozenset(), kw_only=True, compare=False, repr=False)

@@ -11,7 +11,7 @@ import urllib.parse
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from jaxgen.config.fields import flag_fields, flag_values, format_value, is_swept, spec_from_values
+from jaxgen.config.fields import flag_fields, flag_values, format_value, is_swept, replace_flags
 from jaxgen.errors import UserError
 
 # More members than anyone trains by mistake.
@@ -55,7 +55,7 @@ def expand(spec: Any) -> list[Setting]:
     settings = []
     for combination in itertools.product(*(chosen[name] for name in names)):
         own = dict(zip(names, combination, strict=True))
-        settings.append(Setting(name_setting(own), spec_from_values(type(spec), {**chosen, **own})))
+        settings.append(Setting(name_setting(own), replace_flags(spec, own)))
     return settings
 
 
