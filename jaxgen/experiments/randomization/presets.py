@@ -97,4 +97,4 @@ def settings_of(spec: RandomizationSpec, has_images: bool, norms: tuple[str, ...
         "regularizers": functools.partial(regularizers, has_images, norms),
         "optimizers": optimizers,
     }
-    return settings_of_arms(spec, presets[spec.noise.preset](), spec.noise, ALWAYS_NAMED)
+    return settings_of_arms(spec, presets[spec.noise.preset](), spec.noise.preset, ALWAYS_NAMED)

@@ -15,7 +15,7 @@ from jaxgen.experiments.randomization.presets import ALWAYS_NAMED
 from jaxgen.experiments.randomization.run import Results
 from jaxgen.experiments.randomization.takeaways import take_away
 from jaxgen.experiments.randomization.versions import SEVERITY
-from jaxgen.jobs.presets import usual_values
+from jaxgen.jobs.presets import set_by_preset, usual_values
 from jaxgen.jobs.table import Job
 from jaxgen.reporting.files import settled, write_flags, written_or_told
 from jaxgen.reporting.statements import SIGNIFICANT, list_statements
@@ -158,7 +158,8 @@ def write_all(job: Job, results: Results, command: str) -> tuple[str, list[pathl
         takeaways.write_text(f"# What {job.dataset.name} shows\n\n{said}\n\n{HOW_STATED}\n")
         write_figure(draw_figure1(results.rows, results.curves, job.flags, job.dataset.name), figure)
         write_figure(draw_curves(results.rows, results.curves, job.flags, job.dataset.name), bands)
-        write_flags(flagfile, settled(job.spec, results.members.widths), PROGRAM, command)
+        whole = settled(job.spec, results.members.widths)
+        write_flags(flagfile, whole, PROGRAM, command, set_by_preset(job.spec, job.settings))
     members = results.members
     speed = describe_speed(members.models_now, members.seconds_now, members.devices, len(results.rows))
     return f"{speed}\n\n{summary_table(rows)}\n\n{said}", files

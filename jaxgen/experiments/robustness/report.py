@@ -15,6 +15,7 @@ from jaxgen.experiments.robustness.figures import (
 from jaxgen.experiments.robustness.measure import NUM_GROUPS, judged, modified_places, severities
 from jaxgen.experiments.robustness.run import Results
 from jaxgen.experiments.robustness.takeaways import class_changes, interval, take_away
+from jaxgen.jobs.presets import set_by_preset
 from jaxgen.jobs.table import Job
 from jaxgen.reporting.files import settled, write_flags, written_or_told
 from jaxgen.reporting.statements import list_statements
@@ -216,7 +217,8 @@ def write_all(job: Job, results: Results, command: str) -> tuple[str, list[pathl
         np.savez_compressed(out / "curves.npz", setting=settings, run=runs, **results.curves)
         for name, figure in figures.items():
             write_figure(figure, out / name)
-        write_flags(out / "flags.cfg", settled(job.spec, results.members.widths), PROGRAM, command)
+        whole = settled(job.spec, results.members.widths)
+        write_flags(out / "flags.cfg", whole, PROGRAM, command, set_by_preset(job.spec, job.settings))
     members = results.members
     speed = describe_speed(members.models_now, members.seconds_now, members.devices, len(results.rows))
     files = [out / name for name in (*texts, "curves.npz", *figures, "flags.cfg")]
