@@ -6,8 +6,8 @@ from typing import Any, ClassVar, Literal
 from jaxgen.config.fields import Place, option, topic
 from jaxgen.config.longtail import FlipSpec, HeadSpec, TabularSpec, TailSpec
 from jaxgen.config.mislabelled import SearchSpec
+from jaxgen.config.oversampling import CopiesSpec
 from jaxgen.config.protocols import (
-    CopiesSpec,
     CorruptionSpec,
     FitSpec,
     InfluenceSpec,

@@ -1,4 +1,4 @@
-"""What `jaxgen.compare` asks for."""
+"""Flags of `jaxgen.compare`."""
 
 import dataclasses
 from typing import ClassVar, Literal
@@ -49,7 +49,7 @@ class ComparisonSpec(Spec):
 class CompareSpec(CommandSpec):
     """Compare two scores of the same examples: order and labels, correlations, the lowest, where they disagree most."""
 
-    # What may stand on the command line without a flag's name.
+    # Flags that may be given as bare words, in this order.
     WORDS: ClassVar[tuple[str, ...]] = ("first", "second")
 
     comparison: ComparisonSpec = dataclasses.field(default_factory=ComparisonSpec)

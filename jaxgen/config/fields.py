@@ -1,4 +1,4 @@
-"""Fields of specs: how one is declared, checked, written and read."""
+"""Fields of specs: how one is declared, checked and written, and specs made of values by flag."""
 
 import collections
 import dataclasses
@@ -13,7 +13,7 @@ from jaxgen.errors import UserError
 
 AUTO = "auto"
 
-# As many values as one flag takes, in a list or a range.
+# The most values that one flag takes, in a list or a range.
 MOST_VALUES = 10_000
 
 
@@ -43,17 +43,17 @@ def option(
     step: float | None = None,
     place: Place = Place.RUN,
 ) -> Any:
-    """A dataclass field with its help and the rule its value must keep.
+    """A dataclass field that is a flag.
 
     Args:
-      default: the value where nothing is asked for.
-      help: what it is, for the help page.
-      rule: whether a value will do.
-      says: the rule in words.
-      sweep: whether a tuple of such values may stand for the value: all of them are wanted.
-      hparam: whether the value travels as an array, so that members of one program may differ in it.
-      optional: whether 0 switches it off; only hyperparameters that vary are optional.
-      step: the step of a range whose text names none.
+      default: the value of a flag that is not given.
+      help: its text on the help page.
+      rule: whether a value is allowed; None: all of the field's type are.
+      says: the rule in words, for the error message.
+      sweep: whether the flag takes a list, a tuple of such values, to train with each of them.
+      hparam: whether the value is a traced array, in which members of one compiled program may differ.
+      optional: whether 0 switches it off; hyperparameters only.
+      step: the step of a range ``start:stop``; None: the user must give one.
       place: where it stands among the fields of its spec.
     """
     metadata = {"help": help, "rule": rule, "says": says, "sweep": sweep, "hparam": hparam, "optional": optional}
@@ -66,12 +66,12 @@ def topic(make_default: Callable[[], Any], place: Place) -> Any:
 
 
 def hparam(default: float, help: str, **rule: Any) -> Any:
-    """A field that may be swept within one program."""
+    """A hyperparameter that may be swept within one compiled program."""
     return option(default, help, sweep=True, hparam=True, **rule)
 
 
 def optional_hparam(default: float, help: str, **rule: Any) -> Any:
-    """A knob that training takes no notice of at 0."""
+    """A hyperparameter that is off at 0: no code is compiled for it where all members have 0."""
     return option(default, help, sweep=True, hparam=True, optional=True, **rule)
 
 
@@ -81,24 +81,27 @@ def is_flag(field: dataclasses.Field) -> bool:
 
 
 def is_swept(field: dataclasses.Field, value: Any) -> bool:
-    """Whether `value` is a list of values for the field, one after the other."""
+    """Whether `value` is a list of values to sweep over, and not one value."""
     return bool(field.metadata.get("sweep")) and isinstance(value, tuple)
 
 
 def check(field: dataclasses.Field, value: Any) -> None:
-    """Holds `value`, or each of a list, against the field's type and rule; raises UserError with one line."""
-    if not is_flag(field):
-        return
-    if said := complaint(field, value):
-        raise UserError(f"--{field.name}={shorten(format_value(value))}: {said}")
+    """Checks a value, or each of a list, against the field's type and rule.
+
+    Raises:
+      UserError: naming the flag, the value and what is wrong with it.
+    """
+    if is_flag(field) and (problem := complaint(field, value)):
+        raise UserError(f"--{field.name}={shorten(format_value(value))}: {problem}")
 
 
 def complaint(field: dataclasses.Field, value: Any) -> str:
-    """What is wrong with a value or a list, in words for the user; empty if nothing is."""
+    """What is wrong with a value or a list, in words for the user; empty if nothing is wrong."""
     return complaint_of_list(field, value) if is_swept(field, value) else complaint_of_one(field, value)
 
 
 def complaint_of_one(field: dataclasses.Field, value: Any) -> str:
+    """What is wrong with one value."""
     if typing.get_origin(field.type) is Literal and value not in typing.get_args(field.type):
         return f"must be one of {', '.join(typing.get_args(field.type))}"
     if not has_type(value, field.type):
@@ -110,19 +113,20 @@ def complaint_of_one(field: dataclasses.Field, value: Any) -> str:
 
 
 def complaint_of_list(field: dataclasses.Field, items: tuple[Any, ...]) -> str:
+    """What is wrong with a list, or with the first value in it that is refused."""
     if not items:
         return "the list is empty; give one value or more"
     if len(items) > MOST_VALUES:
         return f"these are {len(items):,} values; give at most {MOST_VALUES:,}"
     for item in items:
-        if said := complaint_of_one(field, item):
-            return f"{format_value(item)} {said}"
+        if problem := complaint_of_one(field, item):
+            return f"{format_value(item)} {problem}"
     item, times = collections.Counter(items).most_common(1)[0]
     return f"{format_value(item)} comes more than once; give each value once" if times > 1 else ""
 
 
 def has_type(value: Any, kind: Any) -> bool:
-    """Whether `value` is of the annotated type; an int passes for a float, a bool for neither."""
+    """Whether `value` is of the annotated type; an int passes for a float, a bool for neither of them."""
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin is Literal:
         return value in arguments
@@ -136,13 +140,14 @@ def has_type(value: Any, kind: Any) -> bool:
 
 
 def describe_type(kind: Any) -> str:
+    """A type in words for the user."""
     if typing.get_origin(kind) is tuple:
         return f"tuple of {describe_type(typing.get_args(kind)[0])}s"
     return {int: "whole number", float: "number", str: "text", bool: "boolean"}.get(kind, str(kind))
 
 
 def format_value(value: Any) -> str:
-    """A value as a flag's text; the same flag reads it back."""
+    """A value as a flag's text, which `jaxgen.config.parsing.read_text` turns back into the same value."""
     if value is None:
         return AUTO
     if isinstance(value, tuple):
@@ -153,7 +158,7 @@ def format_value(value: Any) -> str:
 
 
 def shorten(text: str) -> str:
-    """Text as it fits on a line that says more."""
+    """Text cut to a length that fits into a line of an error message."""
     return text if len(text) <= 60 else f"{text[:60]}..."
 
 
@@ -206,7 +211,7 @@ def chosen_flags(spec: Any) -> set[str]:
 
 
 def as_value(field: dataclasses.Field, value: Any) -> Any:
-    """A Python value as the spec has it: a list as a tuple, and one number where the flag is a list of them."""
+    """A Python argument as a field has it: lists become tuples, and so does one number for a field of several."""
     if isinstance(value, list):
         return tuple(value)
     return (value,) if typing.get_origin(field.type) is tuple and isinstance(value, int | float) else value

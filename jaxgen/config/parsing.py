@@ -10,7 +10,7 @@ from jaxgen.config.fields import AUTO, MOST_VALUES, describe_type
 
 
 def read_text(field: dataclasses.Field, text: str) -> Any:
-    """The value that a flag's text stands for; `format_value` writes it.
+    """The value of a flag's text, the inverse of `jaxgen.config.fields.format_value`.
 
     Raises:
       ValueError: with what is wrong, in words for the user.
@@ -31,12 +31,12 @@ def read_text(field: dataclasses.Field, text: str) -> Any:
 
 
 def read_numbers(text: str, kind: type, step: float | None = None) -> tuple[Any, ...]:
-    """Reads ``a,b,c`` or a range ``start:stop:step``, both ends included.
+    """Parses a list ``a,b,c`` or a range ``start:stop:step``, both ends included.
 
     Args:
-      text: what the user wrote.
+      text: of the flag.
       kind: int or float.
-      step: the step of ``start:stop``; None if the user must say it.
+      step: the step of ``start:stop``; None: the user must give one.
 
     Raises:
       ValueError: with what is wrong, in words for the user.
@@ -46,7 +46,7 @@ def read_numbers(text: str, kind: type, step: float | None = None) -> tuple[Any,
     try:
         if len(parts) == 1:
             return tuple(kind(part) for part in text.split(","))
-        # Decimals hold what was written: 0.1 + 2 * 0.1 is 0.3, and a range ends where it says.
+        # In decimals 0.1 + 2 * 0.1 is 0.3, so that a range ends where it says.
         numbers = [decimal.Decimal(repr(kind(part))) for part in parts]
     except ValueError:
         raise ValueError(f"give a {describe_type(kind)}, a list a,b,c or a range {form}") from None
@@ -58,7 +58,11 @@ def read_numbers(text: str, kind: type, step: float | None = None) -> tuple[Any,
 
 
 def count_up(start: decimal.Decimal, stop: decimal.Decimal, step: decimal.Decimal) -> list[decimal.Decimal]:
-    """The numbers from `start` in steps of `step` up to `stop`, which is one of them if a step ends there."""
+    """The numbers from `start` in steps of `step`, up to `stop` inclusive.
+
+    Raises:
+      ValueError: for an empty range, and for more than `MOST_VALUES` numbers.
+    """
     if not (start.is_finite() and stop.is_finite() and step.is_finite() and step > 0 and stop >= start):
         raise ValueError("the range is empty; give start:stop:step with start <= stop and a step above 0")
     steps = (stop - start) / step
@@ -68,7 +72,7 @@ def count_up(start: decimal.Decimal, stop: decimal.Decimal, step: decimal.Decima
 
 
 def read_words(text: str) -> tuple[str, ...]:
-    """Reads ``a,b,c``."""
+    """Parses a list of words ``a,b,c``."""
     words = tuple(word.strip() for word in text.split(","))
     if not all(words):
         raise ValueError("give a name, or a list a,b,c")
@@ -76,7 +80,7 @@ def read_words(text: str) -> tuple[str, ...]:
 
 
 def read_number(text: str, kind: type) -> Any:
-    """Reads one number."""
+    """Parses one number of type `kind`."""
     try:
         return kind(text)
     except ValueError:
@@ -84,7 +88,7 @@ def read_number(text: str, kind: type) -> Any:
 
 
 def read_boolean(text: str) -> bool:
-    """Reads ``true`` or ``false``, as absl does."""
+    """Parses ``true`` or ``false``, as absl does."""
     try:
         return absl_flags.BooleanParser().parse(text)
     except ValueError:
@@ -92,7 +96,7 @@ def read_boolean(text: str) -> bool:
 
 
 def read_integers(text: str) -> tuple[int, ...]:
-    """Reads ``a,b,c``; the empty text is the empty tuple."""
+    """Parses whole numbers ``a,b,c``; an empty text is the empty tuple."""
     try:
         return tuple(int(part) for part in text.split(",")) if text.strip() else ()
     except ValueError:
@@ -100,7 +104,7 @@ def read_integers(text: str) -> tuple[int, ...]:
 
 
 def read_width(text: str) -> int | None:
-    """Reads a number of members, or ``auto``, which is None."""
+    """Parses a number of members, or ``auto``, which is None."""
     if text == AUTO:
         return None
     try:

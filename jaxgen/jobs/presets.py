@@ -55,7 +55,7 @@ def settings_of_arms(
         not the most common one.
 
     Raises:
-      UserError: if a flag is given that the preset sets, and for huge sweeps without consent.
+      UserError: if a flag is given that the preset sets, and for huge sweeps without ``--yes``.
     """
     chosen = chosen_flags(spec)
     if clash := sorted(chosen & set.intersection(*({*arm.fixed} for arm in arms))):
