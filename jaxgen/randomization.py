@@ -17,26 +17,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(spec: RandomizationSpec, command: str) -> None:
     # Imported here: --help and refused flags need no JAX.
-    from jaxgen.data import load_dataset
-    from jaxgen.data.parts import hold_out_test
-    from jaxgen.experiments.randomization.job import make_job
-    from jaxgen.experiments.randomization.report import write_all
-    from jaxgen.experiments.randomization.run import run_job
-    from jaxgen.jobs.distributed import joined
-    from jaxgen.jobs.run import describe_plan
-    from jaxgen.reporting.console import log, show
-    from jaxgen.reporting.files import with_folder
+    from jaxgen.experiments.randomization.experiment import EXPERIMENT
+    from jaxgen.jobs import experiment
 
-    spec = joined(spec)
-    dataset = hold_out_test(load_dataset(spec.data), spec.fit.test_share, spec.seed)
-    preset = spec.noise.preset if spec.noise.preset != "none" else ""
-    spec = with_folder(spec, "randomization", dataset.name, preset)
-    job = make_job(dataset, spec)
-    if spec.compute.dry_run:
-        show(describe_plan(job, log=log))
-        return
-    text, files = write_all(job, run_job(job, resume=command, log=log), command)
-    show(text, files)
+    experiment.run(EXPERIMENT, spec, command)
 
 
 if __name__ == "__main__":

@@ -15,11 +15,12 @@ from jaxgen.engine.class_order import draw_class_aware, group_by_class
 from jaxgen.engine.learner import make_learner
 from jaxgen.experiments.longtail.features import classifier_of
 from jaxgen.experiments.longtail.job import load_frozen, make_job
+from jaxgen.experiments.longtail.method_report import describe_stage2, members_of
 from jaxgen.experiments.longtail.passes import PASS, look_in_passes
-from jaxgen.experiments.longtail.report import describe_stage2, members_of
-from jaxgen.experiments.longtail.run import run_job, train_first
-from jaxgen.experiments.longtail.stage2 import make_stage2, open_second_store, run_group_name
+from jaxgen.experiments.longtail.run import measure_one, train_first
+from jaxgen.experiments.longtail.stage2 import make_second_workload, make_stage2, run_group_name
 from jaxgen.jobs.program import split_runs
+from jaxgen.jobs.session import QUIET
 from jaxgen.models import make_model
 from jaxgen.models.heads import Retrained
 from jaxgen.models.layers import EXAMINE, How
@@ -48,7 +49,7 @@ def alike(data, tmp_path_factory):
         make_job(data, spec_of(tmp_path_factory.mktemp(stage2), methods=METHODS, num_runs=2, width=2, stage2=stage2))
         for stage2 in ("cached", "augmented")
     ]
-    return [(job, run_job(job, resume="", log=None)) for job in jobs]
+    return [(job, measure_one(job, QUIET)) for job in jobs]
 
 
 @pytest.mark.parametrize("shift", [False, True])
@@ -108,7 +109,7 @@ def test_images_that_are_not_augmented_give_what_cached_features_give(alike):
 @pytest.mark.slow
 def test_probabilities_are_means_over_the_times_an_example_came(alike):
     job, _ = alike[1]
-    found = job.of_base(train_first(job, resume="", log=None)[1])
+    found = job.of_base(train_first(job, QUIET)[1])
     plain = jax.nn.softmax(found.logits(found.train))
     labels = jnp.asarray(job.tail.dataset.labels)
     groups = group_by_class(labels, jnp.ones(len(labels), bool), 3)
@@ -145,15 +146,18 @@ def shifted(data, tmp_path_factory):
     flags = {"model": "convnet", "norm": "batch", "epochs": 2, "flip": 0.5, "crop": 1, "stage2": "augmented"}
     flags |= {"shift_bn": True, "methods": ("mixup", "plain", "lnr"), "threshold": (0.5,), "num_runs": 2}
     job = make_job(data, spec_of(tmp_path_factory.mktemp("shifted"), **flags, width=2))
-    return job, run_job(job, resume="", log=None)
+    return job, measure_one(job, QUIET)
 
 
 @pytest.mark.slow
 def test_members_keep_their_own_shifted_statistics_and_are_measured_by_them(shifted):
     job, results = shifted
-    _, found = train_first(job, resume="", log=None)
+    _, found = train_first(job, QUIET)
     _, [program] = make_stage2(job, found)
-    stage2, store = program.make_member.args[0], open_second_store(job, [program], found.train.shape[-1])
+    stage2, store = (
+        program.make_member.args[0],
+        make_second_workload(job, None, [program], found.train.shape[-1], None).open_store(),
+    )
     assert "by flip, crop, batch norm shifted" in describe_stage2(job)
     seen = {}
     for arrays in store.runs(run_group_name(program)):
@@ -182,7 +186,7 @@ def test_a_member_beside_others_is_the_member_alone(shifted, data, tmp_path):
     _, results = shifted
     flags = {"model": "convnet", "norm": "batch", "epochs": 2, "flip": 0.5, "crop": 1, "stage2": "augmented"}
     flags |= {"shift_bn": True, "methods": ("plain",), "num_runs": 1, "width": 1}
-    alone = run_job(make_job(data, spec_of(tmp_path, **flags)), resume="", log=None)
+    alone = measure_one(make_job(data, spec_of(tmp_path, **flags)), QUIET)
     own, beside = (members_of(found, "plain")[0].row for found in (alone, results))
     assert own["balanced_accuracy"] == pytest.approx(beside["balanced_accuracy"], abs=0.05)
     assert own["ece"] == pytest.approx(beside["ece"], abs=0.02)

@@ -15,6 +15,7 @@ from jaxgen.config import CscoreSpec
 from jaxgen.config.fields import spec_from_values
 from jaxgen.data.checks import make_dataset
 from jaxgen.experiments.cscore import run as cscore
+from jaxgen.jobs.session import QUIET
 from jaxgen.runs.checkpoints import DiskCheckpoint
 
 FLAGS = {"subset_ratios": (0.5,), "num_runs": 4, "hidden": (8,), "epochs": 3, "batch_size": 8, "width": 2}
@@ -116,7 +117,7 @@ def saved(tmp_path, **flags):
     images, labels = blobs(60, side=8)
     dataset = make_dataset("mine", images, labels, source="mine", class_names=["a", "b", "c"])
     spec = spec_from_values(CscoreSpec, {**FLAGS, "save_models": True, "out": str(tmp_path), **flags})
-    [(_, scores)] = cscore.score_settings(dataset, spec, resume="", log=None)
+    [(_, scores)] = cscore.score_settings(dataset, spec, QUIET)
     return dataset, scores
 
 
@@ -149,7 +150,7 @@ def test_a_saved_model_takes_raw_values(tmp_path, kind):
     raw = images.reshape(60, -1) * 7.0 + 100 if kind == "features" else images * 9.0 - 300
     dataset = make_dataset("mine", raw, labels, source="mine")
     spec = spec_from_values(CscoreSpec, {**FLAGS, "save_models": True, "out": str(tmp_path), "num_runs": 2})
-    cscore.score_settings(dataset, spec, resume="", log=None)
+    cscore.score_settings(dataset, spec, QUIET)
     [store] = tmp_path.glob("store/*/ratio_0.5/*.npz")
     with np.load(store) as file:
         correct = np.unpackbits(file["correct"], axis=1, count=60)
@@ -176,7 +177,7 @@ def test_models_of_a_sweep_say_whose_they_are(tmp_path):
     dataset = make_dataset("mine", images, labels, source="mine", class_names=["a", "b", "c"])
     lists = {"weight_decay": (0.0, 0.1, 10.0), "num_runs": 2, "precision": "bf16"}
     spec = spec_from_values(CscoreSpec, {**FLAGS, "save_models": True, "out": str(tmp_path), **lists})
-    cscore.score_settings(dataset, spec, resume="", log=None)
+    cscore.score_settings(dataset, spec, QUIET)
     norms = {}
     for decay in ("0", "0.1", "10"):
         for run in range(2):

@@ -9,22 +9,24 @@ import numpy as np
 import pytest
 from conftest import blobs
 from sklearn.metrics import balanced_accuracy_score, f1_score
+from written import written
 
 from jaxgen import UserError
 from jaxgen.config import HeadSpec, LnrSpec, TailSpec
 from jaxgen.config.fields import spec_from_values
 from jaxgen.data.checks import make_dataset
 from jaxgen.data.long_tail import cut_tail
-from jaxgen.experiments.longtail.job import RUN_GROUP, make_job, open_first_store
+from jaxgen.experiments.longtail.job import RUN_GROUP, make_first_workload, make_job
 from jaxgen.experiments.longtail.measure import Measured, choose_threshold, measure, measure_stage1
+from jaxgen.experiments.longtail.method_report import difference, members_of, method_rows, report_one
 from jaxgen.experiments.longtail.methods import make_methods
-from jaxgen.experiments.longtail.report import difference, members_of, method_rows, write_all
 from jaxgen.experiments.longtail.rounds import flip_again, look_again, round_rows, run_rounds
-from jaxgen.experiments.longtail.run import expect_all, expect_flips, run_job, train_first
+from jaxgen.experiments.longtail.run import expect_all, expect_flips, measure_one, train_first
 from jaxgen.experiments.longtail.shots import describe_shots, shot_groups
-from jaxgen.experiments.longtail.stage2 import FLIP, make_heads, make_stage2, open_second_store, run_group_name
+from jaxgen.experiments.longtail.stage2 import FLIP, make_heads, make_second_workload, make_stage2, run_group_name
 from jaxgen.experiments.longtail.thresholds import AUTHORS_SHARE, choose_in_ways, nearest_in_flips
 from jaxgen.jobs.program import split_runs
+from jaxgen.jobs.session import QUIET
 from jaxgen.scores.metrics import expected_calibration_error, maximum_calibration_error, reliability
 from jaxgen.transforms.lnr import lnr_flip
 
@@ -48,14 +50,14 @@ def spec_of(folder="nowhere", **flags):
 def ran(data, tmp_path_factory):
     folder = tmp_path_factory.mktemp("lnr")
     job = make_job(data, spec_of(folder))
-    return job, run_job(job, resume="", log=None)
+    return job, measure_one(job, QUIET)
 
 
 def kept_params(job):
     """By setting and run, the parameters of stage 2's classifiers: bias, kernel, scale."""
-    _, found = train_first(job, resume="", log=None)
+    _, found = train_first(job, QUIET)
     _, programs = make_stage2(job, found)
-    store, found = open_second_store(job, programs, 16), {}
+    store, found = make_second_workload(job, None, programs, 16, None).open_store(), {}
     for program in programs:
         for arrays in store.runs(run_group_name(program)):
             for run, setting, own in split_runs(program, arrays):
@@ -126,7 +128,7 @@ def test_a_class_without_examples_is_named(data):
 
 def test_stage_1_as_it_is_is_what_stage_1_was_examined_as(ran):
     job, results = ran
-    arrays = list(open_first_store(job).runs(RUN_GROUP))
+    arrays = list(make_first_workload(job).open_store().runs(RUN_GROUP))
     kept = {
         int(number): share
         for chunk in arrays
@@ -143,7 +145,7 @@ def first_losses(job):
     kinds = len(job.kinds)
     return {
         (job.kinds[number % kinds], int(number) // kinds): curve
-        for arrays in open_first_store(job).runs(RUN_GROUP)
+        for arrays in make_first_workload(job).open_store().runs(RUN_GROUP)
         for number, curve in zip(arrays["run"], arrays["loss_curve"], strict=True)
     }
 
@@ -156,7 +158,7 @@ def test_a_kind_of_stage_1_alone_is_that_kind_beside_the_others(ran, data, tmp_p
     for kind in ("mixup", "remix"):
         alone = make_job(data, spec_of(tmp_path / kind, methods=(kind,), num_runs=2, width=1))
         assert alone.kinds == [kind]
-        found = run_job(alone, resume="", log=None)
+        found = measure_one(alone, QUIET)
         for run, one in enumerate(found.measured):
             np.testing.assert_allclose(first_losses(alone)[kind, run], together[kind, run], rtol=1e-4)
             assert one.row["test_accuracy"] == members_of(results, kind)[run].row["test_accuracy"]
@@ -200,7 +202,7 @@ def test_selmix_is_trained_as_the_others_but_for_what_it_mixes(ran, data, tmp_pa
         assert np.isnan(measured[run].row["selection_accuracy"])
     # Alone it is what it is beside the others, run by run.
     alone = make_job(data, spec_of(tmp_path, methods=("ce", "mixup", "remix", "selmix"), width=1))
-    found = kept_params(alone) if run_job(alone, resume="", log=None) else {}
+    found = kept_params(alone) if measure_one(alone, QUIET) else {}
     assert {name for name, _ in found} == {"selmix"}
     for run in range(3):
         for one, other in zip(found["selmix", run], params["selmix", run], strict=True):
@@ -230,30 +232,30 @@ def test_flips_are_counted_as_they_were_drawn_and_the_control_has_as_many(ran):
 
 def test_flips_are_told_without_stage_2(ran):
     job, results = ran
-    assert expect_flips(job, resume="", log=None) == pytest.approx(results.expected)
+    assert expect_flips(job, QUIET) == pytest.approx(results.expected)
 
 
 def test_what_is_there_is_not_trained_again_and_stage_2_may_be_another(ran, data):
     job, results = ran
-    again = run_job(job, resume="", log=None)
+    again = measure_one(job, QUIET)
     assert (again.first.models_now, again.second.models_now) == (0, 0)
     # As text, for NaN is not equal to itself.
     assert [str(one.row) for one in again.measured] == [str(one.row) for one in results.measured]
     other = make_job(data, spec_of(job.spec.out, methods=("mislas", "lnr"), threshold=(1.0,), head_epochs=2))
     # Without ce and remix there are other models of stage 1, which never share a folder.
     with pytest.raises(UserError, match="another --out"):
-        run_job(other, resume="", log=None)
+        measure_one(other, QUIET)
     other = make_job(
         data, spec_of(job.spec.out, methods=("ce", "remix", "mislas", "lnr"), threshold=(1.0,), head_epochs=2)
     )
-    found = run_job(other, resume="", log=None)
+    found = measure_one(other, QUIET)
     assert (found.first.models_now, found.second.models_now) == (0, 6)
 
 
 @pytest.mark.slow
 def test_more_runs_are_added(ran, data):
     job, results = ran
-    more = run_job(make_job(data, spec_of(job.spec.out, num_runs=4)), resume="", log=None)
+    more = measure_one(make_job(data, spec_of(job.spec.out, num_runs=4)), QUIET)
     assert more.first.models_now == 3
     assert more.second.models_now == len(make_heads(job))
     before = {tuple(one.row[name] for name in ("method", "threshold", "run")): one.row for one in results.measured}
@@ -333,9 +335,9 @@ def test_smoothing_of_the_paper_goes_to_other_classes_only():
 def test_stage_1_alone_is_a_job_too(data, tmp_path):
     job = make_job(data, spec_of(tmp_path, methods=("ce",), num_runs=1))
     assert job.kinds == ["ce"]
-    results = run_job(job, resume="", log=None)
+    results = measure_one(job, QUIET)
     assert (results.first.models_now, results.second.models_now, len(results.measured)) == (1, 0, 1)
-    text, files = write_all(job, results, "command")
+    text, files = written(report_one(job, results), "jaxgen.lnr", "command")
     assert "| ce |" in text
     assert not results.flips
     assert "flips.csv" not in {file.name for file in files}
@@ -344,13 +346,13 @@ def test_stage_1_alone_is_a_job_too(data, tmp_path):
 @pytest.mark.slow
 def test_models_that_are_kept_stay_those_of_stage_1(data, tmp_path):
     flags = {"methods": ("mislas",), "num_runs": 1, "save_models": True}
-    first, again = (run_job(make_job(data, spec_of(tmp_path, **flags)), resume="", log=None) for _ in range(2))
+    first, again = (measure_one(make_job(data, spec_of(tmp_path, **flags)), QUIET) for _ in range(2))
     assert [one.row for one in first.measured] == [one.row for one in again.measured]
 
 
 def test_diverged_models_are_left_out_of_all_means(ran):
     job, results = ran
-    base = train_first(job, resume="", log=None)[1]
+    base = train_first(job, QUIET)[1]
     spoilt = base._replace(finite=base.finite & (np.arange(9) != 3))
     assert expect_all(job, spoilt) != pytest.approx(results.expected)
     measured = measure_stage1(job, spoilt)
@@ -368,7 +370,7 @@ def test_data_with_a_tail_of_their_own_keep_it(data):
 
 def test_files_say_what_was_found(ran):
     job, results = ran
-    text, files = write_all(job, results, "command")
+    text, files = written(report_one(job, results), "jaxgen.lnr", "command")
     assert {file.name for file in files} >= {"results.csv", "table.md", "methods.png", "thresholds.png", "flips.csv"}
     for file in files:
         assert file.stat().st_size
@@ -421,15 +423,15 @@ def test_no_way_to_choose_without_lnr(ran):
 def test_each_round_flips_again_by_what_the_round_before_learnt(ran, data, tmp_path_factory):
     folder = tmp_path_factory.mktemp("rounds")
     job = make_job(data, spec_of(folder, methods=("lnr", "ce"), flip_rounds=3))
-    results = run_job(job, resume="", log=None)
+    results = measure_one(job, QUIET)
     assert [len(one) for one in results.rounds] == [6, 6, 6]
     # Round 1 is the method itself: also without further rounds.
     alone = {(one.row["threshold"], one.row["run"]): one.row for one in ran[1].measured if one.row["method"] == "lnr"}
     for one in results.rounds[0]:
         assert one.row["flips"] == alone[one.row["threshold"], one.row["run"]]["flips"]
-    _, found = train_first(job, resume="", log=None)
+    _, found = train_first(job, QUIET)
     _, [program] = make_stage2(job, found)
-    again = run_rounds(job, found, (program, open_second_store(job, [program], 16)), resume="", log=None)
+    again = run_rounds(job, found, (program, make_second_workload(job, None, [program], 16, None).open_store()), QUIET)
     assert [[one.row for one in part] for part in again] == [[one.row for one in part] for part in results.rounds[1:]]
     # By hand: the second round's labels at the lower threshold, run 1.
     params = kept_params(job)["lnr,threshold=0.5", 1]

@@ -24,6 +24,7 @@ from jaxgen.experiments.mislabelled.injection import inject, load_noise
 from jaxgen.experiments.mislabelled.report import describe_benchmark, describe_search
 from jaxgen.jobs import compilation_cache as compilations
 from jaxgen.jobs.compilation_cache import shared_compilations
+from jaxgen.jobs.session import QUIET, Session
 from jaxgen.scores.confident import confident_classes, estimate_wrong
 from jaxgen.scores.suspicion import detect, rank, suggest_labels, suspicion
 from jaxgen.transforms.labels import KINDS, make_noise
@@ -300,7 +301,7 @@ def benchmark(separable, tmp_path_factory):
         MislabelledSpec, {**SMALL, "inject": ("symmetric:0.1", "pair:0.2"), "repeats": 1, "out": out}
     )
     said = []
-    return run_benchmark(separable, spec, resume="again", log=said.append), spec, said
+    return run_benchmark(separable, spec, Session(log=said.append)), spec, said
 
 
 def test_a_league_judges_every_score_and_rival_on_every_noise_and_repeat(benchmark):
@@ -378,16 +379,14 @@ def test_a_users_own_cache_of_compilations_is_left_alone_and_without_one_there_i
 
 def test_five_folds_are_the_first_block_of_the_job(separable, tmp_path):
     spec = spec_from_values(MislabelledSpec, {**SMALL, "out": str(tmp_path)})
-    whole = mislabelled.train_scores(separable, spec, resume="again", log=None)
+    whole = mislabelled.train_scores(separable, spec, QUIET)
     files = sorted(tmp_path.rglob("*-*.npz"))
-    probs = five_fold(separable, spec, resume="again", log=None)
+    probs = five_fold(separable, spec, QUIET)
     assert sorted(tmp_path.rglob("*-*.npz")) == files, "nothing is trained for it"
     np.testing.assert_allclose(probs.sum(1), 1)
     block = mislabelled.train_scores(
         separable,
         spec_from_values(MislabelledSpec, {**SMALL, "num_runs": FOLDS, "out": str(tmp_path)}),
-        resume="",
-        log=None,
     )
     assert (block.counts == 1).all()
     assert (whole.counts == 2).all()

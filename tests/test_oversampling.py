@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from conftest import blobs
 from scipy.stats import ttest_rel
+from written import written
 
 from jaxgen import UserError
 from jaxgen.config import OversamplingSpec
@@ -19,12 +20,14 @@ from jaxgen.engine.ensemble import Ensemble
 from jaxgen.engine.member_inputs import as_inputs
 from jaxgen.engine.members import Examples
 from jaxgen.experiments.oversampling import samples
-from jaxgen.experiments.oversampling.job import make_job, make_rows, make_run_groups, open_job_store
-from jaxgen.experiments.oversampling.measure import describe_plan, run_job
-from jaxgen.experiments.oversampling.report import setting_rows, summary_rows, write_all
+from jaxgen.experiments.oversampling.job import make_job, make_rows, make_run_groups, make_workload
+from jaxgen.experiments.oversampling.measure import measure_job
+from jaxgen.experiments.oversampling.report import make_report, setting_rows, summary_rows
 from jaxgen.experiments.oversampling.settings import choose_sizes
 from jaxgen.experiments.oversampling.takeaways import take_away
+from jaxgen.jobs.dry_run import describe_workload
 from jaxgen.jobs.program import make_ensemble_config, make_kernels
+from jaxgen.jobs.session import QUIET
 from jaxgen.scores.paired import compare, describe_difference, describe_p
 from jaxgen.transforms.copies import disturb
 
@@ -40,7 +43,7 @@ def spec_of(folder="", **flags):
 
 def run(dataset, folder, **flags):
     job = make_job(dataset, spec_of(folder, **flags))
-    return job, run_job(job, resume="again", log=None)
+    return job, measure_job(job, QUIET)
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +76,7 @@ def make_member(job, setting, size, run=0):
 
 
 def read_cell(job, run_group):
-    chunks = list(open_job_store(job).runs(run_group))
+    chunks = list(make_workload(job).open_store().runs(run_group))
     return {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
 
 
@@ -302,7 +305,7 @@ def test_rows_of_features_do_as_well(data, tmp_path):
     )
     job, results = run(flat, tmp_path, arm=("plain", "gaussian"), clipped="yes", num_runs=2, sample_sizes=(48,))
     assert np.mean([row["test_accuracy"] for row in results.measured]) > 0.5
-    assert "| mlp | 2 | 4 | 4 |" in describe_plan(job, log=lambda line: None)
+    assert "| mlp | 2 | 4 | 4 |" in describe_workload(make_workload(job), QUIET)
     [augmented] = make_job(flat, spec_of(arm="augmented")).programs
     assert augmented.in_use == {"input_noise"}
 
@@ -437,7 +440,7 @@ def test_whitened_pixels_are_refused(data):
 
 def test_files_hold_what_was_found(copied):
     folder, job, results = copied
-    text, files = write_all(job, results, "python -m jaxgen.oversampling")
+    text, files = written(make_report(job, results), "jaxgen.oversampling", "python -m jaxgen.oversampling")
     assert all(file.stat().st_size for file in files)
     with open(folder / "results.csv") as file:
         rows = list(csv.DictReader(file))

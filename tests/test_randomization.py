@@ -8,6 +8,7 @@ import numpy as np
 import optax
 import pytest
 from conftest import blobs
+from written import written
 
 from jaxgen import UserError
 from jaxgen.config import RandomizationSpec
@@ -23,13 +24,14 @@ from jaxgen.experiments.randomization.job import make_job
 from jaxgen.experiments.randomization.measure import fits
 from jaxgen.experiments.randomization.misfits import explain
 from jaxgen.experiments.randomization.presets import settings_of
-from jaxgen.experiments.randomization.report import setting_rows, write_all
-from jaxgen.experiments.randomization.run import run_job
+from jaxgen.experiments.randomization.report import make_report, setting_rows
+from jaxgen.experiments.randomization.run import measure_job
 from jaxgen.experiments.randomization.takeaways import take_away
 from jaxgen.experiments.randomization.versions import SHUFFLE, VERSIONS, make_versions
+from jaxgen.jobs.dry_run import describe_workload
 from jaxgen.jobs.program import hparam_table, make_ensemble_config, make_kernels
-from jaxgen.jobs.run import describe_plan
-from jaxgen.jobs.table import LABELS, make_rows, make_run_groups, open_job_store
+from jaxgen.jobs.session import QUIET
+from jaxgen.jobs.table import LABELS, make_rows, make_run_groups, make_workload
 from jaxgen.reporting.statements import list_statements
 from jaxgen.scores.metrics import expected_calibration_error
 from jaxgen.transforms.labels import corrupt_uniform
@@ -46,7 +48,7 @@ def spec_of(folder="", **flags):
 
 def run(dataset, folder, **flags):
     job = make_job(dataset, spec_of(folder, **flags))
-    return job, run_job(job, resume="again", log=None)
+    return job, measure_job(job, QUIET)
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +74,7 @@ def place(rows, **wanted):
 
 def arrays_of(job):
     [program] = job.programs
-    chunks = list(open_job_store(job).runs("all"))
+    chunks = list(make_workload(job).open_store().runs("all"))
     whole = {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
     return program, {name: array[np.argsort(whole["run"])] for name, array in whole.items()}
 
@@ -267,7 +269,7 @@ def test_stopping_by_validation_is_told_beside_the_fit(data, tmp_path):
 
 def test_files_hold_what_was_found(figure1):
     folder, job, results = figure1
-    text, files = write_all(job, results, "python -m jaxgen.randomization")
+    text, files = written(make_report(job, results), "jaxgen.randomization", "python -m jaxgen.randomization")
     assert all(file.stat().st_size for file in files)
     with open(folder / "results.csv") as file:
         rows = list(csv.DictReader(file))
@@ -297,7 +299,7 @@ def test_a_matrix_is_what_labels_follow(data, tmp_path):
 
 def test_a_dry_run_trains_nothing(data, tmp_path):
     job = make_job(data, spec_of(tmp_path, **FIGURE))
-    text = describe_plan(job, log=lambda line: None)
+    text = describe_workload(make_workload(job), QUIET)
     assert "| mlp | 6 | 18 | 0 |" in text
     assert not list(tmp_path.glob("**/*.npz"))
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from conftest import blobs
 from sklearn.metrics import f1_score
+from written import written
 
 from jaxgen import UserError
 from jaxgen.config import RobustnessSpec
@@ -17,12 +18,13 @@ from jaxgen.data.score_files import write_scores
 from jaxgen.engine.ensemble import Ensemble
 from jaxgen.experiments.robustness.job import load_matching_scores, make_job, settings_of
 from jaxgen.experiments.robustness.measure import judged, kept_by_group, score_groups
-from jaxgen.experiments.robustness.report import cautions, summary_table, write_all
-from jaxgen.experiments.robustness.run import run_job
+from jaxgen.experiments.robustness.report import cautions, make_report, summary_table
+from jaxgen.experiments.robustness.run import measure_job
 from jaxgen.experiments.robustness.takeaways import class_changes, take_away
 from jaxgen.experiments.robustness.versions import export_tests, that_change
 from jaxgen.jobs.program import make_ensemble_config, make_kernels
-from jaxgen.jobs.table import make_plan, make_run_groups, open_job_store
+from jaxgen.jobs.session import QUIET
+from jaxgen.jobs.table import make_run_groups, make_workload
 from jaxgen.scores.intervals import half_width
 from jaxgen.transforms import corruptions
 from jaxgen.types import Scores
@@ -48,7 +50,7 @@ def spec_of(folder="", **flags):
 
 def run(data, folder, **flags):
     job = make_job(data, spec_of(folder, **flags))
-    return job, run_job(job, resume="again", log=None)
+    return job, measure_job(job, QUIET)
 
 
 @pytest.fixture(scope="module")
@@ -144,7 +146,7 @@ def test_mce_is_relative_to_the_baseline(data, swept):
 
 def test_files_are_written_and_a_finished_job_is_only_read(swept, data):
     folder, job, results = swept
-    text, files = write_all(job, results, "a command")
+    text, files = written(make_report(job, results), "jaxgen.robustness", "a command")
     assert all(file.stat().st_size for file in files)
     assert text.startswith("12 models trained in")
     table = (folder / "table.md").read_text()
@@ -287,7 +289,7 @@ def test_a_job_of_one_setting_judges_training_examples_by_their_scores(data, tmp
     job, results = run(data, tmp_path, preset="none", cscores=str(tmp_path / "s.npz"), **JUDGED)
     assert [row["setting"] for row in results.rows] == ["plain"] * 3
     assert all(one.kept.shape == (2, 10) for one in results.measured)
-    write_all(job, results, "a command")
+    written(make_report(job, results), "jaxgen.robustness", "a command")
     assert "| plain |" in (tmp_path / "table.md").read_text().split("lowest tenth")[1]
     assert (tmp_path / "cscore_tenths.png").stat().st_size
 
@@ -331,7 +333,7 @@ def test_other_corruptions_are_another_job(data, swept):
     folder, _, _ = swept
     other = make_job(data, spec_of(folder, **{**SWEEP, "severities": (1, 4)}))
     with pytest.raises(UserError, match="severities"):
-        open_job_store(other)
+        make_workload(other).open_store()
 
 
 def test_a_published_folder_is_judged_instead_of_drawing(data, tmp_path):
@@ -393,7 +395,7 @@ def test_a_folder_is_known_by_what_it_holds(data, tmp_path):
 
     def plan(name, **others):
         chosen = {"corrupted_dir": str(tmp_path / name), "severities": (1, 5), **flags, **others}
-        return make_plan(make_job(data, spec_of(tmp_path, **chosen)))
+        return make_workload(make_job(data, spec_of(tmp_path, **chosen))).plan
 
     before = plan("one")
     assert before.digest == plan("two").digest

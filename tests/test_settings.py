@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pytest
 from conftest import blobs
+from written import written
 
 import jaxgen
 from jaxgen import UserError
@@ -15,8 +16,11 @@ from jaxgen.data.checks import make_dataset
 from jaxgen.engine.ensemble import Ensemble
 from jaxgen.experiments.cscore import run as cscore
 from jaxgen.experiments.cscore import sweep_table as tables
-from jaxgen.experiments.cscore.report import write_all
+from jaxgen.experiments.cscore.job import make_job, make_workload
+from jaxgen.experiments.cscore.report import make_report
+from jaxgen.jobs.dry_run import describe_workload
 from jaxgen.jobs.program import make_programs, subset_rows
+from jaxgen.jobs.session import QUIET, Session
 
 FLAGS = {"subset_ratios": (0.5, 0.8), "num_runs": 4, "hidden": (8,), "epochs": 3, "batch_size": 8, "width": 2}
 LISTS = {"weight_decay": (0.0, 0.01), "learning_rate": (0.03, 0.1, 0.2)}
@@ -30,14 +34,14 @@ def data():
 
 def score(data, folder, **flags):
     spec = spec_from_values(CscoreSpec, {**FLAGS, "out": str(folder), **flags})
-    return spec, cscore.score_settings(data, spec, resume="again", log=None)
+    return spec, cscore.score_settings(data, spec, QUIET)
 
 
 @pytest.fixture(scope="module")
 def swept(data, tmp_path_factory):
     folder = tmp_path_factory.mktemp("swept")
     spec, found = score(data, folder, **LISTS)
-    text, files = write_all(data, found, spec, "python -m jaxgen.cscore")
+    text, files = written(make_report(make_job(data, spec), found), "jaxgen.cscore", "python -m jaxgen.cscore")
     return folder, spec, found, text, files
 
 
@@ -187,7 +191,7 @@ def test_rank_correlation_by_hand():
 def test_a_plan_tells_members_width_and_hours_and_trains_nothing(data, tmp_path):
     spec = spec_from_values(CscoreSpec, {**FLAGS, **LISTS, "optimizer": ("sgd", "adam"), "out": str(tmp_path)})
     said = []
-    plan = cscore.describe_plan(data, spec, log=said.append)
+    plan = describe_workload(make_workload(make_job(data, spec)), Session(log=said.append))
     lines = [line for line in plan.splitlines() if line.startswith("| optimizer=")]
     assert len(lines) == 2
     run_groups = [run_group.strip() for run_group in lines[0].strip("|").split("|")]
@@ -212,14 +216,14 @@ def test_where_memory_does_not_do_the_width_is_halved_and_the_job_goes_on(data, 
     monkeypatch.setattr(Ensemble, "train", short_of_memory)
     spec = spec_from_values(CscoreSpec, {**FLAGS, "width": 4, "out": str(tmp_path)})
     said = []
-    [(_, scores)] = cscore.score_settings(data, spec, resume="again", log=said.append)
+    [(_, scores)] = cscore.score_settings(data, spec, Session(log=said.append))
     assert tried[:3] == [4, 2, 1]
     assert "out of memory at width 4; going on at width 2" in said
     assert np.isfinite(scores.heldout_accuracy).all()
     assert scores.metadata["width"] == 1
     # The very same command goes on at the width that was found.
     again = spec_from_values(CscoreSpec, {**FLAGS, "width": 4, "num_runs": 6, "out": str(tmp_path)})
-    [(_, more)] = cscore.score_settings(data, again, resume="again", log=None)
+    [(_, more)] = cscore.score_settings(data, again, QUIET)
     assert (more.metadata["models_now"], more.metadata["width"]) == (4, 1)
     with pytest.raises(UserError, match="--width=3: the runs kept here were trained at width 1"):
         score(data, tmp_path, width=3)
@@ -235,7 +239,7 @@ def test_settings_that_diverge_cost_the_others_nothing(data, tmp_path):
         diverged = setting.spec.train.learning_rate > 1
         assert np.isnan(scores.heldout_accuracy).all() == diverged
         assert scores.metadata["diverged"] == 2 * diverged
-    write_all(data, found, spec, "python -m jaxgen.cscore")
+    written(make_report(make_job(data, spec), found), "jaxgen.cscore", "python -m jaxgen.cscore")
     rows = rows_of(tmp_path / "settings.csv")
     assert {row["diverged"] for row in rows if row["learning_rate"] == "1e+30"} == {"2"}
     assert {row["n"] for row in rows if row["learning_rate"] == "0.1"} == {"2"}

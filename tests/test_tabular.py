@@ -10,6 +10,7 @@ from commands import type_in
 from sklearn.metrics import f1_score, roc_auc_score
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
+from written import written
 
 from jaxgen import UserError
 from jaxgen.config import LnrSpec
@@ -38,10 +39,11 @@ from jaxgen.experiments.tabular.folds import (
 )
 from jaxgen.experiments.tabular.job import as_table, make_table_job
 from jaxgen.experiments.tabular.mlp import predict_each
-from jaxgen.experiments.tabular.report import rank_table, write_tables
+from jaxgen.experiments.tabular.report import make_report, rank_table
 from jaxgen.experiments.tabular.results import Found
-from jaxgen.experiments.tabular.run import describe_folds, expect_table_flips, run_tables, threshold_rows
+from jaxgen.experiments.tabular.run import Results, describe_folds, expect_table_flips, run_tables, threshold_rows
 from jaxgen.experiments.tabular.takeaways import contests, look_back, statements, threshold_table
+from jaxgen.jobs.session import QUIET
 from jaxgen.scores.paired import compare_folds
 from jaxgen.scores.ranking import holm, rank_methods, signed_rank_p
 
@@ -68,7 +70,7 @@ def as_dataset(part, name="mine"):
 def ran(tmp_path_factory):
     datasets = [as_dataset(rows(seed=seed), f"table{seed}") for seed in (0, 1)]
     job = make_table_job(datasets, spec_of(tmp_path_factory.mktemp("tables")))
-    return job, run_tables(job, resume="", log=None)
+    return job, run_tables(job, QUIET)
 
 
 def test_every_row_is_tested_once_a_division_and_standardized_by_the_others():
@@ -276,8 +278,8 @@ def test_a_job_has_a_row_for_everything_and_does_nothing_twice(ran, capsys):
     flips = [[row["flips"] for row in found if row["treatment"] == name] for name in ("lnr", "random_flips", "none")]
     assert flips[0] == flips[1]
     assert sum(flips[0]) > 0 == sum(flips[2])
-    assert run_tables(job, resume="", log=None) == found
-    more = run_tables(job._replace(spec=dataclasses.replace(job.spec, num_runs=3)), resume="", log=None)
+    assert run_tables(job, QUIET) == found
+    more = run_tables(job._replace(spec=dataclasses.replace(job.spec, num_runs=3)), QUIET)
     assert [row for row in more if row["run"] < 2] == found
     # Each division of the rows is another one.
     by_run = [[row["f1"] for row in more if row["run"] == run] for run in range(3)]
@@ -297,12 +299,12 @@ def test_a_stopped_job_keeps_its_divisions_and_a_longer_one_those_of_its_tables(
 
     monkeypatch.setattr(tabular_runs, "judge_table", judge_two)
     with pytest.raises(Interrupted, match=r"stopped; 1 of 2 divisions are done and kept\. To go on: again"):
-        run_tables(job._replace(spec=spec), resume="again", log=None)
+        run_tables(job._replace(spec=spec), QUIET)
     # Of a job of the first table alone nothing is left to do, and of both the division that was given up.
     first = job._replace(spec=spec, tables={"table0": job.tables["table0"]})
-    assert run_tables(first, resume="", log=None) == [row for row in found if row["table"] == "table0"]
+    assert run_tables(first, QUIET) == [row for row in found if row["table"] == "table0"]
     assert len(judged) == 2
-    assert run_tables(job._replace(spec=spec), resume="", log=None) == found
+    assert run_tables(job._replace(spec=spec), QUIET) == found
     assert len(judged) == 3
 
 
@@ -349,7 +351,7 @@ def test_p_values_over_data_sets_by_hand():
 def test_tables_and_figures_say_what_was_found(ran):
     job, found = ran
     hindsight = threshold_rows(job)
-    text, files = write_tables(job, found, hindsight, "command")
+    text, files = written(make_report(job, Results(found, hindsight)), "jaxgen.lnr", "command")
     assert {file.name for file in files} == {
         *("results.csv", "thresholds.csv", "table.md", "takeaways.md"),
         *("treatments.png", "ranks.png", "flags.cfg"),

@@ -28,6 +28,7 @@ from jaxgen.experiments.longtail.measure import logits_of
 from jaxgen.experiments.longtail.run import train_first
 from jaxgen.experiments.longtail.stage2 import make_stage2, num_heads, second_run_groups
 from jaxgen.jobs.program import Program, make_ensemble_config, make_kernels
+from jaxgen.jobs.session import QUIET
 from jaxgen.jobs.table import make_rows
 from jaxgen.jobs.train import make_trainer
 from jaxgen.reporting.console import log
@@ -46,7 +47,7 @@ def make_experiment(spec: BenchSpec) -> tuple[Any, Any, Any, Any]:
     with tempfile.TemporaryDirectory() as folder:
         asked = spec_from_values(LnrSpec, {**chosen, "out": folder})
         job = make_job(hold_out_test(load_dataset(asked.data), asked.longtail.test_share, asked.seed), asked)
-        found = train_first(job, resume="", log=None)[1]
+        found = train_first(job, QUIET)[1]
     dataset, programs = make_stage2(job, found)
     return job, found, dataset, programs[0]
 

@@ -29,7 +29,7 @@ def job_way(spec: BenchSpec, **compute: Any) -> Iterator[Any]:
             own = dataclasses.replace(spec.job.compute, **compute)
             job = dataclasses.replace(spec.job, seed=seed, out=folder, compute=own)
             began = time.perf_counter()
-            [(_, scores)] = score_settings(dataset, job, resume="", log=None)
+            [(_, scores)] = score_settings(dataset, job)
             whole, training = time.perf_counter() - began, scores.metadata["seconds_now"]
         # What chunks took, each by itself.
         busy = scores.metadata["seconds"]

@@ -36,15 +36,15 @@ def chunks_of_one(spec: BenchSpec, folder: str, num_runs: int) -> CscoreSpec:
 def making_way(spec: BenchSpec) -> Iterator[Any]:
     """By a folder and a number of models for each ratio: fills its store; seconds of writing a chunk."""
     # Imported here: each process starts JAX for itself.
-    from jaxgen.experiments.cscore.job import check_job, open_job_store
+    from jaxgen.experiments.cscore.job import make_job, make_workload
     from jaxgen.experiments.cscore.run import score_settings
 
     dataset, answer = load_dataset(spec.job.data), None
     while True:
         folder, num_runs = yield answer
-        score_settings(dataset, chunks_of_one(spec, folder, TRAINED), resume="", log=None)
+        score_settings(dataset, chunks_of_one(spec, folder, TRAINED))
         job = chunks_of_one(spec, folder, num_runs)
-        store = open_job_store(dataset, job, check_job(dataset, job))
+        store = make_workload(make_job(dataset, job)).open_store()
         began = time.perf_counter()
         for run_group in store.plan.run_groups:
             trained = [store.read(Chunk(run_group, run, run + 1), tracked=True) for run in range(TRAINED)]
@@ -55,13 +55,14 @@ def making_way(spec: BenchSpec) -> Iterator[Any]:
 
 def scoring_way(spec: BenchSpec) -> Iterator[Any]:
     """By a folder and a number of models: seconds to scores and files, and peak resident bytes; once a process."""
-    from jaxgen.experiments.cscore.report import write_all
-    from jaxgen.experiments.cscore.run import score_settings
+    from jaxgen.experiments.cscore.experiment import EXPERIMENT
+    from jaxgen.jobs import experiment
+    from jaxgen.jobs.session import QUIET
 
     dataset = load_dataset(spec.job.data)
     folder, num_runs = yield None
     job, began = chunks_of_one(spec, folder, num_runs), time.perf_counter()
-    write_all(dataset, score_settings(dataset, job, resume="", log=None), job, "")
+    experiment.run_job(EXPERIMENT, job, QUIET, dataset)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     yield time.perf_counter() - began, peak
 

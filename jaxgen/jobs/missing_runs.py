@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from jaxgen.errors import OutOfMemory, UserError
 from jaxgen.jobs.layout import ExecutionPlan
+from jaxgen.jobs.session import Session
 from jaxgen.jobs.trainer import Trainer
 from jaxgen.runs.plan import count_runs, cut_chunks
 from jaxgen.runs.saved_models import ModelFolder
@@ -20,16 +21,15 @@ class Trained(NamedTuple):
 
 
 def train_missing_runs(
-    trainer: Trainer, store: Store, *, program: str, resume: str, shown: bool, models: ModelFolder | None = None
+    trainer: Trainer, store: Store, session: Session, *, program: str, models: ModelFolder | None = None
 ) -> Trained:
     """Trains and keeps all runs of the trainer's cells that are missing in the store.
 
     Args:
       trainer: knows the cells of one program.
       store: what is done, and where new chunks go.
+      session: how to resume, and whether to show a progress bar.
       program: the program's name in the store.
-      resume: how to go on, for one who stops it.
-      shown: whether to show a progress bar.
       models: where every model's weights are kept too, if wanted.
 
     Raises:
@@ -58,7 +58,7 @@ def train_missing_runs(
     began, missing = time.perf_counter(), count_missing(trainer, store)
     while any(count_missing(trainer, store).values()):
         try:
-            train_now(trainer, store, resume=resume, shown=shown, models=models)
+            train_now(trainer, store, session, models)
         except OutOfMemory:
             halve_width(trainer, store, program)
     # Also where others have done it all meanwhile.
@@ -82,11 +82,11 @@ def count_missing(trainer: Trainer, store: Store) -> dict[str, int]:
     return {run_group: missing[run_group] for run_group in trainer.run_groups}
 
 
-def train_now(trainer: Trainer, store: Store, *, resume: str, shown: bool, models: ModelFolder | None) -> None:
+def train_now(trainer: Trainer, store: Store, session: Session, models: ModelFolder | None) -> None:
     """Trains the missing chunks at the present width."""
     missing = trainer.share(store.missing())
     chunks = cut_chunks({run_group: missing[run_group] for run_group in trainer.run_groups}, trainer.chunk_size)
-    trainer.train_all(store, chunks, models, resume=resume, shown=shown)
+    trainer.train_all(store, chunks, models, resume=session.resume, shown=session.shows_progress)
 
 
 def halve_width(trainer: Trainer, store: Store, program: str) -> None:

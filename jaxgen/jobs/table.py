@@ -2,7 +2,6 @@
 
 import functools
 import hashlib
-import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -15,11 +14,12 @@ from jaxgen.config.fields import flag_values, format_value
 from jaxgen.data.noise_matrix import load_noise_matrix
 from jaxgen.engine.members import Curves, Examples, MemberConfig, Mixed
 from jaxgen.errors import UserError
-from jaxgen.jobs.identity import NUMERICS, identify
+from jaxgen.jobs import workload
+from jaxgen.jobs.identity import describe_data, identify, make_identity
 from jaxgen.jobs.program import Program, hparams_of
+from jaxgen.jobs.train import describe_program
 from jaxgen.jobs.trainer import RunGroup
-from jaxgen.runs.plan import Plan
-from jaxgen.runs.store import Store, open_store
+from jaxgen.jobs.workload import Workload
 from jaxgen.transforms.labels import make_noise
 from jaxgen.types import Dataset
 
@@ -148,17 +148,23 @@ def make_run_groups(job: Job, program: Program) -> dict[str, RunGroup]:
     return {run_group_name(program): RunGroup(functools.partial(make_rows, program), size - held)}
 
 
-def make_plan(job: Job) -> Plan:
-    """The job's identity and its cells: one for each program."""
+def make_workload(job: Job) -> Workload:
+    """All that the job trains: a group of runs for each program."""
     spec = job.spec
-    flags = {*flag_values(spec)} - {*flag_values(spec.data)} - REPORTING_FLAGS
-    identity = {"--seed": str(spec.seed)} | identify(job.settings, flags)
-    data = f"{job.dataset.name} {job.dataset.fingerprint[:12]}"
+    deciding = {*flag_values(spec)} - {*flag_values(spec.data)} - REPORTING_FLAGS
+    flags = identify(job.settings, deciding) | dict(job.also)
     if job.matrix is not None:
-        identity["--noise_matrix"] = hashlib.sha256(job.matrix.tobytes()).hexdigest()[:12]
-    identity |= {"the data": data, "the numerics version": str(NUMERICS), "the experiment": job.experiment}
-    identity |= dict(job.also)
-    return Plan(identity, {run_group_name(one): spec.num_runs * len(one.settings) for one in job.programs})
+        flags["--noise_matrix"] = hashlib.sha256(job.matrix.tobytes()).hexdigest()[:12]
+    return workload.make_workload(
+        job.versions.dataset,
+        job.programs,
+        functools.partial(make_run_groups, job),
+        identity=make_identity(flags, spec.seed, experiment=job.experiment, the_data=describe_data(job.dataset)),
+        num_runs=spec.num_runs,
+        run_bytes=run_bytes(job),
+        describe=functools.partial(describe_program, job.dataset, num_runs=spec.num_runs),
+        out=spec.out,
+    )
 
 
 def run_bytes(job: Job) -> int:
@@ -167,11 +173,6 @@ def run_bytes(job: Job) -> int:
     shown, epochs = job.versions.dataset, max(setting.spec.train.epochs for setting in job.settings)
     probed = 0 if shown.probes is None else len(shown.probes) * (1 if shown.num_classes <= 256 else 2)
     return count // 2 + 3 * tests + probed + 40 * epochs + 400
-
-
-def open_job_store(job: Job) -> Store:
-    """The store of the job below ``spec.out``."""
-    return open_store(pathlib.Path(job.spec.out) / "store", make_plan(job), run_bytes(job))
 
 
 def curves_of(own: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

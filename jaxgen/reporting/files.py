@@ -1,4 +1,4 @@
-"""What the files of every experiment share: flag files, the settled width, errors in one line."""
+"""The folder of a job and the flag file that reproduces it."""
 
 import dataclasses
 import pathlib
@@ -10,13 +10,15 @@ import jaxgen
 from jaxgen.config.flags import to_flagfile
 from jaxgen.errors import UserError
 
+FLAG_FILE = "flags.cfg"
+
 
 def with_folder(spec: Any, *words: str) -> Any:
     """The spec with a folder for results: ``--out``, or else one in ``runs`` named by these words but empty ones."""
     return dataclasses.replace(spec, out=spec.out or str(pathlib.Path("runs") / "_".join(filter(None, words))))
 
 
-def settled(spec: Any, widths: Collection[int]) -> Any:
+def with_resolved_width(spec: Any, widths: Collection[int]) -> Any:
     """The flags of the whole job, with the width that was found, if it is one for all programs.
 
     Models of another width may round otherwise.
@@ -44,7 +46,7 @@ def write_flags(
 
 @contextmanager
 def written_or_told(out: str) -> Iterator[None]:
-    """InterleavedBenchmark a failure to write into one line."""
+    """Turns a failure to write into one line."""
     try:
         yield
     except OSError as error:

@@ -110,7 +110,7 @@ def logits_of(params: np.ndarray, features: np.ndarray, num_classes: int) -> np.
     return (features @ kernel.reshape(width, num_classes) + bias) * scale
 
 
-def measure_heads(job: Job, program: Program, store: Store) -> Iterator[Measured]:
+def measure_heads(job: Job, store: Store, program: Program, parameters: int) -> Iterator[Measured]:
     """All classifiers of a program that the store holds."""
     labels, stage2 = job.tail.dataset.labels, program.make_member.args[0]
     for arrays in store.runs(run_group_name(program)):

@@ -4,7 +4,6 @@ import dataclasses
 import functools
 import hashlib
 import json
-import pathlib
 from typing import NamedTuple
 
 import jax
@@ -18,14 +17,14 @@ from jaxgen.engine.class_order import group_by_class
 from jaxgen.engine.members import Balance, Examples, Guide, MemberConfig
 from jaxgen.experiments.longtail.features import Found
 from jaxgen.experiments.longtail.frozen import Frozen, freeze, remake
-from jaxgen.experiments.longtail.job import RUN_GROUP, Job, make_plan
+from jaxgen.experiments.longtail.job import RUN_GROUP, Job, make_first_identity
 from jaxgen.experiments.longtail.methods import AS_THEY_ARE, GUIDED, RANDOM, REBALANCED, make_methods, stack_terms
+from jaxgen.jobs.identity import typed_flags
 from jaxgen.jobs.models import model_bytes
 from jaxgen.jobs.program import Program, hparams_of
 from jaxgen.jobs.table import Row, make_rows
 from jaxgen.jobs.trainer import RunGroup
-from jaxgen.runs.plan import Plan
-from jaxgen.runs.store import Store, open_store
+from jaxgen.jobs.workload import Describe, Workload, make_workload
 from jaxgen.transforms.classes import class_counts
 from jaxgen.transforms.lnr import count_flips, flip_at_random, lnr_flip
 from jaxgen.transforms.tails import choose_tail
@@ -224,17 +223,35 @@ def num_heads(job: Job, program: Program) -> int:
     return job.spec.num_runs * len(program.settings)
 
 
-def open_second_store(job: Job, programs: list[Program], features: int, number: int = 1) -> Store:
-    """The store of a round of stage 2, beside that of stage 1: other flags of stage 2 have another one."""
-    own = {f"--{name}": format_value(value) for name, value in flag_values(job.spec.head).items()}
-    heads = ",".join(setting.name for program in programs for setting in program.settings)
-    run_groups = {run_group_name(program): num_heads(job, program) for program in programs}
-    identity = {**make_plan(job).identity, **own, "the classifiers": heads}
+def make_second_workload(
+    job: Job, dataset: Dataset, programs: list[Program], features: int, describe: Describe, number: int = 1
+) -> Workload:
+    """All that a round of stage 2 trains; its store is beside that of stage 1, one for each set of stage 2's flags.
+
+    Args:
+      job: of all.
+      dataset, programs: as `make_stage2` gives them.
+      features: of the networks of stage 1.
+      describe: gives a line about a program.
+      number: of the round, from 1.
+    """
+    data, classifiers = job.tail.dataset, [setting.name for program in programs for setting in program.settings]
+    identity = make_first_identity(job) | typed_flags(flag_values(job.spec.head))
+    identity |= {"the classifiers": ",".join(classifiers)}
     identity |= {"the round": f"{number}"} if number > 1 else {}
     identity |= {"the draw of pairs": SELMIX} if any(program.guided for program in programs) else {}
-    plan = Plan(identity, run_groups)
-    name = hashlib.sha256(json.dumps(plan.identity, sort_keys=True).encode()).hexdigest()[:12]
-    size = 4 * (features + 2) * job.tail.dataset.num_classes + len(job.tail.dataset.labels) // 2 + 400
+    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
+    size = 4 * (features + 2) * data.num_classes + len(data.labels) // 2 + 400
     if job.spec.head.stage2 == "augmented":
-        size += model_bytes(job.tail.dataset, job.program)
-    return open_store(pathlib.Path(job.spec.out) / "stage2" / name, plan, size)
+        size += model_bytes(data, job.program)
+    return make_workload(
+        dataset,
+        programs,
+        functools.partial(second_run_groups, job),
+        identity=identity,
+        num_runs=job.spec.num_runs,
+        run_bytes=size,
+        describe=describe,
+        out=job.spec.out,
+        store=f"stage2/{digest}",
+    )

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import pathlib
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -17,12 +16,13 @@ from jaxgen.engine.members import Examples, MemberConfig
 from jaxgen.errors import UserError
 from jaxgen.experiments.oversampling import samples
 from jaxgen.experiments.oversampling.settings import choose_sizes, largest_copies, settings_of
-from jaxgen.jobs.identity import NUMERICS, identify
+from jaxgen.jobs import workload
+from jaxgen.jobs.identity import describe_data, identify, make_identity
 from jaxgen.jobs.models import model_bytes
 from jaxgen.jobs.program import Program, check_program, hparams_of, make_programs
+from jaxgen.jobs.train import describe_program
 from jaxgen.jobs.trainer import RunGroup
-from jaxgen.runs.plan import Plan
-from jaxgen.runs.store import Store, open_store
+from jaxgen.jobs.workload import Workload
 from jaxgen.transforms.copies import KINDS, disturb
 from jaxgen.types import Dataset
 
@@ -217,20 +217,29 @@ def make_run_groups(job: Job, program: Program) -> dict[str, RunGroup]:
     }
 
 
-def make_plan(job: Job) -> Plan:
-    """The job's identity and its cells: one for each program and size."""
+def make_workload(job: Job) -> Workload:
+    """All that the job trains: a group of runs for each program and sample size."""
     spec = job.spec
     parts = (spec.copies, spec.model, spec.train, spec.regularization, spec.augmentation, spec.compute)
-    names = {name for part in parts for name in flag_values(part)} - {"sample_sizes", "test_set", "test_share"}
-    identity = {"--seed": str(spec.seed), **identify(job.settings, names)}
-    # Places are counted by it, so sizes may be added below it only.
-    identity["the largest of --sample_sizes"] = str(job.largest)
-    identity["the data"] = f"{job.dataset.name} {job.dataset.fingerprint[:12]}"
-    identity |= {"the numerics version": str(NUMERICS), "the experiment": "oversampling"}
-    run_groups = {
-        run_group: spec.num_runs * len(one.settings) for one in job.programs for run_group in make_run_groups(job, one)
-    }
-    return Plan(identity, run_groups)
+    deciding = {name for part in parts for name in flag_values(part)} - {"sample_sizes", "test_set", "test_share"}
+    # Places are counted by the largest size, so sizes may be added below it only.
+    flags = identify(job.settings, deciding) | {"the largest of --sample_sizes": str(job.largest)}
+    return workload.make_workload(
+        job.dataset,
+        job.programs,
+        functools.partial(make_run_groups, job),
+        identity=make_identity(flags, spec.seed, experiment="oversampling", the_data=describe_data(job.dataset)),
+        num_runs=spec.num_runs,
+        run_bytes=run_bytes(job),
+        describe=functools.partial(describe_sizes, job),
+        out=spec.out,
+    )
+
+
+def describe_sizes(job: Job, program: Program, parameters: int) -> str:
+    """One line: the data, the network, the members, the sample sizes."""
+    line = describe_program(job.dataset, program, parameters, job.spec.num_runs)
+    return f"{line}, sample sizes: {', '.join(f'{size:,}' for size in job.spec.copies.sample_sizes)}"
 
 
 def run_bytes(job: Job) -> int:
@@ -239,8 +248,3 @@ def run_bytes(job: Job) -> int:
     epochs = max(sweep.alternatives(job.spec.train.epochs))
     models = max(model_bytes(job.dataset, program) for program in job.programs) if job.spec.compute.save_models else 0
     return places // 4 + len(job.dataset.test_labels) // 8 + 4 * epochs + 300 + models
-
-
-def open_job_store(job: Job) -> Store:
-    """The store of the job below ``spec.out``."""
-    return open_store(pathlib.Path(job.spec.out) / "store", make_plan(job), run_bytes(job))
