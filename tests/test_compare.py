@@ -65,7 +65,7 @@ def own(path, order=None, **changes):
 def _quick(request, monkeypatch):
     """Figures are drawn everywhere, and written where a test looks at them."""
     if "drawn" not in request.node.name:
-        monkeypatch.setattr(experiment, "write_figure", lambda figure, path: path.write_bytes(b" " * 200))
+        monkeypatch.setattr("jaxgen.reporting.report.write_figure", lambda figure, path: path.write_bytes(b" " * 200))
 
 
 @pytest.fixture

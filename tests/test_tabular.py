@@ -294,7 +294,7 @@ def test_a_stopped_job_keeps_its_divisions_and_a_longer_one_those_of_its_tables(
 
     def judge_two(job, jobs, stop, chunk, report):
         judged.append(chunk.run_group)
-        stop.asked = len(judged) == 2
+        stop.requested = len(judged) == 2
         return own(job, jobs, stop, chunk, report)
 
     monkeypatch.setattr(tabular_runs, "judge_table", judge_two)

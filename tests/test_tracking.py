@@ -248,7 +248,7 @@ def estimate_settings_of(images, labels, **flags):
 
 
 def test_a_disk_too_small_for_tracking_says_what_helps(tmp_path, monkeypatch):
-    usage = type("Usage", (), {"free": stores.ROOM + 10_000})
+    usage = type("Usage", (), {"free": stores.RESERVED_BYTES + 10_000})
     monkeypatch.setattr(stores.shutil, "disk_usage", lambda folder: usage)
     with pytest.raises(UserError, match=r"or keep less of each model with --track=dynamics or --track=none"):
         scored(tmp_path)

@@ -145,7 +145,7 @@ def engine_way(spec: BenchSpec) -> Iterator[Any]:
     count = num_heads(job, program)
     trainer = make_trainer(dataset, program, second_run_groups(job, program), log)
     began = time.perf_counter()
-    trainer.settle({RUN_GROUP: count})
+    trainer.configure({RUN_GROUP: count})
     trainer.compile_rest()
     answer = time.perf_counter() - began, count
     yield None

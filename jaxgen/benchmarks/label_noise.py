@@ -134,7 +134,7 @@ def engine_way(spec: BenchSpec) -> Iterator[Any]:
     name, count = run_group_name(program), len(program.settings)
     trainer = make_trainer(job.versions.dataset, program, make_run_groups(job, program), log)
     began = time.perf_counter()
-    trainer.settle({name: NUM_RUNS * count})
+    trainer.configure({name: NUM_RUNS * count})
     trainer.compile_rest()
     compiling, answer = time.perf_counter() - began, None
     while True:

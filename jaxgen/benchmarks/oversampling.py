@@ -98,7 +98,7 @@ def engine_way(spec: BenchSpec) -> Iterator[Any]:
     count = job.spec.num_runs * len(program.settings)
     trainer = make_trainer(job.dataset, program, run_groups, log)
     began = time.perf_counter()
-    trainer.settle(dict.fromkeys(run_groups, count))
+    trainer.configure(dict.fromkeys(run_groups, count))
     trainer.compile_rest()
     answer = time.perf_counter() - began
     yield None

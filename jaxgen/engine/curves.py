@@ -199,7 +199,7 @@ def predict_version(
 ) -> jax.Array:
     """Every member's most likely class of every example in a version, whatever version it sees itself: ``[m, n]``."""
     shown = jnp.full(len(members.size), version, jnp.int32)
-    elsewhere = members._replace(member_config=members.config._replace(version=shown))
+    elsewhere = members._replace(config=members.config._replace(version=shown))
     return predict_all(config, elsewhere, weights, data)[0]
 
 

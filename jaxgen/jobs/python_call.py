@@ -8,7 +8,7 @@ from typing import Any
 from jaxgen.config import DataSpec
 from jaxgen.config.fields import as_value, flag_fields, flag_values, spec_from_values
 from jaxgen.errors import UserError
-from jaxgen.jobs.distributed import joined
+from jaxgen.jobs.distributed import join_processes
 
 
 @contextmanager
@@ -32,4 +32,4 @@ def spec_of_call(
         raise UserError(f"{min(unknown)}: not a flag of {program} that arrays can go with")
     values = {name: as_value(fields[name], value) for name, value in flags.items()}
     with tempfile.TemporaryDirectory(prefix="jaxgen-") as folder:
-        yield joined(spec_from_values(kind, {**values, "out": out or folder}, given=flags))
+        yield join_processes(spec_from_values(kind, {**values, "out": out or folder}, given=flags))

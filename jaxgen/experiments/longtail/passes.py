@@ -71,7 +71,7 @@ def look_with(see: See, model: LoadedModel, data: Dataset, spec: LnrSpec, run: i
         for step in range(-(-count // size)):
             chosen = order[step * size : (step + 1) * size]
             # The last batch is filled up with what does not count.
-            inputs, present = model.as_seen(data.images[np.resize(chosen, size)]), jnp.arange(size) < len(chosen)
+            inputs, present = model.network_inputs(data.images[np.resize(chosen, size)]), jnp.arange(size) < len(chosen)
             augment_key = jax.random.fold_in(jax.random.fold_in(own, AUGMENT), step)
             found = np.asarray(see(augment_key, model.variables, classifier, inputs, present))
             np.add.at(total, chosen, found[: len(chosen)])
