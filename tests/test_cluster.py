@@ -313,7 +313,9 @@ def test_a_mistake_that_the_first_worker_finds_is_told_and_a_bad_node_done_witho
     pool.scale_up(9)
     first, second = ray.actors
     ray.said |= {first.answer("open"): FakeRay.Failed(cause), second.answer("open"): None}
-    second.configure = types.SimpleNamespace(remote=lambda settings: ray.said.setdefault("done", "found") and "done")
+    second.configure = types.SimpleNamespace(
+        remote=lambda settings: ray.said.setdefault("done", "found") and "done"
+    )
     if hired == 2:
         with pytest.raises(UserError, match="lower --width"):
             pool.configure(None, 2)
