@@ -42,7 +42,7 @@ FRESH, ONCE = 2, 10
 def make_experiment(spec: BenchSpec) -> tuple[Any, Any, Any, Any]:
     """The job of ``python -m jaxgen.lnr`` with the flags that were given, what its stage 1 found, and its stage 2."""
     known = flag_values(LnrSpec())
-    chosen = {name: value for name, value in flag_values(spec.job).items() if name in (*spec.keep, "dataset")}
+    chosen = {name: value for name, value in flag_values(spec.job).items() if name in {*spec.given, "dataset"}}
     chosen = {name: value for name, value in chosen.items() if name in known}
     with tempfile.TemporaryDirectory() as folder:
         asked = spec_from_values(LnrSpec, {**chosen, "out": folder})

@@ -23,7 +23,7 @@ def make_experiment(spec: BenchSpec) -> Any:
     """The job of ``python -m jaxgen.oversampling --arm=plain,uniform`` with the flags that were given."""
     from jaxgen.experiments.oversampling.job import make_job
 
-    chosen = {name: value for name, value in flag_values(spec.job).items() if name in (*spec.keep, "dataset")}
+    chosen = {name: value for name, value in flag_values(spec.job).items() if name in {*spec.given, "dataset"}}
     asked = spec_from_values(OversamplingSpec, {**chosen, "arm": ARMS})
     return make_job(load_dataset(asked.data), asked)
 

@@ -28,7 +28,7 @@ from jaxgen.types import Dataset
 # No member gets so large a share of its labels right: none is done before its last epoch.
 NEVER = 2.0
 # Flags that say what is made of models, and those whose values the settings have.
-REPORTING_FLAGS = {"preset", "keep", "seed", "out", "num_runs", "baseline", "export_dir"}
+REPORTING_FLAGS = {"preset", "seed", "out", "num_runs", "baseline", "export_dir"}
 
 
 class Row(NamedTuple):

@@ -274,14 +274,18 @@ def accuracies(outcome: Outcome, ensemble: Ensemble) -> dict[str, np.ndarray]:
         validation = np.unpackbits(outcome.validation, axis=1, count=count).astype(bool)
     learnt = trained_on & ~validation
     right = np.unpackbits(outcome.test_correct, axis=1, count=ensemble.num_evaluated - count)
-    share = lambda hits, of: np.divide(hits.sum(1), of, out=np.full(len(hits), np.nan), where=of > 0)  # noqa: E731
     return {
-        "train_accuracy": share(correct & learnt, learnt.sum(1)),
-        "validation_accuracy": share(correct & validation, validation.sum(1)),
-        "heldout_accuracy": share(correct & ~trained_on, (~trained_on).sum(1)),
-        "test_accuracy": share(right, np.full(len(right), right.shape[1])),
+        "train_accuracy": row_shares(correct & learnt, learnt.sum(1)),
+        "validation_accuracy": row_shares(correct & validation, validation.sum(1)),
+        "heldout_accuracy": row_shares(correct & ~trained_on, (~trained_on).sum(1)),
+        "test_accuracy": row_shares(right, np.full(len(right), right.shape[1])),
         "final_loss": final_losses(outcome),
     }
+
+
+def row_shares(hits: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Hits ``[m, n]`` of each row as a share of its count ``[m]``; NaN where that is 0."""
+    return np.divide(hits.sum(1), counts, out=np.full(len(hits), np.nan), where=counts > 0)
 
 
 def final_losses(outcome: Outcome) -> np.ndarray:

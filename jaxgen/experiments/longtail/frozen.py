@@ -40,10 +40,9 @@ def freeze(job: Job) -> Frozen:
     """What stage 1 has kept of them."""
     models = load_frozen(job)
     shapes = variable_shapes(remake(False, models[0].network), job.tail.dataset.images.shape[1:])
-    stack = lambda *leaves: np.stack(leaves)  # noqa: E731
     found = {}
     for name, place in (("params", "params"), ("stats", "batch_stats")):
         needed = shapes.get(place, {}).get("network")
         own = [{part: model.variables[place][part] for part in needed} for model in models] if needed else []
-        found[name] = {"network": jax.tree.map(stack, *own)} if own else {}
+        found[name] = {"network": jax.tree.map(lambda *leaves: np.stack(leaves), *own)} if own else {}
     return Frozen(models, **found)

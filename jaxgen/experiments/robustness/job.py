@@ -172,7 +172,7 @@ def settings_of(spec: RobustnessSpec, channels: int, corruptions: Sequence[str])
     if preset == "auto":
         preset = "none" if changed or sweep.swept(spec) else "ablation"
     arms = ablation(corruptions, channels) if preset == "ablation" else [Arm({}, {})]
-    settings = settings_of_arms(spec, arms, dataclasses.replace(spec.corruption, preset=preset))
+    settings = settings_of_arms(spec, arms, preset)
     return [sweep.Setting(setting.name or PLAIN, setting.spec) for setting in settings]
 
 
