@@ -1,6 +1,5 @@
 """``python -m jaxgen.bench``: how fast is that, here? See `jaxgen.benchmarks`."""
 
-import dataclasses
 import sys
 from collections.abc import Sequence
 
@@ -10,12 +9,10 @@ from jaxgen.errors import UserError
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line `argv` (by default the process's own); returns the exit code."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    named = flags.named_in(BenchSpec, arguments)
-    return flags.run_entry("jaxgen.bench", BenchSpec, lambda spec: run(spec, named), arguments)
+    return flags.run_entry("jaxgen.bench", BenchSpec, run, argv)
 
 
-def run(spec: BenchSpec, named: Sequence[str] = ()) -> None:
+def run(spec: BenchSpec) -> None:
     # Imported here: --help and refused flags need no JAX.
     from jaxgen.benchmarks.corruptions import measure_corruptions
     from jaxgen.benchmarks.heads import measure_heads
@@ -45,7 +42,7 @@ def run(spec: BenchSpec, named: Sequence[str] = ()) -> None:
     }
     if lists := sweep.swept(spec.job):
         raise UserError(f"--{lists[0]}: a benchmark takes one value of each flag; give one, without commas or colons")
-    show(measures[spec.measure](dataclasses.replace(spec, keep=tuple(sorted({*spec.keep, *named} - {"keep"})))))
+    show(measures[spec.measure](spec))
 
 
 if __name__ == "__main__":

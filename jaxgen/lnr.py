@@ -21,9 +21,9 @@ def run(spec: LnrSpec, command: str) -> None:
     from jaxgen.experiments.tabular.experiment import EXPERIMENT as IN_FOLDS
     from jaxgen.experiments.tabular.job import are_tables
     from jaxgen.jobs import experiment
-    from jaxgen.jobs.distributed import joined
+    from jaxgen.jobs.distributed import join_processes
 
-    spec = joined(spec)
+    spec = join_processes(spec)
     datasets = IN_FOLDS.load(spec)
     experiment.run(IN_FOLDS if are_tables(datasets, spec) else IN_STAGES, spec, command, datasets)
 

@@ -1,6 +1,5 @@
 """``python -m jaxgen.randomization``: what do networks fit, and what do they learn?"""
 
-import dataclasses
 import sys
 from collections.abc import Sequence
 
@@ -12,16 +11,8 @@ PROGRAM = "jaxgen.randomization"
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line `argv` (by default the process's own); returns the exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    named, command = flags.named_in(RandomizationSpec, arguments), flags.command(PROGRAM, arguments)
-    return flags.run_entry(PROGRAM, RandomizationSpec, lambda spec: run(keep_named(spec, named), command), arguments)
-
-
-def keep_named(spec: RandomizationSpec, named: Sequence[str]) -> RandomizationSpec:
-    """The spec in which a preset leaves the named flags as they are, though they be at their defaults."""
-    if spec.noise.preset == "none":
-        return spec
-    keep = tuple(sorted({*spec.noise.keep, *named} - {"preset", "keep"}))
-    return dataclasses.replace(spec, noise=dataclasses.replace(spec.noise, keep=keep))
+    command = flags.command(PROGRAM, arguments)
+    return flags.run_entry(PROGRAM, RandomizationSpec, lambda spec: run(spec, command), arguments)
 
 
 def run(spec: RandomizationSpec, command: str) -> None:

@@ -1,6 +1,5 @@
 """``python -m jaxgen.robustness``: what does corruption do to which training? See `jaxgen.experiments.robustness`."""
 
-import dataclasses
 import sys
 from collections.abc import Sequence
 
@@ -12,14 +11,8 @@ PROGRAM = "jaxgen.robustness"
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line `argv` (by default the process's own); returns the exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    named, command = flags.named_in(RobustnessSpec, arguments), flags.command(PROGRAM, arguments)
-    return flags.run_entry(PROGRAM, RobustnessSpec, lambda spec: run(keep_named(spec, named), command), arguments)
-
-
-def keep_named(spec: RobustnessSpec, named: Sequence[str]) -> RobustnessSpec:
-    """The spec in which a preset leaves the named flags as they are, though they be at their defaults."""
-    keep = tuple(sorted({*spec.corruption.keep, *named} - {"preset", "keep"}))
-    return dataclasses.replace(spec, corruption=dataclasses.replace(spec.corruption, keep=keep))
+    command = flags.command(PROGRAM, arguments)
+    return flags.run_entry(PROGRAM, RobustnessSpec, lambda spec: run(spec, command), arguments)
 
 
 def run(spec: RobustnessSpec, command: str) -> None:

@@ -11,19 +11,20 @@ from jaxgen import UserError
 from jaxgen.config import ModelSpec
 from jaxgen.data.checks import make_dataset
 from jaxgen.engine.batch import Batch, LearnerConfig, StepIndex
-from jaxgen.engine.class_order import draw_class_aware, group_by_class
 from jaxgen.engine.learner import make_learner
+from jaxgen.experiments.longtail.class_order import draw_class_aware, group_by_class
 from jaxgen.experiments.longtail.features import classifier_of
 from jaxgen.experiments.longtail.job import load_frozen, make_job
 from jaxgen.experiments.longtail.method_report import describe_stage2, members_of
-from jaxgen.experiments.longtail.passes import PASS, look_in_passes
+from jaxgen.experiments.longtail.passes import look_in_passes
 from jaxgen.experiments.longtail.run import measure_one, train_first
 from jaxgen.experiments.longtail.stage2 import make_second_workload, make_stage2, run_group_name
 from jaxgen.jobs.program import split_runs
 from jaxgen.jobs.session import QUIET
+from jaxgen.keys import Draw
 from jaxgen.models import make_model
 from jaxgen.models.heads import Retrained
-from jaxgen.models.layers import EXAMINE, How
+from jaxgen.models.layers import EVAL, Mode
 from jaxgen.training.optimizers import make_optimizer
 from jaxgen.training.schedules import make_schedule
 from jaxgen.transforms import lnr
@@ -76,8 +77,8 @@ def test_a_step_trains_classifier_and_scale_and_nothing_of_the_network(shift):
     assert all(jax.tree.leaves(same)) != shift
     # Running statistics are those of a batch of the network itself, a tenth of the way.
     variables = {"params": before.weights.params["network"], "batch_stats": before.weights.stats["network"]}
-    how = How(shift, batch.weights > 0)
-    features, noted = network.apply(variables, inputs, how, method="features", mutable=["batch_stats"])
+    mode = Mode(shift, batch.weights > 0)
+    features, noted = network.apply(variables, inputs, mode, method="features", mutable=["batch_stats"])
     jax.tree.map(
         lambda one, other: np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6),
         after.weights.stats["network"],
@@ -87,7 +88,7 @@ def test_a_step_trains_classifier_and_scale_and_nothing_of_the_network(shift):
     head = before.weights.params["head"]
     logs = jax.nn.log_softmax(features @ head["kernel"] + head["bias"][None])
     assert float(loss) == pytest.approx(-float(logs[jnp.arange(10), labels[:10]].mean()), rel=1e-4)
-    plain = network.apply(variables, inputs, EXAMINE, method="features")
+    plain = network.apply(variables, inputs, EVAL, method="features")
     assert np.allclose(plain, features, rtol=1e-4) != shift
 
 
@@ -114,7 +115,7 @@ def test_probabilities_are_means_over_the_times_an_example_came(alike):
     labels = jnp.asarray(job.tail.dataset.labels)
     groups = group_by_class(labels, jnp.ones(len(labels), bool), 3)
     for run in range(2):
-        key = jax.random.fold_in(jax.random.fold_in(jax.random.key(0), run), PASS)
+        key = jax.random.fold_in(jax.random.fold_in(jax.random.key(0), run), Draw.PASS)
         orders = [draw_class_aware(jax.random.fold_in(key, i), len(labels), groups) for i in range(2)]
         came = np.isin(np.arange(len(labels)), np.concatenate(orders))
         assert 0 < came.sum() < len(labels)
@@ -154,10 +155,8 @@ def test_members_keep_their_own_shifted_statistics_and_are_measured_by_them(shif
     job, results = shifted
     _, found = train_first(job, QUIET)
     _, [program] = make_stage2(job, found)
-    stage2, store = (
-        program.make_member.args[0],
-        make_second_workload(job, None, [program], found.train.shape[-1], None).open_store(),
-    )
+    stage2 = program.context
+    store = make_second_workload(job, None, [program], found.train.shape[-1], None).open_store()
     assert "by flip, crop, batch norm shifted" in describe_stage2(job)
     seen = {}
     for arrays in store.runs(run_group_name(program)):
@@ -165,7 +164,7 @@ def test_members_keep_their_own_shifted_statistics_and_are_measured_by_them(shif
             seen[setting, run] = own["params"]
     width = found.train.shape[-1]
     for (setting, run), params in seen.items():
-        model = stage2.frozen.shifted(run, params[3 * (width + 2) :])
+        model = stage2.frozen.shifted(run, stage2.split(params).stats)
         first = stage2.frozen.models[run].variables["batch_stats"]
         moved = jax.tree.map(lambda one, other: bool((one != other).any()), model.variables["batch_stats"], first)
         assert all(jax.tree.leaves(moved))

@@ -11,12 +11,12 @@ from test_ensemble import job, program_of
 
 from jaxgen.data.checks import make_dataset
 from jaxgen.engine.batch import Batch, ClassTerms, LearnerConfig, Remix, StepIndex
-from jaxgen.engine.class_order import group_by_class
 from jaxgen.engine.ensemble import Ensemble
 from jaxgen.engine.gradient import prepare
 from jaxgen.engine.learner import make_learner
-from jaxgen.engine.members import Balance
-from jaxgen.jobs.program import enrol_on_subset, make_ensemble_config, make_kernels, subset_rows
+from jaxgen.experiments.longtail.balance import BALANCED, Balance
+from jaxgen.experiments.longtail.class_order import group_by_class
+from jaxgen.jobs.program import make_ensemble_config, make_kernels, make_subset_member, subset_rows
 from jaxgen.models.heads import ScaledLinear
 from jaxgen.training.losses import cross_entropy
 from jaxgen.training.optimizers import make_optimizer
@@ -39,14 +39,14 @@ def skewed():
 
 def balanced(terms, aware, program, row, train):
     """A member on its subset that makes up for classes."""
-    who = enrol_on_subset(program, row, train)
-    groups = group_by_class(train.labels, who.trained_on, 3)
-    return who._replace(balance=Balance(groups, jnp.asarray(aware), terms))
+    member_config = make_subset_member(program, row, train)
+    groups = group_by_class(train.labels, member_config.trained_on, 3)
+    return member_config._replace(extra=Balance(groups, jnp.asarray(aware), terms))
 
 
 def train(dataset, make_member=None, **flags):
     program = program_of(job(**flags))
-    program = program._replace(make_member=make_member) if make_member else program
+    program = program._replace(make_member=make_member, sampler=BALANCED) if make_member else program
     ensemble = Ensemble(make_ensemble_config(dataset, program, make_kernels(program)), dataset, jax.devices()[:1])
     rows = subset_rows(program, 0.9, len(dataset.labels), np.arange(3))
     return ensemble.train(rows, 3, round(0.9 * len(dataset.labels)), 1000)

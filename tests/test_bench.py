@@ -202,8 +202,7 @@ def test_the_ways_of_corrupting_answer_by_name():
 @pytest.mark.slow
 def test_oversampling_three_ways():
     given = ["--num_runs=2", "--epochs=10", "--learning_rate=0.1", "--width=2"]
-    kept = "--keep=num_runs,epochs,learning_rate,width"
-    spec = flags.parse(BenchSpec, ["--measure=oversampling", "--rounds=1", kept, *given])
+    spec = flags.parse(BenchSpec, ["--measure=oversampling", "--rounds=1", *given])
     table = benchmark_oversampling.measure_oversampling(spec)
     rows = cells_of(table)
     assert [row[0] for row in rows] == ["fresh `jit` a model", "compiled once", "jaxgen"]
@@ -240,7 +239,7 @@ def test_the_loop_over_classifiers_trains_the_same_ones_as_their_table(tmp_path)
 
 @pytest.mark.slow
 def test_classifiers_of_stage_2_three_ways():
-    given = ["--num_runs=2", "--epochs=10", "--width=2", "--keep=num_runs,epochs,width"]
+    given = ["--num_runs=2", "--epochs=10", "--width=2"]
     table = benchmark_heads.measure_heads(flags.parse(BenchSpec, ["--measure=heads", "--rounds=1", *given]))
     rows = cells_of(table)
     assert [row[0] for row in rows] == ["fresh `jit` a classifier", "compiled once", "jaxgen, all methods"]

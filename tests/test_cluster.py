@@ -1,4 +1,4 @@
-"""Chunks trained by workers elsewhere: who is hired, what is done where one is lost, and that results are the same."""
+"""Chunks trained by a pool of workers: how it grows, what a lost worker costs, and that results are the same."""
 
 import collections
 import functools
@@ -23,8 +23,9 @@ from jaxgen import load_scores
 from jaxgen.errors import FailedRuns, OutOfMemory, UserError
 from jaxgen.runs.launch import train_on_cluster
 from jaxgen.runs.plan import Chunk, Span, cut_chunks
-from jaxgen.runs.ray_cluster import options, places, refuse_unreachable
-from jaxgen.runs.worker_pool import LOOK, ChunkFailed, Worker, WorkerPool
+from jaxgen.runs.ray_cluster import refuse_unreachable, resource_options, worker_slots
+from jaxgen.runs.worker import Worker
+from jaxgen.runs.worker_pool import REFRESH_SECONDS, ChunkFailed, WorkerPool
 
 LOCAL = ("--launcher=ray", "--ray_address=local", "--ray_cpus=1")
 
@@ -35,44 +36,44 @@ def node(alive=True, **resources):
 
 def test_every_node_has_the_workers_that_it_has_room_for():
     nodes = [node(CPU=8.0), node(CPU=2.0), node(CPU=32.0, GPU=4.0), node(CPU=16.0, TPU=4.0), node(False, CPU=64.0)]
-    assert places(nodes, 0) == {("CPU", 8): 1, ("CPU", 2): 1, ("GPU", 1): 4, ("TPU", 4): 1}
-    assert places(nodes, 3) == {("CPU", 3): 2, ("CPU", 2): 1, ("GPU", 1): 4, ("TPU", 4): 1}
-    assert places([node()], 1) == {}
-    assert options(("CPU", 3)) == {"num_cpus": 3}
-    assert options(("GPU", 1))["num_gpus"] == 1
-    assert options(("TPU", 4))["resources"] == {"TPU": 4}
+    assert worker_slots(nodes, 0) == {("CPU", 8): 1, ("CPU", 2): 1, ("GPU", 1): 4, ("TPU", 4): 1}
+    assert worker_slots(nodes, 3) == {("CPU", 3): 2, ("CPU", 2): 1, ("GPU", 1): 4, ("TPU", 4): 1}
+    assert worker_slots([node()], 1) == {}
+    assert resource_options(("CPU", 3)) == {"num_cpus": 3}
+    assert resource_options(("GPU", 1))["num_gpus"] == 1
+    assert resource_options(("TPU", 4))["resources"] == {"TPU": 4}
 
 
-class FakeCrew:
+class FakePool:
     """Workers that answer at once, as `train` has it: arrays, a `ChunkFailed`, or None for a worker that was lost."""
 
     def __init__(self, train, together=2):
         self.train, self.together, self.given, self.seen = train, together, [], []
 
-    def hire(self, most):
+    def scale_up(self, most):
         pass
 
     def busy(self):
         return self.given
 
-    def give(self, waiting):
+    def dispatch(self, waiting):
         while waiting and len(self.given) < self.together:
             self.given.append(waiting.popleft())
 
-    def listen(self):
+    def poll(self):
         return iter([0.5] * len(self.given))
 
-    def answers(self):
+    def results(self):
         given, self.given = self.given, []
         for chunk in given:
             self.seen.append(chunk)
             yield chunk, 0.5, self.train(chunk)
 
 
-def launch(kept, crew):
+def launch(kept, pool):
     work = dict.fromkeys(kept.plan.run_groups, 1.0)
     chunks = cut_chunks(kept.missing(), 4)
-    train_on_cluster(kept, chunks, crew, work, keep=lambda chunk, found: found, resume="again", shown=True)
+    train_on_cluster(kept, chunks, pool, work, keep=lambda chunk, found: found, resume="again", shown=True)
 
 
 def test_a_chunk_whose_worker_is_lost_is_given_to_another(tmp_path, capsys):
@@ -83,7 +84,7 @@ def test_a_chunk_whose_worker_is_lost_is_given_to_another(tmp_path, capsys):
             return lost.append(chunk)
         return rows(chunk)
 
-    launch(kept, FakeCrew(train))
+    launch(kept, FakePool(train))
     assert len(lost) == 5
     assert not any(kept.missing().values())
     assert "20/20 models" in capsys.readouterr().err
@@ -91,11 +92,11 @@ def test_a_chunk_whose_worker_is_lost_is_given_to_another(tmp_path, capsys):
 
 def test_a_chunk_that_ends_all_its_workers_is_named_and_the_others_are_done(tmp_path):
     kept = store(tmp_path)
-    crew = FakeCrew(lambda chunk: None if (chunk.run_group, chunk.start) == ("a", 4) else rows(chunk))
+    pool = FakePool(lambda chunk: None if (chunk.run_group, chunk.start) == ("a", 4) else rows(chunk))
     with pytest.raises(
         FailedRuns, match=r"^4 models failed, of a 4 to 7 first \(10 workers were lost while they had it"
     ):
-        launch(kept, crew)
+        launch(kept, pool)
     assert kept.missing() == {"a": [Span(4, 8)], "b": []}
 
 
@@ -106,11 +107,11 @@ def test_a_chunk_that_fails_everywhere_is_named_and_the_others_are_done(tmp_path
         bad = chunk.run_group == "b" and chunk.start == 4
         return ChunkFailed("Traceback ...\nValueError: no") if bad else rows(chunk)
 
-    crew = FakeCrew(train)
+    pool = FakePool(train)
     with pytest.raises(FailedRuns, match=r"^4 models failed, of b 4 to 7 first \(ValueError: no; .*failed.txt has all"):
-        launch(kept, crew)
+        launch(kept, pool)
     assert kept.missing() == {"a": [], "b": [Span(4, 8)]}
-    assert crew.seen.count(next(chunk for chunk in crew.seen if chunk.run_group == "b" and chunk.start == 4)) == 2
+    assert pool.seen.count(next(chunk for chunk in pool.seen if chunk.run_group == "b" and chunk.start == 4)) == 2
 
 
 class FakeActor:
@@ -179,181 +180,181 @@ class FakeRay:
 
 
 @pytest.fixture
-def crew():
+def pool():
     """Two workers, the first laid out."""
     ray = FakeRay()
-    crew = WorkerPool(ray, 1, print)
-    crew.hire(9)
+    pool = WorkerPool(ray, 1, print)
+    pool.scale_up(9)
     for actor in ray.actors:
         ray.said[actor.answer("open")] = None
-    settle = ray.actors[0].settle
+    configure = ray.actors[0].configure
 
     def microbatch_size(settings):
-        answer = settle.remote(settings)
+        answer = configure.remote(settings)
         ray.said[answer] = settings or "found"
         return answer
 
-    ray.actors[0].settle = types.SimpleNamespace(remote=microbatch_size)
-    assert crew.settle(None, 9) == "found"
-    return crew
+    ray.actors[0].configure = types.SimpleNamespace(remote=microbatch_size)
+    assert pool.configure(None, 9) == "found"
+    return pool
 
 
 def chunks(count):
     return collections.deque(Chunk("a", 2 * i, 2 * i + 2) for i in range(count))
 
 
-def begin(crew, waiting):
+def begin(pool, waiting):
     """Gives the chunks out as soon as both workers are ready."""
-    crew.give(waiting)
-    second = crew.ray.actors[1]
-    assert [arguments for name, arguments, _ in second.asked if name == "settle"] == [("found",)]
-    crew.ray.said[second.answer("settle")] = "found"
-    crew.give(waiting)
+    pool.dispatch(waiting)
+    second = pool.ray.actors[1]
+    assert [arguments for name, arguments, _ in second.asked if name == "configure"] == [("found",)]
+    pool.ray.said[second.answer("configure")] = "found"
+    pool.dispatch(waiting)
 
 
-def test_the_others_start_while_the_first_is_laid_out_and_are_told_how(crew):
-    first, second = crew.ray.actors
-    assert first.count("settle") == 1
-    assert (second.count("open"), second.count("settle")) == (1, 0)
+def test_the_others_start_while_the_first_is_laid_out_and_are_told_how(pool):
+    first, second = pool.ray.actors
+    assert first.count("configure") == 1
+    assert (second.count("open"), second.count("configure")) == (1, 0)
     waiting = chunks(1)
     # One chunk is for the worker that is ready.
-    crew.give(waiting)
-    assert (first.count("train"), second.count("settle"), len(waiting)) == (1, 0, 0)
+    pool.dispatch(waiting)
+    assert (first.count("train"), second.count("configure"), len(waiting)) == (1, 0, 0)
 
 
-def test_workers_have_a_second_chunk_while_there_are_enough(crew):
+def test_workers_have_a_second_chunk_while_there_are_enough(pool):
     waiting = chunks(6)
-    begin(crew, waiting)
-    crew.give(waiting)
-    assert [len(worker.chunks) for worker in crew.hired] == [2, 2]
+    begin(pool, waiting)
+    pool.dispatch(waiting)
+    assert [len(worker.chunks) for worker in pool.workers] == [2, 2]
     # The last two are for whoever is idle first.
     assert len(waiting) == 2
 
 
-def test_all_chunks_of_a_worker_that_is_lost_come_back_and_another_is_hired(crew):
+def test_all_chunks_of_a_worker_that_is_lost_come_back_and_another_is_started(pool):
     waiting = chunks(6)
-    begin(crew, waiting)
-    crew.give(waiting)
-    lost, given = crew.hired[0], set(crew.hired[0].chunks.values())
-    crew.ray.said[next(iter(lost.chunks))] = FakeRay.Lost("died")
-    assert {(chunk, found) for chunk, _, found in crew.answers()} == {(chunk, None) for chunk in given}
+    begin(pool, waiting)
+    pool.dispatch(waiting)
+    lost, given = pool.workers[0], set(pool.workers[0].chunks.values())
+    pool.ray.said[next(iter(lost.chunks))] = FakeRay.Lost("died")
+    assert {(chunk, found) for chunk, _, found in pool.results()} == {(chunk, None) for chunk in given}
     assert lost.actor.gone
-    assert lost not in crew.hired
-    crew.hire(9)
-    assert len(crew.hired) == 2
+    assert lost not in pool.workers
+    pool.scale_up(9)
+    assert len(pool.workers) == 2
 
 
-def test_work_is_told_by_chunk_and_not_counted_twice(crew):
+def test_work_is_told_by_chunk_and_not_counted_twice(pool):
     waiting = chunks(6)
-    begin(crew, waiting)
-    crew.give(waiting)
-    worker = crew.hired[0]
+    begin(pool, waiting)
+    pool.dispatch(waiting)
+    worker = pool.workers[0]
     (answer, first), (_, second) = worker.chunks.items()
-    list(crew.listen())
-    crew.ray.said[worker.actor.answer("told")] = {first: 3.0, second: 1.0}
-    assert list(crew.listen()) == [3.0, 1.0]
-    list(crew.listen())
-    crew.ray.said[answer] = "arrays"
-    assert list(crew.answers()) == [(first, 3.0, "arrays")]
+    list(pool.poll())
+    pool.ray.said[worker.actor.answer("progress")] = {first: 3.0, second: 1.0}
+    assert list(pool.poll()) == [3.0, 1.0]
+    list(pool.poll())
+    pool.ray.said[answer] = "arrays"
+    assert list(pool.results()) == [(first, 3.0, "arrays")]
     # Told before its arrays came, heard after.
-    crew.ray.said[worker.actor.answer("told")] = {first: 5.0, second: 1.0}
-    assert list(crew.listen()) == [1.0]
+    pool.ray.said[worker.actor.answer("progress")] = {first: 5.0, second: 1.0}
+    assert list(pool.poll()) == [1.0]
     assert worker.work == {second: 2.0}
 
 
-def test_a_cluster_where_no_worker_comes_as_far_as_training_is_given_up(crew):
+def test_a_cluster_where_no_worker_comes_as_far_as_training_is_given_up(pool):
     waiting = chunks(6)
     for number in range(10):
-        assert len(crew.hired) == 2
-        crew.hired[0].opened = lost = object()
-        crew.ray.said[lost] = FakeRay.Lost("the data are not there\nno such file")
+        assert len(pool.workers) == 2
+        pool.workers[0].opened = lost = object()
+        pool.ray.said[lost] = FakeRay.Lost("the data are not there\nno such file")
         given_up = number == 9
         with pytest.raises(UserError, match=r"10 workers .* \(no such file\)") if given_up else nullcontext():
-            with crew.noted(crew.hired[0]):
-                crew.ray.get(lost)
-            crew.hire(9)
-    crew.hire(9)
+            with pool.handling_errors(pool.workers[0]):
+                pool.ray.get(lost)
+            pool.scale_up(9)
+    pool.scale_up(9)
     # One that is ready shows that it can be done.
-    crew.settings = "found"
-    crew.ray.said[crew.hired[0].opened] = None
-    crew.give(waiting)
-    crew.ray.said[crew.hired[0].ready] = "found"
-    crew.give(waiting)
-    assert crew.lost == 0
+    pool.settings = "found"
+    pool.ray.said[pool.workers[0].opened] = None
+    pool.dispatch(waiting)
+    pool.ray.said[pool.workers[0].configured] = "found"
+    pool.dispatch(waiting)
+    assert pool.failed_starts == 0
 
 
 @pytest.mark.parametrize(
     ("cause", "raised"),
     [(OutOfMemory(), OutOfMemory), (UserError("all diverged"), UserError), (KeyError("x"), ChunkFailed)],
 )
-def test_what_a_worker_raises_is_for_the_width_for_the_user_or_for_the_others(crew, cause, raised):
-    with pytest.raises(raised), crew.noted(crew.hired[0]):
+def test_what_a_worker_raises_is_for_the_width_for_the_user_or_for_the_others(pool, cause, raised):
+    with pytest.raises(raised), pool.handling_errors(pool.workers[0]):
         raise FakeRay.Failed(cause)
-    assert len(crew.hired) == 2
+    assert len(pool.workers) == 2
 
 
 @pytest.mark.parametrize("cause", [UserError("the data do not fit"), OSError("no space left"), OutOfMemory()])
-@pytest.mark.parametrize("when", ["open", "settle"])
-def test_a_node_where_no_worker_can_begin_is_done_without(crew, when, cause):
-    second, waiting = crew.hired[1], chunks(6)
+@pytest.mark.parametrize("when", ["open", "configure"])
+def test_a_node_where_no_worker_can_begin_is_done_without(pool, when, cause):
+    second, waiting = pool.workers[1], chunks(6)
     if when == "open":
-        crew.ray.said[second.opened] = FakeRay.Failed(cause)
-    crew.give(waiting)
-    if when == "settle":
-        crew.ray.said[second.ready] = FakeRay.Failed(cause)
-        crew.give(waiting)
-    assert second not in crew.hired
-    assert [len(worker.chunks) for worker in crew.hired] == [2]
+        pool.ray.said[second.opened] = FakeRay.Failed(cause)
+    pool.dispatch(waiting)
+    if when == "configure":
+        pool.ray.said[second.configured] = FakeRay.Failed(cause)
+        pool.dispatch(waiting)
+    assert second not in pool.workers
+    assert [len(worker.chunks) for worker in pool.workers] == [2]
 
 
 @pytest.mark.parametrize(("cause", "hired"), [(UserError("lower --width"), 2), (OSError("no space left"), 1)])
 def test_a_mistake_that_the_first_worker_finds_is_told_and_a_bad_node_done_without(cause, hired):
-    crew = WorkerPool(ray := FakeRay(), 1, print)
-    crew.hire(9)
+    pool = WorkerPool(ray := FakeRay(), 1, print)
+    pool.scale_up(9)
     first, second = ray.actors
     ray.said |= {first.answer("open"): FakeRay.Failed(cause), second.answer("open"): None}
-    second.settle = types.SimpleNamespace(remote=lambda settings: ray.said.setdefault("settled", "found") and "settled")
+    second.configure = types.SimpleNamespace(remote=lambda settings: ray.said.setdefault("done", "found") and "done")
     if hired == 2:
         with pytest.raises(UserError, match="lower --width"):
-            crew.settle(None, 2)
+            pool.configure(None, 2)
     else:
-        assert crew.settle(None, 2) == "found"
-    assert (crew.hired[0].actor is first) == (hired == 2)
+        assert pool.configure(None, 2) == "found"
+    assert (pool.workers[0].actor is first) == (hired == 2)
 
 
-def test_workers_that_vanish_while_they_train_are_waited_for(crew):
+def test_workers_that_vanish_while_they_train_are_waited_for(pool):
     waiting = chunks(12)
     for _ in range(8):
-        for worker in crew.hired:
-            crew.ray.said[worker.opened] = None
-            worker.take(waiting.popleft())
-            crew.ray.said[next(iter(worker.chunks))] = FakeRay.Lost("its node is gone")
-        crew.room.clear()
-        given_back = [chunk for _ in crew.hired[:] for chunk, _, found in crew.answers() if found is None]
+        for worker in pool.workers:
+            pool.ray.said[worker.opened] = None
+            worker.submit(waiting.popleft())
+            pool.ray.said[next(iter(worker.chunks))] = FakeRay.Lost("its node is gone")
+        pool.slots.clear()
+        given_back = [chunk for _ in pool.workers[:] for chunk, _, found in pool.results() if found is None]
         assert len(given_back) == 2
         waiting.extendleft(given_back)
-        crew.looked = -LOOK
-        crew.hire(9)
-    assert crew.lost == 0
+        pool.last_refresh = -REFRESH_SECONDS
+        pool.scale_up(9)
+    assert pool.failed_starts == 0
 
 
-def test_who_has_no_place_yet_is_not_asked_before_those_who_have(crew):
+def test_who_has_no_place_yet_is_not_asked_before_those_who_have(pool):
     ray = FakeRay(3.0)
-    crew = WorkerPool(ray, 1, print)
-    crew.hire(9)
-    crew.settings = "found"
-    pending, first, second = crew.hired
+    pool = WorkerPool(ray, 1, print)
+    pool.scale_up(9)
+    pool.settings = "found"
+    pending, first, second = pool.workers
     ray.said |= {first.opened: None, second.opened: None}
-    crew.give(chunks(1))
-    assert [worker.ready is not None for worker in (pending, first, second)] == [False, True, False]
+    pool.dispatch(chunks(1))
+    assert [worker.configured is not None for worker in (pending, first, second)] == [False, True, False]
 
 
-def test_workers_that_are_let_go_clear_up_first(crew):
-    actors = [worker.actor for worker in crew.hired]
-    crew.close()
+def test_workers_that_are_let_go_clear_up_first(pool):
+    actors = [worker.actor for worker in pool.workers]
+    pool.close()
     assert [actor.count("close") for actor in actors] == [1, 1]
     assert all(actor.gone for actor in actors)
-    assert not crew.hired
+    assert not pool.workers
 
 
 def test_a_worker_trains_what_was_built_and_tells_of_it():
@@ -372,8 +373,8 @@ def test_a_worker_trains_what_was_built_and_tells_of_it():
     first, second = chunks(2)
     assert worker.train(first) == ({"run": 3}, {})
     worker.train(second)
-    assert worker.told() == {first: 3.0, second: 3.0}
-    assert worker.told() == {}
+    assert worker.progress() == {first: 3.0, second: 3.0}
+    assert worker.progress() == {}
 
 
 def test_a_cluster_that_is_not_there_is_one_line(tmp_path):

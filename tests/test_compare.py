@@ -65,7 +65,7 @@ def own(path, order=None, **changes):
 def _quick(request, monkeypatch):
     """Figures are drawn everywhere, and written where a test looks at them."""
     if "drawn" not in request.node.name:
-        monkeypatch.setattr(experiment, "write_figure", lambda figure, path: path.write_bytes(b" " * 200))
+        monkeypatch.setattr("jaxgen.reporting.report.write_figure", lambda figure, path: path.write_bytes(b" " * 200))
 
 
 @pytest.fixture
@@ -483,10 +483,10 @@ def test_correlations_and_their_intervals():
     assert (covered < 40).any()
     found = agreement.correlations(first, second)
     assert found.spearman == pytest.approx(stats.spearmanr(first, second).statistic)
-    rounded = np.round(first), np.round(second)
-    ranks = [agreement.middle_ranks(np.unique(each, return_inverse=True)[1]) for each in rounded]
-    for own, each in zip(ranks, rounded, strict=True):
-        np.testing.assert_array_equal(own, stats.rankdata(each))
+
+
+def test_equal_values_share_their_place_in_the_order():
+    np.testing.assert_allclose(agreement.rank_shares(np.array([0.5, -1.0, 0.5, 2.0])), [0.5, 0.125, 0.5, 0.875])
 
 
 def test_scores_of_opposite_suspicious_ends_are_turned_to_one(tmp_path, capsys, monkeypatch):

@@ -14,11 +14,13 @@ import pytest
 from jaxgen.config import CscoreSpec
 from jaxgen.config.fields import spec_from_values
 from jaxgen.engine.ensemble import FIRST, Ensemble, next_block
-from jaxgen.engine.members import Block, EpochMetrics, Mixed
+from jaxgen.engine.members import Block, EpochMetrics
 from jaxgen.engine.order import permute
+from jaxgen.engine.sampling import SHUFFLED
 from jaxgen.engine.width import time_step
 from jaxgen.errors import OutOfMemory
 from jaxgen.experiments.cscore.job import make_run_groups
+from jaxgen.jobs.mixed_versions import MIXING, MixedVersion
 from jaxgen.jobs.program import make_ensemble_config, make_kernels, make_programs
 from jaxgen.models import make_model
 from jaxgen.scores import designs
@@ -411,11 +413,30 @@ def test_what_members_make_of_examples_is_what_they_learn_from(dataset):
     """Shown inverted, all is as on the inverted data, but for the tests, which are never touched."""
     spec = job()
     inverted = dataclasses.replace(dataset, images=255 - dataset.images)
-    shown = member_config(dataset, spec, lambda who: who, show=lambda who, chosen, inputs: 1 - inputs)
+    shown = member_config(dataset, spec, lambda who: who, input_transform=lambda who, chosen, inputs: 1 - inputs)
     first = train(dataset, spec, list(range(4)), ensemble=shown)
     second = train(inverted, spec, list(range(4)))
     np.testing.assert_allclose(first.loss_curve, second.loss_curve, rtol=1e-4, atol=1e-5)
     assert np.unpackbits(first.correct ^ second.correct).sum() <= 2
+
+
+def test_a_sampler_with_a_state_is_updated_before_every_step_and_else_plain(dataset):
+    """Its state, which counts steps, changes no draw; a batch that reads it sees the count from 1."""
+    spec = job()
+
+    def count_in(config, member_config, state, train, chosen, given, step):
+        batch = SHUFFLED.batch(config, member_config, state, train, chosen, given, step)
+        # Once the count is off, every batch is without examples.
+        return batch._replace(weights=jnp.where(state == step + 1, batch.weights, 0))
+
+    counting = SHUFFLED._replace(
+        batch=count_in,
+        init=lambda config, member_config, variables: jnp.zeros((), jnp.int32),
+        update=lambda config, members, train_state, step: train_state.sampler + 1,
+    )
+    counted = member_config(dataset, spec, lambda who: who, sampler=counting)
+    first, second = train(dataset, spec, list(range(4)), ensemble=counted), train(dataset, spec, list(range(4)))
+    assert_same(first, second, exactly=False)
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0, 0.5])
@@ -426,7 +447,8 @@ def test_a_mixed_version_is_trained_on_and_not_examined(dataset, share):
         images=np.concatenate([dataset.images, 255 - dataset.images]),
         test_images=np.concatenate([dataset.test_images, 255 - dataset.test_images]),
     )
-    seen = train(dataset, spec, list(range(4)), ensemble=member_config(two, spec, lambda who: mixed(who, 1, share)))
+    mixing = member_config(two, spec, lambda who: mixed(who, 1, share), sampler=MIXING)
+    seen = train(dataset, spec, list(range(4)), ensemble=mixing)
     version = train(
         dataset, spec, list(range(4)), ensemble=member_config(two, spec, lambda who: at_version(who, share))
     )
@@ -437,7 +459,7 @@ def test_a_mixed_version_is_trained_on_and_not_examined(dataset, share):
 
 
 def mixed(who, version, share):
-    return who._replace(mixed=Mixed(jnp.int32(version), jnp.float32(share)))
+    return who._replace(extra=MixedVersion(jnp.int32(version), jnp.float32(share)))
 
 
 def at_version(who, share):

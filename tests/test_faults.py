@@ -146,7 +146,7 @@ def test_other_versions_are_told_and_another_numerics_version_is_refused(tmp_pat
     # A version whose numbers are others has another identity.
     identity = {**told["identity"], "the numerics version": "4"}
     other = open_store(tmp_path / "other" / "store", plan(**{"the numerics version": "4"}), 0)
-    other.settle({"width": 1})
+    other.record_settings({"width": 1})
     other.write(Chunk("a", 0, 2), rows(Chunk("a", 0, 2)))
     assert identity != told["identity"]
     with pytest.raises(Exception, match="the numerics version is 4 there and absent here"):

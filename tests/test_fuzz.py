@@ -197,7 +197,7 @@ def cases(folder) -> dict[str, Case]:
             written(folder, f"{root}/{name}", npy(array))
     chunk_store(folder).write(Chunk("a", 0, 4), rows())
     kept = chunk_store(folder).path(Chunk("a", 0, 4))
-    chunk_store(folder).settle({"width": 2})
+    chunk_store(folder).record_settings({"width": 2})
     plan = kept.parent.parent / "plan.json"
     matrix = np.full((3, 3), 1 / 3)
     own, demo = own_arrays(), {"memorization": np.ones(12), "influence": np.ones((3, 12))}

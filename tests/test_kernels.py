@@ -81,8 +81,8 @@ def test_pieces_divide_the_batch_and_fit_the_cache(monkeypatch):
 
 
 def test_examination_takes_what_there_is_room_for(monkeypatch):
-    assert kernels.eval_batch_size("cpu", ()) == kernels.MOST_EXAMINED
+    assert kernels.eval_batch_size("cpu", ()) == kernels.MOST_EVALUATED
     monkeypatch.setattr(kernels, "PIECE_BYTES", 20 * kernels.activation_bytes((SMALL,)))
     assert kernels.eval_batch_size("cpu", (SMALL,)) == 20
-    monkeypatch.setattr(kernels, "EXAMINED_BYTES", kernels.activation_bytes((SMALL,)))
+    monkeypatch.setattr(kernels, "EVALUATION_BYTES", kernels.activation_bytes((SMALL,)))
     assert kernels.eval_batch_size("gpu", (SMALL,)) == 8

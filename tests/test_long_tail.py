@@ -20,13 +20,14 @@ from jaxgen.experiments.longtail.job import RUN_GROUP, make_first_workload, make
 from jaxgen.experiments.longtail.measure import Measured, choose_threshold, measure, measure_stage1
 from jaxgen.experiments.longtail.method_report import difference, members_of, method_rows, report_one
 from jaxgen.experiments.longtail.methods import make_methods
-from jaxgen.experiments.longtail.rounds import flip_again, look_again, round_rows, run_rounds
+from jaxgen.experiments.longtail.rounds import flip_again, predict_again, round_rows, run_rounds
 from jaxgen.experiments.longtail.run import expect_all, expect_flips, measure_one, train_first
 from jaxgen.experiments.longtail.shots import describe_shots, shot_groups
-from jaxgen.experiments.longtail.stage2 import FLIP, make_heads, make_second_workload, make_stage2, run_group_name
+from jaxgen.experiments.longtail.stage2 import make_heads, make_second_workload, make_stage2, run_group_name
 from jaxgen.experiments.longtail.thresholds import AUTHORS_SHARE, choose_in_ways, nearest_in_flips
 from jaxgen.jobs.program import split_runs
 from jaxgen.jobs.session import QUIET
+from jaxgen.keys import Draw
 from jaxgen.scores.metrics import expected_calibration_error, maximum_calibration_error, reliability
 from jaxgen.transforms.lnr import lnr_flip
 
@@ -435,7 +436,8 @@ def test_each_round_flips_again_by_what_the_round_before_learnt(ran, data, tmp_p
     assert [[one.row for one in part] for part in again] == [[one.row for one in part] for part in results.rounds[1:]]
     # By hand: the second round's labels at the lower threshold, run 1.
     params = kept_params(job)["lnr,threshold=0.5", 1]
-    probabilities = look_again(job.of_base(found)._replace(train=found.train[:1]), [[np.concatenate(params)]])
+    first_run = program.context._replace(found=job.of_base(found)._replace(train=found.train[:1]))
+    probabilities = predict_again(first_run, [[np.concatenate(params)]])
     logits = (found.train[0] @ params[1].reshape(16, 3) + params[0]) * params[2]
     np.testing.assert_allclose(probabilities[0, 0], jax.nn.softmax(logits), atol=1e-6)
     rows = round_rows(results.rounds)
@@ -458,7 +460,7 @@ def test_a_further_round_goes_to_smaller_classes_by_new_draws():
         changed = (found != given).sum((1, 2))
         assert changed[0] > changed[1] > 0
     assert (second != third).any()
-    key = jax.random.fold_in(jax.random.fold_in(jax.random.fold_in(root, 0), FLIP), 2)
+    key = jax.random.fold_in(jax.random.fold_in(jax.random.fold_in(root, 0), Draw.FLIP), 2)
     by_hand = lnr_flip(key, jnp.asarray(probabilities[0, 0]), jnp.asarray(labels), threshold=0.3).labels
     np.testing.assert_array_equal(second[0, 0], by_hand)
 

@@ -361,7 +361,7 @@ def test_a_league_tells_intervals_with_n_differences_and_coverage_best_first():
 
 
 def test_a_users_own_cache_of_compilations_is_left_alone_and_without_one_there_is_one_for_a_while(monkeypatch):
-    monkeypatch.setattr(compilations, "LEAST_SECONDS", 0.0)
+    monkeypatch.setattr(compilations, "MIN_COMPILE_SECONDS", 0.0)
     own = jax.config.jax_compilation_cache_dir
     with shared_compilations():
         assert jax.config.jax_compilation_cache_dir == own

@@ -13,7 +13,7 @@ from jaxgen.errors import UserError
 from jaxgen.models import MODELS, convolutions, make_model
 from jaxgen.models.alexnet import local_response_norm
 from jaxgen.models.convolution import BACKENDS
-from jaxgen.models.layers import EXAMINE, How, Kernels, Network
+from jaxgen.models.layers import EVAL, Kernels, Mode, Network
 from jaxgen.models.resnet import Block, ResNet, spread_channels
 
 PERCEPTRONS = sorted(name for name, entry in MODELS.items() if not entry.least_side)
@@ -80,7 +80,7 @@ def step_with_padding(name, norm):
     present = np.arange(4) < 3
 
     def loss(params, stats, inputs):
-        logits, updated = model.apply({"params": params, **stats}, inputs, How(True, present), mutable=["batch_stats"])
+        logits, updated = model.apply({"params": params, **stats}, inputs, Mode(True, present), mutable=["batch_stats"])
         return jnp.sum(jnp.where(present[:, None], logits, 0) ** 2), (logits, updated)
 
     stats = {kind: tree for kind, tree in variables.items() if kind != "params"}
@@ -220,7 +220,7 @@ def test_bottlenecks_and_projections_have_finite_gradients(norm):
     variables, inputs = draw(model, (9, 9, 1)), images(4, (9, 9, 1))
 
     def loss(variables):
-        logits, _ = model.apply(variables, inputs, How(True), mutable=["batch_stats"])
+        logits, _ = model.apply(variables, inputs, Mode(True), mutable=["batch_stats"])
         return jnp.sum(logits**2)
 
     for leaf in jax.tree.leaves(jax.jit(jax.grad(loss), compiler_options=HASTILY)(variables)["params"]):
@@ -229,7 +229,7 @@ def test_bottlenecks_and_projections_have_finite_gradients(norm):
 
 def test_without_a_norm_a_block_begins_as_its_shortcut():
     block, inputs = Block(8, 2, "none", Kernels()), np.abs(images(2, (5, 5, 4)))
-    begin = jax.jit(lambda key: block.init_with_output(key, inputs, EXAMINE)[0], compiler_options=HASTILY)
+    begin = jax.jit(lambda key: block.init_with_output(key, inputs, EVAL)[0], compiler_options=HASTILY)
     np.testing.assert_array_equal(begin(jax.random.key(0)), spread_channels(inputs, 2, 8))
 
 
@@ -255,9 +255,9 @@ def test_dropout_at_rate_zero_changes_no_bit(name):
     shape = least_shape(name)
     model, inputs = make(name, shape), images(3, shape)
     variables, keys = draw(model, shape), jax.random.split(jax.random.key(1), 3)
-    plain = model.apply(variables, inputs, How(True))
-    np.testing.assert_array_equal(model.apply(variables, inputs, How(True, keys=keys, dropout=jnp.zeros(()))), plain)
-    assert not np.allclose(model.apply(variables, inputs, How(True, keys=keys, dropout=jnp.full((), 0.5))), plain)
+    plain = model.apply(variables, inputs, Mode(True))
+    np.testing.assert_array_equal(model.apply(variables, inputs, Mode(True, keys=keys, dropout=jnp.zeros(()))), plain)
+    assert not np.allclose(model.apply(variables, inputs, Mode(True, keys=keys, dropout=jnp.full((), 0.5))), plain)
 
 
 @pytest.mark.parametrize("name", ["mlp", "alexnet_small"])
@@ -266,7 +266,7 @@ def test_what_an_example_drops_is_its_own_keys_affair(name):
     model, inputs = make(name, shape), np.repeat(images(1, shape), 3, axis=0)
     variables, keys = draw(model, shape), jax.random.split(jax.random.key(1), 4)
     first, second = (
-        model.apply(variables, inputs, How(True, keys=chosen, dropout=0.5))
+        model.apply(variables, inputs, Mode(True, keys=chosen, dropout=0.5))
         for chosen in (keys[:3], keys[jnp.array([0, 3, 2])])
     )
     np.testing.assert_array_equal(first[::2], second[::2])

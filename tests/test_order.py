@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxgen.engine.class_order import VISIT, draw_class_aware, group_by_class
 from jaxgen.engine.order import permute
+from jaxgen.experiments.longtail.class_order import VISIT, draw_class_aware, group_by_class
 
 many = jax.jit(jax.vmap(permute, (0, None, None)))
 

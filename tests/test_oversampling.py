@@ -17,7 +17,7 @@ from jaxgen.config import OversamplingSpec
 from jaxgen.config.fields import spec_from_values
 from jaxgen.data.checks import make_dataset
 from jaxgen.engine.ensemble import Ensemble
-from jaxgen.engine.member_inputs import as_inputs
+from jaxgen.engine.member_inputs import scale_images
 from jaxgen.engine.members import Examples
 from jaxgen.experiments.oversampling import samples
 from jaxgen.experiments.oversampling.job import make_job, make_rows, make_run_groups, make_workload
@@ -61,7 +61,7 @@ def copied(data, tmp_path_factory):
 
 
 @functools.cache
-def compiled_enrol(program):
+def compiled_make_member(program):
     return jax.jit(functools.partial(program.make_member, program))
 
 
@@ -70,7 +70,7 @@ def make_member(job, setting, size, run=0):
     program = job.programs[0]
     [number] = [i for i, each in enumerate(program.settings) if each.name == setting]
     row = make_rows(program, size, np.array(run * len(program.settings) + number))
-    who = compiled_enrol(program)(row, Examples(job.dataset.images, job.dataset.labels))
+    who = compiled_make_member(program)(row, Examples(job.dataset.images, job.dataset.labels))
     places = samples.make_places(job.largest, max(each.spec.copies.num_copies for each in program.settings))
     return jax.tree.map(np.asarray, who._replace(key=None)), who.key, places, samples.is_present(row.sample, places)
 
@@ -177,7 +177,7 @@ def test_augmentation_is_its_own_arms_alone(data):
     plain, augmented = job.programs
     assert (plain.in_use, augmented.in_use) == (frozenset(), {"flip", "crop"})
     assert (plain.name, augmented.name) == ("", "augmented")
-    assert plain.show is augmented.show is None
+    assert plain.input_transform is augmented.input_transform is None
     assert plain.num_examples == augmented.num_examples == 48
     usual = make_job(data, spec_of(arm="augmented")).programs[0]
     assert usual.in_use == {"translate"}
@@ -205,18 +205,18 @@ def test_examples_are_shown_as_they_are_and_copies_with_their_own_noise(copied):
     who, key, *_ = make_member(job, "uniform,uniform_noise=0.5,split=before", 48)
     who = who._replace(key=key)
     inputs = jnp.broadcast_to(jnp.linspace(0, 1, 16, dtype=jnp.float32).reshape(1, 4, 4, 1), (96, 4, 4, 1))
-    shown = np.asarray(program.show(who, jnp.arange(96), inputs))
+    shown = np.asarray(program.input_transform(who, jnp.arange(96), inputs))
     added = shown - np.asarray(inputs)
     assert (added[:48] == 0).all()
     assert (added[48:] >= 0).all()
     assert added[48:].max() < 0.5 + 1e-6
     assert len(np.unique(added[48:, 0, 0, 0])) == 48
     # The same whenever, and beside whomever, it is seen.
-    again = program.show(who, jnp.array([50, 3]), inputs[:2])
+    again = program.input_transform(who, jnp.array([50, 3]), inputs[:2])
     np.testing.assert_array_equal(again[0], shown[50])
     # And in a job of smaller samples, where it has another place.
     small = make_job(job.dataset, spec_of(**{**ARMS, "sample_sizes": (24,)})).programs[0]
-    np.testing.assert_array_equal(small.show(who, jnp.array([24 + 2]), inputs[:1])[0], shown[48 + 2])
+    np.testing.assert_array_equal(small.input_transform(who, jnp.array([24 + 2]), inputs[:1])[0], shown[48 + 2])
 
 
 def test_accuracies_are_those_of_the_weights_on_what_was_shown(data):
@@ -228,11 +228,11 @@ def test_accuracies_are_those_of_the_weights_on_what_was_shown(data):
     weights = {}
     run_group = make_run_groups(job, program)["size_40"]
     outcome = ensemble.train(run_group.rows(np.arange(3)), 3, run_group.max_size, 100, on_weights=weights.__setitem__)
-    predict, show = jax.jit(ensemble.config.learner.predict), jax.jit(program.show)
-    tests = as_inputs(ensemble.config, jnp.asarray(data.test_images))
+    predict, show = jax.jit(ensemble.config.learner.predict), jax.jit(program.input_transform)
+    tests = scale_images(ensemble.config, jnp.asarray(data.test_images))
     for number, arm in enumerate(arms):
         who, key, places, present = make_member(job, arm, 40)
-        raw = as_inputs(ensemble.config, jnp.asarray(data.images)[who.rows])
+        raw = scale_images(ensemble.config, jnp.asarray(data.images)[who.rows])
         shown = show(who._replace(key=key), jnp.arange(len(raw)), raw)
         right = np.argmax(predict(weights[number], shown), -1) == who.labels
         assert (np.unpackbits(outcome.correct[number], count=144).astype(bool) != right)[present].sum() <= 1

@@ -17,7 +17,7 @@ from jaxgen.data.checks import make_dataset
 from jaxgen.data.parts import hold_out_test
 from jaxgen.engine.curves import QUANTILES
 from jaxgen.engine.ensemble import Ensemble
-from jaxgen.engine.member_inputs import as_inputs
+from jaxgen.engine.member_inputs import scale_images
 from jaxgen.engine.members import Examples
 from jaxgen.experiments.randomization.figures import draw_figure1
 from jaxgen.experiments.randomization.job import make_job
@@ -27,11 +27,12 @@ from jaxgen.experiments.randomization.presets import settings_of
 from jaxgen.experiments.randomization.report import make_report, setting_rows
 from jaxgen.experiments.randomization.run import measure_job
 from jaxgen.experiments.randomization.takeaways import take_away
-from jaxgen.experiments.randomization.versions import SHUFFLE, VERSIONS, make_versions
+from jaxgen.experiments.randomization.versions import SHUFFLE, make_versions
 from jaxgen.jobs.dry_run import describe_workload
 from jaxgen.jobs.program import hparam_table, make_ensemble_config, make_kernels
 from jaxgen.jobs.session import QUIET
-from jaxgen.jobs.table import LABELS, make_rows, make_run_groups, make_workload
+from jaxgen.jobs.table import make_rows, make_run_groups, make_workload
+from jaxgen.keys import Draw, JobDraw, job_key
 from jaxgen.reporting.statements import list_statements
 from jaxgen.scores.metrics import expected_calibration_error
 from jaxgen.transforms.labels import corrupt_uniform
@@ -100,7 +101,7 @@ def test_a_run_has_the_labels_of_its_key_in_every_setting(figure1, data):
     program, arrays = arrays_of(job)
     for number, changed in zip(arrays["run"], np.unpackbits(arrays["changed"], axis=1, count=60), strict=True):
         run, setting = divmod(int(number), len(program.settings))
-        key = jax.random.fold_in(jax.random.fold_in(jax.random.key(0), run), LABELS)
+        key = jax.random.fold_in(jax.random.fold_in(jax.random.key(0), run), Draw.LABELS)
         rate = program.settings[setting].spec.noise.label_noise
         expected = corrupt_uniform(key, data.labels, rate=rate, num_classes=3).changed
         np.testing.assert_array_equal(changed, expected)
@@ -164,7 +165,7 @@ def test_going_on_after_the_fit_changes_nothing_before_it(figure1, data, tmp_pat
 
 def test_shuffled_pixels_are_true_pixels_of_shuffled_data(figure1, data, tmp_path):
     _, _, results = figure1
-    key = jax.random.fold_in(jax.random.fold_in(jax.random.key(0), VERSIONS), SHUFFLE)
+    key = jax.random.fold_in(job_key(0, JobDraw.VERSIONS), SHUFFLE)
     shuffled = dataclasses.replace(
         data,
         images=np.asarray(shuffle_pixels(key, data.images)),
@@ -227,9 +228,11 @@ def test_norms_margins_and_calibration_are_those_of_the_weights(data):
     for i in range(4):
         run, setting = divmod(i, 2)
         key = jax.random.fold_in(jax.random.key(0), run)
-        noisy = corrupt_uniform(jax.random.fold_in(key, LABELS), data.labels, rate=(0.0, 0.4)[setting], num_classes=3)
+        noisy = corrupt_uniform(
+            jax.random.fold_in(key, Draw.LABELS), data.labels, rate=(0.0, 0.4)[setting], num_classes=3
+        )
         np.testing.assert_array_equal(np.unpackbits(found["changed"][i], count=60).astype(bool), noisy.changed)
-        inputs, tests = (as_inputs(config, images) for images in (data.images, data.test_images))
+        inputs, tests = (scale_images(config, images) for images in (data.images, data.test_images))
         logits, own = np.asarray(config.learner.predict(kept[i], inputs)), np.eye(3, dtype=bool)[noisy.labels]
         margin = logits[own] - np.where(own, -np.inf, logits).max(1)
         np.testing.assert_allclose(found["margin_quantiles"][i], np.quantile(margin, QUANTILES), atol=1e-4)

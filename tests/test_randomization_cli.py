@@ -9,7 +9,6 @@ from conftest import blobs
 
 from jaxgen.config import RandomizationSpec, flags
 from jaxgen.experiments.randomization.presets import settings_of
-from jaxgen.randomization import keep_named
 
 # Data and training of tests/test_randomization.py: the program is compiled already, or will be there.
 FLAGS = ("--dataset=npz:mine.npz", "--hidden=32", "--epochs=25", "--batch_size=8", "--learning_rate=0.05")
@@ -52,8 +51,7 @@ def test_a_job_ends_with_its_files_and_is_not_trained_twice(folder):
 
 def test_a_default_typed_beside_a_preset_is_meant():
     typed = ["--preset=label_noise", "--label_noise=0", "--dropout=0", "--epochs=20"]
-    named = flags.named_in(RandomizationSpec, typed)
-    settings = settings_of(keep_named(flags.parse(RandomizationSpec, typed), named), True, ())
+    settings = settings_of(flags.parse(RandomizationSpec, typed), True, ())
     # Weight decay and label smoothing, on and off; 20 epochs as typed, and not the preset's.
     assert len(settings) == 4
     assert {setting.spec.train.epochs for setting in settings} == {20}
@@ -99,7 +97,7 @@ def test_a_wrong_matrix_is_refused(folder, rows, said):
         (("--dataset=npz:untested.npz", "--test_share=0"), "--test_share=0: untested has no test set; give a share"),
         (("--num_test_examples=31",), "--num_test_examples=31: npz:mine.npz has 30 test examples"),
         (("--center_crop=9",), "--center_crop=9: npz:mine.npz has images of 4x4 pixels; take less"),
-        (("--keep=colour",), "--keep=colour: no such flag"),
+        (("--keep=epochs",), "--keep: no flag any more, for --preset leaves every flag that is given as it is; leave"),
         (("--label_noise=0:1:0.001", "--num_runs=99"), "1,001 settings of 99 models each are 99,099 members"),
         (("--noise_kind=pairs",), "--noise_kind=pairs: no label is drawn anew; give a --label_noise above 0"),
         (("--noise_kind=matrix", "--noise_matrix=m.csv"), "--noise_kind=matrix: no label is drawn anew"),

@@ -16,7 +16,7 @@ from jaxgen.runs.launch import train_chunks
 from jaxgen.runs.plan import Chunk, Plan, Span, cut_chunks, gaps
 from jaxgen.runs.progress import ProgressBar
 from jaxgen.runs.run_cache import RunCache
-from jaxgen.runs.signals import NUMBERS, Stop
+from jaxgen.runs.signals import SIGNALS, Stop
 from jaxgen.runs.store import DamagedChunk, open_store
 
 IDENTITY = {"--seed": "0", "--epochs": "3"}
@@ -175,7 +175,7 @@ def test_no_pickle_is_ever_loaded(tmp_path):
 
 def test_runs_of_other_flags_are_refused_by_name(tmp_path):
     kept = store(tmp_path)
-    kept.settle({"width": 4})
+    kept.record_settings({"width": 4})
     kept.write(Chunk("a", 0, 2), rows(Chunk("a", 0, 2)))
     with pytest.raises(UserError, match=r"--epochs is 3 there and 5 here"):
         store(tmp_path, **{"--epochs": "5"})
@@ -184,7 +184,7 @@ def test_runs_of_other_flags_are_refused_by_name(tmp_path):
 
 def test_a_job_that_came_to_nothing_does_not_bar_another(tmp_path):
     kept = store(tmp_path)
-    kept.settle({"width": 4})
+    kept.record_settings({"width": 4})
     store(tmp_path, **{"--epochs": "5"})
     kept.write(Chunk("a", 0, 2), rows(Chunk("a", 0, 2), finite=False))
     store(tmp_path, **{"--epochs": "5"})
@@ -192,7 +192,7 @@ def test_a_job_that_came_to_nothing_does_not_bar_another(tmp_path):
 
 def test_the_first_writer_settles_the_width(tmp_path):
     kept = store(tmp_path)
-    assert kept.settle({"width": 4}) == store(tmp_path).settle({"width": 8}) == {"width": 4}
+    assert kept.record_settings({"width": 4}) == store(tmp_path).record_settings({"width": 8}) == {"width": 4}
     assert not list(kept.folder.glob(".*"))
 
 
@@ -218,8 +218,8 @@ def test_what_killed_writers_left_is_swept_once_it_is_old(tmp_path):
 def test_each_program_of_a_job_has_settings_of_its_own(tmp_path):
     kept = store(tmp_path)
     assert kept.read_settings("optimizer=adam") == {}
-    kept.settle({"width": 4}, "optimizer=adam")
-    kept.settle({"width": 8}, "optimizer=sgd")
+    kept.record_settings({"width": 4}, "optimizer=adam")
+    kept.record_settings({"width": 8}, "optimizer=sgd")
     assert kept.read_settings("optimizer=adam") == {"width": 4}
     assert kept.read_settings("optimizer=sgd") == {"width": 8}
     assert json.loads((kept.folder / "plan.json").read_text())["identity"] == IDENTITY
@@ -227,9 +227,9 @@ def test_each_program_of_a_job_has_settings_of_its_own(tmp_path):
 
 def test_settings_change_only_where_that_is_meant(tmp_path):
     kept = store(tmp_path)
-    kept.settle({"width": 4})
-    assert kept.settle({"width": 2}) == {"width": 4}
-    assert kept.settle({"width": 2}, replace=True) == kept.read_settings() == {"width": 2}
+    kept.record_settings({"width": 4})
+    assert kept.record_settings({"width": 2}) == {"width": 4}
+    assert kept.record_settings({"width": 2}, replace=True) == kept.read_settings() == {"width": 2}
 
 
 def test_a_plan_file_that_cannot_be_read_is_named(tmp_path):
@@ -331,7 +331,7 @@ def test_where_all_fail_the_rest_is_not_tried(tmp_path):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_stops_after_the_chunk_with_word_of_how_to_go_on(tmp_path, number):
     kept, seen = store(tmp_path), []
-    before = [signal.getsignal(each) for each in NUMBERS]
+    before = [signal.getsignal(each) for each in SIGNALS]
 
     def stopped_at_second(chunk, report):
         if seen:
@@ -342,7 +342,7 @@ def test_a_signal_stops_after_the_chunk_with_word_of_how_to_go_on(tmp_path, numb
     with pytest.raises(Interrupted, match=r"8 of 20 models are done and kept\. To go on: again") as caught:
         launch(kept, stopped_at_second)
     assert caught.value.exit_code == 130
-    assert [signal.getsignal(each) for each in NUMBERS] == before
+    assert [signal.getsignal(each) for each in SIGNALS] == before
     assert kept.spans("a") == kept.spans("b") == [Span(0, 4)]
 
 
@@ -350,7 +350,7 @@ def test_a_second_signal_stops_at_once(tmp_path):
     kept, reached = store(tmp_path), []
 
     def insistent(chunk, report):
-        for number in NUMBERS:
+        for number in SIGNALS:
             os.kill(os.getpid(), number)
         reached.append(chunk)
 
@@ -365,7 +365,7 @@ def test_a_chunk_that_heeds_the_stop_is_told_to_be_kept_in_its_middle(tmp_path):
     def heeding(chunk, report):
         os.kill(os.getpid(), signal.SIGINT)
         checkpoint = kept.checkpoint(chunk, 10, stop)
-        checkpoint.last -= 60
+        checkpoint.last_saved -= 60
         checkpoint.offer(lambda: ({"step": np.asarray(3)}, jnp.arange(4)))
         pytest.fail("the user wants to stop")
 
@@ -401,7 +401,7 @@ def test_what_cannot_be_written_is_one_line_and_the_rest_is_kept(tmp_path):
 
 def test_a_programs_settings_are_not_made_up_beside_its_runs(tmp_path):
     kept = open_store(tmp_path / "store", Plan(IDENTITY, {"ratio_0.5,optimizer=[x]": 10, "ratio_0.5,y": 10}), 0)
-    kept.settle({"width": 4}, "optimizer=[x]")
+    kept.record_settings({"width": 4}, "optimizer=[x]")
     kept.write(Chunk("ratio_0.5,optimizer=[x]", 0, 4), rows(Chunk("a", 0, 4)))
     (kept.folder / "plan-optimizer=[x].json").unlink()
     assert kept.read_settings("y") == {}
@@ -419,7 +419,7 @@ def test_a_thread_that_may_not_handle_signals_can_train(tmp_path):
 
 def test_plan_json_tells_what_is_in_the_folder(tmp_path):
     kept = store(tmp_path)
-    kept.settle({"width": 4})
+    kept.record_settings({"width": 4})
     written = json.loads((kept.folder / "plan.json").read_text())
     assert written.pop("versions").keys() >= {"python", "jax", "numpy"}
     assert written == {"identity": IDENTITY, "settings": {"width": 4}}
@@ -486,35 +486,35 @@ def test_a_bar_that_goes_on_counts_what_was_done_before(tmp_path, monkeypatch):
 
 
 # A run of `rows` has 20 bytes.
-@pytest.mark.parametrize("room", [0, 100, 10**6])
-@pytest.mark.parametrize("block", [1, 200, 10**6])
-def test_runs_that_are_held_are_those_of_the_store(tmp_path, room, block):
+@pytest.mark.parametrize("max_bytes", [0, 100, 10**6])
+@pytest.mark.parametrize("block_bytes", [1, 200, 10**6])
+def test_cached_runs_are_those_of_the_store(tmp_path, max_bytes, block_bytes):
     kept = store(tmp_path, runs=30)
     for chunk in cut_chunks({run_group: [Span(0, 33)] for run_group in "ab"}, 4):
         kept.write(chunk, rows(chunk))
     read, reads = kept.read, []
     kept.read = lambda chunk, **options: reads.append(chunk) or read(chunk, **options)
-    held = RunCache(kept, room, block)
-    first = held("a")
+    cache = RunCache(kept, max_bytes, block_bytes)
+    first = cache("a")
     # Another reader begins when one has come as far as the first block, and is done before it goes on.
     begun = [next(first)]
-    seen = [("a", list(held("a"))), ("a", begun + list(first)), ("b", list(held("b"))), ("a", list(held("a")))]
+    seen = [("a", list(cache("a"))), ("a", begun + list(first)), ("b", list(cache("b"))), ("a", list(cache("a")))]
     for run_group, blocks in seen:
-        found = {name: np.concatenate([one[name] for one in blocks]) for name in ("run", "loss")}
-        assert found["run"].tolist() == list(range(30)), run_group
-        np.testing.assert_array_equal(found["loss"], np.arange(30) / 7)
-    held_bytes = sum(array.nbytes for blocks in held.held.values() for one in blocks for array in one.values())
-    assert held_bytes <= room
+        arrays = {name: np.concatenate([block[name] for block in blocks]) for name in ("run", "loss")}
+        assert arrays["run"].tolist() == list(range(30)), run_group
+        np.testing.assert_array_equal(arrays["loss"], np.arange(30) / 7)
+    cached = [block for blocks in cache.cached.values() for block in blocks]
+    assert sum(array.nbytes for block in cached for array in block.values()) <= max_bytes
     assert sum(chunk.run_group == "b" for chunk in reads) == 8
-    list(held("b"))
-    assert sum(chunk.run_group == "b" for chunk in reads) == (8 if room == 10**6 else 16)
+    list(cache("b"))
+    assert sum(chunk.run_group == "b" for chunk in reads) == (8 if max_bytes == 10**6 else 16)
 
 
 def test_blocks_are_of_many_small_chunks_and_of_one_large_one(tmp_path):
     kept = store(tmp_path, runs=30)
     for chunk in [Chunk("a", 0, 2), Chunk("a", 2, 4), Chunk("a", 4, 24), Chunk("a", 24, 30)]:
         kept.write(chunk, rows(chunk))
-    assert [len(block["run"]) for block in RunCache(kept, block=80)("a")] == [4, 20, 6]
+    assert [len(block["run"]) for block in RunCache(kept, block_bytes=80)("a")] == [4, 20, 6]
 
 
 @pytest.mark.parametrize(("asked", "typed", "threads"), [(0, None, None), (2, None, "2"), (2, "3", "3")])
@@ -523,6 +523,6 @@ def test_a_process_of_few_devices_has_few_threads(monkeypatch, asked, typed, thr
         monkeypatch.delenv(name, raising=False)
     if typed:
         monkeypatch.setenv("PJRT_NPROC", typed)
-    with devices.threads_of(asked):
+    with devices.limited_threads(asked):
         assert os.environ.get("PJRT_NPROC") == threads
     assert os.environ.get("PJRT_NPROC") == typed

@@ -9,11 +9,12 @@ from test_ensemble import job, program_of
 
 from jaxgen.data.checks import make_dataset
 from jaxgen.engine.batch import ClassTerms
-from jaxgen.engine.class_order import group_by_class
 from jaxgen.engine.ensemble import Ensemble
-from jaxgen.engine.guided import draw_pairs
-from jaxgen.engine.members import Balance, Block, Guide
-from jaxgen.jobs.program import enrol_on_subset, make_ensemble_config, make_kernels, subset_rows
+from jaxgen.engine.members import Block
+from jaxgen.experiments.longtail.balance import Balance, ValidationSet
+from jaxgen.experiments.longtail.class_order import group_by_class
+from jaxgen.experiments.longtail.selmix import SELMIX, draw_pairs
+from jaxgen.jobs.program import make_ensemble_config, make_kernels, make_subset_member, subset_rows
 from jaxgen.training.losses import cross_entropy
 from jaxgen.transforms import selmix
 
@@ -99,28 +100,29 @@ def skewed():
 
 def guided(program, row, train):
     """A member on all examples, guided by others."""
-    who = enrol_on_subset(program, row, train)
+    member_config = make_subset_member(program, row, train)
     images, labels = blobs(30, seed=1)
-    guide = Guide(jnp.asarray(images.reshape(30, -1) / 255, jnp.float32), jnp.asarray(labels, jnp.int32))
+    validation = ValidationSet(jnp.asarray(images.reshape(30, -1) / 255, jnp.float32), jnp.asarray(labels, jnp.int32))
     terms = ClassTerms(jnp.zeros(3), jnp.ones(3), jnp.zeros(3))
-    return who._replace(guide=guide, balance=Balance(group_by_class(train.labels, who.trained_on, 3), False, terms))
+    groups = group_by_class(train.labels, member_config.trained_on, 3)
+    return member_config._replace(extra=Balance(groups, False, terms, validation))
 
 
 def test_pairs_are_weighed_every_fifty_steps_and_a_member_is_itself_in_any_company(skewed):
     # 7 steps an epoch: pairs are weighed anew before step 50, in epoch 7, and before step 100, in epoch 14.
     program = program_of(job(model="scaled_linear", epochs=16, batch_size=7, learning_rate=0.1))
-    program = program._replace(make_member=guided, guided=True)
+    program = program._replace(make_member=guided, sampler=SELMIX)
     ensemble = Ensemble(make_ensemble_config(skewed, program, make_kernels(program)), skewed, jax.devices()[:1])
     size, steps = round(0.9 * len(skewed.labels)), 7
     assert -(-size // 7) == steps
     rows = subset_rows(program, 0.9, len(skewed.labels), np.arange(3))
     ensemble.prepare(rows, 3)
     members, progress = ensemble._run("start", 3, ensemble._placed(rows, np.arange(3)), ensemble.data)
-    weighed = [np.asarray(progress.pairs)]
+    weighed = [np.asarray(progress.sampler)]
     for _ in range(16):
         block = ensemble.traced(Block(1, 0, steps, 1))
         progress = ensemble._run("advance", 3, members, progress, ensemble.data, block)
-        weighed.append(np.asarray(progress.pairs))
+        weighed.append(np.asarray(progress.sampler))
     changed = [epoch for epoch in range(16) if (weighed[epoch] != weighed[epoch + 1]).any()]
     assert changed == [7, 14]
     together = ensemble.train(rows, 3, size, 1000)

@@ -1,4 +1,4 @@
-"""Early stopping: the best epoch is kept, seats are refilled, and nobody's company changes a thing."""
+"""Early stopping: the best epoch is kept, slots are refilled, and nobody's company changes a thing."""
 
 import dataclasses
 
@@ -25,21 +25,21 @@ def outcome_of(rows):
     return Outcome(*(values.reshape(-1, 1) for _ in range(4)), values, np.ones(len(values), bool), nothing)
 
 
-def test_seats_by_hand():
+def test_slots_by_hand():
     slots = SlotPool(5, 2)
-    assert slots.slot(np.ones(2, bool)).tolist() == [True, True]
+    assert slots.admit(np.ones(2, bool)).tolist() == [True, True]
     assert slotted(slots) == [0, 1]
     told = []
-    slots.tell_work(np.array([1, 1]), np.array([False, True]), 0.5, 4, told.append)
+    slots.report_work(np.array([1, 1]), np.array([False, True]), 0.5, 4, told.append)
     assert told == [0.625]
     assert slots.should_retire(np.array([False, True]))
-    slots.empty(np.array([False, True]), outcome_of(slots.rows), 4, told.append)
+    slots.retire(np.array([False, True]), outcome_of(slots.rows), 4, told.append)
     assert told[-1] == 0.75, "the epochs it did not need"
-    assert slots.slot(np.array([False, True])).tolist() == [False, True]
+    assert slots.admit(np.array([False, True])).tolist() == [False, True]
     assert slotted(slots) == [0, 2]
     for expected in ([3, 4], [-1, -1]):
-        slots.empty(slots.taken, outcome_of(slots.rows), 4, told.append)
-        slots.slot(np.ones(2, bool))
+        slots.retire(slots.taken, outcome_of(slots.rows), 4, told.append)
+        slots.admit(np.ones(2, bool))
         assert slotted(slots) == expected
     assert not slots.taken.any()
     assert slots.outcome().epochs.tolist() == [0, 1, 2, 3, 4]
@@ -48,7 +48,7 @@ def test_seats_by_hand():
 
 def test_a_few_done_members_wait_for_more_company():
     slots = SlotPool(100, 16)
-    slots.slot(np.ones(16, bool))
+    slots.admit(np.ones(16, bool))
     done = np.arange(16) < 3
     assert not slots.should_retire(done)
     assert slots.should_retire(np.arange(16) < 4)
@@ -58,22 +58,22 @@ def test_a_few_done_members_wait_for_more_company():
 
 def test_the_last_members_are_examined_together():
     slots = SlotPool(4, 4)
-    slots.slot(np.ones(4, bool))
+    slots.admit(np.ones(4, bool))
     assert not slots.should_retire(np.array([True, True, True, False]))
     assert slots.should_retire(np.ones(4, bool))
 
 
-def test_what_is_kept_of_seats_comes_back():
+def test_what_is_kept_of_slots_comes_back():
     slots = SlotPool(5, 2)
-    slots.slot(np.ones(2, bool))
-    slots.empty(np.array([True, False]), outcome_of(slots.rows), 4, lambda work: None)
-    slots.slot(np.array([True, False]))
+    slots.admit(np.ones(2, bool))
+    slots.retire(np.array([True, False]), outcome_of(slots.rows), 4, lambda work: None)
+    slots.admit(np.array([True, False]))
     slots.step = 7
     again = SlotPool(5, 2)
     again.restore(slots.state())
     assert slotted(again) == [2, 1]
     assert (again.step, again.waiting) == (7, 3)
-    assert again.found[0].epochs == 0
+    assert again.outcomes[0].epochs == 0
 
 
 def test_members_stop_at_different_epochs_and_company_changes_nothing(dataset):

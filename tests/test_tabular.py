@@ -294,11 +294,11 @@ def test_a_stopped_job_keeps_its_divisions_and_a_longer_one_those_of_its_tables(
 
     def judge_two(job, jobs, stop, chunk, report):
         judged.append(chunk.run_group)
-        stop.asked = len(judged) == 2
+        stop.requested = len(judged) == 2
         return own(job, jobs, stop, chunk, report)
 
     monkeypatch.setattr(tabular_runs, "judge_table", judge_two)
-    with pytest.raises(Interrupted, match=r"stopped; 1 of 2 divisions are done and kept\. To go on: again"):
+    with pytest.raises(Interrupted, match=r"stopped; 1 of 2 divisions are done and kept\. To go on: call it again"):
         run_tables(job._replace(spec=spec), QUIET)
     # Of a job of the first table alone nothing is left to do, and of both the division that was given up.
     first = job._replace(spec=spec, tables={"table0": job.tables["table0"]})

@@ -158,7 +158,7 @@ def test_what_is_noted_is_what_a_plain_loop_sees(dataset):
 
 @pytest.mark.slow
 def test_members_that_stop_early_are_tracked_as_long_as_they_train(dataset):
-    """SlotPool are refilled meanwhile, so that members are in different epochs: each is examined after its own."""
+    """Slots are refilled meanwhile, so that members are in different epochs: each is examined after its own."""
     spec = job(**{**BASE, "epochs": 12}, validation_share=0.2, patience=1, learning_rate=0.3)
     ensemble = make(dataset, spec)
     run = train(ensemble, dataset, spec, range(12))
@@ -248,7 +248,7 @@ def estimate_settings_of(images, labels, **flags):
 
 
 def test_a_disk_too_small_for_tracking_says_what_helps(tmp_path, monkeypatch):
-    usage = type("Usage", (), {"free": stores.ROOM + 10_000})
+    usage = type("Usage", (), {"free": stores.RESERVED_BYTES + 10_000})
     monkeypatch.setattr(stores.shutil, "disk_usage", lambda folder: usage)
     with pytest.raises(UserError, match=r"or keep less of each model with --track=dynamics or --track=none"):
         scored(tmp_path)

@@ -20,7 +20,7 @@ from jaxgen.config import BenchSpec, LnrSpec
 from jaxgen.config.fields import flag_values, spec_from_values
 from jaxgen.data import load_dataset
 from jaxgen.data.parts import hold_out_test
-from jaxgen.engine.examination import finish_members
+from jaxgen.engine.evaluation import finish_members
 from jaxgen.engine.members import Data, Examples
 from jaxgen.engine.training import draw_order, start_members, step_member
 from jaxgen.experiments.longtail.job import RUN_GROUP, make_job
@@ -42,7 +42,7 @@ FRESH, ONCE = 2, 10
 def make_experiment(spec: BenchSpec) -> tuple[Any, Any, Any, Any]:
     """The job of ``python -m jaxgen.lnr`` with the flags that were given, what its stage 1 found, and its stage 2."""
     known = flag_values(LnrSpec())
-    chosen = {name: value for name, value in flag_values(spec.job).items() if name in (*spec.keep, "dataset")}
+    chosen = {name: value for name, value in flag_values(spec.job).items() if name in {*spec.given, "dataset"}}
     chosen = {name: value for name, value in chosen.items() if name in known}
     with tempfile.TemporaryDirectory() as folder:
         asked = spec_from_values(LnrSpec, {**chosen, "out": folder})
@@ -134,8 +134,8 @@ def clocks() -> np.ndarray:
 
 def test_accuracy(job: Any, program: Program, number: int, params: np.ndarray) -> float:
     """The share of the test examples that a classifier gets right, by its number and its parameters."""
-    found = program.make_member.args[0].found
-    logits = logits_of(params, found.test[number // len(program.settings)], found.kernels.shape[2])
+    stage2 = program.context
+    logits = logits_of(stage2.split(params), stage2.found.test[number // len(program.settings)])
     return float(np.mean(logits.argmax(1) == job.tail.dataset.test_labels))
 
 
@@ -145,7 +145,7 @@ def engine_way(spec: BenchSpec) -> Iterator[Any]:
     count = num_heads(job, program)
     trainer = make_trainer(dataset, program, second_run_groups(job, program), log)
     began = time.perf_counter()
-    trainer.settle({RUN_GROUP: count})
+    trainer.configure({RUN_GROUP: count})
     trainer.compile_rest()
     answer = time.perf_counter() - began, count
     yield None

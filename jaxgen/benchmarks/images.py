@@ -51,20 +51,20 @@ def engine_way(spec: BenchSpec) -> Iterator[Any]:
     trainer = make_trainer(dataset, program, make_run_groups(dataset, program), log)
     [run_group] = make_run_groups(dataset, program).values()
     # As in a job of a thousand models: that is what the arrangement is chosen for.
-    trainer.settle(dict.fromkeys(trainer.run_groups, 1000))
-    ensemble, rows = trainer.ensemble, run_group.rows(np.arange(trainer.seats))
+    trainer.configure(dict.fromkeys(trainer.run_groups, 1000))
+    ensemble, rows = trainer.ensemble, run_group.rows(np.arange(trainer.slots))
     start, advance = ensemble.prepare(rows, trainer.width, ["start", "advance"])
-    members, progress = start(ensemble._placed(rows, np.arange(trainer.seats)), ensemble.data)
+    members, progress = start(ensemble._placed(rows, np.arange(trainer.slots)), ensemble.data)
     # All steps in one epoch, which has as many as the subset gives.
     steps = -(-run_group.max_size // spec.job.train.batch_size)
     answer = None
     while True:
         num_images = yield answer
-        epochs = max(1, round(num_images / (trainer.seats * steps * spec.job.train.batch_size)))
+        epochs = max(1, round(num_images / (trainer.slots * steps * spec.job.train.batch_size)))
         block = ensemble.traced(Block(epochs, 0, steps, 0))
         began = time.perf_counter()
         progress = jax.block_until_ready(advance(members, progress, ensemble.data, block))
-        answer = time.perf_counter() - began, epochs * trainer.seats * run_group.max_size
+        answer = time.perf_counter() - began, epochs * trainer.slots * run_group.max_size
 
 
 def step_way(spec: BenchSpec) -> Iterator[Any]:

@@ -27,9 +27,8 @@ def make_sweep(spec: BenchSpec) -> Any:
     """The job of ``--preset=label_noise`` on the benchmark's data, network and training."""
     from jaxgen.experiments.randomization.job import make_job
 
-    kept = tuple(name for name in spec.keep if name in flag_values(RandomizationSpec()))
-    own = {"preset": "label_noise", "num_runs": NUM_RUNS, "keep": kept}
-    asked = spec_from_values(RandomizationSpec, {**flag_values(spec.job), **own})
+    values = {**flag_values(spec.job), "preset": "label_noise", "num_runs": NUM_RUNS}
+    asked = spec_from_values(RandomizationSpec, values, spec.given)
     return make_job(hold_out_test(load_dataset(asked.data), asked.fit.test_share, asked.seed), asked)
 
 
@@ -135,7 +134,7 @@ def engine_way(spec: BenchSpec) -> Iterator[Any]:
     name, count = run_group_name(program), len(program.settings)
     trainer = make_trainer(job.versions.dataset, program, make_run_groups(job, program), log)
     began = time.perf_counter()
-    trainer.settle({name: NUM_RUNS * count})
+    trainer.configure({name: NUM_RUNS * count})
     trainer.compile_rest()
     compiling, answer = time.perf_counter() - began, None
     while True:

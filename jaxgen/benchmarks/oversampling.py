@@ -23,7 +23,7 @@ def make_experiment(spec: BenchSpec) -> Any:
     """The job of ``python -m jaxgen.oversampling --arm=plain,uniform`` with the flags that were given."""
     from jaxgen.experiments.oversampling.job import make_job
 
-    chosen = {name: value for name, value in flag_values(spec.job).items() if name in (*spec.keep, "dataset")}
+    chosen = {name: value for name, value in flag_values(spec.job).items() if name in {*spec.given, "dataset"}}
     asked = spec_from_values(OversamplingSpec, {**chosen, "arm": ARMS})
     return make_job(load_dataset(asked.data), asked)
 
@@ -98,7 +98,7 @@ def engine_way(spec: BenchSpec) -> Iterator[Any]:
     count = job.spec.num_runs * len(program.settings)
     trainer = make_trainer(job.dataset, program, run_groups, log)
     began = time.perf_counter()
-    trainer.settle(dict.fromkeys(run_groups, count))
+    trainer.configure(dict.fromkeys(run_groups, count))
     trainer.compile_rest()
     answer = time.perf_counter() - began
     yield None

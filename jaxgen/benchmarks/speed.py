@@ -68,7 +68,7 @@ def engine_turns(spec: BenchSpec) -> Iterator[Any]:
     [program], dataset = make_programs(job), load_dataset(job.data)
     trainer = make_trainer(dataset, program, make_run_groups(dataset, program), log)
     ratios = [run_group_name(program, ratio) for ratio in job.subsets.subset_ratios]
-    trainer.settle(dict.fromkeys(ratios, job.subsets.num_runs))
+    trainer.configure(dict.fromkeys(ratios, job.subsets.num_runs))
     trainer.compile_rest()
     start, answer = 0, None
     while True:

@@ -38,7 +38,7 @@ def measure_members(spec: BenchSpec) -> str:
     [run_group] = trainer.run_groups.values()
     devices = trainer.ensemble.mesh.size
     seconds: dict[int, list[float]] = {}
-    trainer.settle({name: max(MEMBERS) for name in trainer.run_groups})
+    trainer.configure({name: max(MEMBERS) for name in trainer.run_groups})
     for round_number in range(spec.rounds + 1):
         for members in (count for count in MEMBERS if count <= spec.job.subsets.num_runs):
             taken = train_once(trainer.ensemble, run_group, members, math.ceil(members / devices))

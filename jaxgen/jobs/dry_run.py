@@ -22,7 +22,7 @@ def describe_workload(workload: Workload, session: Session) -> str:
             trainer = make_trainer(workload.dataset, program, run_groups, session.tell, here=True)
             missing = count_missing(trainer, store)
             at_least_one = {run_group: max(count, 1) for run_group, count in missing.items()}
-            trainer.settle(at_least_one, read_execution_plan(trainer, store, program.name))
+            trainer.configure(at_least_one, read_execution_plan(trainer, store, program.name))
             trainer.compile_rest()
             seconds = trainer.seconds(missing)
             total += seconds

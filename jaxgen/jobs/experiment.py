@@ -10,7 +10,7 @@ import pathlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from jaxgen.jobs.distributed import joined
+from jaxgen.jobs.distributed import join_processes
 from jaxgen.jobs.session import Session
 from jaxgen.reporting.console import log, show
 from jaxgen.reporting.files import with_folder
@@ -60,7 +60,7 @@ def run(experiment: Experiment, spec: Any, command: str, data: Any = None) -> No
 def run_job(experiment: Experiment, spec: Any, session: Session, data: Any = None) -> tuple[str, list[pathlib.Path]]:
     """As `run`, without showing anything; returns the summary and the files that were written."""
     if data is None:
-        spec = joined(spec)
+        spec = join_processes(spec)
         data = experiment.load(spec)
     spec = with_folder(spec, experiment.name, *experiment.folder(spec, data))
     job = experiment.plan(data, spec, session)

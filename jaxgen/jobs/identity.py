@@ -11,6 +11,8 @@ from jaxgen.types import Dataset
 # Raised whenever the same flags would give other numbers than before.
 NUMERICS = 5
 
+# The same for experiments whose own numbers have changed since: other stores are still found.
+NUMERICS_OF = {"lnr": 6}
 # Flags of a run's environment, which no model depends on.
 RUNTIME_FLAGS = {"width", "num_devices", "checkpoint_minutes", "save_models", "dry_run", "yes", "convolution"} | {
     "shard",
@@ -51,7 +53,7 @@ def make_identity(flags: Mapping[str, str], seed: int, *, experiment: str = "", 
     """
     named = {name.replace("_", " "): text for name, text in others.items()}
     named |= {"the experiment": experiment} if experiment else {}
-    return {**flags, "--seed": str(seed), "the numerics version": str(NUMERICS), **named}
+    return {**flags, "--seed": str(seed), "the numerics version": str(NUMERICS_OF.get(experiment, NUMERICS)), **named}
 
 
 def typed_flags(chosen: Mapping[str, Any]) -> dict[str, str]:

@@ -4,12 +4,11 @@ import time
 from typing import NamedTuple
 
 from jaxgen.errors import OutOfMemory, UserError
-from jaxgen.jobs.layout import ExecutionPlan
+from jaxgen.jobs.execution_plan import ExecutionPlan
 from jaxgen.jobs.session import Session
 from jaxgen.jobs.trainer import Trainer
 from jaxgen.runs.plan import count_runs, cut_chunks
 from jaxgen.runs.saved_models import ModelFolder
-from jaxgen.runs.shards import block_size, read_shard
 from jaxgen.runs.store import FINITE, Store
 
 
@@ -36,25 +35,25 @@ def train_missing_runs(
       UserError: if everything diverges.
       Interrupted: if stopped; finished chunks are kept.
     """
-    settled = read_execution_plan(trainer, store, program)
+    recorded = read_execution_plan(trainer, store, program)
     compute = trainer.layout.program.spec.compute
-    trainer.block = settled and (settled.block or settled.width)
+    if recorded:
+        trainer.share_by(recorded)
     if compute.aggregate_only or not any(count_missing(trainer, store).values()):
         return Trained(0, 0.0)
-    if settled and (changed := store.other_versions(program)):
+    if recorded and (changed := store.other_versions(program)):
         trainer.log(f"the models kept here were trained by other versions ({changed}): others may round otherwise")
     for run_group in trainer.run_groups:
         for arrays in store.runs(run_group):
             trainer.count(arrays[FINITE])
-    trainer.settle(count_missing(trainer, store), settled)
-    if not settled:
-        block = block_size(store.plan, trainer.chunk_size, read_shard(compute.shard))
-        trainer.execution_plan = trainer.execution_plan._replace(block=block)
-    holding = store.settle(trainer.execution_plan.settings(), program)
-    if holding != trainer.execution_plan.settings():
+    trainer.configure(count_missing(trainer, store), recorded)
+    if not recorded:
+        trainer.choose_block(store.plan)
+    settings = store.record_settings(trainer.execution_plan.settings(), program)
+    if settings != trainer.execution_plan.settings():
         # Another driver of the same job was faster.
-        trainer.settle(count_missing(trainer, store), trainer.layout.read(holding))
-    trainer.block = trainer.execution_plan.block or trainer.width
+        trainer.configure(count_missing(trainer, store), trainer.layout.read_plan(settings))
+    trainer.share_by(trainer.execution_plan)
     began, missing = time.perf_counter(), count_missing(trainer, store)
     while any(count_missing(trainer, store).values()):
         try:
@@ -73,7 +72,7 @@ def read_execution_plan(trainer: Trainer, store: Store, program: str) -> Executi
       UserError: if flags ask for another one.
     """
     settings = store.read_settings(program)
-    return trainer.layout.read(settings) if settings else None
+    return trainer.layout.read_plan(settings) if settings else None
 
 
 def count_missing(trainer: Trainer, store: Store) -> dict[str, int]:
@@ -102,7 +101,7 @@ def halve_width(trainer: Trainer, store: Store, program: str) -> None:
         )
     trainer.log(f"out of memory at width {trainer.width}; going on at width {width}")
     # What is kept of unfinished chunks is of the old width.
-    store.forget_checkpoints()
+    store.remove_checkpoints()
     execution_plan = trainer.execution_plan._replace(width=width)
-    store.settle(execution_plan.settings(), program, replace=True)
-    trainer.settle(count_missing(trainer, store), execution_plan)
+    store.record_settings(execution_plan.settings(), program, replace=True)
+    trainer.configure(count_missing(trainer, store), execution_plan)

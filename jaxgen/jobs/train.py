@@ -58,7 +58,7 @@ def refuse_unkept(trainer: Trainer, store: Store, models: ModelFolder | None) ->
         run_group: itertools.chain.from_iterable(itertools.starmap(range, store.spans(run_group)))
         for run_group in trainer.run_groups
     }
-    if lost := sum(len(models.lacking(run_group, numbers)) for run_group, numbers in done.items()):
+    if lost := sum(len(models.missing(run_group, numbers)) for run_group, numbers in done.items()):
         raise UserError(
             f"--save_models: {lost:,} finished models of --out={trainer.layout.program.spec.out} were not kept when "
             "they were trained; leave it out, or choose another --out"

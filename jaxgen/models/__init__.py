@@ -84,7 +84,7 @@ MODELS: dict[str, Entry] = {
 def make_model(
     spec: ModelSpec, num_classes: int, input_shape: tuple[int, ...], kernels: Kernels = PLAIN_KERNELS
 ) -> nn.Module:
-    """The network that `spec` names, to be called as ``network(inputs, how)``; it has `features` and `classify` too.
+    """The network that `spec` names, to be called as ``network(inputs, mode)``; it has `features` and `classify` too.
 
     Args:
       spec: names it and its norm.

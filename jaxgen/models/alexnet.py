@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxgen.models.blocks import Unit, hidden_layer, overlapping_pool
-from jaxgen.models.layers import Dropout, How, Kernels
+from jaxgen.models.layers import Dropout, Kernels, Mode
 
 
 class SmallAlexNet(nn.Module):
@@ -27,16 +27,16 @@ class SmallAlexNet(nn.Module):
     kernels: Kernels
 
     @nn.compact
-    def __call__(self, inputs: jax.Array, how: How) -> jax.Array:
+    def __call__(self, inputs: jax.Array, mode: Mode) -> jax.Array:
         """``[b, h, w, d]`` images to ``[b, 192]`` features."""
         maps = inputs
         for _ in range(2):
-            maps = Unit(64, self.norm, self.kernels, size=5, affine=False)(maps, how)
+            maps = Unit(64, self.norm, self.kernels, size=5, affine=False)(maps, mode)
             maps = overlapping_pool(maps)
             if self.norm == "none":
                 maps = local_response_norm(maps)
         hidden = hidden_layer(maps.reshape(len(maps), -1), 384, self.kernels)
-        return hidden_layer(Dropout(1)(hidden, how), 192, self.kernels)
+        return hidden_layer(Dropout(1)(hidden, mode), 192, self.kernels)
 
 
 def local_response_norm(

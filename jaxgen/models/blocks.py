@@ -5,7 +5,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 
-from jaxgen.models.layers import Conv, How, Kernels, Norm
+from jaxgen.models.layers import Conv, Kernels, Mode, Norm
 from jaxgen.models.pooling import max_pool
 
 
@@ -39,7 +39,7 @@ class Unit(nn.Module):
     kernel_init: Any = nn.initializers.he_normal()
 
     @nn.compact
-    def __call__(self, inputs: jax.Array, how: How) -> jax.Array:
+    def __call__(self, inputs: jax.Array, mode: Mode) -> jax.Array:
         around = (self.size // 2, self.size // 2)
         conv = Conv(
             self.features,
@@ -53,7 +53,7 @@ class Unit(nn.Module):
         outputs = conv(inputs)
         if self.pool > 1:
             outputs = max_pool(outputs, (self.pool, self.pool), (self.pool, self.pool))
-        outputs = Norm(self.norm, affine=self.affine)(outputs, how)
+        outputs = Norm(self.norm, affine=self.affine)(outputs, mode)
         return nn.relu(outputs) if self.active else outputs
 
 

@@ -4,7 +4,7 @@ import flax.linen as nn
 import jax
 
 from jaxgen.models.blocks import Unit, hidden_layer
-from jaxgen.models.layers import How, Kernels
+from jaxgen.models.layers import Kernels, Mode
 
 
 class ConvNet(nn.Module):
@@ -22,9 +22,9 @@ class ConvNet(nn.Module):
     kernels: Kernels
 
     @nn.compact
-    def __call__(self, inputs: jax.Array, how: How) -> jax.Array:
+    def __call__(self, inputs: jax.Array, mode: Mode) -> jax.Array:
         """``[b, h, w, d]`` images to ``[b, 128]`` features."""
-        maps = Unit(32, self.norm, self.kernels)(inputs, how)
-        maps = Unit(64, self.norm, self.kernels, pool=2)(maps, how)
-        maps = Unit(64, self.norm, self.kernels, pool=2)(maps, how)
+        maps = Unit(32, self.norm, self.kernels)(inputs, mode)
+        maps = Unit(64, self.norm, self.kernels, pool=2)(maps, mode)
+        maps = Unit(64, self.norm, self.kernels, pool=2)(maps, mode)
         return hidden_layer(maps.reshape(len(maps), -1), 128, self.kernels)

@@ -6,7 +6,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxgen.models.layers import EXAMINE, How, Kernels
+from jaxgen.models.layers import EVAL, Kernels, Mode
 
 
 @jax.custom_vjp
@@ -58,11 +58,11 @@ class ScaledLinear(nn.Module):
         self.head = nn.Dense(self.num_classes, kernel_init=draw, dtype=dtype, dot_general=narrow_dot)
         self.scale = self.param("scale", nn.initializers.ones, (self.num_classes,))
 
-    def __call__(self, inputs: jax.Array, how: How = EXAMINE) -> jax.Array:
+    def __call__(self, inputs: jax.Array, mode: Mode = EVAL) -> jax.Array:
         """Maps ``[b, ...]`` inputs to logits ``[b, c]``."""
-        return self.classify(self.features(inputs, how))
+        return self.classify(self.features(inputs, mode))
 
-    def features(self, inputs: jax.Array, how: How = EXAMINE) -> jax.Array:
+    def features(self, inputs: jax.Array, mode: Mode = EVAL) -> jax.Array:
         """``[b, f]``: the flattened inputs."""
         return inputs.reshape(inputs.shape[0], -1)
 
@@ -85,6 +85,6 @@ class Retrained(ScaledLinear):
     network: nn.Module | None = None
     shift: bool = False
 
-    def features(self, inputs: jax.Array, how: How = EXAMINE) -> jax.Array:
+    def features(self, inputs: jax.Array, mode: Mode = EVAL) -> jax.Array:
         """``[b, f]``: what the network makes of inputs ``[b, ...]``."""
-        return jax.lax.stop_gradient(self.network.features(inputs, how if self.shift else EXAMINE))
+        return jax.lax.stop_gradient(self.network.features(inputs, mode if self.shift else EVAL))

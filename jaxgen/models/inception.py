@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxgen.models.blocks import Unit, overlapping_pool
-from jaxgen.models.layers import How, Kernels
+from jaxgen.models.layers import Kernels, Mode
 
 # Channels by 1x1 and by 3x3 kernels of each module; a single number is a module that halves the image.
 MODULES = ((32, 32), (32, 48), 80, (112, 48), (96, 64), (80, 80), (48, 96), 96, (176, 160), (176, 160))
@@ -28,11 +28,11 @@ class SmallInception(nn.Module):
     kernels: Kernels
 
     @nn.compact
-    def __call__(self, inputs: jax.Array, how: How) -> jax.Array:
+    def __call__(self, inputs: jax.Array, mode: Mode) -> jax.Array:
         """``[b, h, w, d]`` images to ``[b, 336]`` features."""
 
         def unit(features: int, maps: jax.Array, size: int, stride: int = 1) -> jax.Array:
-            return Unit(features, self.norm, self.kernels, size=size, stride=stride, affine=False)(maps, how)
+            return Unit(features, self.norm, self.kernels, size=size, stride=stride, affine=False)(maps, mode)
 
         maps = unit(96, inputs, size=3)
         for module in MODULES:

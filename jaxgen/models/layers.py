@@ -1,7 +1,7 @@
-"""What networks are built of: convolution, normalization, dropout, and how a network is run.
+"""What networks are built of: convolution, normalization, dropout, and the mode that a network is run in.
 
-Every network is a Linen module called as ``network(inputs, how)``; what varies between members (dropout rates) comes in
-`how` as arrays.
+Every network is a Linen module called as ``network(inputs, mode)``; what varies between members (dropout rates) comes
+in `mode` as arrays.
 """
 
 import dataclasses
@@ -16,8 +16,8 @@ from jaxgen.hashing import hashed_uniform
 from jaxgen.models.convolution import Geometry, Padding, convolve, same_padding
 
 
-class How(NamedTuple):
-    """How a network is run on b examples.
+class Mode(NamedTuple):
+    """Training or evaluation: how a network is run on b examples.
 
     Attributes:
       training: whether batch statistics are taken from the batch (and noted), and units dropped.
@@ -33,7 +33,7 @@ class How(NamedTuple):
     dropout: jax.Array | float = 0.0
 
 
-EXAMINE = How()
+EVAL = Mode()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,7 +127,7 @@ class Norm(nn.Module):
     scale_init: Any = nn.initializers.ones
 
     @nn.compact
-    def __call__(self, inputs: jax.Array, how: How) -> jax.Array:
+    def __call__(self, inputs: jax.Array, mode: Mode) -> jax.Array:
         learnt = {"use_bias": self.affine, "use_scale": self.affine}
         if self.kind == "none":
             return inputs
@@ -136,10 +136,10 @@ class Norm(nn.Module):
             groups = math.gcd(32, max(inputs.shape[-1] // 4, 1))
             return nn.GroupNorm(num_groups=groups, dtype=inputs.dtype, scale_init=self.scale_init, **learnt)(inputs)
         mask = None
-        if how.training and how.present is not None:
-            mask = how.present.reshape(-1, *[1] * (inputs.ndim - 1))
+        if mode.training and mode.present is not None:
+            mask = mode.present.reshape(-1, *[1] * (inputs.ndim - 1))
         norm = nn.BatchNorm(
-            use_running_average=not how.training,
+            use_running_average=not mode.training,
             momentum=0.9,
             dtype=inputs.dtype,
             scale_init=self.scale_init,
@@ -149,7 +149,7 @@ class Norm(nn.Module):
 
 
 class Dropout(nn.Module):
-    """Sets each unit to 0 with the rate in `how`, and scales the others up (Srivastava et al. 2014).
+    """Sets each unit to 0 with the rate in `mode`, and scales the others up (Srivastava et al. 2014).
 
     An example's draws depend on its own key alone, so that they are the same in whatever pieces a batch is computed. At
     rate 0 it is the identity to the bit.
@@ -161,22 +161,22 @@ class Dropout(nn.Module):
     layer: int
 
     @nn.compact
-    def __call__(self, inputs: jax.Array, how: How) -> jax.Array:
-        if how.keys is None:
+    def __call__(self, inputs: jax.Array, mode: Mode) -> jax.Array:
+        if mode.keys is None:
             return inputs
 
         def draw(key: jax.Array) -> jax.Array:
             return hashed_uniform(jax.random.fold_in(key, self.layer), inputs.shape[1:])
 
-        keep = jax.vmap(draw)(how.keys) >= how.dropout
-        return jnp.where(keep, inputs / (1 - how.dropout), 0).astype(inputs.dtype)
+        keep = jax.vmap(draw)(mode.keys) >= mode.dropout
+        return jnp.where(keep, inputs / (1 - mode.dropout), 0).astype(inputs.dtype)
 
 
 class Network(nn.Module):
     """A feature extractor and a linear classifier, apart.
 
     Attributes:
-      extractor: maps ``[b, h, w, d]`` inputs, and `how`, to ``[b, f]`` features.
+      extractor: maps ``[b, h, w, d]`` inputs, and `mode`, to ``[b, f]`` features.
       num_classes: c.
       kernels: by which arithmetic.
     """
@@ -189,13 +189,13 @@ class Network(nn.Module):
         self.dropout = Dropout(0)
         self.classifier = nn.Dense(self.num_classes, dtype=self.kernels.dtype)
 
-    def __call__(self, inputs: jax.Array, how: How = EXAMINE) -> jax.Array:
+    def __call__(self, inputs: jax.Array, mode: Mode = EVAL) -> jax.Array:
         """Logits, float32 ``[b, c]``."""
-        return self.classify(self.dropout(self.features(inputs, how), how))
+        return self.classify(self.dropout(self.features(inputs, mode), mode))
 
-    def features(self, inputs: jax.Array, how: How = EXAMINE) -> jax.Array:
+    def features(self, inputs: jax.Array, mode: Mode = EVAL) -> jax.Array:
         """``[b, f]``: what the classifier sees."""
-        return self.extractor(inputs, how)
+        return self.extractor(inputs, mode)
 
     def classify(self, features: jax.Array) -> jax.Array:
         """``[b, f]`` features to float32 ``[b, c]`` logits."""

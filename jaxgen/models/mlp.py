@@ -4,7 +4,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxgen.models.layers import EXAMINE, Dropout, How, Kernels
+from jaxgen.models.layers import EVAL, Dropout, Kernels, Mode
 
 
 class MLP(nn.Module):
@@ -31,15 +31,15 @@ class MLP(nn.Module):
             setattr(self, f"Dense_{i}", nn.Dense(size, kernel_init=init, dtype=self.kernels.dtype))
         self.dropouts = [Dropout(i) for i in range(len(self.hidden))]
 
-    def __call__(self, inputs: jax.Array, how: How = EXAMINE) -> jax.Array:
+    def __call__(self, inputs: jax.Array, mode: Mode = EVAL) -> jax.Array:
         """Maps ``[b, ...]`` inputs to float32 logits ``[b, c]``."""
-        return self.classify(self.features(inputs, how))
+        return self.classify(self.features(inputs, mode))
 
-    def features(self, inputs: jax.Array, how: How = EXAMINE) -> jax.Array:
+    def features(self, inputs: jax.Array, mode: Mode = EVAL) -> jax.Array:
         """``[b, f]``: what the classifier sees, the last hidden layer or the flattened inputs."""
         activations = inputs.reshape(inputs.shape[0], -1)
         for i, dropout in enumerate(self.dropouts):
-            activations = dropout(nn.relu(getattr(self, f"Dense_{i}")(activations)), how)
+            activations = dropout(nn.relu(getattr(self, f"Dense_{i}")(activations)), mode)
         return activations
 
     def classify(self, features: jax.Array) -> jax.Array:

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxgen.models.blocks import Unit, overlapping_pool
-from jaxgen.models.layers import How, Kernels
+from jaxgen.models.layers import Kernels, Mode
 
 
 class ResNet(nn.Module):
@@ -34,15 +34,15 @@ class ResNet(nn.Module):
     bottleneck: bool = False
 
     @nn.compact
-    def __call__(self, inputs: jax.Array, how: How) -> jax.Array:
+    def __call__(self, inputs: jax.Array, mode: Mode) -> jax.Array:
         """``[b, h, w, d]`` images to ``[b, f]`` features."""
         unit = functools.partial(Unit, self.widths[0], self.norm, self.kernels)
-        maps = overlapping_pool(unit(size=7, stride=2)(inputs, how)) if self.large else unit()(inputs, how)
+        maps = overlapping_pool(unit(size=7, stride=2)(inputs, mode)) if self.large else unit()(inputs, mode)
         for stage, (width, depth) in enumerate(zip(self.widths, self.depths, strict=True)):
             for i in range(depth):
                 stride = 2 if stage > 0 and i == 0 else 1
                 block = Block(width, stride, self.norm, self.kernels, project=self.large, bottleneck=self.bottleneck)
-                maps = block(maps, how)
+                maps = block(maps, mode)
         return jnp.mean(maps, axis=(1, 2))
 
 
@@ -71,20 +71,20 @@ class Block(nn.Module):
     bottleneck: bool = False
 
     @nn.compact
-    def __call__(self, inputs: jax.Array, how: How) -> jax.Array:
+    def __call__(self, inputs: jax.Array, mode: Mode) -> jax.Array:
         unit = functools.partial(Unit, norm=self.norm, kernels=self.kernels)
         start = nn.initializers.zeros if self.norm == "none" else nn.initializers.he_normal()
         last = functools.partial(unit, active=False, kernel_init=start)
         if self.bottleneck:
-            branch = unit(self.features, size=1)(inputs, how)
-            branch = unit(self.features, stride=self.stride)(branch, how)
-            branch = last(4 * self.features, size=1)(branch, how)
+            branch = unit(self.features, size=1)(inputs, mode)
+            branch = unit(self.features, stride=self.stride)(branch, mode)
+            branch = last(4 * self.features, size=1)(branch, mode)
         else:
-            branch = unit(self.features, stride=self.stride)(inputs, how)
-            branch = last(self.features)(branch, how)
+            branch = unit(self.features, stride=self.stride)(inputs, mode)
+            branch = last(self.features)(branch, mode)
         shortcut = inputs
         if inputs.shape != branch.shape and self.project:
-            shortcut = unit(branch.shape[-1], size=1, stride=self.stride, active=False)(inputs, how)
+            shortcut = unit(branch.shape[-1], size=1, stride=self.stride, active=False)(inputs, mode)
         elif inputs.shape != branch.shape:
             shortcut = spread_channels(inputs, self.stride, branch.shape[-1])
         return nn.relu(branch + shortcut.astype(branch.dtype))
@@ -114,13 +114,13 @@ class ResNet9(nn.Module):
     kernels: Kernels
 
     @nn.compact
-    def __call__(self, inputs: jax.Array, how: How) -> jax.Array:
+    def __call__(self, inputs: jax.Array, mode: Mode) -> jax.Array:
         """``[b, h, w, d]`` images to ``[b, 512]`` features."""
         unit = functools.partial(Unit, norm=self.norm, kernels=self.kernels)
-        maps = unit(64)(inputs, how)
-        maps = unit(128, pool=2)(maps, how)
-        maps += unit(128)(unit(128)(maps, how), how)
-        maps = unit(256, pool=2)(maps, how)
-        maps = unit(512, pool=2)(maps, how)
-        maps += unit(512)(unit(512)(maps, how), how)
+        maps = unit(64)(inputs, mode)
+        maps = unit(128, pool=2)(maps, mode)
+        maps += unit(128)(unit(128)(maps, mode), mode)
+        maps = unit(256, pool=2)(maps, mode)
+        maps = unit(512, pool=2)(maps, mode)
+        maps += unit(512)(unit(512)(maps, mode), mode)
         return jnp.max(maps, axis=(1, 2)) / 8

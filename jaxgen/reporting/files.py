@@ -2,7 +2,7 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -33,10 +33,15 @@ def as_whole(spec: Any) -> Any:
     return dataclasses.replace(spec, compute=dataclasses.replace(spec.compute, shard="", aggregate_only=False))
 
 
-def write_flags(flagfile: pathlib.Path, spec: Any, program: str, command: str) -> None:
-    """Writes a job's flags below the version, the command that was given, and the one that does it again."""
+def write_flags(
+    flagfile: pathlib.Path, spec: Any, program: str, command: str, set_by_preset: Mapping[str, str] | None = None
+) -> None:
+    """Writes a job's flags below the version, the command that was given, and the one that does it again.
+
+    Those that a preset sets, with their values in `set_by_preset`, are comments.
+    """
     header = f"jaxgen {jaxgen.__version__}\n{command}\npython -m {program} --flagfile={flagfile}"
-    flagfile.write_text(to_flagfile(spec, header))
+    flagfile.write_text(to_flagfile(spec, header, set_by_preset))
 
 
 @contextmanager

@@ -29,6 +29,7 @@ class Report(NamedTuple):
       stale: names that an earlier job may have left in the folder, and that this one does not write.
       listed: names to show in place of those of `files`.
       parts: reports with folders of their own, written and listed before this one.
+      set_by_preset: flags that a preset sets, with their values as text: comments in the flag file.
     """
 
     spec: Any
@@ -37,6 +38,7 @@ class Report(NamedTuple):
     stale: Collection[str] = ()
     listed: Sequence[str] | None = None
     parts: "Sequence[Report]" = ()
+    set_by_preset: Mapping[str, str] | None = None
 
 
 def write_report(report: Report, program: str, command: str) -> list[pathlib.Path]:
@@ -55,7 +57,7 @@ def write_report(report: Report, program: str, command: str) -> list[pathlib.Pat
     with written_or_told(report.spec.out):
         for name, content in report.files.items():
             write_content(content() if callable(content) else content, out / name)
-        write_flags(out / FLAG_FILE, report.spec, program, command)
+        write_flags(out / FLAG_FILE, report.spec, program, command, report.set_by_preset)
         for name in {*report.stale} - {*report.files}:
             (out / name).unlink(missing_ok=True)
     names = (*report.files, FLAG_FILE) if report.listed is None else report.listed

@@ -22,12 +22,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxgen import keys
+from jaxgen.keys import Draw, draw_key
+
 MAX_PARTS = 20
 # Ratios are distinguished, and multiples of 1/G recognised, to one millionth.
 RESOLUTION = 1_000_000
-
-# One constant a purpose, folded into a run's key (contract 1), so that no draw depends on another's.
-SUBSET, BLOCK = 0, 101
 
 
 class SubsetRow(NamedTuple):
@@ -79,6 +79,7 @@ def subset_rows(design: str, ratio: float, num_examples: int, indices: np.ndarra
     """The subset rows ``[m]`` of the runs ``indices [m]`` of one ratio."""
     parts, held = block_shape(design, ratio)
     stream = 0 if design == "nested" else round(ratio * RESOLUTION)
+    stream = keys.FREE_STREAM if stream == keys.TAKEN_STREAM else stream
     size = subset_sizes(design, ratio, num_examples)[0]
     full = np.full(len(indices), 1, np.int32)
     return SubsetRow(
@@ -92,19 +93,19 @@ def subset_rows(design: str, ratio: float, num_examples: int, indices: np.ndarra
 
 def run_key(root: jax.Array, row: SubsetRow) -> jax.Array:
     """The key from which all draws of the run are derived."""
-    return jax.random.fold_in(jax.random.fold_in(root, row.stream), row.index)
+    return keys.run_key(jax.random.fold_in(root, row.stream), row.index)
 
 
 def draw_subset(root: jax.Array, row: SubsetRow, num_examples: int) -> jax.Array:
     """The examples that the run of `row` trains on, as a mask: bool ``[n]``."""
     parts = jnp.maximum(row.parts, 1).astype(jnp.uint32)
-    block = jax.random.fold_in(jax.random.fold_in(root, row.stream), row.index // parts)
-    block_key = jax.random.fold_in(block, BLOCK)
-    own_key = jax.random.fold_in(run_key(root, row), SUBSET)
+    block = keys.run_key(jax.random.fold_in(root, row.stream), row.index // parts)
+    block_key = draw_key(block, Draw.BLOCK)
+    own_key = draw_key(run_key(root, row), Draw.SUBSET)
     balanced = row.parts > 0
     rank = random_ranks(jnp.where(balanced, jax.random.key_data(block_key), jax.random.key_data(own_key)), num_examples)
     slot = (rank * row.parts // num_examples - (row.index % parts).astype(jnp.int32)) % parts.astype(jnp.int32)
-    held = random_residues(jax.random.fold_in(block_key, BLOCK), row.parts, row.held_parts)[slot]
+    held = random_residues(draw_key(block_key, Draw.BLOCK), row.parts, row.held_parts)[slot]
     return jnp.where(balanced, ~held, rank < row.size)
 
 

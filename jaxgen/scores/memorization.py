@@ -53,7 +53,10 @@ class RunMasks(NamedTuple):
 
 def unpack(outcome: Outcome, num_examples: int) -> RunMasks:
     """Unpacks the masks of an outcome's runs."""
-    bits = lambda packed: np.unpackbits(packed, axis=1, count=num_examples).astype(bool)  # noqa: E731
+
+    def bits(packed: np.ndarray) -> np.ndarray:
+        return np.unpackbits(packed, axis=1, count=num_examples).astype(bool)
+
     finite, trained_on = outcome.finite[:, None], bits(outcome.trained_on)
     trained = trained_on & ~bits(outcome.validation) if outcome.validation.size else trained_on
     return RunMasks(trained & finite, ~trained_on & finite, bits(outcome.correct))

@@ -96,7 +96,10 @@ def describe_memorization(scores: Scores) -> str:
     found, errors = scores.more["memorization"], scores.more["memorization_stderr"]
     known = np.isfinite(found)
     highest = [i for i in np.argsort(-found, kind="stable")[:5] if known[i]]
-    error = lambda i: f"{errors[i]:.3f}" if np.isfinite(errors[i]) else "unknown"  # noqa: E731
+
+    def error(i: int) -> str:
+        return f"{errors[i]:.3f}" if np.isfinite(errors[i]) else "unknown"
+
     return (
         f"memorization (accuracy trained on less held out) at ratio {scores.more['memorization_ratio']:g}: "
         f"{(found >= MEMORIZED).sum():,} of {known.sum():,} examples at {MEMORIZED:g} or above; highest, by id: "

@@ -1,4 +1,4 @@
-"""A job of two stages on long-tailed data: what is refused, the programs, who a row is, the stores."""
+"""A job of two stages on long-tailed data: what is refused, the programs, the stores."""
 
 import dataclasses
 import functools
@@ -10,9 +10,10 @@ import numpy as np
 from jaxgen.config import FlipSpec, LnrSpec, StoppingSpec, sweep
 from jaxgen.config.fields import flag_values, format_value
 from jaxgen.data.long_tail import LongTail, cut_tail
+from jaxgen.engine.sampling import SHUFFLED
 from jaxgen.errors import UserError
 from jaxgen.experiments.longtail.features import Found
-from jaxgen.experiments.longtail.kinds import choose_kinds, enrol_model
+from jaxgen.experiments.longtail.kinds import REMIXED, choose_kinds, make_first_member
 from jaxgen.experiments.longtail.methods import GUIDED
 from jaxgen.experiments.longtail.shots import refuse_shots
 from jaxgen.jobs.checks import refuse_idle
@@ -89,7 +90,8 @@ def make_job(dataset: Dataset, spec: LnrSpec) -> Job:
         tail = cut_tail(dataset, spec.longtail, spec.seed)
     alone = dataclasses.replace(spec, augmentation=dataclasses.replace(spec.augmentation, mixup=0.0))
     settings = [sweep.Setting(name, alone if name == "ce" else spec) for name in kinds]
-    program = Program("", tuple(settings), functools.partial(enrol_model, dataset.num_classes))
+    sampler = REMIXED if "remix" in kinds else SHUFFLED
+    program = Program("", tuple(settings), functools.partial(make_first_member, dataset.num_classes), sampler=sampler)
     check_program(tail.dataset, program)
     return Job(spec, tail, program)
 

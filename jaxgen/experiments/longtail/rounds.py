@@ -15,7 +15,7 @@ import numpy as np
 from jaxgen.experiments.longtail.features import Found
 from jaxgen.experiments.longtail.job import RUN_GROUP, Job
 from jaxgen.experiments.longtail.measure import Measured, by_run, choose_threshold, logits_of, measure_heads, members_at
-from jaxgen.experiments.longtail.stage2 import Head, flip_key, make_second_workload, make_stage2
+from jaxgen.experiments.longtail.stage2 import Head, Stage2, flip_key, make_second_workload, make_stage2
 from jaxgen.jobs.program import Program, split_runs
 from jaxgen.jobs.run import measure_workload
 from jaxgen.jobs.session import Session
@@ -42,7 +42,7 @@ def flip_again(
 
     def flip(place: tuple[jax.Array, ...]) -> jax.Array:
         setting, run = place
-        key = jax.random.fold_in(flip_key(root, run), number)
+        key = flip_key(root, run, number)
         found = lnr_flip(key, probabilities[setting, run], labels[setting, run], threshold=thresholds[setting])
         return found.labels
 
@@ -53,7 +53,7 @@ def flip_again(
 
 
 def classifiers_of(program: Program, store: Store, settings: int, runs: int) -> list[list[np.ndarray]]:
-    """The parameters of a program's classifiers, flattened as they are kept, by setting and run."""
+    """The variables of a program's classifiers, a row each as the store has them, by setting and run."""
     kept: list[list[Any]] = [[None] * runs for _ in range(settings)]
     for arrays in store.runs(RUN_GROUP):
         for run, setting, own in split_runs(program, arrays):
@@ -61,14 +61,13 @@ def classifiers_of(program: Program, store: Store, settings: int, runs: int) -> 
     return kept
 
 
-def look_again(found: Found, params: list[list[np.ndarray]]) -> np.ndarray:
-    """What classifiers, by setting and run, make of the training examples: probabilities ``[s, runs, n, c]``."""
-    num_classes = found.kernels.shape[2]
+def predict_again(stage2: Stage2, params: list[list[np.ndarray]]) -> np.ndarray:
+    """Probabilities ``[s, runs, n, c]`` of the training examples by classifiers, by setting and run."""
 
-    def look(run: int, own: np.ndarray) -> np.ndarray:
-        return np.asarray(jax.nn.softmax(logits_of(own, found.train[run], num_classes)))
+    def predict(run: int, row: np.ndarray) -> np.ndarray:
+        return np.asarray(jax.nn.softmax(logits_of(stage2.split(row), stage2.found.train[run])))
 
-    return np.stack([np.stack([look(run, own) for run, own in enumerate(row)]) for row in params])
+    return np.stack([np.stack([predict(run, row) for run, row in enumerate(of_runs)]) for of_runs in params])
 
 
 def run_rounds(
@@ -86,14 +85,14 @@ def run_rounds(
       session: how to resume, and where lines go.
     """
     program, store = first
-    stage2 = program.make_member.args[0]
+    stage2 = program.context
     heads = [Head(METHOD, threshold) for threshold in job.spec.flips.threshold]
     places, runs = [stage2.heads.index(head) for head in heads], job.spec.num_runs
     params = classifiers_of(program, store, len(stage2.heads), runs)
     params, labels = [params[place] for place in places], stage2.labels[places]
     thresholds, rounds = np.array([head.threshold for head in heads], np.float32), []
     for number in range(2, job.spec.flips.flip_rounds + 1):
-        probabilities = look_again(stage2.found, params)
+        probabilities = predict_again(stage2, params)
         labels = flip_again(jax.random.key(job.spec.seed), number, probabilities, labels, thresholds)
         dataset, [program] = make_stage2(job, found, heads, labels)
         describe = functools.partial(describe_round, number)

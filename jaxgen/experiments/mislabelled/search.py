@@ -4,7 +4,6 @@ import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
-import jax
 import numpy as np
 
 from jaxgen.config import CscoreSpec, MislabelledSpec, sweep
@@ -14,6 +13,7 @@ from jaxgen.errors import UserError
 from jaxgen.experiments.cscore.run import score_settings
 from jaxgen.jobs.python_call import spec_of_call
 from jaxgen.jobs.session import QUIET, Session
+from jaxgen.keys import JobDraw, job_key
 from jaxgen.reporting.console import log
 from jaxgen.scores.confident import WrongLabels, estimate_wrong
 from jaxgen.scores.registry import REGISTRY, Score
@@ -23,8 +23,6 @@ from jaxgen.types import Dataset, Scores
 # Scores that every job has, and what else must be tracked for those that most jobs have.
 UNTRACKED = ("scores", "memorization")
 DYNAMICS = ("dynamics", "auto", "curves", "grand", "pred_probs")
-# Folded into the root key for the resamples of the estimate.
-RESAMPLES = 2**31 + 103
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -180,7 +178,7 @@ def rank_examples(scores: Scores, spec: MislabelledSpec) -> Mislabelled:
     if score.name not in known:
         raise UserError(f"--score={score.name}: this job has not tracked it; give one of {', '.join(known)}")
     pred_probs = scores.more.get("pred_probs", np.full((len(scores.labels), len(scores.class_names)), np.nan))
-    key = jax.random.fold_in(jax.random.key(spec.seed), RESAMPLES)
+    key = job_key(spec.seed, JobDraw.RESAMPLES)
     errors = scores.stderr if score.stderr == "stderr" else scores.more.get(score.stderr)
     return Mislabelled(
         order=rank(suspicion(known[score.name], score.suspicious)),

@@ -1,4 +1,4 @@
-"""An oversampling job: its data and sizes, settings and programs, who a row is, the plan of all its runs."""
+"""An oversampling job: its data and sizes, settings and programs, its members, the plan of all its runs."""
 
 import dataclasses
 import functools
@@ -23,6 +23,7 @@ from jaxgen.jobs.program import Program, check_program, hparams_of, make_program
 from jaxgen.jobs.train import describe_program
 from jaxgen.jobs.trainer import RunGroup
 from jaxgen.jobs.workload import Workload
+from jaxgen.keys import run_key
 from jaxgen.transforms.copies import KINDS, disturb
 from jaxgen.types import Dataset
 
@@ -112,14 +113,16 @@ def with_copies(job: Job, program: Program) -> Program:
     images, count = job.dataset.images, len(job.dataset.labels)
     ends = (0.0, 1.0) if job.dataset.has_images else (images.min(0), images.max(0))
     return program._replace(
-        make_member=functools.partial(enrol_member, places, count),
-        show=functools.partial(show_copies, job.largest, noisy, *ends) if noisy else None,
+        make_member=functools.partial(make_copying_member, places, count),
+        input_transform=functools.partial(add_noise, job.largest, noisy, *ends) if noisy else None,
         num_examples=len(places.copy),
     )
 
 
-def enrol_member(places: samples.Places, count: int, program: Program, row: Row, train: Examples) -> MemberConfig:
-    """Who a row is: a run has the same key in every setting and at every size, so that all can be compared in pairs.
+def make_copying_member(
+    places: samples.Places, count: int, program: Program, row: Row, train: Examples
+) -> MemberConfig:
+    """The member of a row. A run has the same key in every setting and size, so that all can be compared in pairs.
 
     Args:
       places: of the members' own examples.
@@ -129,7 +132,7 @@ def enrol_member(places: samples.Places, count: int, program: Program, row: Row,
       train: the training data.
     """
     settings = [setting.spec.copies for setting in program.settings]
-    key = jax.random.fold_in(jax.random.key(program.spec.seed), row.run)
+    key = run_key(jax.random.key(program.spec.seed), row.run)
     rows = samples.draw_rows(key, count, places)
     may_leak = any(each.split == "after" for each in settings)
     trained_on = samples.choose_trained(key, row.sample, places, may_leak=may_leak)
@@ -139,34 +142,35 @@ def enrol_member(places: samples.Places, count: int, program: Program, row: Row,
     return MemberConfig(key, trained_on, hparams, labels=train.labels[rows], rows=rows)
 
 
-def show_copies(
+def add_noise(
     largest: int,
     kinds: frozenset[str],
     low: np.ndarray | float,
     high: np.ndarray | float,
-    member: MemberConfig,
+    member_config: MemberConfig,
     chosen: jax.Array,
     inputs: jax.Array,
 ) -> jax.Array:
-    """What a member makes of its own examples: copies are noisy, examples themselves are not.
+    """A member's inputs with noise on the copies among them, as `jaxgen.engine.members.EnsembleConfig` has it.
 
     Args:
       largest: places in a block.
       kinds: of noise, those that some member has.
       low, high: the range of the data's values.
-      member: who.
+      member_config: the member.
       chosen: int ``[b]``, places.
       inputs: ``[b, ...]`` of those.
     """
     copy, example = chosen // largest, chosen % largest
-    widths = {name: member.hparams[name] for name in KINDS if name in kinds}
+    clipped = member_config.hparams["clipped"]
+    widths = {name: member_config.hparams[name] for name in KINDS if name in kinds}
 
-    def show(copy: jax.Array, example: jax.Array, values: jax.Array) -> jax.Array:
-        key = samples.copy_key(member.key, copy, example)
-        noisy = disturb(key, values, widths=widths, clipped=member.hparams["clipped"], low=low, high=high)
+    def transform(copy: jax.Array, example: jax.Array, values: jax.Array) -> jax.Array:
+        key = samples.copy_key(member_config.key, copy, example)
+        noisy = disturb(key, values, widths=widths, clipped=clipped, low=low, high=high)
         return jnp.where(copy > 0, noisy, values)
 
-    return jax.vmap(show)(copy, example, inputs)
+    return jax.vmap(transform)(copy, example, inputs)
 
 
 def sample_of(spec: OversamplingSpec, size: int) -> samples.Sample:

@@ -15,7 +15,7 @@ from jaxgen.experiments.randomization.presets import ALWAYS_NAMED
 from jaxgen.experiments.randomization.run import Results
 from jaxgen.experiments.randomization.takeaways import take_away
 from jaxgen.experiments.randomization.versions import SEVERITY
-from jaxgen.jobs.presets import usual_values
+from jaxgen.jobs.presets import set_by_preset, usual_values
 from jaxgen.jobs.table import Job
 from jaxgen.reporting.files import with_resolved_width
 from jaxgen.reporting.report import Report
@@ -154,4 +154,5 @@ def make_report(job: Job, results: Results) -> Report:
     }
     speed = describe_speed(members.models_now, members.seconds_now, members.devices, len(results.rows))
     summary = f"{speed}\n\n{summary_table(rows)}\n\n{stated}"
-    return Report(with_resolved_width(job.spec, members.widths), summary, files)
+    spec = with_resolved_width(job.spec, members.widths)
+    return Report(spec, summary, files, set_by_preset=set_by_preset(job.spec, job.settings))

@@ -15,6 +15,7 @@ from jaxgen.experiments.robustness.figures import (
 from jaxgen.experiments.robustness.measure import NUM_GROUPS, judged, modified_places, severities
 from jaxgen.experiments.robustness.run import Results
 from jaxgen.experiments.robustness.takeaways import class_changes, interval, take_away
+from jaxgen.jobs.presets import set_by_preset
 from jaxgen.jobs.table import Job
 from jaxgen.reporting.files import with_resolved_width
 from jaxgen.reporting.report import Report
@@ -204,4 +205,5 @@ def make_report(job: Job, results: Results) -> Report:
         files["cscore_tenths.png"] = functools.partial(draw_groups, job, results)
     speed = describe_speed(members.models_now, members.seconds_now, members.devices, len(results.rows))
     summary = f"{speed}\n\n{summary_table(job, results)}\n\n{stated}"
-    return Report(with_resolved_width(job.spec, members.widths), summary, files)
+    spec = with_resolved_width(job.spec, members.widths)
+    return Report(spec, summary, files, set_by_preset=set_by_preset(job.spec, job.settings))

@@ -76,7 +76,7 @@ def judge_table(job: TableJob, jobs: int, stop: Stop, chunk: Chunk, report: Repo
     for one in Parallel(jobs, return_as="generator")(tasks):
         judged.append(one)
         report(table_work(job, chunk.run_group) / (len(tasks) / len(runs)))
-        stop.heed()
+        stop.raise_if_requested()
     shape = len(runs), own.folds, len(own.classifiers)
     return {
         "run": np.array(runs),
@@ -121,7 +121,7 @@ def run_tables(job: TableJob, session: Session = QUIET) -> list[dict[str, Any]]:
     for name, part in job.tables.items():
         minority = int(part.y.sum())
         session.tell(f"{name}: {len(part.y):,} rows of {part.x.shape[1]}, {minority:,} of them of the minority")
-    store.settle({"width": 1})
+    store.record_settings({"width": 1})
     # One process a core; a fold is too short to be divided further.
     jobs = job.spec.compute.num_devices or joblib.cpu_count()
     stop = Stop()
