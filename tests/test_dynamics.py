@@ -9,7 +9,7 @@ import pytest
 from test_heldout import EXAMPLES, ensembles, estimate, outcome
 
 from jaxgen.scores import designs, dynamics, pooled
-from jaxgen.scores.example_stats import CURVE_STEPS, NUM_COLUMNS, TrackingConfig, note
+from jaxgen.scores.example_stats import CURVE_STEPS, NUM_COLUMNS, TrackingConfig, update_stats
 from jaxgen.types import TRACKED
 
 EPOCHS, CLASSES = 6, 4
@@ -72,14 +72,14 @@ def test_scores_of_hand_made_logits_are_those_of_plain_loops():
     logits[:, 1, labels[1]] -= 20
     rows = jnp.zeros((8, TRACK.num_columns))
     for epoch in range(1, EPOCHS + 1):
-        now = {"look": jnp.int32(epoch), "epoch": jnp.int32(epoch), "early": epoch == TRACK.early}
-        rows = note(TRACK, rows, jnp.asarray(logits[epoch - 1]), jnp.asarray(labels), **now)
+        now = {"observation": jnp.int32(epoch), "epoch": jnp.int32(epoch), "early": epoch == TRACK.early}
+        rows = update_stats(TRACK, rows, jnp.asarray(logits[epoch - 1]), jnp.asarray(labels), **now)
     run = outcome(np.ones((1, 8)), np.ones((1, 8)))._replace(measures=as_kept(np.asarray(rows), EPOCHS))
-    looks, expected = dynamics.looks(run, 8), by_loops(logits, labels)
+    scores, expected = dynamics.run_scores(run, 8), by_loops(logits, labels)
     for name, values in expected.items():
-        np.testing.assert_allclose(looks[name].values[0], values, rtol=1e-5, atol=1e-3, err_msg=name)
-        assert looks[name].observed.all()
-    np.testing.assert_allclose(looks["learning_speed"].values[0], expected["correctness"] / EPOCHS, rtol=1e-6)
+        np.testing.assert_allclose(scores[name].values[0], values, rtol=1e-5, atol=1e-3, err_msg=name)
+        assert scores[name].observed.all()
+    np.testing.assert_allclose(scores["learning_speed"].values[0], expected["correctness"] / EPOCHS, rtol=1e-6)
     assert expected["forgetting"][:2].tolist() == [0, EPOCHS]
     assert expected["first_learned"][:2].tolist() == [1, EPOCHS + 1]
     codes = np.asarray(rows)[:, NUM_COLUMNS:]

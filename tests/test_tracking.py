@@ -119,7 +119,7 @@ def test_what_is_noted_is_what_a_plain_loop_sees(dataset):
     assert (track.examined, track.curve, track.early) == ((1, 2), (1, 2, 4, 6), 2)
     run = train(make(dataset, spec), dataset, spec, [3])
     trained, visits, after, norms = reference(dataset, spec, 3, track)
-    looks, labels = dynamics.looks(run, 60), dataset.labels
+    scores, labels = dynamics.run_scores(run, 60), dataset.labels
 
     def shares(logits):
         return np.asarray(jax.nn.softmax(logits, -1))[:, np.arange(60), labels]
@@ -144,8 +144,8 @@ def test_what_is_noted_is_what_a_plain_loop_sees(dataset):
     }
     for name, values in expected.items():
         mask = ~trained if name.startswith(("heldout", "soft")) else trained
-        np.testing.assert_array_equal(looks[name].observed[0], mask)
-        np.testing.assert_allclose(looks[name].values[0][mask], values[mask], rtol=5e-3, atol=5e-3, err_msg=name)
+        np.testing.assert_array_equal(scores[name].observed[0], mask)
+        np.testing.assert_allclose(scores[name].values[0][mask], values[mask], rtol=5e-3, atol=5e-3, err_msg=name)
     curve = run.measures[f"{TRACKED}curve"][0]
     for place, epoch in enumerate(track.curve):
         np.testing.assert_allclose(curve[trained, place] % 128 / CURVE_STEPS, p[epoch - 1, trained], atol=0.02)
@@ -165,10 +165,10 @@ def test_members_that_stop_early_are_tracked_as_long_as_they_train(dataset):
     epochs = run.measures[f"{TRACKED}looks"][:, 0]
     assert epochs.min() < epochs.max(), "the test needs members that stop at different epochs"
     np.testing.assert_array_equal(epochs, np.isfinite(run.loss_curve).sum(1))
-    looks, validation = dynamics.looks(run, 60), np.unpackbits(run.validation, axis=1, count=60).astype(bool)
-    assert not (looks["csl"].observed & validation).any()
-    assert not (looks["heldout_csl"].observed & unpacked(run)).any()
-    right = np.where(looks["csl"].observed, looks["correctness"].values, 0)
+    scores, validation = dynamics.run_scores(run, 60), np.unpackbits(run.validation, axis=1, count=60).astype(bool)
+    assert not (scores["csl"].observed & validation).any()
+    assert not (scores["heldout_csl"].observed & unpacked(run)).any()
+    right = np.where(scores["csl"].observed, scores["correctness"].values, 0)
     assert (right <= epochs[:, None]).all()
     assert (right.max(1) == epochs).any()
     alone = train(make(dataset, spec, 1), dataset, spec, [7], width=1)

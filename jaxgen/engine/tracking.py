@@ -29,7 +29,7 @@ from jaxgen.scores.example_stats import (
     SQUARE,
     in_half,
     in_steps,
-    note,
+    update_stats,
 )
 from jaxgen.training.losses import cross_entropy
 from jaxgen.types import TRACKED
@@ -84,7 +84,7 @@ def observe_heldout(
 
     def observe(rows: jax.Array, logits: jax.Array, labels: jax.Array, *now: jax.Array) -> jax.Array:
         observation, epoch, early = now
-        return note(track, rows, logits, labels, look=observation, epoch=epoch, early=early)
+        return update_stats(track, rows, logits, labels, observation=observation, epoch=epoch, early=early)
 
     def accumulate(records: jax.Array, start: jax.Array, fresh: jax.Array, logits: jax.Array) -> jax.Array:
         size = logits.shape[1]

@@ -1,7 +1,7 @@
-"""How far two scores of the same n examples agree: correlations with bootstrap intervals, overlap of the lowest.
+"""Agreement of two scores of the same n examples: correlations with bootstrap intervals, overlap of the lowest.
 
-Scores of different protocols, as C-scores published and our own, are on different scales: their ranks can be compared
-where their values cannot.
+Scores estimated by different protocols, such as published C-scores and our own, may be on different scales. Then their
+ranks can be compared, but not their values.
 """
 
 from typing import NamedTuple
@@ -23,13 +23,13 @@ class Correlations(NamedTuple):
 
 
 class Overlap(NamedTuple):
-    """The share of the k lowest by one score that are among the k lowest by the other.
+    """The fraction of the k lowest examples by one score that are among the k lowest by the other.
 
     Attributes:
-      k: how many lowest.
-      share: in [0, 1]; where several examples share the k-th value, the mean over all ways to choose among them.
-      chance: its mean if one score is shuffled: k / n.
-      chance_low, chance_high: within which it is then in 95 % of the cases (hypergeometric).
+      k: number of lowest examples.
+      share: the fraction, in [0, 1]; with ties at the k-th value, its mean over all ways to break them.
+      chance: its mean if one score is shuffled, k / n.
+      chance_low, chance_high: its central 95 % range if one score is shuffled (hypergeometric).
     """
 
     k: int
@@ -40,17 +40,18 @@ class Overlap(NamedTuple):
 
 
 def correlations(first: np.ndarray, second: np.ndarray) -> Correlations:
-    """Of two arrays ``[n]``, both of which vary."""
+    """The three correlations of two arrays ``[n]``, neither of them constant."""
     from scipy import stats
 
-    found = (each(first, second).statistic for each in (stats.pearsonr, stats.spearmanr, stats.kendalltau))
-    return Correlations(*map(float, found))
+    tests = stats.pearsonr, stats.spearmanr, stats.kendalltau
+    return Correlations(*(float(test(first, second).statistic) for test in tests))
 
 
 def bootstrap(key: jax.Array, first: np.ndarray, second: np.ndarray, num_draws: int) -> np.ndarray:
-    """95 % intervals of the three correlations, ``[3, 2]``: percentiles over draws of n examples with replacement.
+    """95 % percentile bootstrap intervals of the three correlations, ``[3, 2]``.
 
-    They tell of another sample of examples, and not of another ensemble of models.
+    Each of the `num_draws` resamples draws n examples with replacement. The intervals reflect the sampling of examples,
+    not that of the models.
     """
     from scipy import stats
 
@@ -70,14 +71,14 @@ def bootstrap(key: jax.Array, first: np.ndarray, second: np.ndarray, num_draws: 
 
 
 def rank_shares(values: np.ndarray) -> np.ndarray:
-    """Each value's place in the order of all, from above 0 to below 1: equal ones share theirs."""
+    """The rank of each value as a fraction of n, strictly between 0 and 1; ties share their mean rank."""
     from scipy import stats
 
     return (stats.rankdata(values) - 0.5) / len(values)
 
 
 def overlap_of_lowest(first: np.ndarray, second: np.ndarray, k: int) -> Overlap:
-    """How many of the k lowest two scores ``[n]`` share, and what chance gives."""
+    """The overlap of the k lowest examples by two scores ``[n]``, and its distribution under shuffling."""
     from scipy import stats
 
     shared = float((among_lowest(first, k) * among_lowest(second, k)).sum())
@@ -87,7 +88,7 @@ def overlap_of_lowest(first: np.ndarray, second: np.ndarray, k: int) -> Overlap:
 
 
 def among_lowest(values: np.ndarray, k: int) -> np.ndarray:
-    """The chance of each example to be among the k lowest, where equal ones are chosen from by lot."""
+    """The probability of each example to be among the k lowest if ties are broken at random: float ``[n]``."""
     last = np.partition(values, k - 1)[k - 1]
     below, tied = values < last, values == last
     return below + tied * (k - below.sum()) / tied.sum()

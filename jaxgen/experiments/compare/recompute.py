@@ -78,10 +78,10 @@ class Runs(NamedTuple):
             train, test = self.original[0][train], self.original[1][test]
         return pair_ids(train, test), found.values
 
-    def strongest(self) -> influence.Pairs:
+    def strongest(self) -> influence.InfluencePairs:
         return influence.strongest(self.answers(), PAIRS)
 
-    def answers(self) -> influence.Answers:
+    def answers(self) -> influence.PackedRuns:
         if not self.num_tests:
             raise UserError(f"{self.name}: its runs tell nothing of a test set, so there is no influence")
         return influence.gather(self.stream(nearest_ratio(self.ratios)), self.num_examples, self.num_tests)
