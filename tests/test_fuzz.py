@@ -51,11 +51,15 @@ def refused(read, *arguments) -> str:
     with warnings.catch_warnings(action="error"):
         try:
             read(*arguments)
-        except (UserError, DamagedChunk) as error:
+        except DamagedChunk as error:
+            return str(error) or "damaged"
+        except UserError as error:
             message = str(error)
-            assert isinstance(error, DamagedChunk) or (message and message.isprintable()), repr(message)
-            return message or "damaged"
-    return ""
+        else:
+            return ""
+    assert message, "says why"
+    assert message.isprintable()
+    return message
 
 
 def load(kind, path, **flags):
