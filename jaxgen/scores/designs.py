@@ -11,9 +11,9 @@ There are three designs, each a pure function of (root key, row):
   of a single run is a uniform draw of its size, and within a block every example is held out exactly Z times. A ratio
   whose held-out fraction is no multiple of 1/G for any G <= 20 falls back to ``independent``.
 
-`tests/test_designs.py` measures the gain of balanced draws on a population with known scores. With 10 runs at ratio
-0.9, independent draws never hold out 35 % of the examples, while balanced ones hold out each once. With 20 runs the
-mean squared error of the available scores is 0.87 (ratio 0.9) to 0.93 (ratio 0.5) times that of independent draws.
+`tests/scores/test_designs.py` measures the gain of balanced draws on a population with known scores. With 10 runs at
+ratio 0.9, independent draws never hold out 35 % of the examples, while balanced ones hold out each once. With 20 runs
+the mean squared error of the available scores is 0.87 (ratio 0.9) to 0.93 (ratio 0.5) times that of independent draws.
 """
 
 from typing import NamedTuple
