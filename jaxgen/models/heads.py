@@ -54,6 +54,7 @@ class ScaledLinear(nn.Module):
     compute: ComputeConfig = ComputeConfig()
 
     def setup(self) -> None:
+        """Makes the classifier and its scales."""
         draw, dtype = nn.initializers.glorot_normal(), self.compute.dtype
         self.head = nn.Dense(self.num_classes, kernel_init=draw, dtype=dtype, dot_general=narrow_dot)
         self.scale = self.param("scale", nn.initializers.ones, (self.num_classes,))

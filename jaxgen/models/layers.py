@@ -186,6 +186,7 @@ class Network(nn.Module):
     compute: ComputeConfig
 
     def setup(self) -> None:
+        """Makes the dropout layer and the classifier."""
         self.dropout = Dropout(0)
         self.classifier = nn.Dense(self.num_classes, dtype=self.compute.dtype)
 

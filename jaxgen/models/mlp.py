@@ -25,6 +25,7 @@ class MLP(nn.Module):
     compute: ComputeConfig = ComputeConfig()
 
     def setup(self) -> None:
+        """Makes all layers."""
         # Linen derives the initial weights from the names of layers: renaming a layer would change every run.
         for i, size in enumerate((*self.hidden, self.num_classes)):
             init = nn.initializers.glorot_normal()
