@@ -13,36 +13,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run(spec: BenchSpec) -> None:
-    # Imported here: --help and refused flags need no JAX.
-    from jaxgen.benchmarks.corruptions import measure_corruptions
-    from jaxgen.benchmarks.heads import measure_heads
-    from jaxgen.benchmarks.images import measure_images
-    from jaxgen.benchmarks.influence import measure_influence
-    from jaxgen.benchmarks.label_noise import measure_label_noise
-    from jaxgen.benchmarks.launchers import measure_launchers
-    from jaxgen.benchmarks.oversampling import measure_oversampling
-    from jaxgen.benchmarks.speed import measure_precision, measure_scaling, measure_speed
-    from jaxgen.benchmarks.store import measure_store
-    from jaxgen.benchmarks.width import measure_members
-    from jaxgen.reporting.console import show
+    """Shows the measure that is asked for.
 
-    measures = {
-        "speed": measure_speed,
-        "scaling": measure_scaling,
-        "images": measure_images,
-        "members": measure_members,
-        "precision": measure_precision,
-        "label_noise": measure_label_noise,
-        "corruptions": measure_corruptions,
-        "oversampling": measure_oversampling,
-        "heads": measure_heads,
-        "influence": measure_influence,
-        "launchers": measure_launchers,
-        "store": measure_store,
-    }
+    Raises:
+      UserError: for lists of values, and what the measure refuses.
+    """
     if lists := sweep.swept(spec.job):
         raise UserError(f"--{lists[0]}: a benchmark takes one value of each flag; give one, without commas or colons")
-    show(measures[spec.measure](spec))
+    # Imported here: --help and refused flags need no JAX.
+    from jaxgen.benchmarks.measures import MEASURES
+    from jaxgen.reporting.console import show
+
+    show(MEASURES[spec.measure](spec))
 
 
 if __name__ == "__main__":

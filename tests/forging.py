@@ -26,13 +26,8 @@ SHAPES = [(), (0,), (1,), (3,), (12,), (13,), (2, 12), (12, 2), (0, 7), (2, 3, 1
 
 def profile(examples):
     """Drawn the same every time, without a clock."""
-    return settings(
-        max_examples=examples,
-        deadline=None,
-        derandomize=True,
-        database=None,
-        suppress_health_check=list(HealthCheck),
-    )
+    checks = list(HealthCheck)
+    return settings(max_examples=examples, deadline=None, derandomize=True, database=None, suppress_health_check=checks)
 
 
 @st.composite
@@ -50,11 +45,7 @@ def mutated(draw, content: bytes) -> bytes:
         elif kind == "flip" and at < len(content):
             content = content[:at] + bytes([content[at] ^ 1 << draw(st.integers(0, 7))]) + content[at + 1 :]
         elif kind == "set":
-            new = draw(
-                st.sampled_from(
-                    [b"\0" * 4, b"\xff" * 4, b"\xff" * 8, b"\x7f\xff\xff\xff", b"PK\x01\x02", b"\n", b",", b'"']
-                )
-            )
+            new = draw(st.sampled_from(SETS))
             content = content[:at] + new + content[at + len(new) :]
         elif kind == "splice":
             other = draw(st.integers(0, len(content)))
@@ -62,8 +53,8 @@ def mutated(draw, content: bytes) -> bytes:
         elif kind == "repeat":
             content = content[:at] + draw(st.binary(min_size=1, max_size=4)) * draw(st.integers(1, 64)) + content[at:]
         elif numbers := list(re.finditer(rb"\d+", content)):
-            found = numbers[draw(st.integers(0, len(numbers) - 1))]
-            content = content[: found.start()] + draw(st.sampled_from(CLAIMS)).encode() + content[found.end() :]
+            number = numbers[draw(st.integers(0, len(numbers) - 1))]
+            content = content[: number.start()] + draw(st.sampled_from(CLAIMS)).encode() + content[number.end() :]
     return content
 
 

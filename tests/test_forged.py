@@ -10,6 +10,7 @@ import struct
 import subprocess
 import sys
 import tracemalloc
+import warnings
 import zipfile
 import zlib
 
@@ -72,47 +73,37 @@ def load(kind, path, **chosen):
 
 CLAIMS = {
     "more than there is": forged_npy("(1000000000000,)"),
-    "more than can be counted": forged_npy("(%s,)" % ("9" * 40)),
-    "a product beyond counting": forged_npy("(4294967296, 4294967296)"),
+    "less than there is": forged_npy("(3,)"),
     "a negative axis": forged_npy("(-1,)"),
     "many items of nothing": forged_npy("(1000000000000,)", "'<U0'", b""),
-    "one huge item": forged_npy("(1,)", "'<U999999999'"),
     "no huge item": forged_npy("(0,)", "'<U999999999'", b""),
     "an axis beside nothing": forged_npy("(0, 1000000000000)", values=b""),
-    "a huge type in brackets": forged_npy("(1,)", "'(1000000,1000000)f8'"),
     "fields": forged_npy("(8,)", "[('a', '<f4'), ('b', '<f4')]"),
-    "less than there is": forged_npy("(3,)"),
+    "an array in each item": forged_npy("(1,)", "'(1000000,1000000)f8'"),
+    "dates": forged_npy("(8,)", "'<M8[s]'"),
     "many axes": forged_npy("(%s)" % ("1, " * 40), values=b"\0" * 8),
     "a header beyond the file": b"\x93NUMPY\x02\x00\xff\xff\xff\xff{'descr': '<f8'",
-    "no header": b"\x93NUMPY\x01\x00",
-    "a header that is a program": forged_npy("__import__('os').getpid()"),
+    "a bracket that stays open": forged_npy("(8"),
+    "an odd literal": forged_npy("('\\d', 0xfor 1)"),
+}
+# The header is right, and the values are not.
+VALUES = {
     "code points beyond Unicode": forged_npy("(2,)", "'<U1'", b"\xff" * 8),
-    "half a character": forged_npy("(2,)", "'<U1'", "\ud800\ud800".encode("utf-32-le", "surrogatepass")),
+    "surrogates": forged_npy("(2,)", "'<U1'", "\ud800\ud800".encode("utf-32-le", "surrogatepass")),
     "neither true nor false": forged_npy("(64,)", "'|b1'", b"\xff" * 64),
 }
 
-# Where a header is right and its values are not.
-NO_VALUES = [content[-4:] for content in list(CLAIMS.values())[-3:]]
 
-
-@pytest.mark.parametrize("claim", CLAIMS)
-@pytest.mark.parametrize("kind", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED], ids=["stored", "deflated"])
-def test_what_a_header_claims_is_held_against_what_is_there(tmp_path, claim, kind):
-    path = zipped(tmp_path / "mine.npz", {"images": CLAIMS[claim], "labels": npy(LABELS)}, kind)
+@pytest.mark.parametrize("claim", [*CLAIMS, *VALUES])
+def test_what_a_header_claims_is_held_against_what_is_there(tmp_path, claim):
+    content = {**CLAIMS, **VALUES}[claim]
+    path = zipped(tmp_path / "mine.npz", {"images": content, "labels": npy(LABELS)}, zipfile.ZIP_DEFLATED)
     assert "array images cannot be read" in refusal(load, "npz", path)
-    (tmp_path / "bare.npy").write_bytes(CLAIMS[claim])
+    (tmp_path / "bare.npy").write_bytes(content)
     assert "is no .npy file of numbers" in refusal(read_published, tmp_path / "bare.npy", "")
-    with pytest.raises(UNREADABLE):
-        arrays.read_npy(tmp_path / "bare.npy")
-
-
-@pytest.mark.parametrize(
-    "claim", sorted(set(CLAIMS) - {"code points beyond Unicode", "half a character", "neither true nor false"})
-)
-def test_arrays_that_stay_on_disk_are_held_to_it_too(tmp_path, claim):
-    (tmp_path / "bare.npy").write_bytes(CLAIMS[claim])
-    with pytest.raises(UNREADABLE):
-        arrays.map_npy(tmp_path / "bare.npy")
+    if claim in CLAIMS:
+        with pytest.raises(UNREADABLE):
+            arrays.map_npy(tmp_path / "bare.npy")
 
 
 @pytest.mark.parametrize("array", [np.arange(6).reshape(2, 3).T, np.zeros((0, 5)), np.array("text"), np.float16(3)])
@@ -120,21 +111,26 @@ def test_honest_arrays_are_read_as_numpy_reads_them(tmp_path, array):
     np.save(tmp_path / "a.npy", array)
     np.savez(tmp_path / "a.npz", a=array)
     with arrays.ArrayFile(tmp_path / "a.npz") as file:
-        found = [file["a"], arrays.read_npy(tmp_path / "a.npy"), arrays.map_npy(tmp_path / "a.npy")]
-    for one in found:
-        np.testing.assert_array_equal(one, np.load(tmp_path / "a.npy"), strict=True)
-    # As other programs, and Python 2, write it.
-    header = b"{'shape': (2L, 3L),'fortran_order':True, 'descr': '>i2'}"
-    (tmp_path / "b.npy").write_bytes(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + bytes(range(12)))
+        ways = [file["a"], arrays.read_npy(tmp_path / "a.npy"), arrays.map_npy(tmp_path / "a.npy")]
+    for values in ways:
+        np.testing.assert_array_equal(values, array, strict=True)
+
+
+@pytest.mark.parametrize("version", [1, 2, 3])
+def test_headers_of_all_versions_and_of_python_2_are_read_without_a_warning(tmp_path, version):
+    header = b"{'shape': (2, 3),'fortran_order':True, 'descr': '>i2'}"
+    header = header if version == 3 else header.replace(b"2, 3", b"2L, 3L")
+    length = len(header).to_bytes(2 if version == 1 else 4, "little")
+    (tmp_path / "a.npy").write_bytes(b"\x93NUMPY" + bytes([version, 0]) + length + header + bytes(range(12)))
     wanted = np.frombuffer(bytes(range(12)), ">i2").reshape(2, 3, order="F")
-    np.testing.assert_array_equal(arrays.read_npy(tmp_path / "b.npy"), wanted, strict=True)
+    with warnings.catch_warnings(action="error"):
+        np.testing.assert_array_equal(arrays.read_npy(tmp_path / "a.npy"), wanted, strict=True)
 
 
 def test_sizes_that_lie_in_an_archive_ask_for_no_memory(tmp_path):
     path = zipped(tmp_path / "mine.npz", {"images": npy(IMAGES), "labels": npy(LABELS)}, zipfile.ZIP_DEFLATED)
     content = bytearray(path.read_bytes())
     # The unpacked size, in the directory at the archive's end.
-    content[content.index(b"PK\x01\x02") + 24 :][:4] = b"\xf0\xff\xff\xff"
     place = content.index(b"PK\x01\x02") + 24
     content[place : place + 4] = b"\xf0\xff\xff\xff"
     path.write_bytes(content)
@@ -175,7 +171,7 @@ def idx_folder(folder) -> pathlib.Path:
     return folder
 
 
-@pytest.mark.parametrize("shape", [(4_000_000_000, 28, 28), (2**32 - 1,) * 3, (2**32 - 1, 0, 2**32 - 1)])
+@pytest.mark.parametrize("shape", [(4_000_000_000, 28, 28), (2**32 - 1, 0, 2**32 - 1)])
 @pytest.mark.parametrize("packed", [False, True])
 def test_images_that_an_idx_header_claims_are_not_made_room_for(tmp_path, shape, packed):
     content = bytes([0, 0, 8, 3]) + struct.pack(">3I", *shape) + bytes(100)
@@ -186,39 +182,28 @@ def test_images_that_an_idx_header_claims_are_not_made_room_for(tmp_path, shape,
 
 def png(width, height, rows=b"\0" * 50) -> bytes:
     """A picture that claims a size."""
-    chunks = [
-        (b"IHDR", struct.pack(">2I5B", width, height, 8, 0, 0, 0, 0)),
-        (b"IDAT", zlib.compress(rows)),
-        (b"IEND", b""),
-    ]
+    header = struct.pack(">2I5B", width, height, 8, 0, 0, 0, 0)
+    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
     parts = [
         struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
     ]
     return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
 
 
-def picture_folder(folder, first: bytes, suffix=".png") -> pathlib.Path:
+def picture_folder(folder, first: bytes) -> pathlib.Path:
     for label in "ab":
         (folder / "set" / label).mkdir(parents=True)
         Image.fromarray(IMAGES[0]).save(folder / "set" / label / "1.png")
-    (folder / "set" / "a" / f"0{suffix}").write_bytes(first)
+    (folder / "set" / "a" / "0.png").write_bytes(first)
     return folder / "set"
 
 
 @pytest.mark.parametrize(
-    ("width", "height", "words"),
-    [
-        (60_000, 60_000, "Image size (3600000000 pixels) exceeds limit"),
-        (12_000, 9_000, "12000x9000 pixels"),
-        (2**31 - 1, 1, "pixels"),
-        (0, 5, "not a picture"),
-        (9_000, 9_000, "not a picture|unpack|9000x9000"),
-    ],
+    ("width", "height", "words"), [(60_000, 60_000, "exceeds limit"), (12_000, 9_000, "12000x9000 pixels")]
 )
 @pytest.mark.parametrize("side", [0, 8])
 def test_pictures_of_no_size_that_they_claim_are_refused(tmp_path, width, height, words, side):
-    said = refusal(load, "images", picture_folder(tmp_path, png(width, height)), image_size=side)
-    assert any(word in said for word in words.split("|")), said
+    assert words in refusal(load, "images", picture_folder(tmp_path, png(width, height)), image_size=side)
 
 
 def test_large_pictures_of_few_bytes_are_refused_together(tmp_path, monkeypatch):
@@ -279,28 +264,25 @@ def test_a_line_for_the_user_is_one_line_whatever_a_file_is_called(tmp_path):
 def test_pickles_make_no_room_and_call_nothing(tmp_path):
     class Call:
         def __init__(self, function, *arguments):
-            self.said = function, arguments
+            self.reduced = function, arguments
 
         def __reduce__(self):
-            return self.said
+            return self.reduced
 
     header = forged_npy("(2,)", "'|O'", b"")
     labelled = {"labels": npy(LABELS[:2]), "scores": npy(np.ones(2))}
-    wanted = {
+    refused = {
         "_reconstruct": pickle.dumps(Call(np.array(0).__reduce__()[0], np.ndarray, (10**12,), b"b")),
         "eval": pickle.dumps(Call(eval, "print('called')")),
         "encode": b"\x80\x02c_codecs\nencode\nX\x03\0\0\0abcX\x04\0\0\0zlib\x86R.",
-        "memo": b"\x80\x04]\x94r\xff\xff\xff\x7f.",
         "list": pickle.dumps(["a.png", "b.png"]),
         "nested": pickle.dumps(np.array([["a"], "b"], object)),
-        "empty": b"",
     }
-    names = np.array([b"a.png", "b.png"], object)
-    for name, content in wanted.items():
+    for name, content in refused.items():
         path = zipped(tmp_path / f"{name}.npz", {**labelled, "filenames": header + content})
         assert "array filenames is not one of bytes or texts" in refusal(read_published, path, "", [str(path)])
     for protocol in (0, 2, 4):
-        content = header + pickle.dumps(names, protocol=protocol)
+        content = header + pickle.dumps(np.array([b"a.png", "b.png"], object), protocol=protocol)
         path = zipped(tmp_path / "good.npz", {**labelled, "filenames": content})
         np.testing.assert_array_equal(read_published(path, "", [str(path)]).ids, ["a.png", "b.png"])
         assert "--allow_pickle" in refusal(read_published, path, "")
@@ -316,12 +298,10 @@ def test_a_chunk_with_a_checksum_that_fits_must_have_its_rows(tmp_path):
     assert kept.missing() == {"a": [(0, 4)]}
 
 
-@pytest.mark.parametrize(
-    "text", ["[" * 100_000, '{"settings": [1]}', '{"settings": {"width": %s}}' % ("9" * 5000), "\ud800"]
-)
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"settings": [1]}', '{"settings": {"width": %s}}' % ("9" * 5000)])
 def test_settings_that_cannot_be_read_are_named(tmp_path, text):
     kept = open_store(tmp_path / "store", Plan({"--seed": "0"}, {"a": 4}), 0)
-    (kept.folder / "plan.json").write_bytes(text.encode("utf-8", "surrogatepass"))
+    (kept.folder / "plan.json").write_text(text)
     assert "plan.json: cannot be read" in refusal(kept.read_settings)
     other = tmp_path / "store" / "other"
     (other / "a").mkdir(parents=True)
