@@ -58,6 +58,7 @@ class Dataset:
 
     @property
     def num_classes(self) -> int:
+        """The number of classes, c."""
         return len(self.class_names)
 
     @property

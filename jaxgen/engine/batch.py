@@ -7,7 +7,7 @@ import jax
 import optax
 
 from jaxgen.training.optimizers import HParams
-from jaxgen.transforms.augment import Mixed
+from jaxgen.transforms.mixing import Mixed
 
 
 class ClassTerms(NamedTuple):

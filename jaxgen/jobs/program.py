@@ -17,8 +17,8 @@ from jaxgen.engine.learner import make_learner
 from jaxgen.engine.members import EnsembleConfig, EpochMetrics, Examples, MemberConfig, Sampler
 from jaxgen.engine.sampling import SHUFFLED
 from jaxgen.errors import UserError
-from jaxgen.models import PLAIN_KERNELS, make_model
-from jaxgen.models.layers import Kernels, activation_dtype, product_precision
+from jaxgen.models import DEFAULT_COMPUTE, make_model
+from jaxgen.models.layers import ComputeConfig, activation_dtype, product_precision
 from jaxgen.scores import designs
 from jaxgen.scores.example_stats import TrackingConfig
 from jaxgen.training.optimizers import OPTIONAL_HPARAMS, HParams, make_optimizer
@@ -152,30 +152,30 @@ def make_methods(program: Program, microbatch_size: int | None = None) -> Learne
     )
 
 
-def make_kernels(program: Program, backends: tuple = (), otherwise: str = "plain") -> Kernels:
+def make_kernels(program: Program, backends: tuple = (), otherwise: str = "plain") -> ComputeConfig:
     """How the convolutions and products of the program's network are computed."""
-    return Kernels(backends, otherwise, activation_dtype(program.spec.compute.precision))
+    return ComputeConfig(backends, otherwise, activation_dtype(program.spec.compute.precision))
 
 
-def make_network(dataset: Dataset, program: Program, kernels: Kernels = PLAIN_KERNELS) -> nn.Module:
+def make_network(dataset: Dataset, program: Program, compute: ComputeConfig = DEFAULT_COMPUTE) -> nn.Module:
     """The network that the program trains.
 
     Raises:
       UserError: if it does not suit the data.
     """
-    network = make_model(program.spec.model, dataset.num_classes, dataset.images.shape[1:], kernels)
+    network = make_model(program.spec.model, dataset.num_classes, dataset.images.shape[1:], compute)
     return program.remake(network) if program.remake else network
 
 
 def make_ensemble_config(
     dataset: Dataset,
     program: Program,
-    kernels: Kernels,
+    compute: ComputeConfig,
     microbatch_size: int | None = None,
     eval_batch_size: int = MOST_EVALUATED,
 ) -> EnsembleConfig:
     """All that the program's members share."""
-    spec, network = program.spec, make_network(dataset, program, kernels)
+    spec, network = program.spec, make_network(dataset, program, compute)
     return EnsembleConfig(
         learner=make_learner(network, make_methods(program, microbatch_size), dataset.images.shape[1:]),
         sampler=program.sampler,

@@ -17,7 +17,7 @@ from jaxgen.errors import UNREADABLE, UserError
 from jaxgen.io.arrays import ArrayFile
 from jaxgen.io.writing import write_npz
 from jaxgen.models import make_model, variable_shapes
-from jaxgen.models.layers import EVAL, Kernels, activation_dtype, product_precision
+from jaxgen.models.layers import EVAL, ComputeConfig, activation_dtype, product_precision
 from jaxgen.transforms.pixels import whiten_images
 
 # Array of a model's file that holds its description as JSON text.
@@ -146,8 +146,8 @@ def load_model(path: str | pathlib.Path) -> LoadedModel:
             arrays = dict(file)
         description = json.loads(str(arrays.pop(DESCRIPTION)))
         spec = spec_from_values(ModelSpec, {**description["model"], "hidden": tuple(description["hidden"])})
-        kernels = Kernels((), "plain", activation_dtype(description["precision"]))
-        network = make_model(spec, len(description["class_names"]), tuple(description["shape"]), kernels)
+        compute = ComputeConfig((), "plain", activation_dtype(description["precision"]))
+        network = make_model(spec, len(description["class_names"]), tuple(description["shape"]), compute)
         weights = flax.traverse_util.unflatten_dict(arrays, sep="/")
         variables = {"params": weights["params"]} | ({"batch_stats": weights["stats"]} if "stats" in weights else {})
         check_weights(network, variables, description)

@@ -55,19 +55,19 @@ def bootstrap(key: jax.Array, first: np.ndarray, second: np.ndarray, num_draws: 
     """
     from scipy import stats
 
-    # Whole numbers are sorted faster.
+    # Integers sort faster than floats.
     codes = [np.unique(values, return_inverse=True)[1] for values in (first, second)]
-    found = np.full((num_draws, 3), np.nan)
+    statistics = np.full((num_draws, 3), np.nan)
     for start in range(0, num_draws, DRAWS_AT_ONCE):
-        places = jax.random.randint(jax.random.fold_in(key, start), (DRAWS_AT_ONCE, len(first)), 0, len(first))
-        for draw, drawn in enumerate(np.asarray(places)[: num_draws - start], start):
-            own = [each[drawn] for each in codes]
-            if min(np.ptp(each) for each in own):
+        indices = jax.random.randint(jax.random.fold_in(key, start), (DRAWS_AT_ONCE, len(first)), 0, len(first))
+        for draw, drawn in enumerate(np.asarray(indices)[: num_draws - start], start):
+            resampled = [values[drawn] for values in codes]
+            if min(np.ptp(values) for values in resampled):
                 pearson = np.corrcoef(first[drawn], second[drawn])[0, 1]
-                spearman = np.corrcoef(*map(stats.rankdata, own))[0, 1]
-                found[draw] = pearson, spearman, stats.kendalltau(*own, method="asymptotic").statistic
+                spearman = np.corrcoef(*map(stats.rankdata, resampled))[0, 1]
+                statistics[draw] = pearson, spearman, stats.kendalltau(*resampled, method="asymptotic").statistic
     tail = 100 * (1 - CONFIDENCE) / 2
-    return np.nanpercentile(found, [tail, 100 - tail], axis=0).T
+    return np.nanpercentile(statistics, [tail, 100 - tail], axis=0).T
 
 
 def rank_shares(values: np.ndarray) -> np.ndarray:

@@ -90,7 +90,7 @@ def run_scores(outcome: Outcome, num_examples: int) -> dict[str, ObservedScore]:
 
 def nearest(epochs: Sequence[int], epoch: int) -> int:
     """The element of `epochs` closest to `epoch`; 0, which stands for the end of training, if `epochs` is empty."""
-    return min((int(each) for each in epochs), key=lambda each: abs(each - epoch), default=0)
+    return min(map(int, epochs), key=lambda candidate: abs(candidate - epoch), default=0)
 
 
 def estimate(

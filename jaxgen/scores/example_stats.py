@@ -57,6 +57,7 @@ class TrackingConfig(NamedTuple):
 
     @property
     def num_columns(self) -> int:
+        """The number of columns of a row, a."""
         return NUM_COLUMNS + len(self.curve) + self.gradients
 
     @property

@@ -5,12 +5,13 @@ an image depend on the key and its index in the batch, not on the batch size. Ax
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from jaxgen.training.optimizers import HParams
+from jaxgen.transforms.draws import draw_below, draw_box
+from jaxgen.transforms.mixing import Mixed, choose_blend, draw_cutmix, draw_mixup, interpolate, mix
 
 # What is folded into the key for each draw. Never renumber: every draw would change.
 KEYS = {"flip": 1, "crop": 2, "translate": 3, "color_jitter": 4, "input_noise": 5, "cutout": 6, "mixup": 7, "cutmix": 8}
@@ -18,32 +19,6 @@ CHOICE, PARTNER = 9, 10
 
 # Weights of red, green and blue in the luma (ITU-R BT.601).
 LUMA = (0.299, 0.587, 0.114)
-
-
-class Mixed(NamedTuple):
-    """A batch whose loss is ``share * loss(labels) + (1 - share) * loss(labels[partner])``.
-
-    Attributes:
-      images: float32 ``[b, ...]``.
-      partner: int32 ``[b]``: index of the example mixed in; an example's own index if it is not mixed.
-      share: float32 ``[b]`` in [0, 1]: the weight of the example itself.
-    """
-
-    images: jax.Array
-    partner: jax.Array
-    share: jax.Array
-
-
-class Blend(NamedTuple):
-    """The mixing weights of a batch.
-
-    Attributes:
-      keep: float32 in [0, 1], broadcast over one example: the weight of each of its own values.
-      share: float32 scalar: the mean of `keep`; exactly 1 if `keep` is 1 everywhere.
-    """
-
-    keep: jax.Array
-    share: jax.Array
 
 
 def flip(key: jax.Array, images: jax.Array, *, probability: jax.Array) -> jax.Array:
@@ -96,33 +71,6 @@ def cutout(key: jax.Array, images: jax.Array, *, size: jax.Array) -> jax.Array:
     return map_images(cutout_one, key, images, size)
 
 
-def mixup(key: jax.Array, images: jax.Array, *, alpha: jax.Array, count: jax.Array) -> Mixed:
-    """Averages each example with a partner, with one weight ~ Beta(alpha, alpha) for the batch.
-
-    Zhang et al. 2018, "mixup: Beyond Empirical Risk Minimization", https://arxiv.org/abs/1710.09412.
-
-    Args:
-      key: draws the weight and the partners.
-      images: ``[b, ...]``.
-      alpha: nonnegative; 0 mixes nothing.
-      count: number of examples; the rest of the batch is padding, and is not mixed.
-    """
-    draw_key, partner_key = jax.random.split(key)
-    return mix(partner_key, images, draw_mixup(draw_key, images.shape[1:], alpha), count)
-
-
-def cutmix(key: jax.Array, images: jax.Array, *, alpha: jax.Array, count: jax.Array) -> Mixed:
-    """Pastes a box of its partner into each of ``images [b, h, w, d]``, the same box for the whole batch.
-
-    Yun et al. 2019, "CutMix: Regularization Strategy to Train Strong Classifiers with Localizable Features",
-    https://arxiv.org/abs/1905.04899, equations 1 and 2. The area of the box is a fraction ~ Beta(alpha, alpha) of the
-    image, of which a part may lie outside; `Mixed.share` is the fraction of pixels not replaced. Arguments as for
-    `mixup`.
-    """
-    draw_key, partner_key = jax.random.split(key)
-    return mix(partner_key, images, draw_cutmix(draw_key, images.shape[1:], alpha), count)
-
-
 def map_images(change: Callable[..., jax.Array], key: jax.Array, images: jax.Array, hparam: jax.Array) -> jax.Array:
     """Applies ``change(key, image, hparam)`` to each of ``images [b, ...]``, with its index folded into the key."""
     keys = jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(len(images)))
@@ -165,15 +113,6 @@ def cutout_one(key: jax.Array, image: jax.Array, size: jax.Array) -> jax.Array:
     return jnp.where(draw_box(key, image.shape, sides), 0, image)
 
 
-def draw_below(key: jax.Array, bounds: jax.Array) -> jax.Array:
-    """Random integers, int32 in the shape of `bounds`, each uniform in ``0..bound-1``; 0 for a bound below 1.
-
-    It compiles faster than `jax.random.randint`. A uniform float32 is a multiple of 2**-23, so its product with a bound
-    never rounds up to the bound.
-    """
-    return (jax.random.uniform(key, bounds.shape) * jnp.maximum(bounds, 1)).astype(jnp.int32)
-
-
 def shift_randomly(key: jax.Array, image: jax.Array, limits: jax.Array) -> jax.Array:
     """Shifts ``image [h, w, d]`` by uniform integers up to ``limits [2]``, rounded, vertically and horizontally.
 
@@ -186,72 +125,11 @@ def shift_randomly(key: jax.Array, image: jax.Array, limits: jax.Array) -> jax.A
     return shifted.get(mode="fill", fill_value=0, wrap_negative_indices=False)
 
 
-def draw_box(key: jax.Array, shape: tuple[int, ...], sides: jax.Array) -> jax.Array:
-    """Mask of a box of ``sides [2]`` pixels, centred at a random pixel of an image: bool ``[h, w, 1]``."""
-    first = draw_below(key, jnp.array(shape[:2])) - sides // 2
-    rows, columns = (jnp.arange(side) - first[axis] for axis, side in enumerate(shape[:2]))
-    in_rows, in_columns = (rows >= 0) & (rows < sides[0]), (columns >= 0) & (columns < sides[1])
-    return in_rows[:, None, None] & in_columns[None, :, None]
-
-
 def to_grey(image: jax.Array) -> jax.Array:
     """Luma of an image ``[h, w, 3]``, ``[h, w, 1]``; an image without three channels is returned as it is."""
     if image.shape[-1] != len(LUMA):
         return image
     return sum(weight * image[:, :, i : i + 1] for i, weight in enumerate(LUMA))
-
-
-def interpolate(start: jax.Array, end: jax.Array, position: jax.Array) -> jax.Array:
-    """Linear interpolation from `start` at position 0 to `end` at 1; other positions extrapolate."""
-    return position * end + (1 - position) * start
-
-
-def draw_symmetric_beta(key: jax.Array, alpha: jax.Array) -> jax.Array:
-    """A scalar ~ Beta(alpha, alpha) for positive alpha, without the rejection loops of `jax.random.beta`.
-
-    The method is exact. With t from Student's distribution with 2 alpha degrees of freedom,
-    ``(1 + t / sqrt(2 alpha + t**2)) / 2`` has this distribution, and t is ``sqrt(2 alpha (u**(-1/alpha) - 1))
-    cos(2 pi v)`` of two uniforms u and v (Bailey 1994, "Polar generation of random variates with the t-distribution";
-    both in Devroye 1996, "Random variate generation in one line of code").
-    """
-    u, v = jax.random.uniform(key, (2,))
-    cosine = jnp.cos(2 * jnp.pi * v)
-    weight = (1 + cosine / jnp.sqrt(cosine**2 + 1 / jnp.expm1(-jnp.log(u) / alpha))) / 2
-    # When compiled, the quotient may exceed 1 by a rounding error.
-    return jnp.clip(weight, 0, 1)
-
-
-def draw_mixup(key: jax.Array, shape: tuple[int, ...], alpha: jax.Array) -> Blend:
-    """The weights of `mixup`: one for all values of an example of `shape`."""
-    share = jnp.where(alpha > 0, draw_symmetric_beta(key, alpha), 1)
-    return Blend(jnp.full((1,) * len(shape), share), share)
-
-
-def draw_cutmix(key: jax.Array, shape: tuple[int, ...], alpha: jax.Array) -> Blend:
-    """The weights of `cutmix`: 0 in a random box of an image of `shape` (h, w, d), 1 elsewhere."""
-    area_key, box_key = jax.random.split(key)
-    area = jnp.where(alpha > 0, draw_symmetric_beta(area_key, alpha), 0)
-    sides = (jnp.sqrt(area) * jnp.array(shape[:2])).astype(jnp.int32)
-    box = draw_box(box_key, shape, sides)
-    # Exactly 1 for an empty box, which the mean of `keep` need not be.
-    return Blend(jnp.where(box, 0.0, 1.0), 1 - jnp.mean(box))
-
-
-def choose_blend(key: jax.Array, mixup: Blend, cutmix: Blend, hparams: HParams) -> Blend:
-    """Chooses mixup or cutmix with equal probability, or the one with a positive hyperparameter if only one has."""
-    is_cutmix = (hparams["cutmix"] > 0) & (jax.random.bernoulli(key) | (hparams["mixup"] <= 0))
-    return jax.tree.map(lambda cut, mixed: jnp.where(is_cutmix, cut, mixed), cutmix, mixup)
-
-
-def mix(key: jax.Array, images: jax.Array, blend: Blend, count: jax.Array) -> Mixed:
-    """Blends each of the first `count` examples with a partner: the one a random cyclic shift away, equal for all."""
-    indices = jnp.arange(len(images))
-    shift = 1 + draw_below(key, jnp.asarray(count) - 1)
-    is_mixed = (indices < count) & (count > 1) & (blend.share < 1)
-    partner = jnp.where(is_mixed, (indices + shift) % jnp.maximum(count, 1), indices)
-    keep = jnp.where(jnp.expand_dims(is_mixed, tuple(range(1, images.ndim))), blend.keep[None], 1)
-    images = jnp.where(keep < 1, interpolate(images[partner], images, keep), images)
-    return Mixed(images, partner, jnp.where(is_mixed, blend.share, 1))
 
 
 CHANGES = {

@@ -13,8 +13,8 @@ from jaxgen.errors import UserError
 from jaxgen.models import MODELS, convolutions, make_model
 from jaxgen.models.alexnet import local_response_norm
 from jaxgen.models.convolution import BACKENDS
-from jaxgen.models.layers import EVAL, Kernels, Mode, Network
-from jaxgen.models.resnet import Block, ResNet, spread_channels
+from jaxgen.models.layers import EVAL, ComputeConfig, Mode, Network
+from jaxgen.models.resnet import ResidualBlock, ResNet, pad_channels
 
 PERCEPTRONS = sorted(name for name, entry in MODELS.items() if not entry.least_side)
 CONVOLUTIONAL = sorted(set(MODELS) - set(PERCEPTRONS))
@@ -36,8 +36,8 @@ CASES = [
 HASTILY = {"xla_backend_optimization_level": 0}
 
 
-def make(name, shape, num_classes=5, kernels=None, **spec):
-    return make_model(ModelSpec(model=name, **spec), num_classes, shape, kernels or Kernels())
+def make(name, shape, num_classes=5, compute=None, **spec):
+    return make_model(ModelSpec(model=name, **spec), num_classes, shape, compute or ComputeConfig())
 
 
 def least_shape(name, channels=3):
@@ -216,7 +216,7 @@ def test_the_largest_network_runs():
 
 @pytest.mark.parametrize("norm", ["batch", pytest.param("group", marks=pytest.mark.slow), "none"])
 def test_bottlenecks_and_projections_have_finite_gradients(norm):
-    model = Network(ResNet((4,), (1,), norm, Kernels(), large=True, bottleneck=True), 3, Kernels())
+    model = Network(ResNet((4,), (1,), norm, ComputeConfig(), large=True, bottleneck=True), 3, ComputeConfig())
     variables, inputs = draw(model, (9, 9, 1)), images(4, (9, 9, 1))
 
     def loss(variables):
@@ -228,14 +228,14 @@ def test_bottlenecks_and_projections_have_finite_gradients(norm):
 
 
 def test_without_a_norm_a_block_begins_as_its_shortcut():
-    block, inputs = Block(8, 2, "none", Kernels()), np.abs(images(2, (5, 5, 4)))
+    block, inputs = ResidualBlock(8, 2, "none", ComputeConfig()), np.abs(images(2, (5, 5, 4)))
     begin = jax.jit(lambda key: block.init_with_output(key, inputs, EVAL)[0], compiler_options=HASTILY)
-    np.testing.assert_array_equal(begin(jax.random.key(0)), spread_channels(inputs, 2, 8))
+    np.testing.assert_array_equal(begin(jax.random.key(0)), pad_channels(inputs, 2, 8))
 
 
 def test_shortcuts_skip_pixels_and_add_channels_of_zeros():
     inputs = images(1, (5, 4, 2))
-    outputs = spread_channels(inputs, 2, 4)
+    outputs = pad_channels(inputs, 2, 4)
     assert outputs.shape == (1, 3, 2, 4)
     np.testing.assert_array_equal(outputs[..., 1:3], inputs[:, ::2, ::2])
     assert not outputs[..., [0, 3]].any()
@@ -289,14 +289,14 @@ def test_every_back_end_computes_the_same_network(backend):
     shape, inputs = (5, 5, 2), images(3, (5, 5, 2))
     variables = draw(make("convnet", shape), shape)
     expected = make("convnet", shape).apply(variables, inputs)
-    logits = make("convnet", shape, kernels=Kernels(otherwise=backend)).apply(variables, inputs)
+    logits = make("convnet", shape, compute=ComputeConfig(default_backend=backend)).apply(variables, inputs)
     np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", sorted(set(MODELS) - LARGE))
 def test_half_precision_keeps_weights_and_logits_in_single(name):
     shape = least_shape(name)
-    model = make(name, shape, kernels=Kernels(dtype=jnp.bfloat16))
+    model = make(name, shape, compute=ComputeConfig(dtype=jnp.bfloat16))
     inputs = jnp.zeros((2, *shape))
     variables = shapes_of(model, shape)
 

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from jaxgen.transforms import augment
+from jaxgen.transforms import augment, mixing
 from jaxgen.transforms.augment import AUGMENTATIONS, make_augmentation
+from jaxgen.transforms.draws import draw_symmetric_beta
 
 KEY = jax.random.key(0)
 SQUARE = np.arange(1, 17, dtype=np.float32).reshape(4, 4)
@@ -23,7 +24,7 @@ CHANGES = {
     "input_noise": (augment.add_noise, "stddev", 0.1),
     "cutout": (augment.cutout, "size", 2.0),
 }
-MIXES = {"mixup": augment.mixup, "cutmix": augment.cutmix}
+MIXES = {"mixup": mixing.mixup, "cutmix": mixing.cutmix}
 OPTIONAL_HPARAMS = {**{name: strength for name, (_, _, strength) in CHANGES.items()}, "mixup": 1.0, "cutmix": 1.0}
 
 
@@ -213,7 +214,7 @@ def test_a_draw_depends_on_the_key_and_the_place_alone(name):
 @functools.cache
 def many_weights(alpha, count=20_000):
     keys = jax.random.split(jax.random.key(7), count)
-    return np.asarray(jax.jit(jax.vmap(augment.draw_symmetric_beta, (0, None)))(keys, alpha))
+    return np.asarray(jax.jit(jax.vmap(draw_symmetric_beta, (0, None)))(keys, alpha))
 
 
 @pytest.mark.parametrize("alpha", [0.1, 0.2, 0.5, 1.0, 1.5, 8.0, 200.0])

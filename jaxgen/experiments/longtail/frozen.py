@@ -33,7 +33,7 @@ class Frozen(NamedTuple):
 
 def remake(shift: bool, network: nn.Module) -> Retrained:
     """The frozen network with a classifier of stage 2."""
-    return Retrained(network.num_classes, network.kernels, network, shift)
+    return Retrained(network.num_classes, network.compute, network, shift)
 
 
 def freeze(job: Job) -> Frozen:
