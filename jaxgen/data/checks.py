@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from jaxgen.errors import UserError, one_line
-from jaxgen.io.arrays import has_halves
+from jaxgen.io.arrays import has_surrogates
 from jaxgen.types import Dataset
 
 
@@ -124,7 +124,7 @@ def as_text(values: np.ndarray, what: str) -> np.ndarray:
         texts = np.char.decode(values, "utf-8") if values.dtype.kind == "S" else values.astype(str)
     except UnicodeDecodeError:
         raise UserError(f"{what}: are bytes that are not UTF-8; save them as text") from None
-    if texts.size and has_halves(np.ascontiguousarray(texts).view(np.uint32)):
+    if texts.size and has_surrogates(np.ascontiguousarray(texts).view(np.uint32)):
         raise UserError(f"{what}: have halves of surrogate pairs, which cannot be written; save them as text")
     return texts
 

@@ -18,7 +18,6 @@ import numpy as np
 from jaxgen.config.corruption_names import spell_out
 from jaxgen.errors import UNREADABLE, UserError
 from jaxgen.io.arrays import map_npy
-from jaxgen.keys import root_key
 from jaxgen.transforms.corruptions import MNIST_STANDARD, STANDARD, Kind, check_images, check_name, corrupt_in_batches
 from jaxgen.transforms.corruptions.constants import NUM_SEVERITIES
 
@@ -226,7 +225,7 @@ def write_corrupted(path: pathlib.Path, name: str, images: np.ndarray, seed: int
 
 def draw_key(seed: int, name: str, severity: int) -> jax.Array:
     """The key of one corruption at one severity."""
-    key = root_key(seed)
+    key = jax.random.key(seed)
     for byte in name.encode():
         key = jax.random.fold_in(key, byte)
     return jax.random.fold_in(key, severity)

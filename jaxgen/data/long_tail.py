@@ -53,7 +53,7 @@ def cut_tail(dataset: Dataset, spec: TailSpec, seed: int) -> LongTail:
             f"--selection_share={spec.selection_share:g}: is none of the {counts.min()} training examples of the class "
             f"{dataset.class_names[counts.argmin()]}; raise it"
         )
-    selection_key, tail_key = job_key(seed, JobDraw.SELECTION), job_key(seed, JobDraw.TAIL)
+    selection_key = job_key(seed, JobDraw.SELECTION)
     chosen = np.asarray(choose_tail(selection_key, dataset.labels, np.full(len(counts), each)))
     left = np.flatnonzero(~chosen)
     imbalance = spec.imbalance or (USUAL if counts.max() < UNEQUAL * counts.min() else 1)
@@ -61,7 +61,7 @@ def cut_tail(dataset: Dataset, spec: TailSpec, seed: int) -> LongTail:
         wanted = fitting_counts(spec.tail, imbalance, counts - each)
         if not min(wanted):
             raise UserError(f"--imbalance={imbalance:g}: leaves a class without an example; lower it")
-        kept = choose_tail(tail_key, dataset.labels[left], np.array(wanted))
+        kept = choose_tail(job_key(seed, JobDraw.TAIL), dataset.labels[left], np.array(wanted))
         left = left[np.asarray(kept)]
     own = dataclasses.replace(dataset, images=dataset.images[left], labels=dataset.labels[left], ids=dataset.ids[left])
     return LongTail(own, dataset.images[chosen], dataset.labels[chosen])

@@ -1,7 +1,6 @@
-"""Arrays of pickled texts, as some published files hold their file names: read without calling what a pickle names.
+"""Object arrays of texts, as some published files hold their file names, read without calling what a pickle names.
 
-Of what NumPy writes into such a pickle only the lists and the texts are kept. Everything else that it names becomes one
-of the classes here, and what they do not know is refused.
+The unpickler puts classes of this module in the place of NumPy's, keeps lists and texts, and refuses all else.
 """
 
 import io
@@ -12,32 +11,21 @@ from typing import Any
 import numpy as np
 
 from jaxgen.errors import UNREADABLE, UserError
-from jaxgen.io.arrays import ArrayFile, parse_header, refuse_bomb
+from jaxgen.io.arrays import ArrayFile, read_header, refuse_bomb
 
 
 class Pickled:
-    """An array, or the type of one: what it was made of, and the state that it was given."""
+    """Stands for an array or a dtype: the arguments of its constructor, and its state."""
 
-    def __init__(self, *made_of: Any):
-        self.made_of, self.state = made_of, ()
+    def __init__(self, *arguments: Any):
+        self.arguments, self.state = arguments, ()
 
     def __setstate__(self, state: Any) -> None:
         self.state = state
 
-    def texts(self) -> list[str]:
-        """The values of an array of objects.
-
-        Raises:
-          ValueError: for any other.
-        """
-        values = self.state[4] if isinstance(self.state, tuple) and len(self.state) == 5 else None
-        if not isinstance(values, list):
-            raise ValueError("its values are no list")
-        return [as_text(value) for value in values]
-
 
 def as_text(value: Any) -> str:
-    """A text, bytes or a number as text."""
+    """Text, bytes or a number as text; raises ValueError for anything else."""
     if isinstance(value, bytes):
         return value.decode()
     if not isinstance(value, str | int | float):
@@ -45,14 +33,13 @@ def as_text(value: Any) -> str:
     return str(value)
 
 
-def read_scalar(kind: Pickled, content: bytes) -> str:
-    """One text or number of NumPy's own, as text."""
-    value = np.frombuffer(content, kind.made_of[0], count=1)[0].item()
-    return as_text(value)
+def read_scalar(dtype: Pickled, content: bytes) -> str:
+    """A NumPy scalar as text."""
+    return as_text(np.frombuffer(content, dtype.arguments[0], count=1)[0].item())
 
 
 def encode(text: str, encoding: str) -> bytes:
-    """Bytes, which the oldest kind of pickle has as text."""
+    """Bytes, which pickles of protocols 0 to 2 hold as text."""
     if encoding != "latin1":
         raise pickle.UnpicklingError(f"it would encode as {encoding}")
     return text.encode("latin1")
@@ -65,29 +52,31 @@ for core in ("core", "_core"):
     KNOWN[f"numpy.{core}.multiarray", "scalar"] = read_scalar
 
 
-class Careful(pickle.Unpickler):
-    """Makes arrays of bytes, texts and numbers, and refuses all else."""
+class TextUnpickler(pickle.Unpickler):
+    """Unpickles arrays of bytes, texts and numbers, and refuses all else."""
 
     def find_class(self, module: str, name: str) -> Any:
-        """What stands for a name."""
         if (module, name) not in KNOWN:
             raise pickle.UnpicklingError(f"it would call {module}.{name}")
         return KNOWN[module, name]
 
 
 def read_objects(path: str | os.PathLike, name: str) -> np.ndarray:
-    """An array of objects of an .npz file, as texts.
+    """An object array of an .npz file, as texts.
 
     Raises:
-      UserError: if it is another, or would call anything.
+      UserError: if it holds anything but bytes, texts and numbers.
     """
     try:
         with ArrayFile(path) as file, file.open(name) as content:
-            shape, _, _ = parse_header(content)
-            found = Careful(io.BytesIO(content.read())).load()
-        if not isinstance(found, Pickled):
+            shape, _, _ = read_header(content)
+            array = TextUnpickler(io.BytesIO(content.read())).load()
+        if not isinstance(array, Pickled):
             raise ValueError("it is no array")
-        texts = found.texts()
+        # An array's state: version, shape, dtype, order, values.
+        if not (isinstance(array.state, tuple) and len(array.state) == 5 and isinstance(array.state[4], list)):
+            raise ValueError("its values are no list")
+        texts = [as_text(value) for value in array.state[4]]
         # In an array all texts take the room of the longest.
         refuse_bomb(4 * len(texts) * max(map(len, texts), default=0), sum(map(len, texts)))
         return np.asarray(texts, dtype=str).reshape(shape)

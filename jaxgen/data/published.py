@@ -84,7 +84,7 @@ class Members(Mapping[str, np.ndarray]):
         self.path, self.allowed = path, {str(path), path.name} & set(unpickled)
         try:
             with ArrayFile(path) as file:
-                self.names = file.names
+                self.names = file.files
         except UNREADABLE as error:
             raise UserError(f"{path}: is no .npz file that can be read ({error})") from None
 

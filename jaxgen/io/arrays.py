@@ -1,91 +1,70 @@
-"""Arrays from files that nobody vouches for: .npy and .npz without pickle, and without belief in what a header claims.
+"""Arrays from .npy and .npz files of any origin: no pickles, and no memory for values that are not there.
 
-NumPy asks for the memory that a header names before it looks for the values, and unpacks whatever an archive holds.
-Here the claim is first held against the bytes that are there. The format is that of
-https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html.
+NumPy parses the headers (https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html). It would allocate
+what a header asks for before it reads any value, so the size claimed is first compared with the bytes that follow.
 """
 
 import functools
+import io
 import math
 import os
 import pathlib
-import re
-import struct
+import tokenize
+import warnings
 import zipfile
-from collections.abc import Iterator, Mapping
 from typing import BinaryIO
 
 import numpy as np
 
-MAGIC = b"\x93NUMPY"
-# How the length of the header is written, by version.
-LENGTHS = {1: "<H", 2: "<I", 3: "<I"}
-# As long as a header is read: those of plain arrays have about a hundred bytes.
+from jaxgen.errors import UNREADABLE
+
+Header = tuple[tuple[int, ...], str, np.dtype]
+# Version 3.0 differs from 2.0 in the encoding of field names only, and arrays with fields are refused.
+HEADER_READERS = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+    (3, 0): np.lib.format.read_array_header_2_0,
+}
+# Headers of plain arrays have about a hundred bytes.
 MOST_HEADER = 1000
-# As large as an item or an axis of an array without values may be.
+# The largest item or axis of an array without values: NumPy allocates one item even there.
 MOST_EMPTY = 2**20
 # Some of NumPy's functions take no more.
 MOST_AXES = 32
-# What NumPy and others write of plain arrays; numbers of Python 2 end with L.
-FIELD = r"\s*+'(\w+)'\s*+:\s*+('[^']*'|True|False|\([\d,\sL]*+\))\s*+,?\s*+"
-HEADER = re.compile(rf"\s*+\{{(?:{FIELD})*+\}}\s*+", re.ASCII)
-KIND = re.compile(r"[<>|=]?[biufcSUV]\d{1,9}", re.ASCII)
-# What may be unpacked from a file whatever its size, and beyond that how many bytes from each of its own: images of
-# nothing but paper shrink to a hundredth, a bomb to a thousandth.
+# Files up to SMALL bytes unpacked are always read, larger ones up to MOST_RATIO times their packed size. Black-on-white
+# images pack to a hundredth of their size, an archive bomb to a thousandth.
 SMALL, MOST_RATIO = 2**28, 200
 PIECE = 2**20
 
 
 def refuse_bomb(unpacked: int, packed: int) -> None:
-    """Raises ValueError where a file of `packed` bytes would unpack to far more than files do."""
+    """Raises ValueError where a file of `packed` bytes would unpack to far more than real data do."""
     if unpacked > max(SMALL, MOST_RATIO * packed):
         raise ValueError(f"{packed:,} bytes would unpack to {unpacked:,}; save it with less compression if that is so")
 
 
-class ArrayFile(Mapping[str, np.ndarray]):
-    """The arrays of an .npz file, each read when it is asked for. A context manager; `UNREADABLE` may be raised by all.
+class ArrayFile(np.lib.npyio.NpzFile):
+    """The arrays of an .npz file, each read on access. A context manager; all methods may raise `UNREADABLE`.
 
     Args:
       path: of the file.
     """
 
     def __init__(self, path: str | os.PathLike):
-        self._zip = zipfile.ZipFile(path)
-        try:
-            entries = self._zip.infolist()
-            refuse_bomb(sum(entry.file_size for entry in entries), os.path.getsize(path))
-        except BaseException:
-            self._zip.close()
-            raise
-        self._entries = {entry.filename.removesuffix(".npy"): entry for entry in entries}
-        self.names = tuple(self._entries)
-
-    def __enter__(self) -> "ArrayFile":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._zip.close()
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.names)
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._entries
+        super().__init__(path)
+        self._members = dict(zip(self.files, self.zip.infolist(), strict=True))
+        refuse_bomb(sum(member.file_size for member in self.zip.infolist()), os.path.getsize(path))
 
     def __getitem__(self, name: str) -> np.ndarray:
         with self.open(name) as file:
-            return read_values(file, self._entries[name].file_size)
+            return read_values(file, self._members[name].file_size)
 
     def open(self, name: str) -> BinaryIO:
-        """The bytes of one array's own .npy file."""
-        entry = self._entries[name]
-        # Others, such as LZMA, may ask for memory of their own.
-        if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        """The .npy file of one array."""
+        # LZMA allocates as much as the file asks for.
+        if self._members[name].compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise ValueError(f"{name} is compressed in a way that NumPy does not use")
-        return self._zip.open(entry)
+        return self.zip.open(self._members[name])
 
 
 def read_npy(path: str | os.PathLike) -> np.ndarray:
@@ -95,20 +74,18 @@ def read_npy(path: str | os.PathLike) -> np.ndarray:
 
 
 def map_npy(path: str | os.PathLike) -> np.ndarray:
-    """The array of an .npy file, read from disk where it is looked at; raises one of `UNREADABLE`."""
+    """The memory-mapped array of an .npy file, read-only; raises one of `UNREADABLE`."""
     with open(path, "rb") as file:
         shape, order, dtype = read_header(file)
         offset = file.tell()
-        check_claim(shape, dtype, os.fstat(file.fileno()).st_size - offset)
-    if not math.prod(shape):
-        return np.empty(shape, dtype)
+        check_header(shape, dtype, os.fstat(file.fileno()).st_size - offset)
     return np.memmap(pathlib.Path(path), dtype, "r", offset, shape, order)
 
 
 def read_values(file: BinaryIO, size: int) -> np.ndarray:
-    """The array of an open .npy file that has `size` bytes."""
+    """The array of an open .npy file of `size` bytes."""
     shape, order, dtype = read_header(file)
-    check_claim(shape, dtype, size - file.tell())
+    check_header(shape, dtype, size - file.tell())
     values = np.empty(math.prod(shape), dtype)
     if values.size and (missing := fill(values, file)):
         raise ValueError(f"{missing:,} bytes of its values are missing")
@@ -117,64 +94,64 @@ def read_values(file: BinaryIO, size: int) -> np.ndarray:
 
 
 def fill(values: np.ndarray, file: BinaryIO) -> int:
-    """Reads into `values` as many bytes as it has, or as there are; returns how many are missing."""
+    """Reads the bytes of `values` from a file; returns how many are missing there."""
     rest = memoryview(values.view(np.uint8))
     while rest and (count := file.readinto(rest[:PIECE])):
         rest = rest[count:]
     return len(rest)
 
 
-def read_header(file: BinaryIO) -> tuple[tuple[int, ...], str, np.dtype]:
+def read_header(file: BinaryIO) -> Header:
     """Shape, order (C or F) and type of an .npy file, which is left where its values begin."""
-    shape, order, kind = parse_header(file)
-    if "O" in kind:
-        raise ValueError("it holds Python objects, which allow_pickle=False keeps out")
-    if not KIND.fullmatch(kind):
-        raise ValueError(f"it holds {kind[:20]}, and neither numbers nor texts")
-    return shape, order, np.dtype(kind)
-
-
-def parse_header(file: BinaryIO) -> tuple[tuple[int, ...], str, str]:
-    """Shape, order and the text that names the type."""
-    start = file.read(8)
-    if start[:6] != MAGIC or len(start) < 8 or start[6] not in LENGTHS:
+    try:
+        version = np.lib.format.read_magic(file)
+    except ValueError:
+        version = None
+    if version not in HEADER_READERS:
         raise ValueError("it is no array of NumPy's")
-    form = LENGTHS[start[6]]
-    (length,) = struct.unpack(form, file.read(struct.calcsize(form)))
+    prefix = file.read(2 if version == (1, 0) else 4)
+    length = int.from_bytes(prefix, "little")
     if length > MOST_HEADER:
         raise ValueError(f"its header has {length:,} bytes, and at most {MOST_HEADER:,} are read")
-    return parse_fields(file.read(length).decode("latin1"))
+    return parse_header(version, prefix + file.read(length))
 
 
 @functools.lru_cache
-def parse_fields(header: str) -> tuple[tuple[int, ...], str, str]:
-    """Shape, order and the text that names the type, of the text of a header: many files have the same."""
-    fields = dict(re.findall(FIELD, header)) if HEADER.fullmatch(header) else {}
-    if fields.keys() != {"descr", "fortran_order", "shape"} or fields["shape"][0] != "(" or fields["descr"][0] != "'":
-        raise ValueError("its header is not that of plain numbers or texts")
-    shape = tuple(int(number) for number in re.findall("[0-9]+", fields["shape"]))
-    return shape, "F" if fields["fortran_order"] == "True" else "C", fields["descr"][1:-1]
+def parse_header(version: tuple[int, int], header: bytes) -> Header:
+    """Shape, order and type; cached because the chunks of a store have few different headers."""
+    try:
+        # NumPy warns about headers of Python 2, and Python about odd literals.
+        with warnings.catch_warnings(action="ignore"):
+            shape, fortran_order, dtype = HEADER_READERS[version](io.BytesIO(header))
+        if dtype.names is not None or dtype.subdtype is not None or min(shape, default=0) < 0:
+            raise ValueError
+    except (*UNREADABLE, tokenize.TokenError):
+        raise ValueError("its header is not that of plain numbers or texts") from None
+    return shape, "F" if fortran_order else "C", dtype
 
 
-def check_claim(shape: tuple[int, ...], dtype: np.dtype, there: int) -> None:
-    """Raises ValueError where a header claims other bytes of values than the `there` that follow it."""
+def check_header(shape: tuple[int, ...], dtype: np.dtype, available: int) -> None:
+    """Raises ValueError for Python objects, and where a header claims other values than the `available` bytes."""
+    if dtype.hasobject:
+        raise ValueError("it holds Python objects, which allow_pickle=False keeps out")
+    if dtype.kind not in "biufcSUV":
+        raise ValueError(f"it holds {dtype.str}, and neither numbers nor texts")
     claimed = math.prod(shape) * dtype.itemsize
-    # NumPy makes room for an item where there is none, and cannot count beyond some axes.
-    largest = max(dtype.itemsize, *shape, 0)
-    if claimed != there or not dtype.itemsize or (not claimed and largest > MOST_EMPTY) or len(shape) > MOST_AXES:
-        raise ValueError(f"its header claims shape {shape} of {dtype}, and {there:,} bytes follow it")
+    too_large = not claimed and max(dtype.itemsize, *shape, 0) > MOST_EMPTY
+    if claimed != available or not dtype.itemsize or too_large or len(shape) > MOST_AXES:
+        raise ValueError(f"its header claims shape {shape} of {dtype}, and {available:,} bytes follow it")
 
 
 def check_values(values: np.ndarray) -> None:
-    """Refuses bytes that are no values of their type: such truth values index beyond arrays, such texts are none."""
+    """Refuses bytes that are no values of their type: such booleans index beyond arrays, such texts cannot be read."""
     if values.dtype.kind == "b" and values.size and values.view(np.uint8).max() > 1:
         raise ValueError("it holds truth values that are neither true nor false")
     if values.dtype.kind == "U" and values.size:
         codes = values.view(np.dtype(np.uint32).newbyteorder(values.dtype.byteorder))
-        if codes.max() > 0x10FFFF or has_halves(codes):
+        if codes.max() > 0x10FFFF or has_surrogates(codes):
             raise ValueError("it holds what is no text")
 
 
-def has_halves(codes: np.ndarray) -> bool:
-    """Whether there are halves of surrogate pairs among Unicode's numbers, which can neither be printed nor written."""
+def has_surrogates(codes: np.ndarray) -> bool:
+    """Whether Unicode code points include surrogates, which cannot be encoded."""
     return bool(((codes >= 0xD800) & (codes <= 0xDFFF)).any())

@@ -1,10 +1,12 @@
 """Scores recomputed from what single models saw and got right: published runs, and datamodels stores."""
 
+import functools
 import itertools
 import pathlib
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
+import jax
 import numpy as np
 
 from jaxgen.data import margin_files, run_files
@@ -12,7 +14,6 @@ from jaxgen.data.pairs import BROUGHT, UNTOLD, pair_ids, places, split_ids
 from jaxgen.data.published import Values
 from jaxgen.data.tfds import tfds_order
 from jaxgen.errors import UserError
-from jaxgen.keys import JobDraw, job_key
 from jaxgen.scores import heldout, influence
 from jaxgen.scores.from_answers import from_answers
 from jaxgen.scores.memorization import nearest_ratio
@@ -77,10 +78,10 @@ class Runs(NamedTuple):
             train, test = self.original[0][train], self.original[1][test]
         return pair_ids(train, test), found.values
 
-    def strongest(self) -> influence.Pairs:
+    def strongest(self) -> influence.InfluencePairs:
         return influence.strongest(self.answers(), PAIRS)
 
-    def answers(self) -> influence.Answers:
+    def answers(self) -> influence.PackedRuns:
         if not self.num_tests:
             raise UserError(f"{self.name}: its runs tell nothing of a test set, so there is no influence")
         return influence.gather(self.stream(nearest_ratio(self.ratios)), self.num_examples, self.num_tests)
@@ -95,11 +96,14 @@ def open_runs(path: pathlib.Path) -> Runs:
     if margin_files.is_margin_folder(path):
         store = margin_files.open_margin_folder(path)
         shape, counts = (store.masks.shape[1], store.margins.shape[1]), (int(store.completed.sum()),)
-        stream = lambda place: margin_files.stream_models(store)  # noqa: E731
-        return Runs(path.name, (store.ratio,), counts, stream, *shape, store.on_training, False)
+
+        def stream_models(place: int) -> Iterable[Outcome]:
+            return margin_files.stream_models(store)
+
+        return Runs(path.name, (store.ratio,), counts, stream_models, *shape, store.on_training, False)
     folder = run_files.open_run_folder(path)
     counts = tuple(map(len, folder.files))
-    stream = lambda place: run_files.stream_runs(folder, place)  # noqa: E731
+    stream = functools.partial(run_files.stream_runs, folder)
     return Runs(path.name, folder.ratios, counts, stream, folder.num_examples, folder.num_tests, True, nested(folder))
 
 
@@ -118,7 +122,7 @@ def recompute(runs: Runs, seed: int) -> dict[str, np.ndarray]:
     """All scores of one number an example that the runs give, and what they are made of, by the keys of a
     cscores.npz."""
     blocks = [1] * len(runs.ratios)
-    key = job_key(seed, JobDraw.RELIABILITY)
+    key = jax.random.key(seed)
     found = heldout.estimate(
         runs.stream, runs.num_examples, max(runs.counts), blocks, shared_blocks=runs.nested, key=key
     )

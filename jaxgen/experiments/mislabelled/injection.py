@@ -52,7 +52,7 @@ def inject(dataset: Dataset, noise: Noise, seed: int, repeat: int) -> Injected:
       UserError: if no label, or every one, would change.
     """
     with jax.enable_x64(False):
-        key = job_key(seed, JobDraw.INJECTION, repeat)
+        key = jax.random.fold_in(job_key(seed, JobDraw.INJECTION), repeat)
         # Only where the pixels matter are they copied.
         seen = dataset.images if noise.injection.kind == "instance" else dataset.images[:, :0]
         corrupt = make_noise(noise.injection.kind, dataset.num_classes, noise.matrix)

@@ -1,7 +1,7 @@
 """Mislabelled examples: a C-score job, whose examples are ranked by how little its models believe in their labels."""
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from jaxgen.data.checks import make_dataset
 from jaxgen.errors import UserError
 from jaxgen.experiments.cscore.run import score_settings
 from jaxgen.jobs.python_call import spec_of_call
+from jaxgen.jobs.session import QUIET, Session
 from jaxgen.keys import JobDraw, job_key
 from jaxgen.reporting.console import log
 from jaxgen.scores.confident import WrongLabels, estimate_wrong
@@ -118,22 +119,22 @@ def find_mislabelled(
     left_out = ("inject", "repeats", "num_shown", "dry_run")
     with spec_of_call(MislabelledSpec, "jaxgen.mislabelled", flags, out, left_out) as spec:
         dataset = make_dataset("data", images, labels, source="arrays", class_names=class_names, ids=ids)
-        return search(dataset, spec, resume="call it again", log=log if progress else None)
+        return search(dataset, spec, Session(QUIET.resume, log if progress else None))
 
 
-def search(dataset: Dataset, spec: MislabelledSpec, *, resume: str, log: Callable[[str], None] | None) -> Mislabelled:
+def search(dataset: Dataset, spec: MislabelledSpec, session: Session = QUIET) -> Mislabelled:
     """Trains what is missing in the store below ``spec.out``, and ranks the examples; arguments as of `score_settings`.
 
     Raises:
       UserError: for a score that there is not, and for what `score_settings` refuses.
     """
     check_search(spec)
-    return rank_examples(train_scores(dataset, spec, resume=resume, log=log), spec)
+    return rank_examples(train_scores(dataset, spec, session), spec)
 
 
-def train_scores(dataset: Dataset, spec: MislabelledSpec, *, resume: str, log: Callable[[str], None] | None) -> Scores:
+def train_scores(dataset: Dataset, spec: MislabelledSpec, session: Session = QUIET) -> Scores:
     """The scores of the job underneath."""
-    [(_, scores)] = score_settings(dataset, cscore_spec(spec), resume=resume, log=log)
+    [(_, scores)] = score_settings(dataset, cscore_spec(spec), session)
     return scores
 
 

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import jax
 import numpy as np
 
 from jaxgen.config import CorruptionSpec, RobustnessSpec
@@ -11,10 +12,11 @@ from jaxgen.config.corruption_names import CORRUPTIONS, STANDARD, spell_out
 from jaxgen.data.corrupted import as_pixels, bytes_as_stored, constants_for, corrupt
 from jaxgen.data.corrupted_folders import CorruptedFolder, write_folder
 from jaxgen.errors import UserError
-from jaxgen.keys import CorruptionDraw, JobDraw, job_key, subkey
+from jaxgen.keys import JobDraw, job_key
 from jaxgen.transforms import corruptions
 from jaxgen.types import Dataset
 
+TRAIN, TEST, SCORED = 1, 2, 3
 CLEAN = ("none", 0)
 
 
@@ -101,17 +103,15 @@ def make_versions(
     modified = [name for name in dict.fromkeys(one.train_modification for one in seen) if name != "none"]
     mixed = [name for name in dict.fromkeys(one.train_corruption for one in seen) if name != "none"]
 
-    def draw(part: CorruptionDraw, images: np.ndarray, name: str, severity: int) -> np.ndarray:
+    def draw(part: int, images: np.ndarray, name: str, severity: int) -> np.ndarray:
         if not severity:
             return images
-        key = subkey(root, part, CORRUPTIONS.index(name), severity)
-        return corrupt(name, key, dataset, images, severity, constants)
+        key = jax.random.fold_in(jax.random.fold_in(root, part), CORRUPTIONS.index(name))
+        return corrupt(name, jax.random.fold_in(key, severity), dataset, images, severity, constants)
 
     level, count = spec.train_severity, len(dataset.test_labels)
     shown = tuple(dict.fromkeys([CLEAN, *((name, level) for name in modified), *judged]))
-    parts = [(CorruptionDraw.TEST, dataset.test_images)]
-    if scores is not None:
-        parts.append((CorruptionDraw.SCORED, dataset.images))
+    parts = [(TEST, dataset.test_images)] + ([(SCORED, dataset.images)] if scores is not None else [])
     labels = np.concatenate([dataset.test_labels] + ([dataset.labels] if scores is not None else []))
     probes = []
     for version in shown:
@@ -119,7 +119,7 @@ def make_versions(
             probes.append(bytes_as_stored(dataset, folder.test[version].images))
         else:
             probes += [draw(part, images, *version) for part, images in parts]
-    train = [draw(CorruptionDraw.TRAIN, dataset.images, name, level) for name in (*modified, *mixed)]
+    train = [draw(TRAIN, dataset.images, name, level) for name in (*modified, *mixed)]
     # Those that are judged too are the same images.
     test = [probes[shown.index((name, level)) * len(parts)] for name in modified]
     whole = dataclasses.replace(

@@ -16,7 +16,7 @@ from jaxgen.config import LnrSpec
 from jaxgen.data.checks import column_scale
 from jaxgen.errors import UserError
 from jaxgen.experiments.tabular.mlp import fill, predict_each
-from jaxgen.keys import FoldDraw, root_key, subkey
+from jaxgen.keys import Draw, draw_key
 from jaxgen.transforms.lnr import count_flips, flip_at_random, lnr_flip_binary
 
 MEASURES = ("f1", "g_mean", "auc")
@@ -94,8 +94,8 @@ def flip_at_each(
     """Labels flipped by the rule and, as many, at random: int ``[t, n]`` each, of one draw at all thresholds."""
 
     def at(threshold: jax.Array) -> tuple[jax.Array, jax.Array]:
-        flipped = lnr_flip_binary(subkey(key, FoldDraw.FLIP), scores, labels, threshold=threshold).labels
-        control = flip_at_random(subkey(key, FoldDraw.CONTROL), labels, count_flips(labels, flipped, 2))
+        flipped = lnr_flip_binary(draw_key(key, Draw.FLIP), scores, labels, threshold=threshold).labels
+        control = flip_at_random(draw_key(key, Draw.CONTROL), labels, count_flips(labels, flipped, 2))
         return flipped, control
 
     return jax.lax.map(at, thresholds)
@@ -107,7 +107,7 @@ def flip(part: Part, spec: LnrSpec, thresholds: Sequence[float], seed: int) -> t
     # Filled up, so that parts of almost one size share a program: rows of the minority move no mean and never flip.
     scores, labels = np.ones(fill(count), np.float32), np.ones(fill(count), np.int32)
     scores[:count], labels[:count] = out_of_fold(part, spec, seed), part.y
-    found = flip_at_each(root_key(seed), scores, labels, jnp.asarray(thresholds, jnp.float32))
+    found = flip_at_each(jax.random.key(seed), scores, labels, jnp.asarray(thresholds, jnp.float32))
     return tuple(np.asarray(one)[:, :count] for one in found)
 
 

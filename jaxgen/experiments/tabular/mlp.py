@@ -8,7 +8,7 @@ import numpy as np
 import optax
 
 from jaxgen.engine.order import permute
-from jaxgen.keys import FoldDraw, root_key, subkey
+from jaxgen.keys import Draw, draw_key
 from jaxgen.models.mlp import MLP
 from jaxgen.training.losses import cross_entropy, weighted_mean
 
@@ -38,7 +38,7 @@ def predict_each(
         labels = np.zeros(fill(len(y)), np.int32)
         labels[: len(y)] = y
         rows = filled(x.astype(np.float32))
-        found.append(train_one(root_key(seed), rows, labels, len(y), x.shape[1], tests, epochs))
+        found.append(train_one(jax.random.key(seed), rows, labels, len(y), x.shape[1], tests, epochs))
     return np.stack([np.asarray(one)[: len(test)] for one in found])
 
 
@@ -74,7 +74,7 @@ def train_one(
     def run_epoch(epoch: jax.Array, state: tuple) -> tuple:
         def step(number: jax.Array, state: tuple) -> tuple:
             at = number * BATCH + places
-            order = permute(subkey(key, FoldDraw.ORDER, epoch), at, size)
+            order = permute(jax.random.fold_in(draw_key(key, Draw.MLP_ORDER), epoch), at, size)
 
             def loss(params: dict) -> jax.Array:
                 return weighted_mean(cross_entropy(network.apply(params, rows[order]), labels[order]), at < size)
