@@ -17,12 +17,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(spec: CompareSpec, command: str) -> None:
     # Imported here: --help and refused flags need no JAX.
-    from jaxgen.experiments.compare.run import compare, write_all
+    from jaxgen.experiments.compare.report import make_report
+    from jaxgen.experiments.compare.run import compare
     from jaxgen.reporting.console import show
+    from jaxgen.reporting.report import write_report
 
-    found, spec = compare(spec)
-    text, files = write_all(found, spec, command)
-    show(text, files)
+    report = make_report(*compare(spec))
+    show(report.summary, write_report(report, PROGRAM, command))
 
 
 if __name__ == "__main__":

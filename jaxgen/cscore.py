@@ -11,29 +11,16 @@ PROGRAM = "jaxgen.cscore"
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line `argv` (by default the process's own); returns the exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    return flags.run_entry(PROGRAM, CscoreSpec, lambda spec: run(spec, flags.command(PROGRAM, arguments)), arguments)
+    command = flags.command(PROGRAM, arguments)
+    return flags.run_entry(PROGRAM, CscoreSpec, lambda spec: run(spec, command), arguments)
 
 
 def run(spec: CscoreSpec, command: str) -> None:
     # Imported here: --help and refused flags need no JAX.
-    from jaxgen.data import load_dataset
-    from jaxgen.experiments.cscore.run import describe_plan, score_settings
-    from jaxgen.jobs.distributed import joined
-    from jaxgen.reporting.console import log, show
-    from jaxgen.reporting.files import with_folder
+    from jaxgen.experiments.cscore.experiment import EXPERIMENT
+    from jaxgen.jobs import experiment
 
-    spec = joined(spec)
-    dataset = load_dataset(spec.data)
-    spec = with_folder(spec, "cscore", dataset.name)
-    if spec.compute.dry_run:
-        show(describe_plan(dataset, spec, log=log))
-        return
-    found = score_settings(dataset, spec, resume=command, log=log)
-    # Imported here: what draws takes half a second, and nothing is drawn before.
-    from jaxgen.experiments.cscore.report import write_all
-
-    text, files = write_all(dataset, found, spec, command)
-    show(text, files)
+    experiment.run(EXPERIMENT, spec, command)
 
 
 if __name__ == "__main__":

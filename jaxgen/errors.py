@@ -1,11 +1,11 @@
-"""What a user is told when something cannot be done."""
+"""Exceptions whose messages are shown to users, and how text is made safe to print."""
 
 import struct
 import zipfile
 import zlib
 
-# What readers of arrays, archives, JSON and pictures raise for a damaged or foreign file: one flipped bit can make an
-# archive look encrypted or compressed in an unknown way.
+# Exceptions that readers of arrays, archives, JSON and images raise for damaged or foreign files. A single flipped bit
+# can make an archive look encrypted, or compressed by an unknown method.
 UNREADABLE = (
     OSError,
     OverflowError,
@@ -25,57 +25,57 @@ UNREADABLE = (
 )
 
 
-# As long as a line for the user gets; names in hostile files have no end.
+# Longest message in characters; names in untrusted files can be arbitrarily long.
 LONGEST = 2000
 
 
 def printable(text: str) -> str:
-    """Text that a terminal shows as it is, and is not commanded by; lines stay lines."""
+    """Escapes control characters, so that text from files cannot control a terminal; line breaks are kept."""
     return "".join(c if c.isprintable() or c == "\n" else " " if c.isspace() else ascii(c)[1:-1] for c in text)
 
 
 def one_line(text: str) -> str:
-    """Text as one line: what is in files may break lines, or command the terminal."""
+    """Text as one line, shortened to `LONGEST` characters, with control characters escaped."""
     if len(text) > LONGEST:
         text = f"{text[: LONGEST // 2]} ... {text[-LONGEST // 2 :]}"
     return text if text.isprintable() else printable(text).replace("\n", " ")
 
 
 class UserError(Exception):
-    """A mistake its reader can mend: one line naming the flag or file, its value, the rule and the remedy.
+    """An error that the user can fix. The message is one line: the flag or file, its value, the rule and the remedy.
 
-    Entries print it without a traceback and exit with `exit_code`.
+    Commands print it without a traceback and exit with `exit_code`.
     """
 
     exit_code = 2
 
-    def __init__(self, said: str):
-        super().__init__(one_line(said))
+    def __init__(self, message: str):
+        super().__init__(one_line(message))
 
 
 class Unfinished(UserError):
-    """No mistake: this driver's share is done, and that of others is not; the message says what is missing."""
+    """Not an error: this process has finished its part, others have not. The message says what is missing."""
 
     exit_code = 0
 
 
 class NotThere(Unfinished):
-    """Results were asked for, and nothing else, of models that are not all there."""
+    """Only results were requested, but not all models are trained."""
 
     exit_code = 1
 
 
 class FailedRuns(UserError):
-    """Runs that failed for no fault of the user's; the others are done and kept."""
+    """Some runs failed through no fault of the user; all others are finished and stored."""
 
     exit_code = 1
 
 
 class OutOfMemory(Exception):
-    """A chunk did not fit into the devices' memory."""
+    """A chunk of runs did not fit into device memory."""
 
 
 class Interrupted(UserError):
-    """The user or the system asked the program to stop; the message says how to go on."""
+    """The user or the system stopped the program; the message says how to resume."""
 
     exit_code = 130

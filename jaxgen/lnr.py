@@ -17,25 +17,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(spec: LnrSpec, command: str) -> None:
     # Imported here: --help and refused flags need no JAX.
-    from jaxgen.data import load_dataset
-    from jaxgen.data.keel import load_keel
-    from jaxgen.experiments.longtail.imbalances import answer_by_stages
+    from jaxgen.experiments.longtail.experiment import EXPERIMENT as IN_STAGES
+    from jaxgen.experiments.tabular.experiment import EXPERIMENT as IN_FOLDS
     from jaxgen.experiments.tabular.job import are_tables
-    from jaxgen.experiments.tabular.report import answer_by_folds
-    from jaxgen.jobs.distributed import joined
-    from jaxgen.reporting.console import log, show
-    from jaxgen.reporting.files import with_folder
+    from jaxgen.jobs import experiment
+    from jaxgen.jobs.distributed import join_processes
 
-    spec = joined(spec)
-    names = spec.tabular.keel
-    datasets = [load_keel(name) for name in names] if names else [load_dataset(spec.data)]
-    tables = are_tables(datasets, spec)
-    spec = with_folder(spec, "lnr", "keel" if names else datasets[0].name, "table" if tables and not names else "")
-    if tables:
-        text, files = answer_by_folds(datasets, spec, command, log=log)
-    else:
-        text, files = answer_by_stages(datasets[0], spec, command, log=log)
-    show(text, files)
+    spec = join_processes(spec)
+    datasets = IN_FOLDS.load(spec)
+    experiment.run(IN_FOLDS if are_tables(datasets, spec) else IN_STAGES, spec, command, datasets)
 
 
 if __name__ == "__main__":

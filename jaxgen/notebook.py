@@ -1,16 +1,16 @@
-"""How results show themselves in a notebook: a small table, as text that is escaped."""
+"""Display of scores in notebooks: a summary and a table, as escaped HTML."""
 
 import html
 from typing import Any
 
 import numpy as np
 
-# So many examples of either end.
+# Examples shown at either end of the table.
 SHOWN = 5
 
 
 def scores_as_html(scores: Any) -> str:
-    """What was trained, how sure it is, and the least and the most regular examples; of `jaxgen.Scores`."""
+    """A summary of `jaxgen.Scores` and a table of the least and the most regular examples, as HTML."""
     unscored = int(np.isnan(scores.scores).sum())
     order = scores.least_regular(len(scores.scores))
     lowest, highest = order[:SHOWN], order[SHOWN:][-SHOWN:]
@@ -26,21 +26,21 @@ def scores_as_html(scores: Any) -> str:
     rows += [row(scores, i, "highest" if k == 0 else "") for k, i in enumerate(highest)]
     head = "".join(f"<th>{text}</th>" for text in heads)
     body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells) + "</tr>" for cells in rows)
-    told = "<br>".join(html.escape(line) for line in lines)
-    return f"<div><p>{told}</p><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+    summary = "<br>".join(html.escape(line) for line in lines)
+    return f"<div><p>{summary}</p><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
 
 
 def describe_ratio(scores: Any, k: int) -> str:
-    """Held-out accuracy at one ratio: mean, spread and number of models."""
-    seen = scores.heldout_accuracy[k][np.isfinite(scores.heldout_accuracy[k])]
-    if not len(seen):
+    """Held-out accuracy at one ratio: mean, standard deviation and number of models."""
+    finite = scores.heldout_accuracy[k][np.isfinite(scores.heldout_accuracy[k])]
+    if not len(finite):
         return f"ratio {scores.subset_ratios[k]:g}: every model diverged"
-    spread = f" ± {seen.std(ddof=1):.4f}" if len(seen) > 1 else ""
-    return f"held-out accuracy at ratio {scores.subset_ratios[k]:g}: {seen.mean():.4f}{spread} (n = {len(seen)})"
+    spread = f" ± {finite.std(ddof=1):.4f}" if len(finite) > 1 else ""
+    return f"held-out accuracy at ratio {scores.subset_ratios[k]:g}: {finite.mean():.4f}{spread} (n = {len(finite)})"
 
 
 def row(scores: Any, i: int, end: str) -> list[str]:
-    """An example's cells."""
+    """The table cells of example i; `end` is the text of the first cell."""
     error = f"{scores.stderr[i]:.3f}" if np.isfinite(scores.stderr[i]) else "unknown"
     label = str(scores.class_names[scores.labels[i]])
     return [end, str(scores.ids[i]), label, f"{scores.scores[i]:.3f}", error, f"{scores.counts[:, i].sum():,}"]

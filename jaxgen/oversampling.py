@@ -17,23 +17,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(spec: OversamplingSpec, command: str) -> None:
     # Imported here: --help and refused flags need no JAX.
-    from jaxgen.data import load_dataset
-    from jaxgen.experiments.oversampling.job import make_job
-    from jaxgen.experiments.oversampling.measure import describe_plan, run_job
-    from jaxgen.experiments.oversampling.report import write_all
-    from jaxgen.jobs.distributed import joined
-    from jaxgen.reporting.console import log, show
-    from jaxgen.reporting.files import with_folder
+    from jaxgen.experiments.oversampling.experiment import EXPERIMENT
+    from jaxgen.jobs import experiment
 
-    spec = joined(spec)
-    dataset = load_dataset(spec.data)
-    spec = with_folder(spec, "oversampling", dataset.name)
-    job = make_job(dataset, spec, log=log)
-    if spec.compute.dry_run:
-        show(describe_plan(job, log=log))
-        return
-    text, files = write_all(job, run_job(job, resume=command, log=log), command)
-    show(text, files)
+    experiment.run(EXPERIMENT, spec, command)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """``python -m jaxgen.randomization``: what do networks fit, and what do they learn?"""
 
-import dataclasses
 import sys
 from collections.abc import Sequence
 
@@ -12,40 +11,16 @@ PROGRAM = "jaxgen.randomization"
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line `argv` (by default the process's own); returns the exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    named, command = flags.named_in(RandomizationSpec, arguments), flags.command(PROGRAM, arguments)
-    return flags.run_entry(PROGRAM, RandomizationSpec, lambda spec: run(keep_named(spec, named), command), arguments)
-
-
-def keep_named(spec: RandomizationSpec, named: Sequence[str]) -> RandomizationSpec:
-    """The spec in which a preset leaves the named flags as they are, though they be at their defaults."""
-    if spec.noise.preset == "none":
-        return spec
-    keep = tuple(sorted({*spec.noise.keep, *named} - {"preset", "keep"}))
-    return dataclasses.replace(spec, noise=dataclasses.replace(spec.noise, keep=keep))
+    command = flags.command(PROGRAM, arguments)
+    return flags.run_entry(PROGRAM, RandomizationSpec, lambda spec: run(spec, command), arguments)
 
 
 def run(spec: RandomizationSpec, command: str) -> None:
     # Imported here: --help and refused flags need no JAX.
-    from jaxgen.data import load_dataset
-    from jaxgen.data.parts import hold_out_test
-    from jaxgen.experiments.randomization.job import make_job
-    from jaxgen.experiments.randomization.report import write_all
-    from jaxgen.experiments.randomization.run import run_job
-    from jaxgen.jobs.distributed import joined
-    from jaxgen.jobs.run import describe_plan
-    from jaxgen.reporting.console import log, show
-    from jaxgen.reporting.files import with_folder
+    from jaxgen.experiments.randomization.experiment import EXPERIMENT
+    from jaxgen.jobs import experiment
 
-    spec = joined(spec)
-    dataset = hold_out_test(load_dataset(spec.data), spec.fit.test_share, spec.seed)
-    preset = spec.noise.preset if spec.noise.preset != "none" else ""
-    spec = with_folder(spec, "randomization", dataset.name, preset)
-    job = make_job(dataset, spec)
-    if spec.compute.dry_run:
-        show(describe_plan(job, log=log))
-        return
-    text, files = write_all(job, run_job(job, resume=command, log=log), command)
-    show(text, files)
+    experiment.run(EXPERIMENT, spec, command)
 
 
 if __name__ == "__main__":

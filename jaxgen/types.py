@@ -1,4 +1,4 @@
-"""The arrays that travel between the parts: data sets, rows of members, what members got right, scores.
+"""Containers that modules exchange: data sets, outcomes of trained members, scores.
 
 Axes: m members, n training examples, t test examples, k ratios, c classes, e epochs, h w d image.
 """
@@ -13,30 +13,30 @@ import numpy as np
 
 from jaxgen import notebook
 
-# What the names of a run's arrays begin with that tell of single examples while it was trained: many small numbers.
+# Prefix of the names of a run's arrays with per-example training statistics.
 TRACKED = "tracked_"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Dataset:
-    """Labelled examples in host memory; make one with `jaxgen.data.make_dataset`, which checks and maps labels.
+    """Labelled examples in host memory; `jaxgen.data.make_dataset` makes one with checked and mapped labels.
 
     Attributes:
       name: short name, used in titles and folder names.
-      images: ``[n, h, w, d]`` uint8 or float32 images, or ``[n, f]`` float32 features; or v versions of them, one after
-        the other, ``[v*n, ...]``, where an experiment shows its members different ones.
+      images: ``[n, h, w, d]`` uint8 or float32 images, or ``[n, f]`` float32 features. If members of an experiment are
+        given different versions, v versions are concatenated, ``[v*n, ...]``.
       labels: int32 ``[n]`` in ``0..c-1``.
-      class_names: the c classes' names.
-      ids: ``[n]`` integers or text: each example's id in its source (original index, or file name).
-      scale: a stored value times this is what a network sees.
+      class_names: names of the c classes.
+      ids: ``[n]`` integers or text: ids of the examples in their source (original index or file name).
+      scale: networks receive stored values times this.
       test_images, test_labels: the same for t test examples, or None.
-      test_ids: ``[t]``: each test example's id in its source, or None where that is not known.
-      whiten: whether a network sees every image with mean 0 and deviation 1.
-      probes, probe_labels: p more examples on which members are examined in the end, images in v versions one after the
-        other, ``[v*p, ...]``; or None.
-      features, test_features: rows of features as their source has them, ``[n, f]`` and ``[t, f]``, for those who
-        standardize by a part of the rows; None of images, and once rows are held out.
-      shift, spread: what is stored is (a value as its source has it - shift) / spread; one number, or ``[f]``.
+      test_ids: ``[t]``: ids of the test examples in their source, or None if unknown.
+      whiten: whether networks receive every image standardized to mean 0 and standard deviation 1.
+      probes, probe_labels: p further examples on which members are evaluated at the end, with v versions of the images
+        concatenated, ``[v*p, ...]``; or None.
+      features, test_features: the features before standardization, ``[n, f]`` and ``[t, f]``, so that they can be
+        standardized by a part of the rows; None for images, and once rows are held out.
+      shift, spread: stored values are (source value - shift) / spread; scalars or ``[f]``.
     """
 
     name: str
@@ -58,16 +58,17 @@ class Dataset:
 
     @property
     def num_classes(self) -> int:
+        """The number of classes, c."""
         return len(self.class_names)
 
     @property
     def has_images(self) -> bool:
-        """Whether the examples are images (and not rows of features)."""
+        """Whether the examples are images, rather than rows of features."""
         return self.images.ndim == 4
 
     @functools.cached_property
     def fingerprint(self) -> str:
-        """SHA-256 (hex) of all that training sees: values, labels, shapes, scale and the number of classes."""
+        """SHA-256 (hex) of everything that affects training: values, labels, shapes, scale, number of classes."""
         digest = hashlib.sha256(f"{self.scale!r} {self.num_classes}{' whitened' * self.whiten}".encode())
         for array in (self.images, self.labels, self.test_images, self.test_labels):
             if array is not None:
@@ -77,18 +78,20 @@ class Dataset:
 
 
 class Outcome(NamedTuple):
-    """What m trained members got right, on the host; booleans are packed eight to a byte along the last axis.
+    """Outcomes of m trained members, on the host; booleans are packed eight to a byte along the last axis.
 
     Attributes:
-      trained_on: uint8 ``[m, ceil(n/8)]`` packed: which examples the member trained on, or was stopped by.
-      correct: uint8 ``[m, ceil(n/8)]`` packed: which training examples it classifies as labelled, after training.
-      test_correct: uint8 ``[m, ceil(t/8)]`` packed, t = 0 without a test set.
-      loss_curve: float32 ``[m, e]``: mean training loss over each epoch's steps; NaN after an early stop.
-      epochs: int32 ``[m]``: after so many epochs the weights were taken: the last, or the best on validation examples.
-      finite: bool ``[m]``: False where training diverged.
-      validation: uint8 ``[m, ceil(n/8)]`` packed: which of `trained_on` the member was only stopped by; ``[m, 0]``
-        without a validation share.
-      measures: what else the experiment measures of each member, by name, ``[m, ...]``.
+      trained_on: uint8 ``[m, ceil(n/8)]`` packed: the examples that the member did not hold out: those it trained on,
+        and its validation examples.
+      correct: uint8 ``[m, ceil(n/8)]`` packed: the training examples that it predicts correctly after training.
+      test_correct: uint8 ``[m, ceil(t/8)]`` packed: the same for test examples; t = 0 without a test set.
+      loss_curve: float32 ``[m, e]``: mean training loss over the steps of each epoch; NaN after an early stop.
+      epochs: int32 ``[m]``: the epoch after which the variables were kept: the last, or the best on validation
+        examples.
+      finite: bool ``[m]``: False if training diverged.
+      validation: uint8 ``[m, ceil(n/8)]`` packed: the examples of `trained_on` used only for early stopping; ``[m, 0]``
+        without validation examples.
+      measures: further measurements of the experiment by name, ``[m, ...]``.
     """
 
     trained_on: np.ndarray
@@ -101,13 +104,13 @@ class Outcome(NamedTuple):
     measures: Mapping[str, np.ndarray] = {}
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """All of it by name, for a file."""
+        """All fields and measures by name, as stored in a file."""
         fields = self._asdict()
         return {**fields.pop("measures"), **fields}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray], measures: Sequence[str] = ()) -> "Outcome":
-        """Those of `arrays` that belong to an outcome, and the named measures."""
+        """The inverse of `arrays`, with the named measures; other arrays are ignored."""
         fields = [arrays[name] for name in cls._fields if name != "measures"]
         return cls(*fields, {name: arrays[name] for name in measures})
 
@@ -118,23 +121,23 @@ class Scores:
 
     Attributes:
       scores: float64 ``[n]``: mean over ratios of the held-out accuracy of each example, in [0, 1];
-        NaN where an example was never held out at some ratio.
+        NaN if an example was never held out at some ratio.
       labels: int64 ``[n]``.
-      ids: ``[n]``: the example's id in its source.
-      stderr: float64 ``[n]``: standard error of `scores` for the design used; NaN where it cannot be estimated
-        (an example held out fewer than twice at some ratio).
-      counts: int64 ``[k, n]``: held-out observations behind each entry of `scores_by_ratio`.
+      ids: ``[n]``: ids of the examples in their source.
+      stderr: float64 ``[n]``: standard error of `scores`, by the subset design; NaN if an example was held out fewer
+        than twice at some ratio.
+      counts: int64 ``[k, n]``: number of held-out observations for each entry of `scores_by_ratio`.
       scores_by_ratio: float64 ``[k, n]``; NaN where the count is 0.
       subset_ratios: float64 ``[k]``.
       num_runs: models per ratio.
       class_names: ``[c]`` text.
-      heldout_accuracy: float64 ``[k, runs]``: each run's accuracy on the examples it held out; NaN for a diverged run.
-      reliability: float64 ``[s]``: Spearman-Brown corrected split-half correlation of `scores`, one a random split;
-        empty where there are too few blocks to split.
+      heldout_accuracy: float64 ``[k, runs]``: accuracy of each run on its held-out examples; NaN for a diverged run.
+      reliability: float64 ``[s]``: split-half correlation of `scores` with Spearman-Brown correction, for each random
+        split; empty if there are too few blocks to split.
       metadata: versions, flags, dataset fingerprint, width, seconds of all runs; devices, models and seconds of the
         last call.
-      more: every further array of the file by its key: the scores that `jaxgen.scores.registry` lists, their errors,
-        and what else is known of the examples.
+      more: all other arrays of the file by key: the scores of `jaxgen.scores.registry`, their standard errors, and
+        further arrays about the examples.
     """
 
     scores: np.ndarray
@@ -155,6 +158,6 @@ class Scores:
         return notebook.scores_as_html(self)
 
     def least_regular(self, count: int = 5) -> np.ndarray:
-        """Positions of the `count` examples of lowest score, lowest first; unscored ones are left out."""
+        """Indices of the `count` examples with the lowest scores, ascending; examples without a score are left out."""
         order = np.argsort(self.scores, kind="stable")
         return order[: min(count, int(np.isfinite(self.scores).sum()))]

@@ -3,12 +3,12 @@
 import jax
 import numpy as np
 import pytest
-from conftest import blobs
 
 import jaxgen
 from jaxgen import UserError, estimate_scores
 from jaxgen.data.score_files import write_scores
 from jaxgen.jobs import layout as execution_plan
+from support.data import blobs
 
 FLAGS = {"subset_ratios": (0.5, 0.9), "num_runs": 10, "hidden": (8,), "epochs": 3, "batch_size": 8, "width": 2}
 

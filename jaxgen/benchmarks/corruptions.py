@@ -10,16 +10,16 @@ Both work on random images in the host's memory and give images there; compiling
 
 import importlib.util
 import time
-from collections.abc import Iterator
-from typing import Any
 
+import jax
 import numpy as np
 
-from jaxgen.benchmarks.interleaved import InterleavedBenchmark, describe_machine, describe_ratio
+from jaxgen.benchmarks.interleaved import InterleavedBenchmark, Prepared, describe_machine, describe_ratio
 from jaxgen.config import BenchSpec
+from jaxgen.transforms.corruptions import BATCH_SIZE, STANDARD, check_images, corrupt_in_batches
 
-# Of the images, by which the library is timed.
-FEW = 8
+# Images on which the library is timed.
+NUM_TIMED = 8
 SEVERITIES = (1, 2, 3, 4, 5)
 
 
@@ -32,39 +32,40 @@ def draw_images(spec: BenchSpec) -> np.ndarray:
     return np.repeat(np.repeat(coarse, 4, 1), 4, 2)[:, :height, :width]
 
 
-def engine_way(spec: BenchSpec) -> Iterator[Any]:
-    """Corruptions asked for by name: seconds for all images at all severities."""
-    import jax
+def engine_contender(spec: BenchSpec) -> Prepared:
+    """By the name of a corruption: seconds for all images at all severities, compiling not counted."""
+    images, key = draw_images(spec), jax.random.key(0)
+    compiled: set[str] = set()
 
-    from jaxgen.transforms.corruptions import BATCH_SIZE, corrupt_in_batches
-
-    images, key, answer = draw_images(spec), jax.random.key(0), None
-    ready: set[str] = set()
-    while True:
-        name = yield answer
-        if name not in ready:
+    def run(name: str) -> float:
+        if name not in compiled:
             corrupt_in_batches(name, key, images[:BATCH_SIZE], severity=1)
-            ready.add(name)
+            compiled.add(name)
         began = time.perf_counter()
         for severity in SEVERITIES:
             corrupt_in_batches(name, key, images, severity=severity)
-        answer = time.perf_counter() - began
+        return time.perf_counter() - began
+
+    return Prepared(run)
 
 
-def library_way(spec: BenchSpec) -> Iterator[Any]:
-    """Corruptions asked for by name: seconds for all images by those for a few, or what went wrong."""
-    images, answer = draw_images(spec)[:FEW], None
-    while True:
-        name = yield answer
+def library_contender(spec: BenchSpec) -> Prepared:
+    """By the name of a corruption: seconds for all images, extrapolated from a few, or the message of a failure."""
+    images = draw_images(spec)[:NUM_TIMED]
+
+    def run(name: str) -> float | str:
         try:
-            answer = time_library(name, images) * spec.bench_images / len(images)
-        # Whatever the library raises is to be reported, and all of it comes from versions of what it builds on.
+            return time_library(name, images) * spec.bench_images / len(images)
+        # The library may raise anything: it fails with today's versions of what it builds on.
         except Exception as error:  # noqa: BLE001
-            answer = " ".join(f"{type(error).__name__}: {error}".replace("|", "/").split())
+            return " ".join(f"{type(error).__name__}: {error}".replace("|", "/").split())
+
+    return Prepared(run)
 
 
 def time_library(name: str, images: np.ndarray) -> float:
     """Seconds of imagecorruptions for all severities of `images`; a first image warms up."""
+    # Imported here: the package may be missing.
     from imagecorruptions import corrupt
 
     corrupt(images[0], corruption_name=name, severity=1)
@@ -81,23 +82,21 @@ def measure_corruptions(spec: BenchSpec) -> str:
     Raises:
       UserError: for images that cannot be corrupted.
     """
-    from jaxgen.transforms.corruptions import STANDARD, check_images
-
     check_images(draw_images(spec)[:1])
-    ways = {"jaxgen": engine_way}
+    contenders = {"jaxgen": engine_contender}
     if has_library():
-        ways["library"] = library_way
+        contenders["library"] = library_contender
+    with InterleavedBenchmark(contenders, spec) as benchmark:
+        turns = benchmark.run_rounds(STANDARD * spec.rounds)
     seconds: dict[tuple[str, str], list[float]] = {}
-    failed: dict[str, str] = {}
-    with InterleavedBenchmark(ways, spec) as turns:
-        for _ in range(spec.rounds):
-            for name, way in [(name, way) for name in STANDARD for way in ways]:
-                answer = turns.ask(way, name)
-                if isinstance(answer, str):
-                    failed[name] = answer
-                else:
-                    seconds.setdefault((way, name), []).append(answer)
-    return to_text(spec, seconds, failed)
+    failures: dict[str, str] = {}
+    for contender in contenders:
+        for name, turn in zip(STANDARD * spec.rounds, turns[contender], strict=True):
+            if isinstance(turn.result, str):
+                failures[name] = turn.result
+            else:
+                seconds.setdefault((contender, name), []).append(turn.result)
+    return to_text(spec, seconds, failures)
 
 
 def has_library() -> bool:
@@ -105,14 +104,12 @@ def has_library() -> bool:
     return importlib.util.find_spec("imagecorruptions") is not None
 
 
-def to_text(spec: BenchSpec, seconds: dict[tuple[str, str], list[float]], failed: dict[str, str]) -> str:
-    """Markdown: a row for each corruption, one for those both ways can do, one for all; medians over rounds."""
-    from jaxgen.transforms.corruptions import STANDARD
-
+def to_text(spec: BenchSpec, seconds: dict[tuple[str, str], list[float]], failures: dict[str, str]) -> str:
+    """Markdown: a row for each corruption, one for those that both can do, one for all; medians over rounds."""
     shape = "x".join(map(str, spec.image_shape))
     beside = "no imagecorruptions"
     if has_library():
-        beside = f"imagecorruptions on {min(FEW, spec.bench_images)} of them, in proportion"
+        beside = f"imagecorruptions on {min(NUM_TIMED, spec.bench_images)} of them, in proportion"
     lines = [
         f"{spec.bench_images:,} images of {shape}, severities 1 to 5; {beside}; {spec.rounds} rounds; "
         f"{describe_machine()}",
@@ -125,12 +122,12 @@ def to_text(spec: BenchSpec, seconds: dict[tuple[str, str], list[float]], failed
     if both:
         groups.append((f"the {len(both)} that imagecorruptions can do", both))
     for title, names in [*groups, (f"all {len(STANDARD)}", list(STANDARD))]:
-        own = np.sum([seconds["jaxgen", name] for name in names], 0)
+        engine = np.sum([seconds["jaxgen", name] for name in names], 0)
         other, ratio = "", ""
         if set(names) <= set(both):
-            taken = np.sum([seconds["library", name] for name in names], 0)
-            other, ratio = f"{np.median(taken):.3g}", describe_ratio(taken / own)
+            library = np.sum([seconds["library", name] for name in names], 0)
+            other, ratio = f"{np.median(library):.3g}", describe_ratio(library / engine)
         elif len(names) == 1:
-            other = failed.get(names[0], "")
-        lines.append(f"| {title} | {np.median(own):.3g} | {other} | {ratio} |")
+            other = failures.get(names[0], "")
+        lines.append(f"| {title} | {np.median(engine):.3g} | {other} | {ratio} |")
     return "\n".join(lines)

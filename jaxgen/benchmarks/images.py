@@ -1,4 +1,4 @@
-"""Training steps of one convolutional network, in images a second, beside what a user would otherwise do.
+"""Training steps of one network, in images a second, beside what a user would otherwise do.
 
 * ``jaxgen``: the engine, everything inside its loop.
 * ``torch``: PyTorch's plain loop on the same network (channels last, all cores), if PyTorch is installed; on CPUs, for
@@ -9,112 +9,107 @@
 All train on the same random images in memory with the same batch size, optimizer and number of steps.
 """
 
-import time
+import functools
+import importlib.util
 from collections.abc import Iterator
-from typing import Any
 
+import jax
 import numpy as np
 
-from jaxgen.benchmarks.interleaved import InterleavedBenchmark, describe_machine, describe_ratio
+from jaxgen.benchmarks.interleaved import Contender, InterleavedBenchmark, Prepared, describe_machine, describe_ratio
+from jaxgen.benchmarks.sequential import SequentialTrainer
 from jaxgen.config import BenchSpec, CscoreSpec
 from jaxgen.config.fields import spec_from_values
 from jaxgen.data.checks import make_dataset
+from jaxgen.engine.batch import StepIndex
+from jaxgen.engine.members import Block
 from jaxgen.errors import UserError
+from jaxgen.experiments.cscore.job import check_job, make_run_groups
+from jaxgen.jobs.program import make_programs
+from jaxgen.jobs.train import make_trainer
+from jaxgen.reporting.console import log
 from jaxgen.runs.devices import available_cores
 from jaxgen.types import Dataset
 
 NUM_CLASSES = 10
-# Models mapped at once in the way of `jax.vmap`.
+# Batches that the random images make.
+NUM_BATCHES = 8
+# Models of the contender that maps its step.
 MAPPED = 4
 
 
 def make_images(spec: BenchSpec) -> Dataset:
-    """Random images and labels, half a dozen batches of them."""
+    """Random images and labels, `NUM_BATCHES` batches of them."""
     rng = np.random.default_rng(0)
-    count = 8 * spec.job.train.batch_size
+    count = NUM_BATCHES * spec.job.train.batch_size
     images = rng.integers(0, 256, (count, *spec.image_shape), np.uint8)
     return make_dataset("random", images, np.arange(count) % NUM_CLASSES, source="random images")
 
 
-def engine_way(spec: BenchSpec) -> Iterator[Any]:
-    """Steps of the engine's training program on as many members as it trains side by side."""
-    import jax
+def batches(batch_size: int, num_steps: int) -> Iterator[slice]:
+    """The examples of each step, batch after batch and again from the first."""
+    for step in range(num_steps):
+        start = step % NUM_BATCHES * batch_size
+        yield slice(start, start + batch_size)
 
-    from jaxgen.engine.members import Block
-    from jaxgen.experiments.cscore.job import make_run_groups
-    from jaxgen.jobs.program import make_programs
-    from jaxgen.jobs.train import make_trainer
-    from jaxgen.reporting.console import log
 
+def engine_contender(spec: BenchSpec) -> Prepared:
+    """About so many images by the engine's training program, on as many members as it trains side by side; returns how
+    many."""
     dataset = make_images(spec)
     [program] = make_programs(spec.job)
     trainer = make_trainer(dataset, program, make_run_groups(dataset, program), log)
-    [run_group] = make_run_groups(dataset, program).values()
-    # As in a job of a thousand models: that is what the arrangement is chosen for.
-    trainer.settle(dict.fromkeys(trainer.run_groups, 1000))
-    ensemble, rows = trainer.ensemble, run_group.rows(np.arange(trainer.seats))
+    [run_group] = trainer.run_groups.values()
+    # The layout is chosen for a job of a thousand models.
+    trainer.configure(dict.fromkeys(trainer.run_groups, 1000))
+    ensemble, rows = trainer.ensemble, run_group.rows(np.arange(trainer.slots))
     start, advance = ensemble.prepare(rows, trainer.width, ["start", "advance"])
-    members, progress = start(ensemble._placed(rows, np.arange(trainer.seats)), ensemble.data)
+    # One row for each member, so the compiled program places them on the devices itself.
+    members, state = start(rows, ensemble.data)
     # All steps in one epoch, which has as many as the subset gives.
-    steps = -(-run_group.max_size // spec.job.train.batch_size)
-    answer = None
-    while True:
-        num_images = yield answer
-        epochs = max(1, round(num_images / (trainer.seats * steps * spec.job.train.batch_size)))
-        block = ensemble.traced(Block(epochs, 0, steps, 0))
-        began = time.perf_counter()
-        progress = jax.block_until_ready(advance(members, progress, ensemble.data, block))
-        answer = time.perf_counter() - began, epochs * trainer.seats * run_group.max_size
+    num_steps = -(-run_group.max_size // spec.job.train.batch_size)
+
+    def run(num_images: int) -> int:
+        nonlocal state
+        epochs = max(1, round(num_images / (trainer.slots * num_steps * spec.job.train.batch_size)))
+        block = ensemble.traced(Block(epochs, 0, num_steps, 0))
+        state = jax.block_until_ready(advance(members, state, ensemble.data, block))
+        return epochs * trainer.slots * run_group.max_size
+
+    return Prepared(run)
 
 
-def step_way(spec: BenchSpec) -> Iterator[Any]:
-    """One jitted step after another, of one model."""
-    return jax_steps(spec, 1)
-
-
-def vmap_way(spec: BenchSpec) -> Iterator[Any]:
-    """One jitted and mapped step after another, of `MAPPED` models."""
-    return jax_steps(spec, MAPPED)
-
-
-def jax_steps(spec: BenchSpec, num_models: int) -> Iterator[Any]:
-    """Steps of the learner that the baselines of the other tables train with, `num_models` at a time."""
-    import jax
-
-    from jaxgen.engine.learner import Batch, StepIndex
-    from jaxgen.jobs.program import hparam_table, make_ensemble_config, make_kernels, make_programs
-
-    dataset, batch = make_images(spec), spec.job.train.batch_size
+def step_contender(spec: BenchSpec, num_models: int) -> Prepared:
+    """About so many images by the step that the other tables' baselines take, for `num_models` at a time; returns how
+    many."""
+    dataset, batch_size = make_images(spec), spec.job.train.batch_size
     [program] = make_programs(spec.job)
-    learner = make_ensemble_config(dataset, program, make_kernels(program, otherwise="grouped")).learner
-    hparams = {name: values[0] for name, values in hparam_table(program).items()}
-
-    def update(key: Any, state: Any, images: Any, labels: Any, moment: Any) -> Any:
-        return learner.step(key, hparams, state, Batch(images, labels, np.ones(batch, np.float32)), moment)[0]
-
+    trainer = SequentialTrainer(dataset, program, fresh_jit=False)
+    init, update = (lambda key: trainer.init(key, {})), (lambda key, *rest: trainer.update(key, {}, *rest))
     keys = jax.random.split(jax.random.key(0), num_models)
-    state = jax.jit(jax.vmap(lambda key: learner.init(key, hparams)))(keys)
-    mapped = jax.vmap(update, (0, 0, None, None, None))
     if num_models == 1:
-        keys, state = keys[0], jax.tree.map(lambda leaf: leaf[0], state)
-        mapped = update
-    step = jax.jit(mapped, donate_argnums=1)
-    inputs = dataset.images.astype(np.float32) * np.float32(dataset.scale)
-    moment, answer, wanted = StepIndex(np.int32(0), np.int32(0), np.int32(8)), None, batch
-    state = jax.block_until_ready(step(keys, state, inputs[:batch], dataset.labels[:batch], moment))
-    while True:
-        wanted = yield answer
-        steps = max(1, round(wanted / (batch * num_models)))
-        began = time.perf_counter()
-        for i in range(steps):
-            own = slice(i % 8 * batch, (i % 8 + 1) * batch)
-            state = step(keys, state, inputs[own], dataset.labels[own], moment)
+        keys = keys[0]
+    else:
+        init, update = jax.vmap(init), jax.vmap(update, (0, 0, None, None, None))
+    step, step_index = jax.jit(update, donate_argnums=1), StepIndex(np.int32(0), np.int32(0), np.int32(NUM_BATCHES))
+    images, labels = trainer.train
+    state = jax.jit(init)(keys)
+    state = jax.block_until_ready(step(keys, state, images[:batch_size], labels[:batch_size], step_index))
+
+    def run(num_images: int) -> int:
+        nonlocal state
+        num_steps = max(1, round(num_images / (batch_size * num_models)))
+        for batch in batches(batch_size, num_steps):
+            state = step(keys, state, images[batch], labels[batch], step_index)
         jax.block_until_ready(state)
-        answer = time.perf_counter() - began, steps * batch * num_models
+        return num_steps * batch_size * num_models
+
+    return Prepared(run)
 
 
-def torch_way(spec: BenchSpec) -> Iterator[Any]:
-    """PyTorch's plain loop on the same network."""
+def torch_contender(spec: BenchSpec) -> Prepared:
+    """About so many images by PyTorch's plain loop on the same network; returns how many."""
+    # Imported here: the package may be missing.
     import torch
 
     torch.set_num_threads(available_cores())
@@ -139,24 +134,20 @@ def torch_way(spec: BenchSpec) -> Iterator[Any]:
     inputs = inputs.contiguous(memory_format=torch.channels_last)
     labels = torch.from_numpy(dataset.labels.astype(np.int64))
 
-    def train_steps(steps: int) -> None:
-        for i in range(steps):
-            own = slice(i % 8 * train.batch_size, (i % 8 + 1) * train.batch_size)
+    def run(num_images: int) -> int:
+        num_steps = max(1, round(num_images / train.batch_size))
+        for batch in batches(train.batch_size, num_steps):
             optimizer.zero_grad()
-            torch.nn.functional.cross_entropy(network(inputs[own]), labels[own]).backward()
+            torch.nn.functional.cross_entropy(network(inputs[batch]), labels[batch]).backward()
             optimizer.step()
+        return num_steps * train.batch_size
 
-    train_steps(3)
-    answer = None
-    while True:
-        steps = max(1, round((yield answer) / train.batch_size))
-        began = time.perf_counter()
-        train_steps(steps)
-        answer = time.perf_counter() - began, steps * train.batch_size
+    run(3 * train.batch_size)
+    return Prepared(run)
 
 
 def torch_can(job: CscoreSpec) -> bool:
-    """Whether `torch_way` does the very same: the plain network, plain SGD, nothing that regularizes."""
+    """Whether `torch_contender` does the very same: the plain network, plain SGD, nothing that regularizes."""
     plain = spec_from_values(
         CscoreSpec,
         {
@@ -173,26 +164,33 @@ def torch_can(job: CscoreSpec) -> bool:
     return same and network and job.compute.precision == "float32"
 
 
+def has_torch() -> bool:
+    """Whether PyTorch is installed; it is no requirement."""
+    return importlib.util.find_spec("torch") is not None
+
+
+def make_contenders(job: CscoreSpec) -> dict[str, Contender]:
+    """The contenders that can do this job here, jaxgen first."""
+    contenders: dict[str, Contender] = {
+        "jaxgen": engine_contender,
+        "step": functools.partial(step_contender, num_models=1),
+        "vmap": functools.partial(step_contender, num_models=MAPPED),
+    }
+    return contenders | ({"torch": torch_contender} if has_torch() and torch_can(job) else {})
+
+
 def measure_images(spec: BenchSpec) -> str:
-    """The table of images a second, and how often ours is as fast.
+    """The table of images a second, and of how many times as fast jaxgen is.
 
     Raises:
       UserError: for flags that cannot be used.
     """
-    from jaxgen.experiments.cscore.job import check_job
-
     if len(spec.job.subsets.subset_ratios) != 1:
         raise UserError("--measure=images: give one ratio, such as --subset_ratios=0.9")
     check_job(make_images(spec), spec.job)
-    ways = {"jaxgen": engine_way, "step": step_way, "vmap": vmap_way}
-    if has_torch() and torch_can(spec.job):
-        ways["torch"] = torch_way
-    rates: dict[str, list[float]] = {way: [] for way in ways}
-    with InterleavedBenchmark(ways, spec) as turns:
-        for _ in range(spec.rounds):
-            for way in ways:
-                seconds, images = turns.ask(way, spec.bench_images)
-                rates[way].append(images / seconds)
+    with InterleavedBenchmark(make_contenders(spec.job), spec) as benchmark:
+        turns = benchmark.run_rounds([spec.bench_images] * spec.rounds)
+    rates = {name: np.array([turn.result / turn.seconds for turn in turns[name]]) for name in turns}
     shape = "x".join(map(str, spec.image_shape))
     lines = [
         f"{spec.job.model.model} on {shape}, batch {spec.job.train.batch_size}; training steps only; {spec.rounds} "
@@ -207,14 +205,7 @@ def measure_images(spec: BenchSpec) -> str:
         "step": "JAX, step by step",
         "vmap": f"JAX, `vmap` over {MAPPED} models, step by step",
     }
-    for way in ways:
-        faster = describe_ratio(np.array(rates["jaxgen"]) / np.array(rates[way])) if way != "jaxgen" else ""
-        lines.append(f"| {titles[way]} | {describe_ratio(np.array(rates[way]))} | {faster} |")
+    for name, rate in rates.items():
+        faster = describe_ratio(rates["jaxgen"] / rate) if name != "jaxgen" else ""
+        lines.append(f"| {titles[name]} | {describe_ratio(rate)} | {faster} |")
     return "\n".join(lines)
-
-
-def has_torch() -> bool:
-    """Whether PyTorch is installed; it is no requirement."""
-    import importlib.util
-
-    return importlib.util.find_spec("torch") is not None

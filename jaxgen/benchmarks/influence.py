@@ -8,22 +8,18 @@ side.
 Each measurement has a process of its own, whose peak memory it is; making the masks is not in the seconds.
 """
 
-import multiprocessing.connection
-import resource
-import sys
-import time
-
 import numpy as np
 
-from jaxgen.benchmarks import interleaved as turns
+from jaxgen.benchmarks.interleaved import Prepared, describe_machine, describe_ratio, run_alone
 from jaxgen.config import BenchSpec
-from jaxgen.errors import UserError
 from jaxgen.scores import influence
 from jaxgen.types import Outcome
 
 PAIRS = 5
 RATIO, ACCURACY = 0.7, 0.9
 RUNS_AT_ONCE = 50
+# Runs, training examples, test examples.
+Shape = tuple[int, int, int]
 
 
 def draw_runs(runs: int, train: int, test: int) -> Outcome:
@@ -46,64 +42,47 @@ def by_blocks(outcome: Outcome, train: int, test: int) -> float:
 
 
 def by_matrix(outcome: Outcome, train: int, test: int) -> float:
-    """The largest influence, of the whole matrix and its sorted rows and columns."""
+    """The largest influence, from the whole matrix ``[test, train]`` and its sorted rows and columns."""
     masks = np.unpackbits(outcome.trained_on, axis=1, count=train).astype(np.float32)
     correct = np.unpackbits(outcome.test_correct, axis=1, count=test).astype(np.float32).T
     others = 1 - masks
-    found = correct @ masks / masks.sum(0) - correct @ others / others.sum(0)
-    best = np.argsort(-found, axis=1)[:, :PAIRS]
-    np.argsort(-found, axis=0)[:PAIRS]
-    return float(np.take_along_axis(found, best, axis=1).max())
+    influences = correct @ masks / masks.sum(0) - correct @ others / others.sum(0)
+    strongest = np.argsort(-influences, axis=1)[:, :PAIRS]
+    np.argsort(-influences, axis=0)[:PAIRS]
+    return float(np.take_along_axis(influences, strongest, axis=1).max())
 
 
-WAYS = {"jaxgen": by_blocks, "dense": by_matrix}
+METHODS = {"jaxgen": by_blocks, "dense": by_matrix}
 
 
-def answer(way: str, shape: tuple[int, ...], connection: multiprocessing.connection.Connection) -> None:
-    """Sends seconds, peak resident bytes and the largest influence."""
+def draw_first(shape: Shape) -> Prepared:
+    """By the name of a method: the largest influence among runs that are drawn before."""
     outcome = draw_runs(*shape)
-    began = time.perf_counter()
-    found = WAYS[way](outcome, *shape[1:])
-    seconds = time.perf_counter() - began
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    connection.send((seconds, peak, found))
-
-
-def ask(way: str, shape: tuple[int, ...]) -> tuple[float, float, float]:
-    """`answer` of a process of its own."""
-    ours, theirs = turns.PROCESSES.Pipe()
-    process = turns.PROCESSES.Process(target=answer, args=(way, shape, theirs), daemon=True)
-    process.start()
-    theirs.close()
-    try:
-        return ours.recv()
-    except EOFError:
-        raise UserError(f"a worker of the benchmark ({way}) stopped; its message is above") from None
-    finally:
-        process.join()
+    return Prepared(lambda method: METHODS[method](outcome, *shape[1:]))
 
 
 def measure_influence(spec: BenchSpec) -> str:
-    """The table of seconds and memory: both ways on a tenth of either side, and jaxgen on the whole."""
+    """The table of seconds and memory: both methods on a tenth of either side, and jaxgen on the whole."""
     runs, train, test = spec.influence_shape
     small = (runs, max(train // 10, 1), max(test // 10, 1))
-    asked = [("jaxgen", small), ("dense", small), ("jaxgen", (runs, train, test))]
-    found = {each: [] for each in asked}
+    cases = [("jaxgen", small), ("dense", small), ("jaxgen", (runs, train, test))]
+    turns = {case: [] for case in cases}
     for _ in range(spec.rounds):
-        for each in asked:
-            found[each].append(ask(*each))
+        for method, shape in cases:
+            turns[method, shape].append(run_alone(method, draw_first, shape, method))
     lines = [
-        f"{runs:,} runs, the {PAIRS} strongest of each example; {spec.rounds} rounds; {turns.describe_machine()}",
+        f"{runs:,} runs, the {PAIRS} strongest of each example; {spec.rounds} rounds; {describe_machine()}",
         "",
         "| training x test examples | way | seconds, median (smallest to largest) | peak memory, MB | dense / jaxgen | "
         "largest influence |",
         "| --- " * 6 + "|",
     ]
-    for way, shape in asked:
-        seconds, peaks, largest = np.array(found[way, shape]).T
-        faster = turns.describe_ratio(seconds / np.array(found["jaxgen", small])[:, 0]) if way == "dense" else ""
+    seconds = {case: np.array([turn.seconds for turn in turns[case]]) for case in cases}
+    for method, shape in cases:
+        peak = max(turn.peak_bytes for turn in turns[method, shape])
+        ratio = describe_ratio(seconds[method, shape] / seconds["jaxgen", small]) if method == "dense" else ""
         lines.append(
-            f"| {shape[1]:,} x {shape[2]:,} | {way} | {turns.describe_ratio(seconds)} | {peaks.max() / 1e6:.0f} | "
-            f"{faster} | {largest[0]:.4f} |"
+            f"| {shape[1]:,} x {shape[2]:,} | {method} | {describe_ratio(seconds[method, shape])} | {peak / 1e6:.0f} | "
+            f"{ratio} | {turns[method, shape][0].result:.4f} |"
         )
     return "\n".join(lines)

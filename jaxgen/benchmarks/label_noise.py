@@ -1,192 +1,140 @@
-"""The label-noise sweep three ways: a fresh program for every run, one program for all runs, one table of members.
+"""The label-noise sweep three times: a fresh program for every run, one program for all runs, one table of members.
 
 All three measure accuracy and loss on training and test examples after every epoch, and stop when a model has fitted
 its labels. In a round the two that train one model after another train one member of each rate, drawn at random;
 jaxgen trains one run of every setting.
 """
 
-import time
-from collections.abc import Callable, Iterator
-from typing import Any
+from typing import NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
-from jaxgen.benchmarks.interleaved import InterleavedBenchmark, describe_machine, way_lines
+from jaxgen.benchmarks.engine import make_compiled_trainer, train_chunks
+from jaxgen.benchmarks.interleaved import InterleavedBenchmark, Prepared, describe_machine
+from jaxgen.benchmarks.sequential import SequentialTrainer, contender_rows, make_contenders
 from jaxgen.config import BenchSpec, RandomizationSpec
 from jaxgen.config.fields import flag_values, spec_from_values
 from jaxgen.data import load_dataset
 from jaxgen.data.parts import hold_out_test
+from jaxgen.engine.learner import LearnerState
+from jaxgen.experiments.randomization.job import make_job
+from jaxgen.jobs.program import Program
+from jaxgen.jobs.table import Job, make_run_groups, run_group_name
 from jaxgen.runs.plan import Chunk
+from jaxgen.training.losses import cross_entropy
 
 # Of every setting.
 NUM_RUNS = 5
-COMPILING = "compiling"
 
 
-def make_sweep(spec: BenchSpec) -> Any:
+class Task(NamedTuple):
+    """What is trained in a round.
+
+    Attributes:
+      numbers: members that are trained one after another.
+      run: the run of which the engine trains all settings.
+    """
+
+    numbers: list[int]
+    run: int
+
+
+def make_sweep(spec: BenchSpec) -> Job:
     """The job of ``--preset=label_noise`` on the benchmark's data, network and training."""
-    from jaxgen.experiments.randomization.job import make_job
-
-    kept = tuple(name for name in spec.keep if name in flag_values(RandomizationSpec()))
-    own = {"preset": "label_noise", "num_runs": NUM_RUNS, "keep": kept}
-    asked = spec_from_values(RandomizationSpec, {**flag_values(spec.job), **own})
+    values = {**flag_values(spec.job), "preset": "label_noise", "num_runs": NUM_RUNS}
+    asked = spec_from_values(RandomizationSpec, values, spec.given)
     return make_job(hold_out_test(load_dataset(asked.data), asked.fit.test_share, asked.seed), asked)
 
 
+def accuracy_and_loss(logits: jax.Array, labels: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """The means over all examples, two scalars."""
+    return jnp.mean(jnp.argmax(logits, -1) == labels), jnp.mean(cross_entropy(logits, labels))
+
+
 class SequentialSweep:
-    """Trains one member of the table after another; with `fresh_jit` each compiles its own program."""
+    """Trains one member of the sweep after another; with `fresh_jit` each compiles its own program."""
 
-    def __init__(self, job: Any, *, fresh_jit: bool):
-        import jax
-
-        from jaxgen.benchmarks.sequential import inputs_of
-        from jaxgen.jobs.program import hparam_table, make_ensemble_config, make_kernels
-
-        self.job, self.fresh_jit = job, fresh_jit
+    def __init__(self, job: Job, *, fresh_jit: bool):
+        self.job = job
         [self.program] = job.programs
-        dataset = job.dataset
-        self.learner = make_ensemble_config(
-            dataset, self.program, make_kernels(self.program, otherwise="grouped")
-        ).learner
-        self.hparams = hparam_table(self.program)
-        self.images, self.tests = (inputs_of(dataset, images) for images in (dataset.images, dataset.test_images))
-        self.functions = self.compile_functions(jax)
-
-    def compile_functions(self, jax: Any) -> tuple[Callable, Callable, Callable]:
-        """(init, update, look), not yet compiled; strengths are arguments."""
-        import jax.numpy as jnp
-
-        from jaxgen.engine.learner import Batch, final_variables
-        from jaxgen.training.losses import cross_entropy
-
-        learner = self.learner
-
-        @jax.jit
-        def update(key, hparams, state, images, labels, moment):
-            return learner.step(key, hparams, state, Batch(images, labels, jnp.ones(len(labels))), moment)[0]
-
-        @jax.jit
-        def look(state, images, labels):
-            logits = learner.predict(final_variables(state), images)
-            return jnp.mean(jnp.argmax(logits, -1) == labels), jnp.mean(cross_entropy(logits, labels))
-
-        return (learner.init if self.fresh_jit else jax.jit(learner.init)), update, look
+        self.trainer = SequentialTrainer(job.dataset, self.program, accuracy_and_loss, fresh_jit=fresh_jit)
 
     def train(self, number: int) -> float:
-        """Trains one member of the table; returns its test accuracy."""
-        import jax
-
-        from jaxgen.engine.learner import StepIndex
-
-        init, update, look = self.compile_functions(jax) if self.fresh_jit else self.functions
+        """Trains one member until it has fitted its labels; returns its test accuracy."""
+        trainer, dataset = self.trainer, self.job.dataset
+        functions = trainer.functions_of_a_model()
         run, setting = divmod(number, len(self.program.settings))
-        spec, dataset, rng = self.program.settings[setting].spec, self.job.dataset, np.random.default_rng(run)
-        hparams = {name: values[setting] for name, values in self.hparams.items()}
+        rng = np.random.default_rng(run)
         drawn = rng.integers(0, dataset.num_classes, len(dataset.labels)).astype(np.int32)
-        labels = np.where(rng.random(len(drawn)) < spec.noise.label_noise, drawn, dataset.labels)
-        key, size = jax.random.key(run), spec.train.batch_size
-        state, steps = init(key, hparams), -(-len(labels) // size)
-        for epoch in range(spec.train.epochs):
-            order = rng.permutation(len(labels))
-            for step in range(steps):
-                batch = order[step * size : (step + 1) * size]
-                moment = StepIndex(np.int32(epoch), np.int32(step), np.int32(steps))
-                state = update(key, hparams, state, self.images[batch], labels[batch], moment)
-            accuracy, _ = look(state, self.images, labels)
-            test_accuracy, _ = look(state, self.tests, dataset.test_labels)
-            if accuracy >= 1:
-                break
+        flipped = rng.random(len(drawn)) < self.program.settings[setting].spec.noise.label_noise
+        noisy = trainer.train._replace(labels=np.where(flipped, drawn, dataset.labels))
+        test_accuracy = 0.0
+
+        def has_fitted(state: LearnerState) -> bool:
+            nonlocal test_accuracy
+            accuracy, _ = functions.evaluate(state, *noisy)
+            test_accuracy, _ = functions.evaluate(state, *trainer.test)
+            return accuracy >= 1
+
+        trainer.fit(functions, noisy, np.arange(len(drawn)), rng, run, setting=setting, stop=has_fitted)
         return float(test_accuracy)
 
 
-def demo_way(spec: BenchSpec) -> Iterator[Any]:
-    """One model after another, each compiling its own program."""
-    return sequential_way(spec, fresh_jit=True)
+def sequential_contender(spec: BenchSpec, *, fresh_jit: bool) -> Prepared:
+    """Members by their numbers: test accuracies."""
+    sweep = SequentialSweep(make_sweep(spec), fresh_jit=fresh_jit)
+    sweep.train(0)
+    return Prepared(lambda task: [sweep.train(number) for number in task.numbers])
 
 
-def plain_way(spec: BenchSpec) -> Iterator[Any]:
-    """One model after another, by one program."""
-    return sequential_way(spec, fresh_jit=False)
-
-
-def sequential_way(spec: BenchSpec, *, fresh_jit: bool) -> Iterator[Any]:
-    """Members asked for by number: seconds of each, and test accuracies."""
-    trainer = SequentialSweep(make_sweep(spec), fresh_jit=fresh_jit)
-    trainer.train(0)
-    answer = None
-    while True:
-        numbers = yield answer
-        seconds, accuracies = [], []
-        for number in numbers:
-            began = time.perf_counter()
-            accuracies.append(trainer.train(number))
-            seconds.append(time.perf_counter() - began)
-        answer = seconds, accuracies
-
-
-def engine_way(spec: BenchSpec) -> Iterator[Any]:
-    """One run of every setting: seconds a model, and all test accuracies."""
-    from jaxgen.jobs.table import make_run_groups, run_group_name
-    from jaxgen.jobs.train import make_trainer
-    from jaxgen.reporting.console import log
-
+def engine_contender(spec: BenchSpec) -> Prepared:
+    """One run of every setting: test accuracies. Reports the seconds of compiling."""
     job = make_sweep(spec)
     [program] = job.programs
     name, count = run_group_name(program), len(program.settings)
-    trainer = make_trainer(job.versions.dataset, program, make_run_groups(job, program), log)
-    began = time.perf_counter()
-    trainer.settle({name: NUM_RUNS * count})
-    trainer.compile_rest()
-    compiling, answer = time.perf_counter() - began, None
-    while True:
-        run = yield answer
-        if run == COMPILING:
-            answer = compiling
-            continue
-        began = time.perf_counter()
-        chunk = Chunk(name, run * count, (run + 1) * count)
-        arrays = trainer.train(chunk, lambda amount, earlier=False: None)
-        answer = (time.perf_counter() - began) / count, arrays["test_accuracy"].tolist()
+    trainer, seconds = make_compiled_trainer(
+        job.versions.dataset, program, make_run_groups(job, program), {name: NUM_RUNS * count}
+    )
+
+    def run(task: Task) -> list[float]:
+        chunk = Chunk(name, task.run * count, (task.run + 1) * count)
+        [accuracies] = train_chunks(trainer, [chunk], "test_accuracy")
+        return accuracies.tolist()
+
+    return Prepared(run, seconds)
 
 
-WAYS = {"demo": demo_way, "plain": plain_way, "jaxgen": engine_way}
+CONTENDERS = make_contenders(sequential_contender, engine_contender)
 
 
 def measure_label_noise(spec: BenchSpec) -> str:
-    """The table of seconds a model three ways.
+    """The table of seconds a model of the three contenders.
 
     Raises:
       UserError: for data or flags that cannot be used, before any worker starts.
     """
-    job = make_sweep(spec)
+    job, rng = make_sweep(spec), np.random.default_rng(0)
     [program] = job.programs
-    rng, seconds, accuracies = np.random.default_rng(0), {way: [] for way in WAYS}, {way: [] for way in WAYS}
-    with InterleavedBenchmark(WAYS, spec) as turns:
-        compiling = turns.ask("jaxgen", COMPILING)
-        for number in range(spec.rounds):
-            numbers = draw_numbers(program, rng)
-            for way in ("demo", "plain"):
-                taken, found = turns.ask(way, numbers)
-                seconds[way].append(np.mean(taken))
-                accuracies[way] += found
-            taken, found = turns.ask("jaxgen", number % NUM_RUNS)
-            seconds["jaxgen"].append(taken)
-            accuracies["jaxgen"] += found
+    tasks = [Task(draw_numbers(program, rng), number % NUM_RUNS) for number in range(spec.rounds)]
+    with InterleavedBenchmark(CONTENDERS, spec) as benchmark:
+        turns = benchmark.run_rounds(tasks)
     train = program.spec
     shape = f"{len(job.dataset.labels):,} training and {len(job.dataset.test_labels):,} test examples"
     lines = [
         f"{spec.job.data.dataset}, {shape}, {train.model.model}, at most {train.train.epochs} epochs, batch "
         f"{train.train.batch_size}; {len(program.settings)} settings, one program, compiled and "
-        f"arranged in {compiling:.1f} s (not counted); {spec.rounds} rounds; {describe_machine()}",
+        f"arranged in {benchmark.facts['jaxgen']:.1f} s (not counted); {spec.rounds} rounds; {describe_machine()}",
         "",
         "| way | s a model | this / jaxgen | test accuracy (n models) |",
         "| --- " * 4 + "|",
     ]
     titles = {"demo": "fresh `jit` a run", "plain": "compiled once", "jaxgen": "jaxgen"}
-    return "\n".join([*lines, *way_lines(titles, seconds, accuracies, lambda taken: taken)])
+    return "\n".join([*lines, *contender_rows(titles, turns, lambda seconds: seconds)])
 
 
-def draw_numbers(program: Any, rng: np.random.Generator) -> list[int]:
+def draw_numbers(program: Program, rng: np.random.Generator) -> list[int]:
     """One member of each rate of label noise."""
     rates = np.array([setting.spec.noise.label_noise for setting in program.settings])
     settings = [int(rng.choice(np.flatnonzero(rates == rate))) for rate in np.unique(rates)]

@@ -8,128 +8,198 @@
 Both train the same network with the same optimizer on the same number of batches as the engine does.
 """
 
-import time
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxgen.config import CscoreSpec
+from jaxgen.benchmarks.interleaved import Contender, Turn, describe_ratio
 from jaxgen.engine.batch import Batch, StepIndex
-from jaxgen.engine.learner import final_variables
-from jaxgen.jobs.program import hparam_table, make_ensemble_config, make_kernels, make_programs
+from jaxgen.engine.learner import LearnerState, final_variables
+from jaxgen.jobs.program import Program, hparam_table, make_ensemble_config, make_kernels
 from jaxgen.transforms.pixels import whiten_images
 from jaxgen.types import Dataset
 
 # Enough to keep a device busy; all 60,000 images at once do not fit where networks have convolutions.
-EXAMINED_AT_ONCE = 2000
+EVAL_BATCH_SIZE = 2000
+
+
+class LabelledImages(NamedTuple):
+    """n examples in host memory: images as the network sees them, float32 ``[n, ...]``, and labels, int ``[n]``."""
+
+    images: np.ndarray
+    labels: np.ndarray
+
+
+class Functions(NamedTuple):
+    """The compiled functions that train one model.
+
+    Attributes:
+      init: ``(key, hparams) -> state``.
+      update: ``(key, hparams, state, images [b, ...], labels [b], step_index) -> state``, one gradient step.
+      evaluate: ``(state, images [n, ...], labels [n]) -> measured``.
+    """
+
+    init: Callable[..., LearnerState]
+    update: Callable[..., LearnerState]
+    evaluate: Callable[..., Any]
+
+
+def is_correct(logits: jax.Array, labels: jax.Array) -> jax.Array:
+    """Which examples are classified correctly: bool ``[n]``."""
+    return jnp.argmax(logits, axis=-1) == labels
 
 
 class SequentialTrainer:
-    """Trains one model after another; with ``fresh_jit`` each compiles its own program.
+    """Trains one model after another by a plain loop over batches.
 
-    Network, loss and optimizer are the engine's, one model at a time, its convolutions XLA's own.
+    Network, loss and optimizer are the engine's, one model at a time, with XLA's own convolutions.
+
+    Args:
+      dataset: training and test images.
+      program: how models are trained. The hyperparameters of a program of one setting are constants of the compiled
+        functions, as in a script; those of several settings are their arguments.
+      measure: ``(logits [n, c], labels [n]) -> measured``, what an evaluation computes.
+      fresh_jit: whether each model compiles its own functions.
+
+    Attributes:
+      train: the training examples, as the network sees them.
+      test: the test examples, or None.
     """
 
-    def __init__(self, dataset: Dataset, spec: CscoreSpec, *, fresh_jit: bool):
-        self.spec, self.fresh_jit = spec, fresh_jit
-        self.images = inputs_of(dataset, dataset.images)
-        self.labels = dataset.labels
-        self.tests = None if dataset.test_images is None else inputs_of(dataset, dataset.test_images)
-        [program] = make_programs(spec)
+    def __init__(
+        self, dataset: Dataset, program: Program, measure: Callable[..., Any] = is_correct, *, fresh_jit: bool
+    ):
+        self.spec, self.measure, self.fresh_jit = program.spec.train, measure, fresh_jit
+        self.train = LabelledImages(network_inputs(dataset, dataset.images), dataset.labels)
+        self.test = None
+        if dataset.test_images is not None:
+            self.test = LabelledImages(network_inputs(dataset, dataset.test_images), dataset.test_labels)
         self.learner = make_ensemble_config(dataset, program, make_kernels(program, otherwise="grouped")).learner
-        self.hparams = {name: values[0] for name, values in hparam_table(program).items()}
+        table = hparam_table(program)
+        settings = [{name: values[i] for name, values in table.items()} for i in range(len(program.settings))]
+        self.constants, self.hparams = (settings[0], [{}]) if len(settings) == 1 else ({}, settings)
         self.functions = self.compile_functions()
 
-    def compile_functions(self) -> tuple[Callable, Callable, Callable]:
-        """(init, update, predict), not yet compiled."""
-        learner, hparams = self.learner, self.hparams
+    def init(self, key: jax.Array, hparams: Mapping[str, Any]) -> LearnerState:
+        """The initial state of a model."""
+        return self.learner.init(key, {**self.constants, **hparams})
 
-        def init(key):
-            return learner.init(key, hparams)
+    def update(
+        self,
+        key: jax.Array,
+        hparams: Mapping[str, Any],
+        state: LearnerState,
+        images: jax.Array,
+        labels: jax.Array,
+        step_index: StepIndex,
+    ) -> LearnerState:
+        """One gradient step on a batch."""
+        batch = Batch(images, labels, jnp.ones(len(labels)))
+        return self.learner.step(key, {**self.constants, **hparams}, state, batch, step_index)[0]
 
-        @jax.jit
-        def update(key, state, images, labels, moment):
-            batch = Batch(images, labels, jnp.ones(len(labels)))
-            return learner.step(key, hparams, state, batch, moment)[0]
+    def evaluate(self, state: LearnerState, images: jax.Array, labels: jax.Array) -> Any:
+        """What `measure` makes of the logits."""
+        return self.measure(self.learner.predict(final_variables(state), images), labels)
 
-        @jax.jit
-        def predict(state, images):
-            return jnp.argmax(learner.predict(final_variables(state), images), axis=-1)
+    def compile_functions(self) -> Functions:
+        """New functions, which are compiled when they are first called."""
+        # New partials: `jax.jit` would reuse what it has compiled for a method it knows.
+        init, update, evaluate = map(functools.partial, (self.init, self.update, self.evaluate))
+        # Compiling the initialization pays only if it serves many models.
+        return Functions(init if self.fresh_jit else jax.jit(init), jax.jit(update), jax.jit(evaluate))
 
-        # A program of its own for the initial weights pays only if it serves many models.
-        return (init if self.fresh_jit else jax.jit(init)), update, predict
-
-    def functions_of_a_model(self) -> tuple[Callable, Callable, Callable]:
-        """(init, update, predict) for the next model."""
+    def functions_of_a_model(self) -> Functions:
+        """The functions for the next model."""
         return self.compile_functions() if self.fresh_jit else self.functions
-
-    def train(self, ratio: float, seed: int) -> float:
-        """Trains and examines one model; returns its held-out accuracy."""
-        functions, rng, count = self.functions_of_a_model(), np.random.default_rng(seed), len(self.labels)
-        own = rng.choice(count, int(count * ratio), replace=False)
-        state = self.fit(functions, self.images, self.labels, own, rng, seed)
-        correct = self.examine(functions[2], state, self.images) == self.labels
-        if self.tests is not None:
-            self.examine(functions[2], state, self.tests)
-        return float(np.delete(correct, own).mean())
 
     def fit(
         self,
-        functions: tuple[Callable, Callable, Callable],
-        images: np.ndarray,
-        labels: np.ndarray,
-        own: np.ndarray,
+        functions: Functions,
+        examples: LabelledImages,
+        chosen: np.ndarray,
         rng: np.random.Generator,
         seed: int,
-    ) -> object:
-        """A model's state after training on the examples numbered `own`, in an order of `rng`."""
-        init, update, _ = functions
-        train, key = self.spec.train, jax.random.key(seed)
-        state = init(key)
-        num_steps = -(-len(own) // train.batch_size)
-        for epoch in range(train.epochs):
-            order = rng.permutation(own)
+        *,
+        setting: int = 0,
+        stop: Callable[[LearnerState], bool] = lambda state: False,
+    ) -> LearnerState:
+        """Trains one model.
+
+        Args:
+          functions: of `functions_of_a_model`.
+          examples: images and labels to choose from.
+          chosen: indices of the examples to train on.
+          rng: draws the order of each epoch.
+          seed: of the model's key.
+          setting: which of the program's settings gives the hyperparameters.
+          stop: after each epoch, whether that was the last.
+        """
+        key, hparams, size = jax.random.key(seed), self.hparams[setting], self.spec.batch_size
+        state, num_steps = functions.init(key, hparams), -(-len(chosen) // size)
+        for epoch in range(self.spec.epochs):
+            order = rng.permutation(chosen)
             for step in range(num_steps):
-                batch = order[step * train.batch_size : (step + 1) * train.batch_size]
-                moment = StepIndex(np.int32(epoch), np.int32(step), np.int32(num_steps))
-                state = update(key, state, images[batch], labels[batch], moment)
+                batch = order[step * size : (step + 1) * size]
+                step_index = StepIndex(np.int32(epoch), np.int32(step), np.int32(num_steps))
+                state = functions.update(
+                    key, hparams, state, examples.images[batch], examples.labels[batch], step_index
+                )
+            if stop(state):
+                break
         return state
 
-    def examine(self, predict: Callable, state: object, images: np.ndarray) -> np.ndarray:
-        """The most likely class of each image, some at a time."""
-        starts = range(0, len(images), EXAMINED_AT_ONCE)
-        return np.concatenate([np.asarray(predict(state, images[at : at + EXAMINED_AT_ONCE])) for at in starts])
-
-    def flops(self, ratio: float) -> float:
-        """Floating-point operations of one model's training and examination, as the compiler counts them."""
-        init, update, predict = self.functions
-        key = jax.random.key(0)
-        state, batch = init(key), self.spec.train.batch_size
-        moment = StepIndex(np.int32(0), np.int32(0), np.int32(1))
-        lowered = update.lower(key, state, self.images[:batch], self.labels[:batch], moment)
-        step = lowered.compile().cost_analysis()["flops"]
-        look = predict.lower(state, self.images[:1000]).compile().cost_analysis()["flops"] / len(self.images[:1000])
-        examined = len(self.labels) + (0 if self.tests is None else len(self.tests))
-        steps = self.spec.train.epochs * int(len(self.labels) * ratio) / batch
-        return step * steps + look * examined
+    def evaluate_all(self, functions: Functions, state: LearnerState, examples: LabelledImages) -> np.ndarray:
+        """What is measured of each example, ``[n]``, computed for `EVAL_BATCH_SIZE` at a time."""
+        batches = [slice(start, start + EVAL_BATCH_SIZE) for start in range(0, len(examples.labels), EVAL_BATCH_SIZE)]
+        measured = [functions.evaluate(state, examples.images[batch], examples.labels[batch]) for batch in batches]
+        return np.concatenate([np.asarray(values) for values in measured])
 
 
-def inputs_of(dataset: Dataset, images: np.ndarray) -> np.ndarray:
-    """Stored images as a network sees them."""
+def network_inputs(dataset: Dataset, images: np.ndarray) -> np.ndarray:
+    """Stored images as the network sees them: float32, scaled, and whitened where the data set asks for it."""
     inputs = images.astype(np.float32) * np.float32(dataset.scale)
     return np.asarray(whiten_images(inputs)) if dataset.whiten else inputs
 
 
-def matmul_rate(size: int = 2048, repeats: int = 5) -> float:
-    """This process's best float32 matrix-product rate, in operations a second."""
-    product = jax.jit(lambda a, b: a @ b)
-    a = jax.random.normal(jax.random.key(0), (size, size))
-    product(a, a).block_until_ready()
-    best = float("inf")
-    for _ in range(repeats):
-        began = time.perf_counter()
-        product(a, a).block_until_ready()
-        best = min(best, time.perf_counter() - began)
-    return 2 * size**3 / best
+def make_contenders(sequential: Callable[..., Any], engine: Contender) -> dict[str, Contender]:
+    """The three contenders that train the same models.
+
+    Args:
+      sequential: ``(spec, *, fresh_jit) -> Prepared``, one model after another.
+      engine: all models of a turn together.
+    """
+    return {
+        "demo": functools.partial(sequential, fresh_jit=True),
+        "plain": functools.partial(sequential, fresh_jit=False),
+        "jaxgen": engine,
+    }
+
+
+def seconds_a_model(turns: Sequence[Turn]) -> np.ndarray:
+    """Of turns whose results are one accuracy a model: float ``[turns]``."""
+    return np.array([turn.seconds / len(turn.result) for turn in turns])
+
+
+def contender_rows(
+    titles: Mapping[str, str], turns: Mapping[str, Sequence[Turn]], figure: Callable[[float], float]
+) -> list[str]:
+    """A table's rows: a contender's title, a figure, its seconds a model over jaxgen's, and mean accuracy (n models).
+
+    Args:
+      titles: by contender.
+      turns: by contender, one a round, whose results are one accuracy a model.
+      figure: from the median seconds a model to the number that is shown.
+    """
+    lines, reference = [], seconds_a_model(turns["jaxgen"])
+    for name, title in titles.items():
+        seconds = seconds_a_model(turns[name])
+        accuracies = np.concatenate([turn.result for turn in turns[name]])
+        accuracy = f"{np.mean(accuracies):.4f} ({len(accuracies)})"
+        lines.append(
+            f"| {title} | {figure(np.median(seconds)):.3g} | {describe_ratio(seconds / reference)} | {accuracy} |"
+        )
+    return lines

@@ -1,215 +1,153 @@
-"""How fast, compared with what a user would otherwise do: measured, alternating, one way at a time.
+"""Seconds a model, compared with what a user would otherwise do.
 
-A round lets each way train a few models; ratios are taken within a round (`turns`). Seconds per model include drawing
-the subset, training, examining all examples and fetching the answers; compiling is in them only where a user would pay
-it for every model (the demo).
+In a round each contender trains a few models at every subset ratio; ratios of seconds are taken within a round. The
+seconds of a model include drawing the subset, training, examining all examples and fetching the answers; compiling is
+in them only where a user would pay it for every model (the demo).
 """
 
-import contextlib
-import os
-import subprocess
-import sys
-import tempfile
+import itertools
 import time
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Mapping, Sequence
 
+import jax
 import numpy as np
 
-from jaxgen.benchmarks.interleaved import InterleavedBenchmark, describe_machine, describe_ratio
+from jaxgen.benchmarks.engine import make_compiled_trainer, train_chunks
+from jaxgen.benchmarks.interleaved import InterleavedBenchmark, Prepared, Turn, describe_machine, describe_ratio
+from jaxgen.benchmarks.sequential import SequentialTrainer, make_contenders, seconds_a_model
 from jaxgen.config import BenchSpec, CscoreSpec
-from jaxgen.config.fields import flag_values, format_value, spec_from_values
 from jaxgen.data import load_dataset
-from jaxgen.errors import UserError
+from jaxgen.engine.batch import StepIndex
+from jaxgen.experiments.cscore.job import check_job, make_run_groups, run_group_name
+from jaxgen.jobs.program import make_programs
 from jaxgen.runs.plan import Chunk
-
-# Per ratio, for the scaling table.
-SCALING_RUNS = (12, 34, 112, 334)
-MEMORY_RUNS, MEMORY_RATIO = (200, 2000), 0.1
+from jaxgen.types import Dataset
 
 
-def demo_turns(spec: BenchSpec) -> Iterator[Any]:
-    """One model after another, each compiling its own program."""
-    return sequential_turns(spec, fresh_jit=True, count=spec.demo_models)
+def make_sequential(dataset: Dataset, spec: CscoreSpec, *, fresh_jit: bool) -> SequentialTrainer:
+    """A sequential trainer of the models of a C-score job."""
+    [program] = make_programs(spec)
+    return SequentialTrainer(dataset, program, fresh_jit=fresh_jit)
 
 
-def plain_turns(spec: BenchSpec) -> Iterator[Any]:
-    """One model after another, by programs compiled once."""
-    return sequential_turns(spec, fresh_jit=False, count=spec.plain_models)
+def train_on_subset(trainer: SequentialTrainer, ratio: float, seed: int) -> float:
+    """Trains a model on a random subset and examines it on all examples; returns its held-out accuracy."""
+    functions, rng, count = trainer.functions_of_a_model(), np.random.default_rng(seed), len(trainer.train.labels)
+    subset = rng.choice(count, int(count * ratio), replace=False)
+    state = trainer.fit(functions, trainer.train, subset, rng, seed)
+    correct = trainer.evaluate_all(functions, state, trainer.train)
+    if trainer.test is not None:
+        trainer.evaluate_all(functions, state, trainer.test)
+    return float(np.delete(correct, subset).mean())
 
 
-def sequential_turns(spec: BenchSpec, *, fresh_jit: bool, count: int) -> Iterator[Any]:
-    """Models trained one after another; a first one at every ratio, uncounted, warms up what is compiled once."""
-    from jaxgen.benchmarks.sequential import SequentialTrainer, matmul_rate
+def count_flops(trainer: SequentialTrainer, ratio: float) -> float:
+    """Floating-point operations of one model's training and evaluation, as the compiler counts them."""
+    [hparams], size, (images, labels) = trainer.hparams, trainer.spec.batch_size, trainer.train
+    key, step_index = jax.random.key(0), StepIndex(np.int32(0), np.int32(0), np.int32(1))
+    state = trainer.functions.init(key, hparams)
+    update = trainer.functions.update.lower(key, hparams, state, images[:size], labels[:size], step_index)
+    evaluate = trainer.functions.evaluate.lower(state, images[:1000], labels[:1000])
+    a_step, an_evaluation = (lowered.compile().cost_analysis()["flops"] for lowered in (update, evaluate))
+    num_evaluated = len(labels) + (0 if trainer.test is None else len(trainer.test.labels))
+    num_steps = trainer.spec.epochs * int(len(labels) * ratio) / size
+    return a_step * num_steps + an_evaluation / len(images[:1000]) * num_evaluated
 
-    trainer = SequentialTrainer(load_dataset(spec.job.data), spec.job, fresh_jit=fresh_jit)
-    for warm in spec.job.subsets.subset_ratios:
+
+def matmul_rate(size: int = 2048, repeats: int = 5) -> float:
+    """This process's best float32 matrix-product rate, in operations a second."""
+    product = jax.jit(lambda a, b: a @ b)
+    a = jax.random.normal(jax.random.key(0), (size, size))
+    product(a, a).block_until_ready()
+    best = float("inf")
+    for _ in range(repeats):
+        began = time.perf_counter()
+        product(a, a).block_until_ready()
+        best = min(best, time.perf_counter() - began)
+    return 2 * size**3 / best
+
+
+def sequential_contender(spec: BenchSpec, *, fresh_jit: bool) -> Prepared:
+    """A few models at the subset ratio that is asked for; what is compiled once reports the rates of this machine."""
+    trainer = make_sequential(load_dataset(spec.job.data), spec.job, fresh_jit=fresh_jit)
+    ratios, num_models = spec.job.subsets.subset_ratios, spec.demo_models if fresh_jit else spec.plain_models
+    for ratio in ratios:
         # Each ratio has a short last batch of its own shape, and so a program of its own.
-        trainer.train(warm, seed=0)
-    seed, answer = 1, None
-    while True:
-        ratio = yield answer
-        if ratio == "rates":
-            answer = matmul_rate(), {r: trainer.flops(r) for r in spec.job.subsets.subset_ratios}
-            continue
-        began = time.perf_counter()
-        accuracies = [trainer.train(ratio, seed + i) for i in range(count)]
-        answer, seed = (time.perf_counter() - began, count, accuracies), seed + count
+        train_on_subset(trainer, ratio, seed=0)
+    rates = None if fresh_jit else (matmul_rate(), {ratio: count_flops(trainer, ratio) for ratio in ratios})
+    seeds = itertools.count(1)
+
+    def run(ratio: float) -> list[float]:
+        return [train_on_subset(trainer, ratio, next(seeds)) for _ in range(num_models)]
+
+    return Prepared(run, rates)
 
 
-def engine_turns(spec: BenchSpec) -> Iterator[Any]:
-    """One full batch of members at each turn, as `jaxgen.cscore` trains them."""
-    from jaxgen.experiments.cscore.job import make_run_groups, run_group_name
-    from jaxgen.jobs.program import make_programs
-    from jaxgen.jobs.train import make_trainer
-    from jaxgen.reporting.console import log
+def engine_contender(spec: BenchSpec) -> Prepared:
+    """A full chunk of members at the subset ratio that is asked for, as `jaxgen.cscore` trains them."""
+    [program], dataset = make_programs(spec.job), load_dataset(spec.job.data)
+    names = {ratio: run_group_name(program, ratio) for ratio in spec.job.subsets.subset_ratios}
+    runs = dict.fromkeys(names.values(), spec.job.subsets.num_runs)
+    trainer, _ = make_compiled_trainer(dataset, program, make_run_groups(dataset, program), runs)
+    starts = itertools.count(0, trainer.chunk_size)
 
-    job = spec.job
-    [program], dataset = make_programs(job), load_dataset(job.data)
-    trainer = make_trainer(dataset, program, make_run_groups(dataset, program), log)
-    ratios = [run_group_name(program, ratio) for ratio in job.subsets.subset_ratios]
-    trainer.settle(dict.fromkeys(ratios, job.subsets.num_runs))
-    trainer.compile_rest()
-    start, answer = 0, None
-    while True:
-        ratio = yield answer
-        began = time.perf_counter()
-        chunk = Chunk(run_group_name(program, ratio), start, start + trainer.chunk_size)
-        arrays = trainer.train(chunk, lambda amount, earlier=False: None)
-        answer = time.perf_counter() - began, trainer.chunk_size, arrays["heldout_accuracy"].tolist()
-        start += trainer.chunk_size
+    def run(ratio: float) -> list[float]:
+        start = next(starts)
+        chunk = Chunk(names[ratio], start, start + trainer.chunk_size)
+        [accuracies] = train_chunks(trainer, [chunk], "heldout_accuracy")
+        return accuracies.tolist()
+
+    return Prepared(run)
 
 
-WAYS = {"demo": demo_turns, "plain": plain_turns, "jaxgen": engine_turns}
+CONTENDERS = make_contenders(sequential_contender, engine_contender)
 
 
 def measure_speed(spec: BenchSpec) -> str:
-    """The table of seconds per model three ways, with both ratios and their spread over rounds.
+    """The table of seconds a model of the three contenders, with both ratios and their spread over rounds.
 
     Raises:
       UserError: for data or flags that cannot be used, before any worker starts.
     """
-    from jaxgen.experiments.cscore.job import check_job
-
     check_job(load_dataset(spec.job.data), spec.job)
-    seconds = {(way, ratio): [] for way in WAYS for ratio in spec.job.subsets.subset_ratios}
-    accuracy = {key: [] for key in seconds}
-    with InterleavedBenchmark(WAYS, spec) as turns:
-        peak, flops = turns.ask("plain", "rates")
-        for _ in range(spec.rounds):
-            for way, ratio in [(way, ratio) for ratio in spec.job.subsets.subset_ratios for way in WAYS]:
-                taken, models, accuracies = turns.ask(way, ratio)
-                seconds[way, ratio].append(taken / models)
-                accuracy[way, ratio] += accuracies
-    return speed_table(spec, seconds, accuracy, peak, flops)
-
-
-def measure_precision(spec: BenchSpec) -> str:
-    """The table of seconds a model and held-out accuracy at each precision that the devices have.
-
-    Raises:
-      UserError: for data or flags that cannot be used, before any worker starts.
-    """
-    from jaxgen.experiments.cscore.job import check_job
-
-    check_job(load_dataset(spec.job.data), spec.job)
-    precisions = ["float32", "bf16"] + ["tf32"] * (platform() == "gpu")
-    found: dict[tuple[str, float], tuple[list[float], list[float]]] = {}
-    with contextlib.ExitStack() as stack:
-        turns = {
-            name: stack.enter_context(InterleavedBenchmark({name: engine_turns}, at_precision(spec, name)))
-            for name in precisions
-        }
-        for _ in range(spec.rounds):
-            for ratio, name in [(ratio, name) for ratio in spec.job.subsets.subset_ratios for name in precisions]:
-                taken, models, accuracies = turns[name].ask(name, ratio)
-                seconds, seen = found.setdefault((name, ratio), ([], []))
-                seconds.append(taken / models)
-                seen += accuracies
-    lines = [
-        f"{spec.job.data.dataset}, {spec.job.model.model}; {spec.rounds} rounds; {describe_machine()}",
-        "",
-        "| subset ratio | precision | s a model | float32 / this | held-out accuracy, mean ± sd (n models) |",
-        "| --- " * 5 + "|",
-    ]
-    for (name, ratio), (seconds, seen) in sorted(found.items(), key=lambda item: item[0][1]):
-        faster = describe_ratio(np.array(found["float32", ratio][0]) / np.array(seconds))
-        spread = f" ± {np.std(seen, ddof=1):.4f}" if len(seen) > 1 else ""
-        lines.append(
-            f"| {ratio:g} | {name} | {np.median(seconds):.3g} | {faster} | {np.mean(seen):.4f}{spread} ({len(seen)}) |"
-        )
-    return "\n".join(lines)
-
-
-def at_precision(spec: BenchSpec, name: str) -> BenchSpec:
-    """The same measurement at another precision."""
-    return spec_from_values(BenchSpec, flag_values(spec) | {"precision": name})
-
-
-def platform() -> str:
-    """The kind of this machine's devices, asked of a process of its own: workers want theirs fresh."""
-    command = [sys.executable, "-c", "import jax; print(jax.devices()[0].platform)"]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-
-
-def speed_table(spec: BenchSpec, seconds: dict, accuracy: dict, peak: float, flops: dict[float, float]) -> str:
-    """Markdown: a row for each ratio and one for their mean; medians over rounds, ratios as median (min to max)."""
+    ratios = spec.job.subsets.subset_ratios
+    with InterleavedBenchmark(CONTENDERS, spec) as benchmark:
+        peak_rate, flops = benchmark.facts["plain"]
+        turns = benchmark.run_rounds(ratios * spec.rounds)
     lines = [
         f"{spec.job.data.dataset}, {spec.job.model.model}, {spec.job.train.epochs} epochs, batch "
         f"{spec.job.train.batch_size}; {spec.rounds} rounds; {describe_machine()}; best matrix product "
-        f"{peak / 1e9:.0f} GFLOP/s",
+        f"{peak_rate / 1e9:.0f} GFLOP/s",
         "",
         "| subset ratio | demo, s a model | compiled once | jaxgen | demo / jaxgen | compiled once / jaxgen | "
         "share of matrix rate | held-out accuracy: demo, once, jaxgen (n models) |",
         "| --- " * 8 + "|",
     ]
-    ratios = spec.job.subsets.subset_ratios
-    for name, group in [(f"{ratio:g}", (ratio,)) for ratio in ratios] + [("all", ratios)] * (len(ratios) > 1):
-        times = {way: np.mean([seconds[way, ratio] for ratio in group], axis=0) for way in WAYS}
-        faster = [describe_ratio(times[way] / times["jaxgen"]) for way in ("demo", "plain")]
-        share = np.mean([flops[ratio] for ratio in group]) / np.median(times["jaxgen"]) / peak
-        models = {way: sum(len(accuracy[way, ratio]) for ratio in group) for way in WAYS}
-        means = {way: np.mean([np.mean(accuracy[way, ratio]) for ratio in group]) for way in WAYS}
-        accuracies = ", ".join(f"{means[way]:.4f} ({models[way]})" for way in WAYS)
-        lines.append(
-            f"| {name} | {' | '.join(f'{np.median(times[way]):.3g}' for way in WAYS)} | "
-            f"{' | '.join(faster)} | {share:.0%} | {accuracies} |"
-        )
+    # The ratios alternate, so every len(ratios)-th turn is at the same one.
+    by_ratio = {
+        ratio: {name: all_turns[i :: len(ratios)] for name, all_turns in turns.items()}
+        for i, ratio in enumerate(ratios)
+    }
+    for title, group in [(f"{ratio:g}", (ratio,)) for ratio in ratios] + [("all", ratios)] * (len(ratios) > 1):
+        best_seconds = np.mean([flops[ratio] for ratio in group]) / peak_rate
+        lines.append(f"| {title} | {speed_cells([by_ratio[ratio] for ratio in group], best_seconds)} |")
     return "\n".join(lines)
 
 
-def measure_scaling(spec: BenchSpec) -> str:
-    """The table of whole jobs, each a process of its own: seconds, seconds per model, peak memory."""
-    lines = [
-        f"{spec.job.data.dataset}; whole jobs, start, compilation and figures included; {describe_machine()}",
-        "",
-        "| ratios | runs per ratio | models | seconds | ms a model | peak memory, MB |",
-        "| --- " * 6 + "|",
-    ]
-    jobs = [(spec.job.subsets.subset_ratios, runs) for runs in SCALING_RUNS]
-    jobs += [((MEMORY_RATIO,), runs) for runs in MEMORY_RUNS]
-    for ratios, runs in jobs:
-        seconds, memory = run_job(spec.job, ratios, runs)
-        models = len(ratios) * runs
-        lines.append(
-            f"| {len(ratios)} | {runs} | {models:,} | {seconds:.1f} | {1e3 * seconds / models:.1f} | "
-            f"{memory / 1e6:.0f} |"
-        )
-    return "\n".join(lines)
+def speed_cells(group: Sequence[Mapping[str, Sequence[Turn]]], best_seconds: float) -> str:
+    """A row's cells after the first: medians over rounds, ratios as median (min to max).
 
-
-def run_job(job: CscoreSpec, ratios: tuple[float, ...], runs: int) -> tuple[float, float]:
-    """Wall-clock seconds and peak resident bytes of ``python -m jaxgen.cscore`` for this job."""
-    with tempfile.TemporaryDirectory() as folder:
-        chosen = flag_values(job) | {"subset_ratios": ratios, "num_runs": runs, "out": folder}
-        command = [sys.executable, "-m", "jaxgen.cscore"]
-        command += [f"--{name}={format_value(value)}" for name, value in chosen.items()]
-        began = time.perf_counter()
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-        errors = process.stderr.read()
-        # wait4 and not wait: it tells the memory of this child alone.
-        _, status, usage = os.wait4(process.pid, 0)
-        seconds = time.perf_counter() - began
-        if status:
-            raise UserError(errors.decode().strip().splitlines()[-1])
-    return seconds, usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    Args:
+      group: for each subset ratio of the row, the turns by contender.
+      best_seconds: of a model at the machine's best rate of matrix products.
+    """
+    seconds = {name: np.mean([seconds_a_model(turns[name]) for turns in group], axis=0) for name in CONTENDERS}
+    accuracies = {
+        name: [np.concatenate([turn.result for turn in turns[name]]) for turns in group] for name in CONTENDERS
+    }
+    means = {name: (np.mean([a.mean() for a in each]), sum(map(len, each))) for name, each in accuracies.items()}
+    cells = [f"{np.median(seconds[name]):.3g}" for name in CONTENDERS]
+    cells += [describe_ratio(seconds[name] / seconds["jaxgen"]) for name in ("demo", "plain")]
+    cells.append(f"{best_seconds / np.median(seconds['jaxgen']):.0%}")
+    cells.append(", ".join(f"{mean:.4f} ({num_models})" for mean, num_models in means.values()))
+    return " | ".join(cells)

@@ -1,23 +1,25 @@
 """What a driver does with a store of many chunks: reading what there is, and making scores and figures of it.
 
-The chunks hold one model each, of which a few are trained and the others are copies of them; how long copying takes is
-told too: each chunk is on the disk before the next.
+The chunks hold one model each. A few are trained and the others are copies of them; the time of writing a copy is
+measured too, until it is on the disk.
 """
 
 import dataclasses
+import importlib
 import pathlib
-import resource
-import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
-from jaxgen.benchmarks.interleaved import InterleavedBenchmark, describe_machine
+from jaxgen.benchmarks.interleaved import Prepared, describe_machine, run_alone
 from jaxgen.config import BenchSpec, CscoreSpec
 from jaxgen.data import load_dataset
+from jaxgen.experiments.cscore.experiment import EXPERIMENT
+from jaxgen.experiments.cscore.job import check_job, make_job, make_workload
+from jaxgen.experiments.cscore.run import score_settings
+from jaxgen.jobs import experiment
+from jaxgen.jobs.session import QUIET
 from jaxgen.runs.plan import Chunk
 
 # Models that are trained.
@@ -33,37 +35,34 @@ def chunks_of_one(spec: BenchSpec, folder: str, num_runs: int) -> CscoreSpec:
     return dataclasses.replace(spec.job, out=folder, compute=compute, subsets=subsets)
 
 
-def making_way(spec: BenchSpec) -> Iterator[Any]:
+def write_store(spec: BenchSpec) -> Prepared:
     """By a folder and a number of models for each ratio: fills its store; seconds of writing a chunk."""
-    # Imported here: each process starts JAX for itself.
-    from jaxgen.experiments.cscore.job import check_job, open_job_store
-    from jaxgen.experiments.cscore.run import score_settings
+    dataset = load_dataset(spec.job.data)
 
-    dataset, answer = load_dataset(spec.job.data), None
-    while True:
-        folder, num_runs = yield answer
-        score_settings(dataset, chunks_of_one(spec, folder, TRAINED), resume="", log=None)
-        job = chunks_of_one(spec, folder, num_runs)
-        store = open_job_store(dataset, job, check_job(dataset, job))
+    def run(task: tuple[str, int]) -> float:
+        folder, num_runs = task
+        score_settings(dataset, chunks_of_one(spec, folder, TRAINED))
+        store = make_workload(make_job(dataset, chunks_of_one(spec, folder, num_runs))).open_store()
         began = time.perf_counter()
         for run_group in store.plan.run_groups:
             trained = [store.read(Chunk(run_group, run, run + 1), tracked=True) for run in range(TRAINED)]
             for run in range(TRAINED, num_runs):
                 store.write(Chunk(run_group, run, run + 1), trained[run % TRAINED] | {"run": np.array([run])})
-        answer = (time.perf_counter() - began) / max((num_runs - TRAINED) * len(store.plan.run_groups), 1)
+        return (time.perf_counter() - began) / max((num_runs - TRAINED) * len(store.plan.run_groups), 1)
+
+    return Prepared(run)
 
 
-def scoring_way(spec: BenchSpec) -> Iterator[Any]:
-    """By a folder and a number of models: seconds to scores and files, and peak resident bytes; once a process."""
-    from jaxgen.experiments.cscore.report import write_all
-    from jaxgen.experiments.cscore.run import score_settings
-
+def score_store(spec: BenchSpec) -> Prepared:
+    """By a folder and a number of models for each ratio: scores and files of its store."""
     dataset = load_dataset(spec.job.data)
-    folder, num_runs = yield None
-    job, began = chunks_of_one(spec, folder, num_runs), time.perf_counter()
-    write_all(dataset, score_settings(dataset, job, resume="", log=None), job, "")
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    yield time.perf_counter() - began, peak
+    # What draws is imported before the work is timed.
+    importlib.import_module(EXPERIMENT.report)
+
+    def run(task: tuple[str, int]) -> None:
+        experiment.run_job(EXPERIMENT, chunks_of_one(spec, *task), QUIET, dataset)
+
+    return Prepared(run)
 
 
 def measure_store(spec: BenchSpec) -> str:
@@ -72,27 +71,20 @@ def measure_store(spec: BenchSpec) -> str:
     Raises:
       UserError: for data or flags that cannot be used, before any worker starts.
     """
-    # Imported here: this process starts JAX only when its workers are done.
-    from jaxgen.experiments.cscore.job import check_job
-
     dataset, ratios = load_dataset(spec.job.data), spec.job.subsets.subset_ratios
     check_job(dataset, spec.job)
-    most = spec.job.subsets.num_runs
+    largest = max(spec.job.subsets.num_runs, TRAINED)
     lines = []
-    for num_runs in sorted({max(int(most * SMALLER), TRAINED), max(most, TRAINED)}):
+    for num_runs in sorted({max(int(spec.job.subsets.num_runs * SMALLER), TRAINED), largest}):
         with tempfile.TemporaryDirectory(prefix="jaxgen-bench-") as folder:
-            with InterleavedBenchmark({"making": making_way}, spec) as turns:
-                writing = turns.ask("making", (folder, num_runs))
-            found = []
-            for _ in range(spec.rounds):
-                with InterleavedBenchmark({"scoring": scoring_way}, spec) as turns:
-                    found.append(turns.ask("scoring", (folder, num_runs)))
-            held = sum(path.stat().st_size for path in pathlib.Path(folder).glob("store/*/*/*.npz"))
-        seconds, peaks = np.array(found).T
+            writing = run_alone("making", write_store, spec, (folder, num_runs)).result
+            turns = [run_alone("scoring", score_store, spec, (folder, num_runs)) for _ in range(spec.rounds)]
+            stored = sum(path.stat().st_size for path in pathlib.Path(folder).glob("store/*/*/*.npz"))
+        seconds = np.array([turn.seconds for turn in turns])
         spread = f"{np.median(seconds):.1f} ({seconds.min():.1f} to {seconds.max():.1f})"
         lines.append(
-            f"| {num_runs * len(ratios):,} | {held / 1e6:,.0f} | {1e3 * writing:.2g} | {spread} | "
-            f"{peaks.max() / 1e6:,.0f} |"
+            f"| {num_runs * len(ratios):,} | {stored / 1e6:,.0f} | {1e3 * writing:.2g} | {spread} | "
+            f"{max(turn.peak_bytes for turn in turns) / 1e6:,.0f} |"
         )
     head = "| chunks | MB | ms to write one | s to scores and figures, median (smallest to largest) | peak memory, MB |"
     title = f"{dataset.name}, {len(dataset.labels):,} examples, {len(ratios)} ratios; {spec.rounds} rounds"

@@ -1,18 +1,24 @@
-"""Seconds a model as more members are trained side by side: what the width rule follows from."""
+"""Seconds a model as more members are trained side by side: the measurement behind the rule for ``--width``."""
 
 import math
 import pathlib
 import time
-from typing import Any
 
+import jax
 import numpy as np
 
 from jaxgen.benchmarks.figures import draw_members
 from jaxgen.benchmarks.interleaved import describe_machine
 from jaxgen.config import BenchSpec
 from jaxgen.data import load_dataset
+from jaxgen.engine.ensemble import Ensemble
 from jaxgen.errors import UserError
+from jaxgen.experiments.cscore.job import check_job, make_run_groups
+from jaxgen.jobs.train import make_trainer
+from jaxgen.jobs.trainer import RunGroup
+from jaxgen.reporting.console import log
 
+# Members that are trained side by side.
 MEMBERS = (1, 4, 16, 64, 256, 1024)
 
 
@@ -24,12 +30,6 @@ def measure_members(spec: BenchSpec) -> str:
     Raises:
       UserError: for flags that cannot be used.
     """
-    import jax
-
-    from jaxgen.experiments.cscore.job import check_job, make_run_groups
-    from jaxgen.jobs.train import make_trainer
-    from jaxgen.reporting.console import log
-
     if len(spec.job.subsets.subset_ratios) != 1:
         raise UserError("--measure=members: give one ratio, such as --subset_ratios=0.5")
     dataset = load_dataset(spec.job.data)
@@ -38,7 +38,7 @@ def measure_members(spec: BenchSpec) -> str:
     [run_group] = trainer.run_groups.values()
     devices = trainer.ensemble.mesh.size
     seconds: dict[int, list[float]] = {}
-    trainer.settle({name: max(MEMBERS) for name in trainer.run_groups})
+    trainer.configure({name: max(MEMBERS) for name in trainer.run_groups})
     for round_number in range(spec.rounds + 1):
         for members in (count for count in MEMBERS if count <= spec.job.subsets.num_runs):
             taken = train_once(trainer.ensemble, run_group, members, math.ceil(members / devices))
@@ -66,8 +66,8 @@ def measure_members(spec: BenchSpec) -> str:
     return "\n".join(lines)
 
 
-def train_once(ensemble: Any, run_group: Any, members: int, width: int) -> float:
-    """Seconds for so many members, from their rows to their answers on the host."""
+def train_once(ensemble: Ensemble, run_group: RunGroup, members: int, width: int) -> float:
+    """Seconds of training so many members, from their rows to their outcomes on the host."""
     began = time.perf_counter()
     ensemble.train(run_group.rows(np.arange(members)), width, run_group.max_size, 10**9)
     return time.perf_counter() - began

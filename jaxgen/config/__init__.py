@@ -1,12 +1,14 @@
-"""What can be asked for: one frozen dataclass a topic, the only place where a default lives.
+"""Configuration: one frozen dataclass a topic, the only place where a default lives.
 
-A field carries its help text and its rule (`fields`), so that the command line, the Python interface and flag files
-refuse the same values with the same words. `flags` turns fields into flags, `sweep` a spec that holds lists into its
-settings. Topics are in `training`, `protocols`, `longtail`, `mislabelled` and `comparison`; `commands` has a spec for
-each command. A new flag is a field of a topic.
+A field has its help text and its rule (`fields`), so that the command line, flag files and the Python interface refuse
+the same values with the same words. Topics are in `training`, `protocols`, `oversampling`, `longtail`, `mislabelled`
+and `comparison`; `commands` has a spec for each command, made of topics, that remembers which flags were given.
+`flags` parses and writes specs, `sweep` turns one that has lists into its settings.
+
+A new flag is a field of a topic; a new topic is a dataclass, and a field of the commands that have it.
 """
 
-# `x as x`: what readers of a spec use of its fields' module they find here too.
+# `x as x`: names for other modules to import from here.
 from jaxgen.config.commands import BenchSpec as BenchSpec
 from jaxgen.config.commands import CscoreSpec as CscoreSpec
 from jaxgen.config.commands import LnrSpec as LnrSpec
@@ -27,7 +29,7 @@ from jaxgen.config.longtail import HeadSpec as HeadSpec
 from jaxgen.config.longtail import TabularSpec as TabularSpec
 from jaxgen.config.longtail import TailSpec as TailSpec
 from jaxgen.config.mislabelled import SearchSpec as SearchSpec
-from jaxgen.config.protocols import CopiesSpec as CopiesSpec
+from jaxgen.config.oversampling import CopiesSpec as CopiesSpec
 from jaxgen.config.protocols import CorruptionSpec as CorruptionSpec
 from jaxgen.config.protocols import FitSpec as FitSpec
 from jaxgen.config.protocols import InfluenceSpec as InfluenceSpec

@@ -1,13 +1,13 @@
-"""What each entry asks for: one spec a command, made of the topics."""
+"""What each command asks for: one spec a command, made of the topics."""
 
 import dataclasses
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
-from jaxgen.config.fields import option
+from jaxgen.config.fields import Place, option, topic
 from jaxgen.config.longtail import FlipSpec, HeadSpec, TabularSpec, TailSpec
 from jaxgen.config.mislabelled import SearchSpec
+from jaxgen.config.oversampling import CopiesSpec
 from jaxgen.config.protocols import (
-    CopiesSpec,
     CorruptionSpec,
     FitSpec,
     InfluenceSpec,
@@ -16,7 +16,7 @@ from jaxgen.config.protocols import (
     SubsetSpec,
     TrackSpec,
 )
-from jaxgen.config.rules import Spec, at_least, between
+from jaxgen.config.rules import CommandSpec, at_least, between
 from jaxgen.config.training import (
     AugmentationSpec,
     ComputeSpec,
@@ -28,121 +28,97 @@ from jaxgen.config.training import (
 )
 
 
+def results_folder(default: str) -> Any:
+    """The field of ``--out``; `default` is where results go without it, below ``runs``."""
+    return option("", f"folder for results and finished runs (empty: runs/{default})", place=Place.LAST)
+
+
 @dataclasses.dataclass(frozen=True)
-class CscoreSpec(Spec):
+class TrainingCommandSpec(CommandSpec):
+    """What all commands that train models share."""
+
+    data: DataSpec = topic(DataSpec, Place.TRAINING)
+    model: ModelSpec = topic(ModelSpec, Place.TRAINING)
+    train: TrainSpec = topic(TrainSpec, Place.TRAINING)
+    regularization: RegularizationSpec = topic(RegularizationSpec, Place.TRAINING)
+    augmentation: AugmentationSpec = topic(AugmentationSpec, Place.TRAINING)
+    stopping: StoppingSpec = topic(StoppingSpec, Place.TRAINING)
+    compute: ComputeSpec = topic(ComputeSpec, Place.COMPUTE)
+    seed: int = option(0, "seed of every random draw", **between(0, 2**32), place=Place.LAST)
+    out: str = results_folder("<command>_<dataset>")
+
+
+@dataclasses.dataclass(frozen=True)
+class CscoreSpec(TrainingCommandSpec):
     """Estimate C-scores: train many small models on random subsets, and see what each gets right of the rest."""
 
-    data: DataSpec = dataclasses.field(default_factory=DataSpec)
-    model: ModelSpec = dataclasses.field(default_factory=ModelSpec)
-    train: TrainSpec = dataclasses.field(default_factory=TrainSpec)
-    regularization: RegularizationSpec = dataclasses.field(default_factory=RegularizationSpec)
-    augmentation: AugmentationSpec = dataclasses.field(default_factory=AugmentationSpec)
-    stopping: StoppingSpec = dataclasses.field(default_factory=StoppingSpec)
-    subsets: SubsetSpec = dataclasses.field(default_factory=SubsetSpec)
-    influence: InfluenceSpec = dataclasses.field(default_factory=InfluenceSpec)
-    tracking: TrackSpec = dataclasses.field(default_factory=TrackSpec)
-    compute: ComputeSpec = dataclasses.field(default_factory=ComputeSpec)
-    seed: int = option(0, "seed of every random draw", **between(0, 2**32))
-    out: str = option("", "folder for results and finished runs (empty: runs/cscore_<dataset>)")
+    subsets: SubsetSpec = topic(SubsetSpec, Place.MEASURING)
+    influence: InfluenceSpec = topic(InfluenceSpec, Place.MEASURING)
+    tracking: TrackSpec = topic(TrackSpec, Place.MEASURING)
+    out: str = results_folder("cscore_<dataset>")
 
 
 @dataclasses.dataclass(frozen=True)
-class MislabelledSpec(Spec):
+class MislabelledSpec(TrainingCommandSpec):
     """Find mislabelled examples: rank all by what models trained with and without them say of their labels."""
 
-    search: SearchSpec = dataclasses.field(default_factory=SearchSpec)
-    data: DataSpec = dataclasses.field(default_factory=DataSpec)
-    model: ModelSpec = dataclasses.field(default_factory=ModelSpec)
-    train: TrainSpec = dataclasses.field(default_factory=TrainSpec)
-    regularization: RegularizationSpec = dataclasses.field(default_factory=RegularizationSpec)
-    augmentation: AugmentationSpec = dataclasses.field(default_factory=AugmentationSpec)
-    stopping: StoppingSpec = dataclasses.field(default_factory=StoppingSpec)
-    subsets: SubsetSpec = dataclasses.field(default_factory=lambda: SubsetSpec(subset_ratios=(0.8,), num_runs=30))
-    tracking: TrackSpec = dataclasses.field(default_factory=lambda: TrackSpec(track=("dynamics", "pred_probs")))
-    compute: ComputeSpec = dataclasses.field(default_factory=ComputeSpec)
-    seed: int = option(0, "seed of every random draw", **between(0, 2**32))
-    out: str = option("", "folder for results and finished runs (empty: runs/mislabelled_<dataset>)")
+    search: SearchSpec = topic(SearchSpec, Place.QUESTION)
+    subsets: SubsetSpec = topic(lambda: SubsetSpec(subset_ratios=(0.8,), num_runs=30), Place.MEASURING)
+    tracking: TrackSpec = topic(lambda: TrackSpec(track=("dynamics", "pred_probs")), Place.MEASURING)
+    out: str = results_folder("mislabelled_<dataset>")
 
 
 @dataclasses.dataclass(frozen=True)
-class RandomizationSpec(Spec):
+class RandomizationSpec(TrainingCommandSpec):
     """Randomization tests: how fast random labels and pixels are fitted, and what regularization does about it."""
 
-    noise: NoiseSpec = dataclasses.field(default_factory=NoiseSpec)
-    data: DataSpec = dataclasses.field(default_factory=DataSpec)
-    model: ModelSpec = dataclasses.field(default_factory=ModelSpec)
-    train: TrainSpec = dataclasses.field(default_factory=TrainSpec)
-    regularization: RegularizationSpec = dataclasses.field(default_factory=RegularizationSpec)
-    augmentation: AugmentationSpec = dataclasses.field(default_factory=AugmentationSpec)
-    stopping: StoppingSpec = dataclasses.field(default_factory=StoppingSpec)
-    fit: FitSpec = dataclasses.field(default_factory=FitSpec)
-    compute: ComputeSpec = dataclasses.field(default_factory=ComputeSpec)
+    noise: NoiseSpec = topic(NoiseSpec, Place.QUESTION)
+    fit: FitSpec = topic(FitSpec, Place.MEASURING)
     num_runs: int = option(5, "models per setting", **at_least(1))
-    seed: int = option(0, "seed of every random draw", **between(0, 2**32))
-    out: str = option("", "folder for results and finished runs (empty: runs/randomization_<dataset>[_<preset>])")
+    out: str = results_folder("randomization_<dataset>[_<preset>]")
 
 
 @dataclasses.dataclass(frozen=True)
-class RobustnessSpec(Spec):
+class RobustnessSpec(TrainingCommandSpec):
     """Robustness: what corruption of test or training images does to networks trained in one way or another."""
 
-    corruption: CorruptionSpec = dataclasses.field(default_factory=CorruptionSpec)
-    noise: LabelNoiseSpec = dataclasses.field(default_factory=LabelNoiseSpec)
-    data: DataSpec = dataclasses.field(default_factory=DataSpec)
-    model: ModelSpec = dataclasses.field(default_factory=ModelSpec)
-    train: TrainSpec = dataclasses.field(default_factory=TrainSpec)
-    regularization: RegularizationSpec = dataclasses.field(default_factory=RegularizationSpec)
-    augmentation: AugmentationSpec = dataclasses.field(default_factory=AugmentationSpec)
-    stopping: StoppingSpec = dataclasses.field(default_factory=StoppingSpec)
-    compute: ComputeSpec = dataclasses.field(default_factory=ComputeSpec)
+    corruption: CorruptionSpec = topic(CorruptionSpec, Place.QUESTION)
+    noise: LabelNoiseSpec = topic(LabelNoiseSpec, Place.QUESTION)
     num_runs: int = option(5, "models per setting", **at_least(1))
-    seed: int = option(0, "seed of every random draw", **between(0, 2**32))
-    out: str = option("", "folder for results and finished runs (empty: runs/robustness_<dataset>[_<modification>])")
+    out: str = results_folder("robustness_<dataset>[_<modification>]")
 
 
 @dataclasses.dataclass(frozen=True)
-class OversamplingSpec(Spec):
+class OversamplingSpec(TrainingCommandSpec):
     """Oversampling: what noisy copies of scarce data buy, beside exact copies and augmentation, at growing samples."""
 
-    copies: CopiesSpec = dataclasses.field(default_factory=CopiesSpec)
-    data: DataSpec = dataclasses.field(default_factory=DataSpec)
-    model: ModelSpec = dataclasses.field(default_factory=lambda: ModelSpec(hidden=(64, 32)))
-    train: TrainSpec = dataclasses.field(
-        default_factory=lambda: TrainSpec(epochs=50, batch_size=32, learning_rate=0.01, momentum=0.0)
+    copies: CopiesSpec = topic(CopiesSpec, Place.QUESTION)
+    model: ModelSpec = topic(lambda: ModelSpec(hidden=(64, 32)), Place.TRAINING)
+    train: TrainSpec = topic(
+        lambda: TrainSpec(epochs=50, batch_size=32, learning_rate=0.01, momentum=0.0), Place.TRAINING
     )
-    regularization: RegularizationSpec = dataclasses.field(default_factory=RegularizationSpec)
-    augmentation: AugmentationSpec = dataclasses.field(default_factory=AugmentationSpec)
-    compute: ComputeSpec = dataclasses.field(default_factory=ComputeSpec)
+    # No flags: validation examples would have copies of themselves in the training set.
+    stopping: ClassVar[StoppingSpec] = StoppingSpec()
     num_runs: int = option(20, "models per setting and sample size", **at_least(1))
-    seed: int = option(0, "seed of every random draw", **between(0, 2**32))
-    out: str = option("", "folder for results and finished runs (empty: runs/oversampling_<dataset>)")
-
-    # No flags: examples kept to stop by would have their copies among those trained on.
-    stopping = StoppingSpec()
+    out: str = results_folder("oversampling_<dataset>")
 
 
 @dataclasses.dataclass(frozen=True)
-class LnrSpec(Spec):
+class LnrSpec(TrainingCommandSpec):
     """Label-noise rebalancing: long-tailed data in two stages, and whether flipped labels beat their controls."""
 
-    longtail: TailSpec = dataclasses.field(default_factory=TailSpec)
-    flips: FlipSpec = dataclasses.field(default_factory=FlipSpec)
-    head: HeadSpec = dataclasses.field(default_factory=HeadSpec)
-    tabular: TabularSpec = dataclasses.field(default_factory=TabularSpec)
-    data: DataSpec = dataclasses.field(default_factory=DataSpec)
-    model: ModelSpec = dataclasses.field(default_factory=ModelSpec)
-    train: TrainSpec = dataclasses.field(default_factory=lambda: TrainSpec(epochs=60))
-    regularization: RegularizationSpec = dataclasses.field(default_factory=RegularizationSpec)
-    augmentation: AugmentationSpec = dataclasses.field(default_factory=lambda: AugmentationSpec(mixup=1.0))
-    stopping: StoppingSpec = dataclasses.field(default_factory=StoppingSpec)
-    compute: ComputeSpec = dataclasses.field(default_factory=ComputeSpec)
+    longtail: TailSpec = topic(TailSpec, Place.QUESTION)
+    flips: FlipSpec = topic(FlipSpec, Place.QUESTION)
+    head: HeadSpec = topic(HeadSpec, Place.QUESTION)
+    tabular: TabularSpec = topic(TabularSpec, Place.QUESTION)
+    train: TrainSpec = topic(lambda: TrainSpec(epochs=60), Place.TRAINING)
+    augmentation: AugmentationSpec = topic(lambda: AugmentationSpec(mixup=1.0), Place.TRAINING)
     num_runs: int = option(5, "models of stage 1 of each kind, and classifiers of stage 2 on each", **at_least(1))
-    seed: int = option(0, "seed of every random draw", **between(0, 2**32))
-    out: str = option("", "folder for results and finished runs (empty: runs/lnr_<dataset>)")
+    out: str = results_folder("lnr_<dataset>")
 
 
 @dataclasses.dataclass(frozen=True)
-class ReportSpec(Spec):
+class ReportSpec(CommandSpec):
     """Write one page for a browser, RUN_DIR/report.html, that shows all scores of a finished job and its examples."""
 
     WORDS: ClassVar[tuple[str, ...]] = ("run_dir",)
@@ -153,10 +129,10 @@ class ReportSpec(Spec):
 
 
 @dataclasses.dataclass(frozen=True)
-class BenchSpec(Spec):
+class BenchSpec(CommandSpec):
     """Time the same trainings three ways: as public demos do, compiled once, and jaxgen; or how jaxgen's jobs scale."""
 
-    job: CscoreSpec = dataclasses.field(default_factory=CscoreSpec)
+    job: CscoreSpec = topic(CscoreSpec, Place.QUESTION)
     measure: Literal[
         "speed",
         "scaling",
@@ -199,6 +175,3 @@ class BenchSpec(Spec):
         says="give height,width,channels, such as 32,32,3",
     )
     bench_images: int = option(2048, "images: about so many a turn; corruptions: exactly so many", **at_least(1))
-    keep: tuple[str, ...] = option(
-        (), "label_noise, oversampling, heads: flags of yours that stay, though at their defaults"
-    )

@@ -1,10 +1,10 @@
-"""What `jaxgen.compare` asks for."""
+"""Flags of `jaxgen.compare`."""
 
 import dataclasses
 from typing import ClassVar, Literal
 
 from jaxgen.config.fields import option
-from jaxgen.config.rules import Spec, at_least, between
+from jaxgen.config.rules import CommandSpec, Spec, at_least, between
 from jaxgen.config.training import DataSpec
 
 
@@ -46,10 +46,10 @@ class ComparisonSpec(Spec):
 
 
 @dataclasses.dataclass(frozen=True)
-class CompareSpec(Spec):
+class CompareSpec(CommandSpec):
     """Compare two scores of the same examples: order and labels, correlations, the lowest, where they disagree most."""
 
-    # What may stand on the command line without a flag's name.
+    # Flags that may be given as bare words, in this order.
     WORDS: ClassVar[tuple[str, ...]] = ("first", "second")
 
     comparison: ComparisonSpec = dataclasses.field(default_factory=ComparisonSpec)

@@ -1,4 +1,4 @@
-"""The names of all corruptions, known without JAX; `jaxgen.transforms.corruptions` is what they do."""
+"""The names of all corruptions, for flags; `jaxgen.transforms.corruptions` implements them, and imports JAX."""
 
 from collections.abc import Sequence
 
@@ -58,6 +58,12 @@ CORRUPTIONS = (
 
 
 def spell_out(names: Sequence[str], standard: Sequence[str], everything: Sequence[str]) -> list[str]:
-    """Names, with ``standard`` and ``all`` spelt out; each once."""
-    spelt = {"standard": standard, "all": everything}
-    return list(dict.fromkeys(name for one in names for name in spelt.get(one, (one,))))
+    """The names that a flag asks for, each once.
+
+    Args:
+      names: of corruptions, or ``standard`` or ``all``.
+      standard: what ``standard`` stands for.
+      everything: what ``all`` stands for.
+    """
+    groups = {"standard": standard, "all": everything}
+    return list(dict.fromkeys(name for word in names for name in groups.get(word, (word,))))

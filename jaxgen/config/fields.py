@@ -1,19 +1,34 @@
-"""Fields of specs: how one is declared, checked, written and read."""
+"""Fields of specs: how one is declared, checked and written, and specs made of values by flag."""
 
 import collections
 import dataclasses
+import enum
 import math
 import types
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, Literal
 
 from jaxgen.errors import UserError
 
 AUTO = "auto"
 
-# As many values as one flag takes, in a list or a range.
+# The most values that one flag takes, in a list or a range.
 MOST_VALUES = 10_000
+
+
+class Place(enum.IntEnum):
+    """Where a topic stands among those of its command, on the help page and in flag files.
+
+    Fields of one place keep the order in which dataclasses list them: inherited ones first.
+    """
+
+    QUESTION = 0
+    TRAINING = 1
+    MEASURING = 2
+    COMPUTE = 3
+    RUN = 4
+    LAST = 5
 
 
 def option(
@@ -26,52 +41,67 @@ def option(
     hparam: bool = False,
     optional: bool = False,
     step: float | None = None,
+    place: Place = Place.RUN,
 ) -> Any:
-    """A dataclass field with its help and the rule its value must keep.
+    """A dataclass field that is a flag.
 
     Args:
-      default: the value where nothing is asked for.
-      help: what it is, for the help page.
-      rule: whether a value will do.
-      says: the rule in words.
-      sweep: whether a tuple of such values may stand for the value: all of them are wanted.
-      hparam: whether the value travels as an array, so that members of one program may differ in it.
-      optional: whether 0 switches it off; only hyperparameters that vary are optional.
-      step: the step of a range whose text names none.
+      default: the value of a flag that is not given.
+      help: its text on the help page.
+      rule: whether a value is allowed; None: all of the field's type are.
+      says: the rule in words, for the error message.
+      sweep: whether the flag takes a list, a tuple of such values, to train with each of them.
+      hparam: whether the value is a traced array, in which members of one compiled program may differ.
+      optional: whether 0 switches it off; hyperparameters only.
+      step: the step of a range ``start:stop``; None: the user must give one.
+      place: where it stands among the fields of its spec.
     """
     metadata = {"help": help, "rule": rule, "says": says, "sweep": sweep, "hparam": hparam, "optional": optional}
-    return dataclasses.field(default=default, metadata={**metadata, "step": step})
+    return dataclasses.field(default=default, metadata={**metadata, "step": step, "place": place})
+
+
+def topic(make_default: Callable[[], Any], place: Place) -> Any:
+    """A dataclass field that holds a spec of its own, whose flags stand at this place."""
+    return dataclasses.field(default_factory=make_default, metadata={"place": place})
 
 
 def hparam(default: float, help: str, **rule: Any) -> Any:
-    """A field that may be swept within one program."""
+    """A hyperparameter that may be swept within one compiled program."""
     return option(default, help, sweep=True, hparam=True, **rule)
 
 
 def optional_hparam(default: float, help: str, **rule: Any) -> Any:
-    """A knob that training takes no notice of at 0."""
+    """A hyperparameter that is off at 0: no code is compiled for it where all members have 0."""
     return option(default, help, sweep=True, hparam=True, optional=True, **rule)
 
 
+def is_flag(field: dataclasses.Field) -> bool:
+    """Whether a field of a spec is a flag, and neither a topic nor what a spec remembers of its making."""
+    return "help" in field.metadata
+
+
 def is_swept(field: dataclasses.Field, value: Any) -> bool:
-    """Whether `value` is a list of values for the field, one after the other."""
+    """Whether `value` is a list of values to sweep over, and not one value."""
     return bool(field.metadata.get("sweep")) and isinstance(value, tuple)
 
 
 def check(field: dataclasses.Field, value: Any) -> None:
-    """Holds `value`, or each of a list, against the field's type and rule; raises UserError with one line."""
-    if dataclasses.is_dataclass(field.type):
-        return
-    if said := complaint(field, value):
-        raise UserError(f"--{field.name}={shorten(format_value(value))}: {said}")
+    """Checks a value, or each of a list, against the field's type and rule.
+
+    Raises:
+      UserError: naming the flag, the value and what is wrong with it.
+    """
+    if is_flag(field) and (problem := complaint(field, value)):
+        raise UserError(f"--{field.name}={shorten(format_value(value))}: {problem}")
 
 
 def complaint(field: dataclasses.Field, value: Any) -> str:
-    """What is wrong with a value or a list, in words for the user; empty if nothing is."""
+    """What is wrong with a value or a list, in words for the user; empty if nothing is wrong."""
     return complaint_of_list(field, value) if is_swept(field, value) else complaint_of_one(field, value)
 
 
 def complaint_of_one(field: dataclasses.Field, value: Any) -> str:
+    """What is wrong with one value."""
     if typing.get_origin(field.type) is Literal and value not in typing.get_args(field.type):
         return f"must be one of {', '.join(typing.get_args(field.type))}"
     if not has_type(value, field.type):
@@ -83,19 +113,20 @@ def complaint_of_one(field: dataclasses.Field, value: Any) -> str:
 
 
 def complaint_of_list(field: dataclasses.Field, items: tuple[Any, ...]) -> str:
+    """What is wrong with a list, or with the first value in it that is refused."""
     if not items:
         return "the list is empty; give one value or more"
     if len(items) > MOST_VALUES:
         return f"these are {len(items):,} values; give at most {MOST_VALUES:,}"
     for item in items:
-        if said := complaint_of_one(field, item):
-            return f"{format_value(item)} {said}"
+        if problem := complaint_of_one(field, item):
+            return f"{format_value(item)} {problem}"
     item, times = collections.Counter(items).most_common(1)[0]
     return f"{format_value(item)} comes more than once; give each value once" if times > 1 else ""
 
 
 def has_type(value: Any, kind: Any) -> bool:
-    """Whether `value` is of the annotated type; an int passes for a float, a bool for neither."""
+    """Whether `value` is of the annotated type; an int passes for a float, a bool for neither of them."""
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin is Literal:
         return value in arguments
@@ -109,13 +140,14 @@ def has_type(value: Any, kind: Any) -> bool:
 
 
 def describe_type(kind: Any) -> str:
+    """A type in words for the user."""
     if typing.get_origin(kind) is tuple:
         return f"tuple of {describe_type(typing.get_args(kind)[0])}s"
     return {int: "whole number", float: "number", str: "text", bool: "boolean"}.get(kind, str(kind))
 
 
 def format_value(value: Any) -> str:
-    """A value as a flag's text; the same flag reads it back."""
+    """A value as a flag's text, which `jaxgen.config.parsing.read_text` turns back into the same value."""
     if value is None:
         return AUTO
     if isinstance(value, tuple):
@@ -126,42 +158,60 @@ def format_value(value: Any) -> str:
 
 
 def shorten(text: str) -> str:
-    """Text as it fits on a line that says more."""
+    """Text cut to a length that fits into a line of an error message."""
     return text if len(text) <= 60 else f"{text[:60]}..."
 
 
+def fields_in_order(spec: Any) -> list[dataclasses.Field]:
+    """Fields of a spec class or instance, topics included, in the order of the help page."""
+    return sorted(dataclasses.fields(spec), key=lambda field: field.metadata.get("place", Place.RUN))
+
+
 def flag_fields(spec: Any) -> Iterator[tuple[Any, dataclasses.Field]]:
-    """Every (owner, field) of a spec class or instance that is not itself a spec, in order."""
-    for field in dataclasses.fields(spec):
+    """Every (owner, field) of a spec class or instance that is a flag, in the order of the help page."""
+    for field in fields_in_order(spec):
         if dataclasses.is_dataclass(field.type):
             yield from flag_fields(field.type if isinstance(spec, type) else getattr(spec, field.name))
-        else:
+        elif is_flag(field):
             yield spec, field
 
 
 def flag_values(spec: Any) -> dict[str, Any]:
-    """All leaves of a spec by name."""
+    """The values of a spec's flags by name."""
     return {field.name: getattr(owner, field.name) for owner, field in flag_fields(spec)}
 
 
-def spec_from_values(spec_class: type, chosen: dict[str, Any]) -> Any:
-    """A spec of `spec_class` with the leaves named in `chosen`; the others keep their defaults."""
-    return replace_flags(spec_class(), chosen)
+def spec_from_values(spec_class: type, values: Mapping[str, Any], given: Collection[str] | None = None) -> Any:
+    """A spec of `spec_class` with these values of flags; the others keep their defaults.
+
+    Args:
+      spec_class: of a command or a topic.
+      values: by flag.
+      given: the flags that a user gave, which a preset leaves as they are; None: all in `values`.
+    """
+    remembered = frozenset(values if given is None else given)
+    return replace_flags(spec_class(), {**values, "given": remembered})
 
 
-def replace_flags(spec: Any, chosen: dict[str, Any]) -> Any:
-    """The spec with the leaves named in `chosen`; the others stay."""
+def replace_flags(spec: Any, values: Mapping[str, Any]) -> Any:
+    """The spec with these values of flags; the others stay, and so do those that count as given."""
     arguments = {}
     for field in dataclasses.fields(spec):
         if dataclasses.is_dataclass(field.type):
-            arguments[field.name] = replace_flags(getattr(spec, field.name), chosen)
-        elif field.name in chosen:
-            arguments[field.name] = chosen[field.name]
+            arguments[field.name] = replace_flags(getattr(spec, field.name), values)
+        elif field.name in values:
+            arguments[field.name] = values[field.name]
     return dataclasses.replace(spec, **arguments)
 
 
+def chosen_flags(spec: Any) -> set[str]:
+    """The flags that a preset leaves as they are: those given, and those with another value than the default."""
+    defaults = flag_values(type(spec)())
+    return {name for name, value in flag_values(spec).items() if value != defaults[name]} | spec.given
+
+
 def as_value(field: dataclasses.Field, value: Any) -> Any:
-    """A Python value as the spec has it: a list as a tuple, and one number where the flag is a list of them."""
+    """A Python argument as a field has it: lists become tuples, and so does one number for a field of several."""
     if isinstance(value, list):
         return tuple(value)
     return (value,) if typing.get_origin(field.type) is tuple and isinstance(value, int | float) else value

@@ -1,159 +1,48 @@
-"""Specs as absl flags: definition, reading, writing, and the frame every entry runs in.
+"""Specs as absl flags: defining, parsing and writing them, help pages, and the frame that every command runs in.
 
-Each call works on a `FlagValues` of its own, so that entries can be imported, run twice in a process and tested;
+Each call works on a `FlagValues` of its own, so that commands can be imported, tested and run twice in a process;
 nothing is registered in `absl.flags.FLAGS`.
 """
 
 import atexit
 import contextlib
 import dataclasses
-import decimal
 import os
 import shlex
 import sys
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, get_args, get_origin
 
 from absl import flags as absl_flags
 
 import jaxgen
-from jaxgen import config as spec
-from jaxgen.config.fields import (
-    AUTO,
-    MOST_VALUES,
-    complaint,
-    describe_type,
-    flag_fields,
-    flag_values,
-    format_value,
-    shorten,
-    spec_from_values,
-)
+from jaxgen.config.fields import complaint, flag_fields, flag_values, format_value, shorten, spec_from_values
 from jaxgen.config.flag_files import with_flagfiles
+from jaxgen.config.parsing import read_text
 from jaxgen.errors import Interrupted, UserError
 
 # Longer than any flag's name.
 LONGEST_FLAG = 100
 
 
-def read_text(field: dataclasses.Field, text: str) -> Any:
-    """The value that a flag's text stands for; `format_value` writes it.
-
-    Raises:
-      ValueError: with what is wrong, in words for the user.
-    """
-    if field.metadata["sweep"]:
-        items = read_numbers(text, field.type) if field.type in (int, float) else read_words(text)
-        return items[0] if len(items) == 1 else items
-    if field.type == tuple[int, ...] and field.metadata["step"]:
-        return read_numbers(text, int, field.metadata["step"]) if text.strip() else ()
-    if field.type == tuple[float, ...]:
-        return read_numbers(text, float, field.metadata["step"]) if text.strip() else ()
-    if field.type in (int, float):
-        return read_number(text, field.type)
-    if field.type == tuple[str, ...]:
-        return read_words(text) if text.strip() else ()
-    readers = {bool: read_boolean, tuple[int, ...]: read_integers, int | None: read_width}
-    return readers.get(field.type, str)(text)
-
-
-def read_numbers(text: str, kind: type, step: float | None = None) -> tuple[Any, ...]:
-    """Reads ``a,b,c`` or a range ``start:stop:step``, both ends included.
-
-    Args:
-      text: what the user wrote.
-      kind: int or float.
-      step: the step of ``start:stop``; None if the user must say it.
-
-    Raises:
-      ValueError: with what is wrong, in words for the user.
-    """
-    form = "start:stop:step" if step is None else "start:stop[:step]"
-    parts = text.split(":")
-    try:
-        if len(parts) == 1:
-            return tuple(kind(part) for part in text.split(","))
-        # Decimals hold what was written: 0.1 + 2 * 0.1 is 0.3, and a range ends where it says.
-        numbers = [decimal.Decimal(repr(kind(part))) for part in parts]
-    except ValueError:
-        raise ValueError(f"give a {describe_type(kind)}, a list a,b,c or a range {form}") from None
-    if len(numbers) == 2 and step is not None:
-        numbers.append(decimal.Decimal(repr(step)))
-    if len(numbers) != 3:
-        raise ValueError(f"give a range as {form}, such as {'2:10:2' if kind is int else '0.1:0.9:0.2'}")
-    return tuple(kind(number) for number in count_up(*numbers))
-
-
-def count_up(start: decimal.Decimal, stop: decimal.Decimal, step: decimal.Decimal) -> list[decimal.Decimal]:
-    """The numbers from `start` in steps of `step` up to `stop`, which is one of them if a step ends there."""
-    if not (start.is_finite() and stop.is_finite() and step.is_finite() and step > 0 and stop >= start):
-        raise ValueError("the range is empty; give start:stop:step with start <= stop and a step above 0")
-    steps = (stop - start) / step
-    if steps >= MOST_VALUES:
-        raise ValueError(f"these are more than {MOST_VALUES:,} values; give a larger step")
-    return [start + i * step for i in range(int(steps) + 1)]
-
-
-def read_words(text: str) -> tuple[str, ...]:
-    """Reads ``a,b,c``."""
-    words = tuple(word.strip() for word in text.split(","))
-    if not all(words):
-        raise ValueError("give a name, or a list a,b,c")
-    return words
-
-
-def read_number(text: str, kind: type) -> Any:
-    """Reads one number."""
-    try:
-        return kind(text)
-    except ValueError:
-        raise ValueError(f"give a {describe_type(kind)}") from None
-
-
-def read_boolean(text: str) -> bool:
-    """Reads ``true`` or ``false``, as absl does."""
-    try:
-        return absl_flags.BooleanParser().parse(text)
-    except ValueError:
-        raise ValueError("give true or false") from None
-
-
-def read_integers(text: str) -> tuple[int, ...]:
-    """Reads ``a,b,c``; the empty text is the empty tuple."""
-    try:
-        return tuple(int(part) for part in text.split(",")) if text.strip() else ()
-    except ValueError:
-        raise ValueError("give whole numbers with commas between, such as 128,64") from None
-
-
-def read_width(text: str) -> int | None:
-    """Reads a number of members, or ``auto``, which is None."""
-    if text == AUTO:
-        return None
-    try:
-        return int(text)
-    except ValueError:
-        raise ValueError(f"give a whole number or {AUTO}") from None
-
-
 class FieldParser(absl_flags.ArgumentParser):
-    """Reads the text of one spec field and holds it against the field's rule."""
+    """Parses the text of a field and checks its value against the field's rule."""
 
     def __init__(self, field: dataclasses.Field):
         self.field = field
 
     def parse(self, argument: Any) -> Any:
         value = read_text(self.field, argument) if isinstance(argument, str) else argument
-        if said := complaint(self.field, value):
-            raise ValueError(said)
+        if problem := complaint(self.field, value):
+            raise ValueError(problem)
         return value
 
 
 def define(spec_class: type) -> absl_flags.FlagValues:
     """The flags of a spec class, in a fresh `FlagValues`."""
     values = absl_flags.FlagValues()
-    # Those of the whole spec: a command may have other defaults than its topics.
+    # Of an instance: a command may have other defaults than its topics.
     for owner, field in flag_fields(spec_class()):
         values[field.name] = absl_flags.Flag(
             FieldParser(field),
@@ -167,20 +56,22 @@ def define(spec_class: type) -> absl_flags.FlagValues:
 
 
 def parse(spec_class: type, argv: Sequence[str]) -> Any:
-    """The spec that command line `argv` (without the program's name) asks for.
+    """The spec that a command line asks for.
+
+    Args:
+      spec_class: of a command, or a topic.
+      argv: the command line without the program's name. All flags in it, those of its flag files included, count as
+        given.
 
     Raises:
-      UserError: for unknown flags, refused values, stray words and unreadable flag files.
+      UserError: for unknown flags, values that break a rule, stray words and unreadable flag files.
     """
     values = define(spec_class)
     # Some commands take words too, wherever they stand: each is short for a flag.
     words = getattr(spec_class, "WORDS", ())
     values.set_gnu_getopt(bool(words))
     argv = with_flagfiles(argv)
-    for word in argv:
-        # absl looks for what is like it, and goes as deep as it is long.
-        if word.startswith("-") and len(word.partition("=")[0]) > LONGEST_FLAG:
-            raise UserError(f"{shorten(word)!r}: not a flag; --help lists the flags")
+    refuse_impossible(argv)
     try:
         rest = values(["jaxgen", *argv])[1:]
         for name in [name for name in words if not values[name].present][: len(rest)]:
@@ -194,27 +85,54 @@ def parse(spec_class: type, argv: Sequence[str]) -> Any:
         raise UserError(str(error)) from None
     if rest:
         raise UserError(f"{shorten(rest[0])!r}: not a flag; flags look like --num_runs=20, in flag files too")
-    return spec_from_values(spec_class, {name: values[name].value for name in values})
+    given = [name for name in values if values[name].present]
+    return spec_from_values(spec_class, {name: values[name].value for name in values}, given)
 
 
-def named_in(spec_class: type, argv: Sequence[str]) -> tuple[str, ...]:
-    """The flags that stand in a command line itself, and not in its flag files."""
-    known = {field.name for _, field in flag_fields(spec_class)}
-    return tuple(sorted(known & {word.lstrip("-").partition("=")[0] for word in argv if word.startswith("-")}))
+def refuse_impossible(argv: Sequence[str]) -> None:
+    """Refuses words that cannot be flags, before absl reads them.
+
+    Raises:
+      UserError: naming the word, and what to do about it.
+    """
+    for word in argv:
+        name = word.partition("=")[0]
+        # absl looks for a flag of a similar name, and recurses as deep as the name is long.
+        if word.startswith("-") and len(name) > LONGEST_FLAG:
+            raise UserError(f"{shorten(word)!r}: not a flag; --help lists the flags")
+        # Flag files that were written when it was one have all flags, those too that the preset decided.
+        if name in ("--keep", "-keep"):
+            raise UserError(
+                "--keep: no flag any more, for --preset leaves every flag that is given as it is; leave this line "
+                "out, and with a preset the lines of flags that it is to set"
+            )
 
 
-def to_flagfile(chosen: spec.Spec, header: str) -> str:
-    """All flags of a spec as the text of an absl flag file, under commented header lines."""
-    comments = [f"# {line}".rstrip() for line in header.splitlines()]
-    lines = [f"--{name}={format_value(value)}" for name, value in flag_values(chosen).items()]
-    return "\n".join([*comments, *lines]) + "\n"
+def to_flagfile(spec: Any, header: str, set_by_preset: Mapping[str, str] | None = None) -> str:
+    """All flags of a spec as the text of an absl flag file.
+
+    Args:
+      spec: of a command.
+      header: lines for the head of the file, written as comments.
+      set_by_preset: flags that a preset sets, with their values as text. They are comments in the file: whoever reads
+        it does not give them, and the preset sets them again.
+    """
+    set_by_preset = set_by_preset or {}
+    lines = [f"# {line}".rstrip() for line in header.splitlines()]
+    values = flag_values(spec)
+    for name, value in values.items():
+        if name in set_by_preset:
+            lines.append(f"# --{name}={set_by_preset[name]}  (set by --preset={values['preset']})")
+        else:
+            lines.append(f"--{name}={format_value(value)}")
+    return "\n".join(lines) + "\n"
 
 
 def usage(program: str, spec_class: type) -> str:
-    """The help page: what the program does, then its flags by topic with defaults."""
-    alone = "".join(f"{word.upper()} " for word in getattr(spec_class, "WORDS", ()))
+    """The help page: what the program does, then its flags by topic, with their defaults."""
+    words = "".join(f"{word.upper()} " for word in getattr(spec_class, "WORDS", ()))
     page = [
-        f"python -m {program} {alone}[--flag=value ...] [--flagfile=FILE]",
+        f"python -m {program} {words}[--flag=value ...] [--flagfile=FILE]",
         "",
         *textwrap.wrap(spec_class.__doc__, 100),
     ]
@@ -228,10 +146,7 @@ def usage(program: str, spec_class: type) -> str:
         page.append(f"  --{field.name}={format_value(getattr(owner, field.name))}{choices}{mark}")
         page += textwrap.wrap(field.metadata["help"], 100, initial_indent=" " * 6, subsequent_indent=" " * 6)
     page += ["", "Everywhere", "  --flagfile=FILE", "      read flags from FILE, one a line; later flags win"]
-    page += [
-        "  --help, --version",
-        "",
-    ]
+    page += ["  --help, --version", ""]
     if any(field.metadata["sweep"] for _, field in flag_fields(spec_class())):
         page += ["Flags marked [list] also take a,b,c, and numbers start:stop:step with both ends:"]
         page += ["every combination of the lists is trained."]
@@ -246,7 +161,17 @@ def command(program: str, argv: Sequence[str]) -> str:
 
 
 def run_entry(program: str, spec_class: type, job: Callable[[Any], None], argv: Sequence[str] | None) -> int:
-    """Runs `job` on the spec that `argv` asks for, and returns the exit code: 0, or 2 after a one-line refusal."""
+    """Runs a command.
+
+    Args:
+      program: its module, for messages.
+      spec_class: of its flags.
+      job: called with the spec.
+      argv: the command line without the program's name; None: the process's own.
+
+    Returns:
+      The exit code: 0, or 2 after an error, which is one line on standard error.
+    """
     argv = sys.argv[1:] if argv is None else list(argv)
     if {"--help", "-h", "-help", "--helpfull"} & set(argv):
         # The reader may be `head`, which closes the pipe.
@@ -262,17 +187,19 @@ def run_entry(program: str, spec_class: type, job: Callable[[Any], None], argv: 
         print(f"{program}: {error}", file=sys.stderr)
         return leave(argv) if isinstance(error, Interrupted) else error.exit_code
     except KeyboardInterrupt:
-        said = "stopped; models that were finished are kept, and the same command goes on from there"
-        print(f"{program}: {said}", file=sys.stderr)
+        message = "stopped; models that were finished are kept, and the same command goes on from there"
+        print(f"{program}: {message}", file=sys.stderr)
         return leave(argv)
     return 0
 
 
 def leave(argv: Sequence[str]) -> int:
-    """Ends a process that was asked to stop, if these are its own arguments: without waiting for its threads, for what
-    one of them is compiling can take minutes. Else returns the exit code."""
+    """Ends this process after an interrupt without waiting for its threads, one of which may compile for minutes.
+
+    Only if `argv` is the command line of the process itself; else, as in tests, the exit code is returned.
+    """
     if sys.argv[1:] == list(argv):
-        # Public ways to run these wait for the threads first. They stop a cluster that was started here.
+        # Exit handlers stop a cluster that was started here. Public ways to run them wait for the threads first.
         atexit._run_exitfuncs()
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(OSError, ValueError):

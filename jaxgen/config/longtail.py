@@ -1,4 +1,4 @@
-"""What the long-tail experiment asks for: the tail, the flips, the second stage."""
+"""Flags of the long-tail experiment: the tail, the flips, stage 2, tables of features."""
 
 import dataclasses
 import math
@@ -96,7 +96,7 @@ class FlipSpec(Spec):
     threshold: tuple[float, ...] = option(
         (0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.5, 10.0, 15.0),
         "lnr, random_flips: thresholds t, of which the table shows the one that does best on the selection examples",
-        rule=lambda found: bool(found) and all(map(math.isfinite, found)) and len({*found}) == len(found),
+        rule=lambda values: bool(values) and all(map(math.isfinite, values)) and len({*values}) == len(values),
         says="give one or more finite numbers, none twice",
     )
     flip_rounds: int = option(

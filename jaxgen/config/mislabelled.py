@@ -1,4 +1,4 @@
-"""What the search for mislabelled examples asks for: by which score, and whether known noise judges the scores."""
+"""Flags of the search for mislabelled examples: the score, and label noise that is injected to evaluate scores."""
 
 import dataclasses
 from types import MappingProxyType
@@ -8,7 +8,7 @@ from jaxgen.config.fields import option
 from jaxgen.config.rules import Spec, at_least
 from jaxgen.errors import UserError
 
-# By the names of the field, the kinds of `jaxgen.transforms.labels`.
+# From the field's names of label noise to the kinds of `jaxgen.transforms.labels`.
 NOISE_KINDS = MappingProxyType(
     {
         "symmetric": "others",
@@ -22,13 +22,13 @@ NOISE_KINDS = MappingProxyType(
 
 
 class Injection(NamedTuple):
-    """Noise that is put into labels.
+    """Label noise to inject.
 
     Attributes:
       text: as the user wrote it.
       kind: one of `jaxgen.transforms.labels.KINDS`.
-      rate: of labels.
-      file: of a matrix, else empty.
+      rate: share of the labels, in (0, 1]; 1 with a matrix, which has rates of its own.
+      file: of the matrix, else empty.
     """
 
     text: str
@@ -38,25 +38,25 @@ class Injection(NamedTuple):
 
 
 def read_injection(text: str) -> Injection:
-    """Noise by its name and rate, ``symmetric:0.1``, or by its matrix, ``matrix:FILE``.
+    """Parses noise by its name and rate, ``symmetric:0.1``, or by its matrix, ``matrix:FILE``.
 
     Raises:
-      UserError: for an unknown name and for a rate that is none.
+      UserError: for an unknown name, and for a rate that is not between 0 and 1.
     """
-    said = f"--inject={text}"
+    flag = f"--inject={text}"
     name, _, rest = text.partition(":")
     if name not in NOISE_KINDS:
-        raise UserError(f"{said}: unknown noise; give one of {', '.join(NOISE_KINDS)}, such as symmetric:0.1")
+        raise UserError(f"{flag}: unknown noise; give one of {', '.join(NOISE_KINDS)}, such as symmetric:0.1")
     if name == "matrix":
         if not rest:
-            raise UserError(f"{said}: needs a file, as in matrix:FILE, of one row of probabilities a class")
+            raise UserError(f"{flag}: needs a file, as in matrix:FILE, of one row of probabilities a class")
         return Injection(text, NOISE_KINDS[name], 1.0, rest)
     try:
         rate = float(rest)
     except ValueError:
-        raise UserError(f"{said}: needs a rate between 0 and 1, such as {name}:0.1") from None
+        raise UserError(f"{flag}: needs a rate between 0 and 1, such as {name}:0.1") from None
     if not 0 < rate < 1:
-        raise UserError(f"{said}: the rate must lie strictly between 0 and 1")
+        raise UserError(f"{flag}: the rate must lie strictly between 0 and 1")
     return Injection(text, NOISE_KINDS[name], rate)
 
 

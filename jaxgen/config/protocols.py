@@ -1,10 +1,10 @@
-"""What single experiments ask for: subsets, influence, noise, measures, copies."""
+"""Flags of single experiments: subsets, tracking, influence, label noise, randomization, corruption."""
 
 import dataclasses
 from typing import Literal
 
 from jaxgen.config.corruption_names import CORRUPTIONS
-from jaxgen.config.fields import format_value, hparam, option, optional_hparam
+from jaxgen.config.fields import hparam, option
 from jaxgen.config.rules import Spec, at_least, between, within
 from jaxgen.config.sweep import alternatives
 from jaxgen.errors import UserError
@@ -45,7 +45,7 @@ class SubsetSpec(Spec):
                 f"--max_runs={self.max_runs}: is less than --num_runs={self.num_runs}, with which "
                 "--target_reliability begins; raise it, or give fewer --num_runs"
             )
-        # Ratios are told apart to the millionth; what lies beyond must not make two runs of one name differ.
+        # Runs are named by their ratio to the millionth: further digits must not make two runs of one name differ.
         object.__setattr__(self, "subset_ratios", tuple(round(ratio, 6) for ratio in self.subset_ratios))
 
 
@@ -134,9 +134,6 @@ class NoiseSpec(LabelNoiseSpec):
         "random labels; label_noise: eleven rates with and without three regularizers; regularizers: each on its own, "
         "true and random labels; optimizers: SGD, momentum, Adam and schedules, true and random labels",
     )
-    keep: tuple[str, ...] = option(
-        (), "flags that --preset leaves at their defaults (those on the command line are added to them)"
-    )
     pixels: Literal["true", "shuffled", "random", "gaussian"] = option(
         "true",
         "the pixels: true, shuffled (one permutation for all images), random (one for each) or gaussian (noise of the "
@@ -174,9 +171,6 @@ class CorruptionSpec(Spec):
         "training augmentation, Adam; none: what the flags say; auto: none if --train_modification or a list is given, "
         "or else ablation",
     )
-    keep: tuple[str, ...] = option(
-        (), "flags that --preset leaves at their defaults (those on the command line are added to them)"
-    )
     corruptions: tuple[str, ...] = option(
         ("standard",),
         "what members are judged under: standard (the 15 of CIFAR-10-C), all (of grey images all but saturate and "
@@ -190,7 +184,7 @@ class CorruptionSpec(Spec):
         (1, 2, 3, 4, 5),
         "at which severities (clean images, severity 0, are always judged)",
         step=1,
-        rule=lambda found: bool(found) and all(1 <= one <= 5 for one in found) and len({*found}) == len(found),
+        rule=lambda levels: bool(levels) and all(1 <= level <= 5 for level in levels) and len({*levels}) == len(levels),
         says="give one or more from 1 to 5, none twice",
     )
     constants: Literal["auto", "small", "imagenet", "mnist"] = option(
@@ -220,64 +214,3 @@ class CorruptionSpec(Spec):
     test_share: float = option(
         0.2, "share of the examples that no member sees, where the data have no test set", **between(0, 1)
     )
-
-
-@dataclasses.dataclass(frozen=True)
-class CopiesSpec(Spec):
-    """Oversampling"""
-
-    sample_sizes: tuple[int, ...] = option(
-        (),
-        "numbers of unique examples, those for development included (empty: 500,1000,1500,2000,2500,3000,4000; where "
-        "there are fewer than 8,000 training examples, the same parts of half of them)",
-        rule=lambda sizes: all(size >= 1 for size in sizes) and len({*sizes}) == len(sizes),
-        says="give numbers of examples, each 1 or more, and none twice",
-    )
-    arm: Literal["plain", "duplicates", "uniform", "gaussian", "salt_and_pepper", "augmented"] = option(
-        ("plain", "duplicates", "uniform", "gaussian", "salt_and_pepper", "augmented"),
-        "what a sample is trained beside: nothing (plain); exact copies (duplicates: as many steps as with noisy ones, "
-        "and no noise); copies with uniform, gaussian or salt_and_pepper noise, which a copy keeps in all epochs; or, "
-        "without copies, by augmentation as the flags below have it, drawn anew in every step (augmented)",
-        sweep=True,
-        hparam=True,
-    )
-    uniform_noise: float = optional_hparam(
-        0.5, "uniform: what lies in [0, this] is added to each value, of pixels in [0, 1]", **at_least(0)
-    )
-    gaussian_noise: float = optional_hparam(
-        0.3, "gaussian: standard deviation of what is added to each value", **at_least(0)
-    )
-    salt_and_pepper: float = optional_hparam(
-        0.1,
-        "salt_and_pepper: share of the values that are set, half to the lowest, half to the highest",
-        **within(0, 1),
-    )
-    clipped: Literal["no", "yes"] = option(
-        "no", "whether noisy values are cut to the range of the data", sweep=True, hparam=True
-    )
-    num_copies: int = hparam(1, "copies of each example that is copied", **at_least(0))
-    copied_share: float = hparam(1.0, "share of the examples that are copied", **within(0, 1))
-    split: Literal["before", "after"] = option(
-        "before",
-        "whether development examples are taken out before copying, or after it: the leaky way, which leaves copies of "
-        "them among those trained on",
-        sweep=True,
-        hparam=True,
-    )
-    dev_share: float = option(0.1, "share of a sample that is for development", **between(0, 1))
-    test_set: Literal["source", "rest"] = option(
-        "source",
-        "source: the test set of the data, or --test_share of them where they have none; rest: all training examples "
-        "but those that samples are drawn from, which are then as many as the largest sample",
-    )
-    test_share: float = option(
-        0.2, "share of the examples that no member sees, where the data have no test set", **between(0, 1)
-    )
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        # What plain members have: given for others it would make them plain.
-        copying = {*alternatives(self.arm)} - {"plain", "augmented"}
-        for name in ("num_copies", "copied_share"):
-            if copying and 0 in (values := alternatives(getattr(self, name))):
-                raise UserError(f"--{name}={format_value(values)}: copies nothing; --arm=plain does that")

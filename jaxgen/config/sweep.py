@@ -1,6 +1,7 @@
-"""Fields that take lists: how one is declared, checked and written, and the settings that a spec's lists span.
+"""Sweeps: the settings that the lists in a spec span, their names, and which of them share a compiled program.
 
-It knows no spec by name: `jaxgen.config` declares its fields with `option`, `hparam` and `optional_hparam`.
+It knows no spec by name: which fields take lists, and which are hyperparameters that members of one program may differ
+in, is said where fields are declared (`jaxgen.config.fields.option`, `hparam` and `optional_hparam`).
 """
 
 import collections
@@ -11,57 +12,65 @@ import urllib.parse
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from jaxgen.config.fields import flag_fields, flag_values, format_value, is_swept, spec_from_values
+from jaxgen.config.fields import flag_fields, flag_values, format_value, is_swept, replace_flags
 from jaxgen.errors import UserError
 
-# More members than anyone trains by mistake.
+# More members than this are trained only with --yes.
 MANY = 10_000
-# As long as a setting's name may be: a file's name holds 255 characters, and more than the setting.
+# Characters of a setting's name. A file's name may have 255, and holds more than the setting.
 LONGEST_NAME = 120
 
 
 class Setting(NamedTuple):
-    """One combination of a spec's lists: a short name that files may have, and a spec with one value a field."""
+    """One combination of the values in a spec's lists.
+
+    Attributes:
+      name: short, and safe in the names of files; empty if the spec has no lists.
+      spec: with one value for each field.
+    """
 
     name: str
     spec: Any
 
 
 def alternatives(value: Any) -> tuple[Any, ...]:
-    """The values that a list, or one value, asks for."""
+    """The values of a field: all of a list, or the one."""
     return value if isinstance(value, tuple) else (value,)
 
 
 def swept(spec: Any) -> tuple[str, ...]:
-    """Names of the flags that hold lists."""
+    """Names of the flags that have lists."""
     return tuple(field.name for owner, field in flag_fields(spec) if is_swept(field, getattr(owner, field.name)))
 
 
 def varied(settings: Sequence[Setting]) -> tuple[str, ...]:
     """Names of the flags in which the settings differ."""
-    chosen = [flag_values(setting.spec) for setting in settings]
-    return tuple(name for name in chosen[0] if any(one[name] != chosen[0][name] for one in chosen))
+    values = [flag_values(setting.spec) for setting in settings]
+    return tuple(name for name in values[0] if any(own[name] != values[0][name] for own in values))
 
 
 def num_settings(spec: Any) -> int:
-    """How many settings `expand` gives."""
-    chosen = flag_values(spec)
-    return math.prod(len(chosen[name]) for name in swept(spec))
+    """How many settings `expand` gives, without making them."""
+    values = flag_values(spec)
+    return math.prod(len(values[name]) for name in swept(spec))
 
 
 def expand(spec: Any) -> list[Setting]:
-    """Every combination of the lists in `spec`; the last list varies fastest."""
-    chosen, names = flag_values(spec), swept(spec)
+    """Every combination of the values in the lists of `spec`; the last list varies fastest."""
+    values, names = flag_values(spec), swept(spec)
     settings = []
-    for combination in itertools.product(*(chosen[name] for name in names)):
-        own = dict(zip(names, combination, strict=True))
-        settings.append(Setting(name_setting(own), spec_from_values(type(spec), {**chosen, **own})))
+    for combination in itertools.product(*(values[name] for name in names)):
+        chosen = dict(zip(names, combination, strict=True))
+        settings.append(Setting(name_setting(chosen), replace_flags(spec, chosen)))
     return settings
 
 
-def name_setting(own: dict[str, Any]) -> str:
-    """A name such as ``weight_decay=0.0001,dropout=0.1``: different for different values, safe for a file."""
-    name = ",".join(f"{flag}={urllib.parse.quote(format_value(value), safe='+')}" for flag, value in own.items())
+def name_setting(values: dict[str, Any]) -> str:
+    """A name such as ``weight_decay=0.0001,dropout=0.1``, of values by flag.
+
+    Different values have different names, and all names are safe for files; long ones end in a digest.
+    """
+    name = ",".join(f"{flag}={urllib.parse.quote(format_value(value), safe='+')}" for flag, value in values.items())
     if len(name) <= LONGEST_NAME:
         return name
     digest = hashlib.sha256(name.encode()).hexdigest()[:16]
@@ -69,21 +78,24 @@ def name_setting(own: dict[str, Any]) -> str:
 
 
 def group(settings: Sequence[Setting]) -> list[list[int]]:
-    """Positions of the settings that one compiled program serves: they differ in knobs only."""
+    """Positions of the settings that share a compiled program: those that differ in hyperparameters only."""
     groups = collections.defaultdict(list)
     for position, setting in enumerate(settings):
-        groups[decisive_values(setting.spec)].append(position)
+        groups[compiled_values(setting.spec)].append(position)
     return list(groups.values())
 
 
-def decisive_values(spec: Any) -> tuple[Any, ...]:
+def compiled_values(spec: Any) -> tuple[Any, ...]:
     """The values, among those that may be swept, that a program is compiled for."""
-    decides = lambda field: field.metadata["sweep"] and not field.metadata["hparam"]  # noqa: E731
-    return tuple(getattr(owner, field.name) for owner, field in flag_fields(spec) if decides(field))
+    return tuple(
+        getattr(owner, field.name)
+        for owner, field in flag_fields(spec)
+        if field.metadata["sweep"] and not field.metadata["hparam"]
+    )
 
 
 def hparams_in_use(specs: Sequence[Any]) -> frozenset[str]:
-    """The regularizers and augmentations that are not 0 in some of `specs`, which hold no lists."""
+    """The regularizers and augmentations that some of `specs`, which have no lists, switch on."""
     return frozenset(
         field.name
         for spec in specs
@@ -93,15 +105,15 @@ def hparams_in_use(specs: Sequence[Any]) -> frozenset[str]:
 
 
 def refuse_many(num_settings: int, models_each: int, yes: bool) -> None:
-    """Asks for a word of consent before very many members are trained.
+    """Refuses to train very many members unless the user has agreed.
 
     Args:
-      num_settings: combinations of the lists of flags.
-      models_each: of each setting.
-      yes: whether it was given.
+      num_settings: combinations of the values in lists.
+      models_each: models of each setting.
+      yes: whether the user gave ``--yes``.
 
     Raises:
-      UserError: if there are more than `MANY` and no consent.
+      UserError: if there are more than `MANY` members and no ``--yes``.
     """
     num_members = num_settings * models_each
     if num_members > MANY and not yes:

@@ -1,4 +1,4 @@
-"""What every experiment asks for: data, model, training, regularization, augmentation, stopping, machine."""
+"""Flags of every experiment: data, model, training, regularization, augmentation, early stopping, machine."""
 
 import dataclasses
 import itertools
@@ -164,8 +164,8 @@ class StoppingSpec(Spec):
 
 def is_shard(text: str) -> bool:
     """Whether a text is ``i/n`` with i below n, or empty."""
-    found = re.fullmatch(r"(\d{1,6})/(\d{1,6})", text)
-    return not text or (found is not None and int(found[1]) < int(found[2]))
+    match = re.fullmatch(r"(\d{1,6})/(\d{1,6})", text)
+    return not text or (match is not None and int(match[1]) < int(match[2]))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,16 +3,14 @@
 import dataclasses
 from typing import NamedTuple
 
-import jax
 import numpy as np
 
 from jaxgen.config.longtail import TailSpec
 from jaxgen.errors import UserError
+from jaxgen.keys import JobDraw, job_key
 from jaxgen.transforms.tails import choose_tail, tail_counts
 from jaxgen.types import Dataset
 
-# Folded into the key of the job's seed.
-SELECTION, TAIL = 31, 32
 # By default, classes whose sizes differ by less than UNEQUAL times get a tail of imbalance USUAL; others have one.
 UNEQUAL, USUAL = 2, 20.0
 
@@ -55,15 +53,15 @@ def cut_tail(dataset: Dataset, spec: TailSpec, seed: int) -> LongTail:
             f"--selection_share={spec.selection_share:g}: is none of the {counts.min()} training examples of the class "
             f"{dataset.class_names[counts.argmin()]}; raise it"
         )
-    key = jax.random.key(seed)
-    chosen = np.asarray(choose_tail(jax.random.fold_in(key, SELECTION), dataset.labels, np.full(len(counts), each)))
+    selection_key = job_key(seed, JobDraw.SELECTION)
+    chosen = np.asarray(choose_tail(selection_key, dataset.labels, np.full(len(counts), each)))
     left = np.flatnonzero(~chosen)
     imbalance = spec.imbalance or (USUAL if counts.max() < UNEQUAL * counts.min() else 1)
     if imbalance > 1:
         wanted = fitting_counts(spec.tail, imbalance, counts - each)
         if not min(wanted):
             raise UserError(f"--imbalance={imbalance:g}: leaves a class without an example; lower it")
-        kept = choose_tail(jax.random.fold_in(key, TAIL), dataset.labels[left], np.array(wanted))
+        kept = choose_tail(job_key(seed, JobDraw.TAIL), dataset.labels[left], np.array(wanted))
         left = left[np.asarray(kept)]
     tail = dataclasses.replace(dataset, images=dataset.images[left], labels=dataset.labels[left], ids=dataset.ids[left])
     return LongTail(tail, dataset.images[chosen], dataset.labels[chosen])

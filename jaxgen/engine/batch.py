@@ -1,4 +1,4 @@
-"""What a gradient step is of: a batch, the moment, a network's weights, and what a learner does besides."""
+"""The arguments of a gradient step: a batch, the index of the step, variables, and the config of the learner."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -7,19 +7,16 @@ import jax
 import optax
 
 from jaxgen.training.optimizers import HParams
-from jaxgen.transforms.augment import Mixed
-
-# One constant a purpose, folded into a member's key (contract 1); `scores.designs` holds those of the subsets.
-INIT, ORDER, NOISE, AUGMENT, DROPOUT, VALIDATION, MIXED, PAIRS = 1, 2, 3, 4, 5, 6, 20, 21
+from jaxgen.transforms.mixing import Mixed
 
 
 class ClassTerms(NamedTuple):
-    """What classes change of a loss, by the label given; float ``[c]`` all.
+    """Terms of the loss by class, float ``[c]`` each.
 
     Attributes:
-      smoothing: label smoothing of a class's examples.
-      weights: by which their losses count.
-      shift: what is added to logits while training (logit adjustment).
+      smoothing: label smoothing of the examples of each class.
+      weights: of their losses.
+      shift: added to logits in training (logit adjustment).
     """
 
     smoothing: jax.Array
@@ -28,11 +25,11 @@ class ClassTerms(NamedTuple):
 
 
 class Remix(NamedTuple):
-    """Labels of mixtures by the classes' sizes (`jaxgen.transforms.classes.remix_share`).
+    """Labels of mixtures by the sizes of their classes (`jaxgen.transforms.classes.remix_share`).
 
     Attributes:
-      counts: of the classes' examples ``[c]``.
-      kappa: from which ratio on; infinite: labels are mixed as inputs are.
+      counts: examples of each class ``[c]``.
+      kappa: ratio of sizes from which on the smaller class gives the label; infinite: labels are mixed as inputs are.
     """
 
     counts: jax.Array
@@ -42,8 +39,8 @@ class Remix(NamedTuple):
 class Batch(NamedTuple):
     """b examples: ``inputs [b, ...]`` as the network sees them, ``labels [b]``, ``weights [b]``.
 
-    A weight of 0 leaves an example out; those of weight 1 come first. With `terms`, smoothing is by class. With
-    `remix`, a mixture's labels count by their classes' sizes.
+    A weight of 0 leaves an example out; those of weight 1 come first. With `terms`, the loss has terms by class, and
+    smoothing is one of them. With `remix`, labels of mixtures are weighted by the sizes of their classes.
     """
 
     inputs: jax.Array
@@ -54,7 +51,7 @@ class Batch(NamedTuple):
 
 
 class StepIndex(NamedTuple):
-    """When a step is taken: step `step` of the `num_steps` steps of epoch `epoch`; both count from 0."""
+    """Step `step` of the `num_steps` steps of epoch `epoch`; both count from 0."""
 
     epoch: jax.Array
     step: jax.Array
@@ -62,35 +59,35 @@ class StepIndex(NamedTuple):
 
     @property
     def count(self) -> jax.Array:
-        """Steps taken before."""
+        """The number of steps taken before."""
         return self.epoch * self.num_steps + self.step
 
     @property
     def progress(self) -> jax.Array:
-        """Epochs finished when the step is done, float32."""
+        """Epochs finished after this step, float32."""
         return self.epoch + (self.step + 1) / self.num_steps
 
 
 class Variables(NamedTuple):
-    """What a network predicts with: parameters, and running batch statistics (empty without batch norm)."""
+    """Variables of a network: parameters, and running batch statistics (empty without batch norm)."""
 
     params: Any
     stats: Any
 
 
 class LearnerConfig(NamedTuple):
-    """What a learner does besides gradient steps; fixed when its program is compiled.
+    """How a learner takes its steps; fixed when its program is compiled.
 
     Attributes:
       optimize: from `jaxgen.training.optimizers.make_optimizer`.
       augment: from `jaxgen.transforms.augment.make_augmentation`, or None.
-      in_use: names of the knobs that some member has above 0.
+      in_use: names of the hyperparameters that are above 0 for some member; the others are not compiled in.
       microbatch_size: examples whose gradient is computed together, a divisor of the batch size; None: the whole batch.
         Activations of a few examples stay in a CPU's cache. Networks with batch norm need the whole batch.
-      precision: of float32 products, as `jax.default_matmul_precision` has it.
-      groups: names of all of the parameters' uppermost groups, if each has a step size of its own: the usual one times
-        the knob ``<group>_rate``. At 0 a group stays as it is.
-      tells_logits: whether a step gives its logits too: those of what it is trained on, augmented and mixed.
+      precision: of float32 products, as in `jax.default_matmul_precision`.
+      groups: names of all top-level groups of parameters, if each has a step size of its own: the usual one times the
+        hyperparameter ``<group>_rate``. At 0 a group is frozen.
+      returns_logits: whether a step returns its logits too: those of its inputs as augmented and mixed.
     """
 
     optimize: Callable[[jax.Array, HParams], optax.GradientTransformationExtraArgs]
@@ -99,9 +96,9 @@ class LearnerConfig(NamedTuple):
     microbatch_size: int | None = None
     precision: str = "float32"
     groups: tuple[str, ...] = ()
-    tells_logits: bool = False
+    returns_logits: bool = False
 
 
-def as_variables(weights: Variables) -> Mapping[str, Any]:
+def as_collections(variables: Variables) -> Mapping[str, Any]:
     """Variables as Flax collections."""
-    return {"params": weights.params} | ({"batch_stats": weights.stats} if weights.stats else {})
+    return {"params": variables.params} | ({"batch_stats": variables.stats} if variables.stats else {})

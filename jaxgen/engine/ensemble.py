@@ -1,10 +1,10 @@
 """Many members trained at once: `vmap` inside a device, devices side by side, the host looping over blocks of steps.
 
-An ensemble is four programs, each compiled once for a width and used for every row: `start` (who is a member, initial
-weights), `advance` (a block of epochs, or of steps of one epoch; trip counts are traced), `finish` (what each member
-gets right) and, where members may stop early, `refill` (new members in the places of those that have stopped). The
-first two are needed at once; on a CPU the others are compiled while the first members are trained. No member's result
-depends on which others share its program.
+An ensemble is four programs, each compiled once for a width and used for every row: `start` (makes members, draws their
+initial variables), `advance` (trains a block of epochs, or of steps of one epoch; trip counts are traced), `finish`
+(evaluates members) and, where members may stop early, `refill` (starts new members in the slots of those that have
+stopped). The first two are needed at once; on a CPU the others are compiled while the first members are trained. No
+member's result depends on which others share its program.
 """
 
 import concurrent.futures
@@ -20,7 +20,7 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from jaxgen.engine.batch import Variables
-from jaxgen.engine.examination import finish_members
+from jaxgen.engine.evaluation import finish_members
 from jaxgen.engine.member_inputs import chosen_variables
 from jaxgen.engine.members import Block, Data, EnsembleConfig, Examples, Member, TrainState
 from jaxgen.engine.slots import SlotPool
@@ -45,13 +45,13 @@ def next_block(step: int, steps: int, steps_per_call: int, epochs: int) -> Block
 
 
 class Checkpoint(Protocol):
-    """Keeps a training in its middle."""
+    """Saves a training on its way."""
 
     def restore(self, like: Any) -> Any | None:
-        """What was kept, if anything, in the structure of `like` (shapes with shardings)."""
+        """What was saved, if anything, in the structure of `like` (shapes with shardings)."""
 
     def offer(self, state: Callable[[], Any]) -> None:
-        """Called after every block: keeps `state()` if it is time."""
+        """Called after every block: saves `state()` if it is time."""
 
 
 # Programs without which no member takes a step.
@@ -62,14 +62,14 @@ class Ensemble:
     """Trains rows of members on one data set, which is copied to every device once.
 
     Args:
-      config: what to train.
-      dataset: on what.
-      devices: where.
+      config: what all members share.
+      dataset: what they are trained and tested on.
+      devices: those that share the members.
       clock: a monotonic clock in seconds.
 
     Attributes:
       room: bytes that programs may take on each device beside the data.
-      waited: seconds in which `train` has had nothing to do but to wait for programs being compiled.
+      waited: seconds that `train` has only waited for programs to be compiled.
     """
 
     def __init__(
@@ -82,22 +82,22 @@ class Ensemble:
         self.mesh = Mesh(np.array(devices), ("members",))
         has_test = dataset.test_images is not None
         test = Examples(dataset.test_images, dataset.test_labels) if has_test else None
-        probe = Examples(dataset.probes, dataset.probe_labels) if dataset.probes is not None else None
-        data = Data(Examples(dataset.images, dataset.labels), test, probe)
+        eval_sets = Examples(dataset.probes, dataset.probe_labels) if dataset.probes is not None else None
+        data = Data(Examples(dataset.images, dataset.labels), test, eval_sets)
         self.data = jax.device_put(data, NamedSharding(self.mesh, P()))
         self.num_tests = len(dataset.test_labels) if has_test else 0
         self.clock, self.room, self.waited = clock, math.inf, 0.0
         self._set_config(config)
 
     def rebuilt(self, config: EnsembleConfig) -> "Ensemble":
-        """An ensemble by another recipe on the same data, which stay where they are."""
+        """An ensemble with another config on the same data, which are not copied again."""
         other = copy.copy(self)
         other._set_config(config)
         return other
 
     @property
-    def num_examined(self) -> int:
-        """Examples that a member is examined on."""
+    def num_evaluated(self) -> int:
+        """Examples that a member is evaluated on."""
         return self.config.num_examples + self.num_tests
 
     def _set_config(self, config: EnsembleConfig) -> None:
@@ -109,15 +109,15 @@ class Ensemble:
             "finish": self._sharded(functools.partial(finish_members, config), (each, each, same)),
             "refill": self._sharded(functools.partial(refill_members, config), (*[each] * 4, same), donate=(2, 3)),
         }
-        # By program and width; some of them are being compiled yet.
+        # By program and width; some are still being compiled.
         self.compiled: dict[tuple[str, int], concurrent.futures.Future] = {}
-        # Those that have been found to have room.
+        # Those for which there is room.
         self.fitting: set[tuple[str, int]] = set()
 
     @property
     def first(self) -> tuple[str, ...]:
-        """Programs that are compiled before a member takes a step: on an accelerator all, for there the compiler times
-        kernels, and wants the device for itself."""
+        """Programs that are compiled before a member takes a step: on an accelerator all, because there the compiler
+        times kernels and needs the device for itself."""
         return FIRST if self.mesh.devices.flat[0].platform == "cpu" else self.programs
 
     @property
@@ -144,8 +144,8 @@ class Ensemble:
           max_size: the size of the largest subset among the rows, or more.
           steps_per_call: after about so many steps the host gets its turn.
           on_work: called at each such turn with the work since the last one, in whole trainings of a member.
-          checkpoint: keeps the training in its middle, and takes it up from there.
-          on_weights: takes the position of a row among the rows, and the weights that came of it, on the host.
+          checkpoint: saves the training on its way, and restores it.
+          on_weights: called with the position of a row among the rows, and its trained variables on the host.
           on_resume: called with the work that the checkpoint spares, in whole trainings of a member.
 
         Raises:
@@ -157,31 +157,33 @@ class Ensemble:
         steps = -(-max_size // self.config.batch_size)
         compiling = resumed
         if resumed:
-            # Its members may all be done.
+            # All of its members may be done.
             self.compile(rows, width, self.programs)
-            # The seats were kept before the host looked at the last block.
-            slots.tell_work(*self._look(train_state), slots.step / steps, self.config.epochs, lambda trainings: None)
+            # The slots were saved before the last block was reported.
+            slots.report_work(
+                *self._read_progress(train_state), slots.step / steps, self.config.epochs, lambda trainings: None
+            )
             on_resume(slots.done_work(self.config.epochs))
         while slots.taken.any():
-            epochs, done = self._look(train_state)
-            slots.tell_work(epochs, done, slots.step / steps, self.config.epochs, on_work)
+            epochs, done = self._read_progress(train_state)
+            slots.report_work(epochs, done, slots.step / steps, self.config.epochs, on_work)
             if slots.should_retire(done):
                 ended = slots.taken & done
                 outcome = jax.device_get(self._run("finish", width, members, train_state, self.data))
                 if on_weights:
-                    self._hand_out(train_state, slots.rows, ended, on_weights)
-                slots.empty(ended, outcome, self.config.epochs, on_work)
-                if (fresh := slots.slot(ended)).any():
+                    self._fetch_variables(train_state, slots.rows, ended, on_weights)
+                slots.retire(ended, outcome, self.config.epochs, on_work)
+                if (fresh := slots.admit(ended)).any():
                     arguments = self._placed(rows, slots.rows), self._put_each(fresh), members, train_state, self.data
                     members, train_state = self._run("refill", width, *arguments)
                 continue
             block = next_block(slots.step, steps, steps_per_call, self.config.epochs - int(epochs[slots.taken].min()))
             train_state = self._run("advance", width, members, train_state, self.data, self.traced(block))
             if not compiling:
-                # Beside the block that the devices are at.
+                # While the devices train the block.
                 self.compile(rows, width, self.programs)
                 compiling = True
-            self._admit(width)
+            self._check_room(width)
             slots.step = 0 if block.ends_epoch else block.last_step
             if checkpoint:
                 jax.block_until_ready(train_state)
@@ -191,27 +193,27 @@ class Ensemble:
     def _begin(
         self, rows: Any, width: int, slots: SlotPool, checkpoint: Checkpoint | None
     ) -> tuple[Member, TrainState, bool]:
-        """The first members, or those of the checkpoint, and whether they are those."""
-        kept = checkpoint.restore(self.shapes(rows, width)[1]) if checkpoint else None
-        if kept:
-            slots.restore(kept[0])
+        """The first members or those of the checkpoint, their state, and whether they are the checkpoint's."""
+        saved = checkpoint.restore(self.shapes(rows, width)[1]) if checkpoint else None
+        if saved:
+            slots.restore(saved[0])
         else:
-            slots.slot(np.ones(width * self.mesh.size, bool))
+            slots.admit(np.ones(width * self.mesh.size, bool))
         members, train_state = self._run("start", width, self._placed(rows, slots.rows), self.data)
-        if kept:
-            return members, kept[1], True
-        # A copy of a row that fills an empty seat rests.
+        if saved:
+            return members, saved[1], True
+        # The copy of a row in an empty slot is not trained.
         return members, train_state._replace(done=self._put_each(~slots.taken)), False
 
-    def _hand_out(
+    def _fetch_variables(
         self, train_state: TrainState, rows: np.ndarray, ended: np.ndarray, on_weights: Callable[[int, Variables], None]
     ) -> None:
-        """Fetches the weights in the `ended` seats, one member after another."""
-        weights = chosen_variables(train_state)
+        """Fetches the variables in the `ended` slots, one member after another."""
+        variables = chosen_variables(train_state)
         for slot in np.flatnonzero(ended):
-            on_weights(int(rows[slot]), jax.device_get(jax.tree.map(lambda leaf, slot=slot: leaf[slot], weights)))
+            on_weights(int(rows[slot]), jax.device_get(jax.tree.map(lambda leaf, slot=slot: leaf[slot], variables)))
 
-    def _look(self, train_state: TrainState) -> tuple[np.ndarray, np.ndarray]:
+    def _read_progress(self, train_state: TrainState) -> tuple[np.ndarray, np.ndarray]:
         return jax.device_get((train_state.epoch, train_state.done))
 
     def _run(self, name: str, width: int, *arguments: Any) -> Any:
@@ -219,11 +221,11 @@ class Ensemble:
             began = self.clock()
             concurrent.futures.wait([self.compiled[name, width]])
             self.waited += self.clock() - began
-            self._admit(width)
+            self._check_room(width)
         return self.compiled[name, width].result()(*arguments)
 
-    def _admit(self, width: int) -> None:
-        """Looks at what has been compiled meanwhile: as soon as may be, not when a chunk is trained to its end.
+    def _check_room(self, width: int) -> None:
+        """Checks the memory of programs that have been compiled meanwhile, early rather than at the end of a chunk.
 
         Raises:
           OutOfMemory: if there is no room for it; or what the compiler raised.
@@ -242,7 +244,7 @@ class Ensemble:
         return [self.compiled[name, width].result() for name in names]
 
     def compile(self, rows: Any, width: int, names: Sequence[str]) -> None:
-        """Has the named programs compiled for a width, side by side, beside what this thread goes on to."""
+        """Starts compiling the named programs for a width, in threads of their own."""
         known = {key for key, program in self.compiled.items() if not (program.done() and program.exception())}
         missing = [name for name in names if (name, width) not in known]
         if not missing:
@@ -255,7 +257,7 @@ class Ensemble:
             "finish": (members, train_state, self.data),
             "refill": (rows, train_state.done, members, train_state, self.data),
         }
-        # Traced on this thread, whose settings of JAX are its own.
+        # Traced on this thread, because the settings of JAX are a thread's own.
         lowered = [self.jitted[name].lower(*arguments[name]) for name in missing]
         pool = concurrent.futures.ThreadPoolExecutor(len(missing))
         for name, program in zip(missing, lowered, strict=True):
@@ -263,7 +265,7 @@ class Ensemble:
         pool.shutdown(wait=False)
 
     def needed_bytes(self, width: int) -> int:
-        """What the programs compiled for a width take on each device beside the data, as the compiler counts it."""
+        """Memory that the programs compiled for a width take on each device beside the data, as counted by XLA."""
         data = sum(leaf.nbytes for leaf in jax.tree.leaves(self.data))
         needed = [0]
         for (_, compiled_width), program in self.compiled.items():
@@ -285,9 +287,9 @@ class Ensemble:
         mapped = jax.shard_map(function, mesh=self.mesh, in_specs=in_specs, out_specs=P("members"), check_vma=False)
         return jax.jit(mapped, donate_argnums=donate)
 
-    def _placed(self, rows: Any, slotted: np.ndarray) -> Any:
-        """The rows in their seats, on the devices; an empty seat gets a copy of row 0."""
-        return self._put_each(jax.tree.map(lambda field: np.asarray(field)[np.maximum(slotted, 0)], rows))
+    def _placed(self, rows: Any, slots: np.ndarray) -> Any:
+        """The rows in their slots, on the devices; an empty slot gets a copy of row 0."""
+        return self._put_each(jax.tree.map(lambda field: np.asarray(field)[np.maximum(slots, 0)], rows))
 
     def _put_each(self, tree: Any) -> Any:
         return jax.device_put(tree, NamedSharding(self.mesh, P("members")))

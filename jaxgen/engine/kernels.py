@@ -1,7 +1,7 @@
 """Which back-end computes each convolution of a network: timed, because it depends on shape, members and device.
 
-On a CPU whole batches of activations fall out of the cache, so a network without batch statistics takes its batch in
-pieces of a few images; on a GPU the batch stays whole.
+On a CPU the activations of a whole batch do not fit in the cache, so a network without batch statistics takes its batch
+in microbatches of a few images; on a GPU the batch stays whole.
 """
 
 import functools
@@ -19,11 +19,11 @@ from jaxgen.models.convolution import BACKENDS, Geometry, convolve
 
 # XLA has no fast kernel on a CPU for the gradients of grouped convolutions: a timing would take longer than a job.
 CPU_BACKENDS = ("plain", "chunked", "batched")
-# The activations of a piece of a batch, in bytes: what stays in a core's share of the cache.
+# Activations of a microbatch in bytes: what stays in a core's share of the cache.
 PIECE_BYTES = 2**22
-# The activations of what is examined at once, on anything but a CPU.
-EXAMINED_BYTES = 2**25
-MOST_EXAMINED = 500
+# Activations of one evaluation batch in bytes, on anything but a CPU.
+EVALUATION_BYTES = 2**25
+MOST_EVALUATED = 500
 TIMINGS = 2
 
 
@@ -35,7 +35,7 @@ class Choice(NamedTuple):
 
 
 def candidates(platform: str) -> tuple[str, ...]:
-    """The back-ends worth timing, the likely best first: it is taken where there is no time to time."""
+    """The back-ends worth timing; the first, likely the best, is used where there is no time for timings."""
     return CPU_BACKENDS if platform == "cpu" else ("batched", *(name for name in BACKENDS if name != "batched"))
 
 
@@ -45,12 +45,12 @@ def flops(geometry: Geometry) -> float:
 
 
 def activation_bytes(geometries: Sequence[Geometry]) -> int:
-    """What one image's convolution outputs take in float32; a few times as much passes through each of them."""
+    """Bytes of one image's convolution outputs in float32; training needs a few times as much."""
     return 4 * sum(math.prod(geometry.outputs) for geometry in geometries)
 
 
 def piece_size(platform: str, geometries: Sequence[Geometry], batch_size: int) -> int | None:
-    """How many examples' gradients to compute together: a divisor of the batch size, or None for all of them."""
+    """The microbatch size: a divisor of the batch size, or None for the whole batch."""
     if platform != "cpu" or not geometries:
         return None
     most = PIECE_BYTES // activation_bytes(geometries)
@@ -58,11 +58,11 @@ def piece_size(platform: str, geometries: Sequence[Geometry], batch_size: int) -
 
 
 def eval_batch_size(platform: str, geometries: Sequence[Geometry]) -> int:
-    """How many examples to examine together."""
+    """How many examples to evaluate in one batch."""
     if not geometries:
-        return MOST_EXAMINED
-    room = PIECE_BYTES if platform == "cpu" else EXAMINED_BYTES
-    return min(MOST_EXAMINED, max(8, room // activation_bytes(geometries)))
+        return MOST_EVALUATED
+    room = PIECE_BYTES if platform == "cpu" else EVALUATION_BYTES
+    return min(MOST_EVALUATED, max(8, room // activation_bytes(geometries)))
 
 
 def choose_backends(
@@ -77,7 +77,7 @@ def choose_backends(
     Args:
       geometries: what is to be chosen for.
       names: candidates; the first is taken where nothing was timed.
-      time_one: seconds per image and member, infinite where memory does not do.
+      time_one: seconds per image and member, infinite where there is not enough memory.
       worthwhile: whether there is time for one more convolution.
     """
     backends, seconds = dict.fromkeys(geometries, names[0]), {}
@@ -111,7 +111,7 @@ def time_convolution(
       width: members on each device.
       num_images: images of each member at once.
       dtype: of images and kernels.
-      precision: of float32 products, as `jax.default_matmul_precision` has it.
+      precision: of float32 products, as in `jax.default_matmul_precision`.
       clock: a monotonic clock in seconds.
       seconds: about how long each timing lasts.
     """
@@ -150,7 +150,7 @@ def time_convolution(
 def repeat_convolution(
     geometry: Geometry, backend: str, images: jax.Array, kernels: jax.Array, times: jax.Array
 ) -> jax.Array:
-    """Kernels after `times` steps down the gradient of the convolution's mean square, in a loop as in training."""
+    """Kernels after `times` gradient steps on the convolution's mean square, in a loop as in training."""
 
     def loss(kernel: jax.Array, images: jax.Array) -> jax.Array:
         outputs = convolve(images, kernel, strides=geometry.strides, padding=geometry.padding, backend=backend)
@@ -165,7 +165,7 @@ def repeat_convolution(
 
 
 def describe(choice: dict[Geometry, str]) -> str:
-    """The back-ends in words: how many convolutions each computes, and where they differ which."""
+    """The back-ends in words; where they differ, with the convolutions that each computes."""
     names = sorted(set(choice.values()))
     if len(names) == 1:
         return f"convolutions: {names[0]}"

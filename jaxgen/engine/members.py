@@ -1,6 +1,8 @@
-"""What a member is: carriers of arrays that the engine's modules share, and how a function is mapped over members.
+"""The records that the engine's modules share, and how functions are mapped over members.
 
-`EnsembleConfig` holds what is fixed when a program is compiled; all else is an argument.
+`EnsembleConfig` is fixed when a program is compiled, and holds the three hooks by which an experiment changes training:
+a `Sampler`, an input transform and `EpochMetrics`. All else is an argument. Axes: m members, n training examples, b
+batch, e epochs.
 """
 
 from collections.abc import Callable
@@ -9,8 +11,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxgen.engine.batch import ClassTerms, Remix, Variables
-from jaxgen.engine.class_order import ByClass
+from jaxgen.engine.batch import Batch, Variables
 from jaxgen.engine.learner import Learner, LearnerState
 from jaxgen.scores.example_stats import TrackingConfig
 from jaxgen.training.optimizers import HParams
@@ -21,26 +22,27 @@ class EnsembleConfig(NamedTuple):
 
     Attributes:
       learner: the model and its optimizer.
-      make_member: a pure function from a row (any pytree of scalars) and the training data to who the member is.
-      epochs: passes over a member's own examples, at most.
+      sampler: how members draw batches.
+      make_member: a pure function from a row (any pytree of scalars) and the training data to a `MemberConfig`.
+      epochs: passes over a member's training examples, at most.
       batch_size: b.
-      num_examples: n, or u where members have examples of their own.
+      num_examples: n: training examples of the data, or of each member where it has `MemberConfig.rows`.
       num_classes: c.
-      scale: a stored value times this is what the network sees.
-      whiten: whether the network sees every image with mean 0 and deviation 1.
-      eval_batch_size: examples that all members look at together when they are examined.
-      validation_share: the part of a member's own examples that it is not trained on but stopped by.
-      patience: epochs without a better validation loss after which a member stops; its best weights are kept. 0: none
-        stops.
-      epoch_metrics: what is measured of members epoch by epoch; None: nothing but their loss.
-      keeps: uppermost groups of parameters that the outcome holds, with all batch statistics.
-      show: what a member makes of training examples, always the same: ``(enrolment, chosen [b], inputs [b, ...]) ->
-        inputs``; None: nothing.
-      guided: whether members mix classes as their guides tell them (`jaxgen.engine.guided`).
-      track: what is tracked of single examples; None: nothing.
+      scale: inputs of the network are stored values times this.
+      whiten: whether each input image is scaled to mean 0 and standard deviation 1.
+      eval_batch_size: examples in a batch of an evaluation.
+      validation_share: the part of a member's training examples that is held out for early stopping, in [0, 1).
+      patience: epochs without a better validation loss after which a member stops; its best variables are kept. 0:
+        no early stopping.
+      epoch_metrics: what is measured after each epoch and at the end; None: only the loss of training steps.
+      keeps: top-level groups of parameters that the outcome holds, with all batch statistics.
+      input_transform: ``(member_config, chosen [b], inputs [b, ...]) -> inputs``, applied to training examples whenever
+        they are seen, in training and evaluation; None: the identity.
+      track: which statistics of single examples are kept; None: none.
     """
 
     learner: Learner
+    sampler: "Sampler"
     make_member: Callable[[Any, "Examples"], "MemberConfig"]
     epochs: int
     batch_size: int
@@ -53,8 +55,7 @@ class EnsembleConfig(NamedTuple):
     patience: int = 0
     epoch_metrics: "EpochMetrics | None" = None
     keeps: tuple[str, ...] = ()
-    show: "Callable[[MemberConfig, jax.Array, jax.Array], jax.Array] | None" = None
-    guided: bool = False
+    input_transform: "Callable[[MemberConfig, jax.Array, jax.Array], jax.Array] | None" = None
     track: TrackingConfig | None = None
 
     @property
@@ -64,61 +65,51 @@ class EnsembleConfig(NamedTuple):
 
 
 class EpochMetrics(NamedTuple):
-    """What is measured of members beyond what they get right in the end.
+    """What is measured beside correct predictions: a point of all `Curves` after each epoch, and measures at the end.
 
     Attributes:
-      fit_at: a member is done once it gets this share of the labels it is given right; above 1: none is.
-      corrupted: versions of the test images on which members of version 0 are examined in the end.
+      fit_at: training accuracy, on the labels trained with, at which a member is done; above 1: never.
+      at_end: ``(config, members, variables, test) -> {name: [m, ...]}``: more measures of trained members on a test
+        set; None: only those of `jaxgen.engine.curves.measure_end`.
     """
 
     fit_at: float
-    corrupted: tuple[int, ...] = ()
+    at_end: "Callable[[EnsembleConfig, Member, Variables, Examples], dict[str, jax.Array]] | None" = None
 
 
-class Mixed(NamedTuple):
-    """In a training step each example is seen in another version with probability `share`: two scalars."""
-
-    version: jax.Array
-    share: jax.Array
-
-
-class Balance(NamedTuple):
-    """How a member makes up for classes of unequal size, by the labels that it is given.
+class Sampler(NamedTuple):
+    """How members draw batches: pure functions; `jaxgen.engine.sampling.SHUFFLED` is that of plain training.
 
     Attributes:
-      groups: its examples by class.
-      aware: bool: whether it sees classes alike often in place of every example once an epoch.
-      terms: what classes change of its loss.
+      order: ``(key, member, count) -> int32 [count]``: which of its examples a member sees in an epoch, one batch after
+        the other. Those from the member's size on are not used.
+      batch: ``(config, member_config, state, train, chosen [b], weights [b], step) -> Batch``: the batch of a training
+        step, usually of the `chosen` examples of the order. `step` counts from 0 over all epochs; a weight of 0
+        leaves an example out.
+      init: ``(config, member_config, variables) -> state``: the initial state of a sampler, any pytree of arrays;
+        None: it has no state.
+      update: ``(config, members, train_state, step) -> state``: the states of all members before step `step` of their
+        epochs; None: they never change.
     """
 
-    groups: ByClass
-    aware: jax.Array
-    terms: ClassTerms
-
-
-class Guide(NamedTuple):
-    """Held-out examples by which a member decides what it trains on: ``inputs [s, f]`` and ``labels [s]``."""
-
-    inputs: jax.Array
-    labels: jax.Array
+    order: "Callable[[jax.Array, Member, int], jax.Array]"
+    batch: "Callable[..., Batch]"
+    init: "Callable[[EnsembleConfig, MemberConfig, Variables], Any] | None" = None
+    update: "Callable[[EnsembleConfig, Member, TrainState, jax.Array], Any] | None" = None
 
 
 class MemberConfig(NamedTuple):
-    """Who a member is; n is u where it has examples of its own.
+    """What one member trains on, and how.
 
     Attributes:
-      key: every random draw of its training.
-      trained_on: bool ``[n]``: what it is trained on or, with a validation share, stopped by.
-      hparams: its learning rate and other strengths.
-      labels: int32 ``[n]``: those it is trained with; None: the true ones.
-      version: int32: the version of the images that it sees; None: there is but one.
-      mixed: what it sees besides while it is trained, but not when it is examined; None: nothing.
-      rows: int32 ``[u]``: which of the data's examples its own are, in any order and number; None: they are those n.
-      balance: how it makes up for classes of unequal size; None: not at all.
-      params: the parameters that it begins with; None: those that its key draws.
-      stats: the same of running batch statistics.
-      remix: how labels of mixtures are mixed; None: as inputs are.
-      guide: by what it decides what it trains on; None: it does not.
+      key: root of all random draws of its training.
+      trained_on: bool ``[n]``: its training examples, those held out for validation included.
+      hparams: its learning rate and other hyperparameters.
+      labels: int32 ``[n]``: training labels; None: the true ones.
+      version: int32: the version of the images that it is trained and evaluated on; None: there is only one.
+      rows: int32 ``[n]``: its n training examples as rows of the data, in any order and number; None: the data's own.
+      variables: initial parameters and batch statistics; None in place of either: drawn from the key.
+      extra: what the experiment's hooks need of a member: any pytree of arrays, which the engine does not read.
     """
 
     key: jax.Array
@@ -126,13 +117,9 @@ class MemberConfig(NamedTuple):
     hparams: HParams
     labels: jax.Array | None = None
     version: jax.Array | None = None
-    mixed: Mixed | None = None
     rows: jax.Array | None = None
-    balance: Balance | None = None
-    params: Any = None
-    stats: Any = None
-    remix: Remix | None = None
-    guide: Guide | None = None
+    variables: Variables = Variables(None, None)
+    extra: Any = None
 
 
 class Member(NamedTuple):
@@ -140,9 +127,9 @@ class Member(NamedTuple):
 
     Attributes:
       config: what it trains on, and how.
-      own: int32 ``[n]``: the examples it trains on first, then those it is stopped by.
+      own: int32 ``[n]``: first the examples that it trains on, then its validation examples, then all others.
       size: int32: how many it trains on.
-      num_validation: int32: how many it is stopped by.
+      num_validation: int32: how many validation examples it has.
     """
 
     config: MemberConfig
@@ -152,7 +139,7 @@ class Member(NamedTuple):
 
 
 class Best(NamedTuple):
-    """The best epoch so far: its weights, its validation loss, and how many epochs were finished then."""
+    """The best epoch so far: variables and validation loss after it, and its number from 1."""
 
     weights: Variables
     loss: jax.Array
@@ -160,13 +147,13 @@ class Best(NamedTuple):
 
 
 class Curves(NamedTuple):
-    """How a member does at the end of each epoch, float32 ``[e]``, NaN where it had no such epoch or no such examples.
+    """Measures after each epoch, float32 ``[e]``; NaN after an early stop, and where there are no such examples.
 
     Attributes:
-      train_loss: mean cross-entropy on the labels that the member is given, in nats.
-      train_accuracy: share of those that it gets right.
-      true_accuracy: share of the true labels of its training examples that it gets right.
-      clean_accuracy, flipped_accuracy: `train_accuracy` where the label given is the true one, and where it is not.
+      train_loss: mean cross-entropy on training labels, in nats.
+      train_accuracy: on training labels.
+      true_accuracy: on the true labels of training examples.
+      clean_accuracy, flipped_accuracy: `train_accuracy` where the training label is the true one, and where it is not.
       test_loss, test_accuracy: on the test examples.
     """
 
@@ -183,14 +170,14 @@ class TrainState(NamedTuple):
     """A member in training.
 
     Attributes:
-      learner: its weights and its optimizer's state.
+      learner: its variables and the state of its optimizer.
       loss_sums: the sum of its step losses in each epoch, float32 ``[e]``.
       epoch: epochs finished.
       done: whether its training is over.
-      best: None unless members stop by validation.
-      curves: None unless members are watched.
-      pairs: None unless members are guided: logits ``[c, c]`` of the pairs of classes that are mixed.
-      records: float32 ``[n, a]``, of `jaxgen.scores.example_stats`; None unless examples are tracked.
+      best: None without early stopping.
+      curves: None without `EpochMetrics`.
+      sampler: the state of its sampler; None if that has no `init`.
+      records: float32 ``[n, a]``, statistics of single examples; None unless they are tracked.
     """
 
     learner: LearnerState
@@ -199,7 +186,7 @@ class TrainState(NamedTuple):
     done: jax.Array
     best: Best | None
     curves: Curves | None
-    pairs: jax.Array | None = None
+    sampler: Any = None
     records: jax.Array | None = None
 
 
@@ -212,11 +199,11 @@ class Examples(NamedTuple):
 
 
 class Data(NamedTuple):
-    """All data on a device; without a test set `test` is None, without probes (`jaxgen.types.Dataset`) `probe`."""
+    """All data on a device: `test` is None without a test set, `eval_sets` without probes (`jaxgen.types.Dataset`)."""
 
     train: Examples
     test: Examples | None
-    probe: Examples | None = None
+    eval_sets: Examples | None = None
 
 
 class Block(NamedTuple):
@@ -230,7 +217,7 @@ class Block(NamedTuple):
 
 
 def map_members(function: Callable, in_axes: Any = 0) -> Callable:
-    """`vmap` over members; for a lone one the function itself, whose products and convolutions are not batched ones."""
+    """`vmap` over members; for a single one the function itself, so that products and convolutions are not batched."""
 
     def mapped(*arguments: Any) -> Any:
         axes = (in_axes,) * len(arguments) if isinstance(in_axes, int) else in_axes

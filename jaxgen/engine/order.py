@@ -33,25 +33,25 @@ def permute(key: jax.Array, positions: jax.Array, size: jax.Array) -> jax.Array:
 
 
 def draw_rounds(key: jax.Array) -> jax.Array:
-    """What the rounds of a permutation are keyed with: uint32 ``[8]``."""
+    """The round keys of a permutation: uint32 ``[8]``."""
     return jax.random.bits(key, (NUM_ROUNDS,), jnp.uint32)
 
 
 def draw_rounds_each(key: jax.Array, streams: jax.Array) -> jax.Array:
-    """The same for the permutation of each of p streams, ints ``[p]``: uint32 ``[8, p]``.
+    """The round keys of p permutations, one for each of `streams`, ints ``[p]``: uint32 ``[8, p]``.
 
-    One draw of `key` serves all streams, whose numbers are hashed into it: a key for each would take most of the time.
+    The numbers of the streams are hashed into one draw of `key`: a JAX key for each would take most of the time.
     """
     return mix(draw_rounds(key)[:, None] ^ mix(streams.astype(jnp.uint32) + 1)[None])
 
 
 def send(rounds: jax.Array, positions: jax.Array, size: jax.Array) -> jax.Array:
-    """Where permutations of ``0..size-1`` send positions ``[p]``.
+    """Where keyed permutations of ``0..size-1`` send positions ``[p]``: int32 ``[p]``.
 
     Args:
-      rounds: from `draw_rounds`, or, of each position's own permutation, from `draw_rounds_each`.
+      rounds: from `draw_rounds`, or from `draw_rounds_each`, a permutation for each position.
       positions: as in `permute`.
-      size: a scalar, or ``[p]``: of each position's own permutation.
+      size: a scalar, or ``[p]`` of each position's permutation.
     """
     size, positions = size.astype(jnp.uint32), positions.astype(jnp.uint32)
     base = jnp.ceil(jnp.sqrt(size.astype(jnp.float32))).astype(jnp.uint32)
@@ -67,9 +67,9 @@ def send(rounds: jax.Array, positions: jax.Array, size: jax.Array) -> jax.Array:
     def walk(digits: jax.Array) -> jax.Array:
         return jnp.where(astray(digits), feistel(rounds, digits, base), digits)
 
-    # Both digits are below 2^15. Side by side in one word they are walked on without a division, in a loop of one state
-    # (a compiler works out each state by itself). The bit that is left says that no step has been taken: with it, the
-    # value is beyond any size.
+    # Both digits are below 2^15. In one word they are walked on without a division, in a loop with one carry (the
+    # compiler computes each carry apart). The bit that is left marks that no step has been taken: with it, the value is
+    # beyond any size.
     start = (positions // base | UNMOVED) << DIGIT | positions % base
     digits = jax.lax.while_loop(lambda digits: jnp.any(astray(digits)), walk, start)
     return jnp.where(inside, value(digits), 0).astype(jnp.int32)

@@ -1,7 +1,7 @@
-"""Tracking single examples: held-out ones between epochs and in the end, and what is kept of it all, small.
+"""Per-example statistics of training: visits of trained-on examples, evaluations of held-out ones, in one record each.
 
-What a member is trained on and what it holds out are different examples, so one row an example does for both: visits in
-training of the one kind, examinations of the other.
+An example is either trained on or held out by a member, so one record serves both. An observation of an example is one
+visit in training, or one evaluation between epochs or at the end. Axes: m members, n examples, a columns of a record.
 """
 
 from typing import Any
@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jaxgen.engine.batch import Variables
 from jaxgen.engine.curves import learnt_examples, piece, scan_batches
 from jaxgen.engine.learner import final_variables
-from jaxgen.engine.member_inputs import given_to, learns_from, true_to
+from jaxgen.engine.member_inputs import training_inputs, training_labels, true_labels
 from jaxgen.engine.members import Data, EnsembleConfig, Member, TrainState, map_members
 from jaxgen.scores.example_stats import (
     CONFIDENCE,
@@ -29,7 +29,7 @@ from jaxgen.scores.example_stats import (
     SQUARE,
     in_half,
     in_steps,
-    note,
+    update_stats,
 )
 from jaxgen.training.losses import cross_entropy
 from jaxgen.types import TRACKED
@@ -39,119 +39,118 @@ GRADIENTS_AT_ONCE = 4
 
 
 def track_epoch(config: EnsembleConfig, members: Member, train_state: TrainState, data: Data) -> TrainState:
-    """Examines held-out examples where the epoch that ends now is one to do so after, before it is counted."""
+    """Evaluates held-out examples if the epoch that ends now (it is not counted yet) is one of the epochs for that."""
     track, ended = config.track, train_state.epoch + 1
     live = ~train_state.done
+    variables = final_variables(train_state.learner)
     if track.examined:
-        examines = live & jnp.any(ended[:, None] == jnp.asarray(track.examined)[None], axis=1)
+        due = live & jnp.any(ended[:, None] == jnp.asarray(track.examined)[None], axis=1)
 
-        def examine(records: jax.Array) -> jax.Array:
-            weights = final_variables(train_state.learner)
+        def evaluate(records: jax.Array) -> jax.Array:
             early = ended == track.early_examination
-            accumulate = note_heldout(config, members, data, ended, early, examines)
-            return scan_batches(config, members, weights, data.train, accumulate, records, own=True)
+            accumulate = observe_heldout(config, members, data, ended, early, due)
+            return scan_batches(config, members, variables, data.train, accumulate, records, own=True)
 
-        # Members that were seated at different times end different epochs: all look, and those that should take note.
-        train_state = train_state._replace(
-            records=jax.lax.cond(jnp.any(examines), examine, lambda x: x, train_state.records)
-        )
+        # Members admitted at different times end different epochs: all are evaluated, and only those due are recorded.
+        records = jax.lax.cond(jnp.any(due), evaluate, lambda same: same, train_state.records)
+        train_state = train_state._replace(records=records)
     if track.gradients:
         takes = live & (ended == track.early)
 
         def take(records: jax.Array) -> jax.Array:
-            norms = gradient_norms(config, members, final_variables(train_state.learner), data)
+            norms = gradient_norms(config, members, variables, data)
             return records.at[:, :, -1].set(jnp.where(takes[:, None], norms, records[:, :, -1]))
 
-        train_state = train_state._replace(records=jax.lax.cond(jnp.any(takes), take, lambda x: x, train_state.records))
+        records = jax.lax.cond(jnp.any(takes), take, lambda same: same, train_state.records)
+        train_state = train_state._replace(records=records)
     return train_state
 
 
-def note_heldout(
+def observe_heldout(
     config: EnsembleConfig, members: Member, data: Data, epoch: jax.Array, early: jax.Array, counted: jax.Array
 ) -> Any:
-    """What `scan_batches` does with records ``[m, n, a]`` in an examination of held-out examples.
+    """The function by which `scan_batches` adds an evaluation of held-out examples to records ``[m, n, a]``.
 
     Args:
       config: of all members.
-      members: who they are.
-      data: theirs.
-      epoch: int ``[m]``: that of the curve.
-      early: bool ``[m]``: whether EL2N is taken now.
-      counted: bool ``[m]``: whose examination it is.
+      members: m of them.
+      data: the data of all members.
+      epoch: int ``[m]``: the epoch of the curve that it belongs to.
+      early: bool ``[m]``: whether EL2N is taken from it.
+      counted: bool ``[m]``: whose records it is added to.
     """
-    track, labels = config.track, given_to(members.config, data.train)
-    looks = 1 + jnp.sum(jnp.asarray(track.examined, jnp.int32)[None] < epoch[:, None], axis=1)
+    track, labels = config.track, training_labels(members.config, data.train)
+    observations = 1 + jnp.sum(jnp.asarray(track.examined, jnp.int32)[None] < epoch[:, None], axis=1)
 
-    def note_one(rows: jax.Array, logits: jax.Array, labels: jax.Array, *now: jax.Array) -> jax.Array:
-        look, epoch, early = now
-        return note(track, rows, logits, labels, look=look, epoch=epoch, early=early)
+    def observe(rows: jax.Array, logits: jax.Array, labels: jax.Array, *now: jax.Array) -> jax.Array:
+        observation, epoch, early = now
+        return update_stats(track, rows, logits, labels, observation=observation, epoch=epoch, early=early)
 
     def accumulate(records: jax.Array, start: jax.Array, fresh: jax.Array, logits: jax.Array) -> jax.Array:
         size = logits.shape[1]
-        told = jnp.broadcast_to(piece(labels, start, size), logits.shape[:2])
+        given = jnp.broadcast_to(piece(labels, start, size), logits.shape[:2])
         rows = jax.lax.dynamic_slice_in_dim(records, start, size, axis=1)
-        noted = jax.vmap(note_one)(rows, logits, told, looks, epoch, early)
+        observed = jax.vmap(observe)(rows, logits, given, observations, epoch, early)
         heldout = ~piece(members.config.trained_on, start, size)
-        rows = jnp.where((heldout & fresh[None] & counted[:, None])[..., None], noted, rows)
+        rows = jnp.where((heldout & fresh[None] & counted[:, None])[..., None], observed, rows)
         return jax.lax.dynamic_update_slice_in_dim(records, rows, start, axis=1)
 
     return accumulate
 
 
-def examine_tracked(
-    config: EnsembleConfig, members: Member, train_state: TrainState, weights: Variables, data: Data
+def evaluate_tracked(
+    config: EnsembleConfig, members: Member, train_state: TrainState, variables: Variables, data: Data
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
-    """What members get right in the end, bool ``[m, n]``, and what is kept of the tracking, by name.
+    """Correct predictions at the end, bool ``[m, n]``, and what is kept of the statistics, by name.
 
-    A member that stopped early is examined with the weights that it keeps; that is the last look at its held-out
-    examples, and the last point of their curves.
+    A member that stopped early is evaluated with the variables that it keeps; that is the last observation of its
+    held-out examples, and the last point of their curves.
     """
     track, number, n = config.track, len(members.size), config.num_examples
-    labels, given = true_to(members.config, data.train), given_to(members.config, data.train)
+    labels, given = true_labels(members.config, data.train), training_labels(members.config, data.train)
     last = jnp.full(number, config.epochs)
-    note_end = note_heldout(
-        config, members, data, last, jnp.full(number, track.early_examination == 0), jnp.ones(number, bool)
-    )
+    at_end = jnp.full(number, track.early_examination == 0)
+    observe_end = observe_heldout(config, members, data, last, at_end, jnp.ones(number, bool))
 
     def accumulate(
-        found: dict[str, jax.Array], start: jax.Array, fresh: jax.Array, logits: jax.Array
+        carry: dict[str, jax.Array], start: jax.Array, fresh: jax.Array, logits: jax.Array
     ) -> dict[str, jax.Array]:
         size = logits.shape[1]
         heldout = ~piece(members.config.trained_on, start, size)
         probabilities = jnp.where(heldout[..., None], jax.nn.softmax(logits), 0)
-        told = jnp.broadcast_to(piece(given, start, size), logits.shape[:2])
-        now = {
+        labels_given = jnp.broadcast_to(piece(given, start, size), logits.shape[:2])
+        new = {
             "correct": jnp.argmax(logits, -1) == piece(labels, start, size),
-            "final": jnp.take_along_axis(probabilities, told[..., None], axis=-1)[..., 0].astype(jnp.float16),
+            "final": jnp.take_along_axis(probabilities, labels_given[..., None], axis=-1)[..., 0].astype(jnp.float16),
         }
         if track.probabilities:
-            now["probabilities"] = in_steps(probabilities, PROBABILITY_STEPS)
-        written = {name: jax.lax.dynamic_update_slice_in_dim(found[name], now[name], start, axis=1) for name in now}
-        return {**written, "records": note_end(found["records"], start, fresh, logits)}
+            new["probabilities"] = in_steps(probabilities, PROBABILITY_STEPS)
+        written = {name: jax.lax.dynamic_update_slice_in_dim(carry[name], new[name], start, axis=1) for name in new}
+        return {**written, "records": observe_end(carry["records"], start, fresh, logits)}
 
-    found = {
+    init = {
         "correct": jnp.zeros((number, n), bool),
         "final": jnp.zeros((number, n), jnp.float16),
         "records": train_state.records,
     }
     if track.probabilities:
-        found["probabilities"] = jnp.zeros((number, n, config.num_classes), jnp.uint8)
-    found = scan_batches(config, members, weights, data.train, accumulate, found, own=True)
-    correct, records = found.pop("correct"), found.pop("records")
-    kept = {**found, **summarize_records(config, members, train_state, records)}
+        init["probabilities"] = jnp.zeros((number, n, config.num_classes), jnp.uint8)
+    scanned = scan_batches(config, members, variables, data.train, accumulate, init, own=True)
+    correct, records = scanned.pop("correct"), scanned.pop("records")
+    kept = {**scanned, **summarize_records(config, members, train_state, records)}
     return correct, {f"{TRACKED}{name}": array for name, array in kept.items()}
 
 
 def summarize_records(
     config: EnsembleConfig, members: Member, train_state: TrainState, records: jax.Array
 ) -> dict[str, jax.Array]:
-    """What is kept of records ``[m, n, a]``: means over looks, ``[m, n]`` all but `curve` and, of a row, `design`.
+    """What is kept of records ``[m, n, a]``: means over observations, ``[m, n]`` but for `looks`, `curve` and `design`.
 
-    `loss` is a sum. `looks` ``[m, 2]``: how many visits a trained-on and examinations a held-out example has had.
+    `loss` is a sum. `looks` ``[m, 2]``: how many visits a trained-on, and evaluations a held-out example has had.
     """
     track = config.track
-    examined = 1 + jnp.sum(jnp.asarray(track.examined, jnp.int32)[None] <= train_state.epoch[:, None], axis=1)
-    looks = jnp.stack([train_state.epoch, examined], axis=1)
+    evaluations = 1 + jnp.sum(jnp.asarray(track.examined, jnp.int32)[None] <= train_state.epoch[:, None], axis=1)
+    looks = jnp.stack([train_state.epoch, evaluations], axis=1)
     learnt = learnt_examples(config, members)
     times = jnp.maximum(jnp.where(learnt, looks[:, :1], looks[:, 1:]), 1)
     mean = records[:, :, CONFIDENCE] / times
@@ -177,26 +176,26 @@ def summarize_records(
     return kept
 
 
-def gradient_norms(config: EnsembleConfig, members: Member, weights: Variables, data: Data) -> jax.Array:
+def gradient_norms(config: EnsembleConfig, members: Member, variables: Variables, data: Data) -> jax.Array:
     """The Euclidean norm of each example's own gradient by all parameters, ``[m, n]``: GraNd of Paul et al. 2021.
 
-    Exact, by differentiating the loss of each example as the network is examined: without dropout and augmentation,
-    with running batch statistics.
+    Exact: the loss of each example is differentiated in evaluation mode, without dropout and augmentation, with running
+    batch statistics.
     """
 
-    def one(member: Member, weights: Variables) -> jax.Array:
-        given = given_to(member.config, data.train)
+    def member_norms(member: Member, variables: Variables) -> jax.Array:
+        given = training_labels(member.config, data.train)
 
-        def norm(place: jax.Array) -> jax.Array:
-            inputs = learns_from(config, member.config, data.train, place[None])
+        def norm(example: jax.Array) -> jax.Array:
+            inputs = training_inputs(config, member.config, data.train, example[None])
 
             def loss(params: Any) -> jax.Array:
-                logits = config.learner.predict(weights._replace(params=params), inputs)
-                return cross_entropy(logits, given[place][None])[0]
+                logits = config.learner.predict(variables._replace(params=params), inputs)
+                return cross_entropy(logits, given[example][None])[0]
 
-            gradient = jax.grad(loss)(weights.params)
+            gradient = jax.grad(loss)(variables.params)
             return jnp.sqrt(sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(gradient)))
 
         return jax.lax.map(norm, jnp.arange(config.num_examples), batch_size=GRADIENTS_AT_ONCE)
 
-    return map_members(one)(members, weights)
+    return map_members(member_norms)(members, variables)

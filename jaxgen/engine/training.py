@@ -1,4 +1,4 @@
-"""What one device does with its members, as pure functions: enrol and start them, train a block of steps, refill.
+"""The work of one device on its members, as pure functions: start them, train a block of steps, refill their slots.
 
 `ensemble` compiles these functions and spreads them over devices.
 """
@@ -9,20 +9,18 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxgen.engine.batch import ORDER, VALIDATION, Batch, StepIndex
-from jaxgen.engine.class_order import draw_either
-from jaxgen.engine.guided import decide_again, mixed_batch, weigh_pairs
+from jaxgen.engine.batch import StepIndex
 from jaxgen.engine.learner import final_variables
-from jaxgen.engine.member_inputs import given_to, learns_from
 from jaxgen.engine.members import Best, Block, Curves, Data, EnsembleConfig, Member, TrainState, keep_where, map_members
 from jaxgen.engine.order import permute
 from jaxgen.engine.stopping import end_epoch
 from jaxgen.engine.tracking import track_epoch
+from jaxgen.keys import Draw, draw_key
 from jaxgen.scores.example_stats import update_visit_stats
 
 
 def start_members(config: EnsembleConfig, rows: Any, data: Data) -> tuple[Member, TrainState]:
-    """Enrols each row and draws its initial weights."""
+    """Makes the member of each row and draws its initial variables."""
 
     def start(row: Any) -> tuple[Member, TrainState]:
         member_config = config.make_member(row, data.train)
@@ -32,17 +30,18 @@ def start_members(config: EnsembleConfig, rows: Any, data: Data) -> tuple[Member
         num_validation = jnp.floor(size * config.validation_share).astype(jnp.int32)
         if config.validation_share:
             positions = jnp.arange(config.num_examples, dtype=jnp.int32)
-            shuffled = own[permute(jax.random.fold_in(key, VALIDATION), positions, size)]
+            shuffled = own[permute(draw_key(key, Draw.VALIDATION), positions, size)]
             own = jnp.where(positions < size, shuffled, own)
         member = Member(member_config, own, size - num_validation, num_validation)
-        learner = config.learner.init(key, hparams, member_config.params, member_config.stats)
+        learner = config.learner.init(key, hparams, *member_config.variables)
         nothing = jnp.zeros((), jnp.int32)
         best = Best(final_variables(learner), jnp.float32(jnp.inf), nothing) if config.patience else None
         curves = Curves(*[jnp.full(config.epochs, jnp.nan)] * len(Curves._fields)) if config.epoch_metrics else None
-        pairs = weigh_pairs(config, final_variables(learner), member_config.guide) if config.guided else None
+        init = config.sampler.init
+        sampler = init(config, member_config, final_variables(learner)) if init else None
         records = jnp.zeros((config.num_examples, config.track.num_columns)) if config.track else None
         sums = jnp.zeros(config.epochs)
-        return member, TrainState(learner, sums, nothing, jnp.zeros((), bool), best, curves, pairs, records)
+        return member, TrainState(learner, sums, nothing, jnp.zeros((), bool), best, curves, sampler, records)
 
     # One member after another: a vmapped initializer takes twice as long to compile and is no faster.
     return jax.lax.map(start, rows)
@@ -58,9 +57,9 @@ def advance_members(
         steps = jnp.where(train_state.done, 0, -(-members.size // config.batch_size))
 
         def one_step(step: jax.Array, train_state: TrainState) -> TrainState:
-            if config.guided:
-                train_state = decide_again(config, members, train_state, step)
-            train_one = map_members(lambda *one: step_member(config, *one, data, step))
+            if config.sampler.update:
+                train_state = train_state._replace(sampler=config.sampler.update(config, members, train_state, step))
+            train_one = map_members(lambda *member: step_member(config, *member, data, step))
             return train_one(members, train_state, order)
 
         last = jnp.minimum(block.last_step, jnp.max(steps))
@@ -68,22 +67,21 @@ def advance_members(
         ends = block.ends_epoch > 0
         if config.track:
             track = functools.partial(track_epoch, config, members, data=data)
-            train_state = jax.lax.cond(ends, track, lambda one: one, train_state)
+            train_state = jax.lax.cond(ends, track, lambda same: same, train_state)
         if not config.patience and not config.epoch_metrics:
             epoch = train_state.epoch + (ends & ~train_state.done)
             return train_state._replace(epoch=epoch, done=epoch >= config.epochs)
-        return jax.lax.cond(ends, lambda one: end_epoch(config, members, one, data), lambda one: one, train_state)
+        end = functools.partial(end_epoch, config, members, data=data)
+        return jax.lax.cond(ends, end, lambda same: same, train_state)
 
     return jax.lax.fori_loop(0, block.num_epochs, one_epoch, train_state)
 
 
 def draw_order(config: EnsembleConfig, member: Member, epoch: jax.Array) -> jax.Array:
     """What a member sees in an epoch: int32 ``[p]``, p whole batches; beyond its size the examples mean nothing."""
-    count, who = -(-config.num_examples // config.batch_size) * config.batch_size, member.config
-    key = jax.random.fold_in(jax.random.fold_in(who.key, ORDER), epoch)
-    if who.balance is None:
-        return member.own[permute(key, jnp.arange(count, dtype=jnp.int32), member.size)]
-    return draw_either(key, count, member.own, member.size, who.balance.groups, who.balance.aware)
+    count = -(-config.num_examples // config.batch_size) * config.batch_size
+    key = jax.random.fold_in(draw_key(member.config.key, Draw.ORDER), epoch)
+    return config.sampler.order(key, member, count)
 
 
 def step_member(
@@ -93,29 +91,24 @@ def step_member(
     start = step * config.batch_size
     chosen = jax.lax.dynamic_slice(order, (start,), (config.batch_size,))
     weights = (start + jnp.arange(config.batch_size) < member.size).astype(jnp.float32)
-    who, train = member.config, data.train
     step_index = StepIndex(train_state.epoch, step, -(-member.size // config.batch_size))
-    terms = None if who.balance is None else who.balance.terms
-    if config.guided:
-        inputs, labels = mixed_batch(config, who, train, train_state.pairs, step_index.count)
-    else:
-        inputs, labels = learns_from(config, who, train, chosen, step_index.count), given_to(who, train)[chosen]
-    batch = Batch(inputs, labels, weights, terms, who.remix)
-    learner, loss, logits = config.learner.step(who.key, who.hparams, train_state.learner, batch, step_index)
+    count, own = step_index.count, member.config
+    batch = config.sampler.batch(config, own, train_state.sampler, data.train, chosen, weights, count)
+    learner, loss, logits = config.learner.step(own.key, own.hparams, train_state.learner, batch, step_index)
     live = (start < member.size) & ~train_state.done
     learner = keep_where(live, learner, train_state.learner)
     loss_sums = train_state.loss_sums.at[train_state.epoch].add(jnp.where(live, loss, 0))
     train_state = train_state._replace(learner=learner, loss_sums=loss_sums)
     if config.track:
-        noted = train_state.records, chosen, (weights > 0) & live, logits, batch.labels, train_state.epoch + 1
-        train_state = train_state._replace(records=update_visit_stats(config.track, *noted))
+        visit = train_state.records, chosen, (weights > 0) & live, logits, batch.labels, train_state.epoch + 1
+        train_state = train_state._replace(records=update_visit_stats(config.track, *visit))
     return train_state
 
 
 def refill_members(
     config: EnsembleConfig, rows: Any, fresh: jax.Array, members: Member, train_state: TrainState, data: Data
 ) -> tuple[Member, TrainState]:
-    """Starts `rows` in the places where `fresh`, bool ``[m]``, and leaves the other members as they are."""
+    """Starts `rows` in the slots where `fresh`, bool ``[m]``, and leaves the other members as they are."""
     started = start_members(config, rows, data)
 
     def choose(new: jax.Array, old: jax.Array) -> jax.Array:

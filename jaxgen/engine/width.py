@@ -1,7 +1,8 @@
 """How many members share one batched program: measured, because it depends on the machine.
 
-On a CPU wide programs help tiny networks (fewer, larger operations) and hurt big ones (weights fall out of the cache);
-on a GPU the reverse. So a few widths are timed on the job's own training steps and the fastest a member is taken.
+On a CPU wide programs help tiny networks (fewer, larger operations) and hurt big ones (weights do not fit in the
+cache); on a GPU the reverse. So a few widths are timed on the job's own training steps, and the fastest a member is
+used.
 """
 
 import math
@@ -16,7 +17,7 @@ from jaxgen.engine.members import Block
 
 CPU_WIDTHS = (1, 2, 4, 8, 16, 32, 64)
 GPU_WIDTHS = (16, 64, 256, 1024, 4096)
-# How much faster a neighbouring width has to be: a narrower one starts, examines and stores fewer members at a time.
+# How much faster a neighbouring width has to be: a narrower one starts, evaluates and stores fewer members at a time.
 WIDER, NARROWER = 0.05, 0.15
 # A timing may cost at most this share of the job that it is to speed up.
 WORTHWHILE = 0.03
@@ -26,7 +27,7 @@ TIMINGS = 3
 
 
 class Choice(NamedTuple):
-    """The width taken, its seconds per member and step on one device, all that was timed, and why it was taken."""
+    """The width chosen, its seconds per member and step on one device, all timings, and the reason."""
 
     width: int
     seconds: float
@@ -35,18 +36,18 @@ class Choice(NamedTuple):
 
 
 def first_guess(parameter_bytes: int, platform: str) -> int:
-    """Where to start: on a CPU the most members whose weights fill a megabyte, on a GPU whatever is in between."""
+    """Where to start: on a CPU the most members whose weights fit in a megabyte, on a GPU the middle candidate."""
     if platform != "cpu":
         return GPU_WIDTHS[len(GPU_WIDTHS) // 2]
     return max((width for width in CPU_WIDTHS if width * parameter_bytes <= 2**20), default=CPU_WIDTHS[0])
 
 
 def candidates(platform: str, member_bytes: int, budget: int, num_members: int, num_devices: int) -> list[int]:
-    """The widths worth timing, ascending: within memory, and with few idle places.
+    """The widths worth timing, ascending: within memory, and with few idle slots.
 
     Args:
       platform: of the devices.
-      member_bytes: what one member takes on its device.
+      member_bytes: memory of one member on its device.
       budget: bytes that the members on one device may take.
       num_members: members of one subset size, which are trained together.
       num_devices: among which each batch of members is spread.
@@ -57,13 +58,13 @@ def candidates(platform: str, member_bytes: int, budget: int, num_members: int, 
 
 
 def fit(width: int, num_members: int, num_devices: int) -> int:
-    """The width within a quarter of `width` that leaves the fewest idle places in batches of `num_members` members."""
+    """The width within a quarter of `width` that leaves the fewest idle slots in batches of `num_members` members."""
 
-    def places(width: int) -> int:
+    def slots(width: int) -> int:
         return -(-num_members // (width * num_devices)) * width * num_devices
 
     near = range(max(1, width - width // 4), width + width // 4 + 1)
-    best = min(near, key=lambda candidate: (places(candidate), abs(candidate - width)))
+    best = min(near, key=lambda candidate: (slots(candidate), abs(candidate - width)))
     return min(best, -(-num_members // num_devices))
 
 
@@ -73,7 +74,7 @@ def choose_width(
     """Climbs from `start` to neighbouring widths while that pays.
 
     Args:
-      time_step: seconds per member and step at a width, infinite where memory does not do; compiles it if need be.
+      time_step: seconds per member and step at a width, infinite where memory is too small; compiles it if need be.
       widths: candidates, ascending.
       start: where to begin; the nearest candidate, by ratio, is taken.
       steps: member steps that one device is going to take.
@@ -105,8 +106,8 @@ def time_step(
 ) -> float:
     """Seconds per member and step on one device: the best of a few timings on stand-ins for members.
 
-    Drawing an epoch's order of many examples can take longer than a step, and is told apart by blocks without steps;
-    each step bears its part of it.
+    Drawing an epoch's order of many examples can take longer than a step. It is timed apart, by blocks without steps,
+    and shared out among the steps of an epoch.
 
     Args:
       ensemble: what is to be trained; only its training program is compiled.
@@ -140,7 +141,7 @@ def time_step(
         stepping = taken - epochs * order
         mostly_order = each < steps_each and stepping < seconds / 2 and taken < LONGEST * seconds
         if taken < seconds / 2 or mostly_order:
-            # Not far beyond what is wanted: it is waited for, each time.
+            # Not far beyond `seconds`: each timing is waited for.
             steps = math.ceil(steps * min(4, max(seconds / taken, 1.5)))
         else:
             timings += 1
@@ -148,8 +149,8 @@ def time_step(
     return (best + order / steps_each) / width
 
 
-def time_examination(ensemble: Ensemble, rows: Any, width: int, *, clock: Callable[[], float]) -> float:
-    """Seconds in which the devices examine their members in the end, `width` of them each: the best of a few."""
+def time_evaluation(ensemble: Ensemble, rows: Any, width: int, *, clock: Callable[[], float]) -> float:
+    """Seconds of the evaluation at the end, `width` members on each device: the best of a few timings."""
     [finish] = ensemble.prepare(rows, width, ["finish"])
     members, train_state = jax.tree.map(stand_in, ensemble.shapes(rows, width))
     taken = []
@@ -161,7 +162,7 @@ def time_examination(ensemble: Ensemble, rows: Any, width: int, *, clock: Callab
 
 
 def stand_in(leaf: jax.ShapeDtypeStruct) -> jax.Array:
-    """An array of this shape, type and sharding; not of zeros, on which arithmetic can be faster than on numbers."""
+    """An array of this shape, type and sharding; not of zeros, on which arithmetic can be faster."""
     if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
         return jax.device_put(jax.random.wrap_key_data(np.zeros((*leaf.shape, 2), np.uint32)), leaf.sharding)
     return jax.device_put(np.full(leaf.shape, 0.01).astype(leaf.dtype), leaf.sharding)

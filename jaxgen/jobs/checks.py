@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jaxgen.config import LnrSpec, sweep
-from jaxgen.config.fields import flag_values, format_value
+from jaxgen.config.fields import fields_in_order, flag_values, format_value
 from jaxgen.errors import UserError
 
 
@@ -46,7 +46,7 @@ def refuse_idle(spec: LnrSpec, heeded: Sequence[str], protocol: str, idle: Seque
       UserError: naming the first.
     """
     usual = LnrSpec()
-    for field in dataclasses.fields(LnrSpec):
+    for field in fields_in_order(LnrSpec):
         part = getattr(spec, field.name)
         taken = field.name in (*heeded, "data", "compute")
         if not dataclasses.is_dataclass(part):

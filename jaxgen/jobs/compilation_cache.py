@@ -1,4 +1,4 @@
-"""Programs that are compiled once for several jobs which differ in their data alone."""
+"""JAX's persistent compilation cache, shared by jobs and workers whose programs are the same."""
 
 import pathlib
 import tempfile
@@ -8,36 +8,34 @@ from contextlib import contextmanager
 import jax
 from jax.experimental.compilation_cache import compilation_cache
 
-# JAX keeps what took less time to compile than this, in seconds, from its cache.
-LEAST_SECONDS = 0.2
-
-
+# Programs that compile faster than this, in seconds, are not cached.
+MIN_COMPILE_SECONDS = 0.2
 FLAGS = ("jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs")
 
 
 @contextmanager
 def shared_compilations() -> Iterator[None]:
-    """While it is open, a program that has been compiled is found in a folder of its own, by any job.
+    """Caches compiled programs in a temporary folder inside the block.
 
-    Where the user has a cache of compilations already, that one does.
+    A compilation cache that the user has configured is used instead.
     """
-    before = {name: getattr(jax.config, name) for name in FLAGS}
-    # Something that nobody needs any more may be compiling yet.
+    previous = {name: getattr(jax.config, name) for name in FLAGS}
+    # A background compilation may still write into the folder.
     with tempfile.TemporaryDirectory(prefix="jaxgen-compiled-", ignore_cleanup_errors=True) as folder:
         try:
             share_compilations(folder)
             yield
         finally:
-            for name, value in before.items():
+            for name, value in previous.items():
                 jax.config.update(name, value)
             compilation_cache.reset_cache()
 
 
 def share_compilations(folder: str | pathlib.Path) -> None:
-    """From now on, keeps what is compiled in `folder`, unless the user has a cache of compilations already."""
+    """Caches compiled programs in `folder` from now on, unless the user has configured a compilation cache."""
     if jax.config.jax_compilation_cache_dir:
         return
-    for name, value in zip(FLAGS, (str(folder), LEAST_SECONDS), strict=True):
+    for name, value in zip(FLAGS, (str(folder), MIN_COMPILE_SECONDS), strict=True):
         jax.config.update(name, value)
-    # It looks for its folder once only, when the first program is compiled.
+    # JAX reads the folder's name only when it compiles its first program.
     compilation_cache.reset_cache()

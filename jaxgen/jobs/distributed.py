@@ -1,7 +1,7 @@
-"""Processes that one launcher starts on several machines: each trains a share of the models, on its own devices.
+"""``--launcher=distributed``: processes on several machines, each training one shard on its own devices.
 
-JAX finds out who they are (Slurm, GKE, Cloud TPU and others set variables), and that all are there; of its collectives
-nothing is used. A machine that is lost ends the job, and its store, on a folder that all machines share, goes on.
+`jax.distributed` finds the processes from the variables of Slurm, GKE, Cloud TPU and others; no collectives are used.
+All processes write to one store in a shared folder. If a machine is lost the job ends, and the same command resumes it.
 """
 
 import dataclasses
@@ -13,17 +13,17 @@ from jaxgen.errors import Unfinished, UserError
 from jaxgen.runs.plan import count_runs
 from jaxgen.runs.store import Store
 
-# Seconds between two looks at what the others have done, at first and at most: many look at one folder.
-LOOK, LONGEST_LOOK = 1.0, 30.0
-# Seconds for which a process that is done waits for the one that writes the results.
-PATIENCE = 7 * 24 * 3600
+# Seconds between two reads of the store while waiting for others, at first and at most: many processes read one folder.
+POLL_SECONDS, MAX_POLL_SECONDS = 1.0, 30.0
+# Seconds that a finished process waits for process 0, which writes the results.
+SHUTDOWN_SECONDS = 7 * 24 * 3600
 
 
-def joined(spec: Any) -> Any:
-    """The flags of this process: with ``--launcher=distributed`` those of its share, after all have found each other.
+def join_processes(spec: Any) -> Any:
+    """With ``--launcher=distributed``, waits for all processes and sets ``--shard`` to this one's; else returns `spec`.
 
     Raises:
-      UserError: if nothing tells who the others are.
+      UserError: if the processes cannot be found from the environment, or ``--shard`` is given too.
     """
     if spec.compute.launcher != "distributed":
         return spec
@@ -35,26 +35,26 @@ def joined(spec: Any) -> Any:
 
     try:
         if not jax.distributed.is_initialized():
-            jax.distributed.initialize(shutdown_timeout_seconds=PATIENCE)
+            jax.distributed.initialize(shutdown_timeout_seconds=SHUTDOWN_SECONDS)
     except (ValueError, RuntimeError) as error:
         raise UserError(
             f"--launcher=distributed: this process cannot join others ({str(error).splitlines()[0]}); start it by "
             "srun, on GKE or on a Cloud TPU, or use --shard=i/n on a shared folder"
         ) from None
-    share = f"{jax.process_index()}/{jax.process_count()}"
-    return dataclasses.replace(spec, compute=dataclasses.replace(spec.compute, shard=share))
+    shard = f"{jax.process_index()}/{jax.process_count()}"
+    return dataclasses.replace(spec, compute=dataclasses.replace(spec.compute, shard=shard))
 
 
 def await_others(store: Store, compute: ComputeSpec) -> None:
-    """Waits until the other processes have done their shares; all but the first end here.
+    """Waits until the other processes have trained their shards.
 
     Raises:
-      Unfinished: in all others, for it is the first that writes the results.
+      Unfinished: in all processes but process 0, which writes the results.
     """
-    look = LOOK
+    interval = POLL_SECONDS
     while any(count_runs(store.missing()).values()):
-        time.sleep(look)
-        look = min(1.2 * look, LONGEST_LOOK)
+        time.sleep(interval)
+        interval = min(1.2 * interval, MAX_POLL_SECONDS)
     index, count = compute.shard.split("/")
     if index != "0":
         raise Unfinished(f"process {index} of {count}: all shares are done; process 0 writes the results")

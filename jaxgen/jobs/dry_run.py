@@ -1,37 +1,28 @@
 """``--dry_run``: what would be trained, and how long that would take."""
 
-from collections.abc import Callable, Mapping, Sequence
-
 import jax
 
 from jaxgen.engine.learner import num_parameters
 from jaxgen.jobs.missing_runs import count_missing, read_execution_plan
-from jaxgen.jobs.program import Program
+from jaxgen.jobs.session import Session
 from jaxgen.jobs.train import make_trainer
-from jaxgen.jobs.trainer import RunGroup
-from jaxgen.runs.store import Store
-from jaxgen.types import Dataset
+from jaxgen.jobs.workload import Workload
 
 
-def describe_programs(
-    dataset: Dataset,
-    programs: Sequence[tuple[Program, Mapping[str, RunGroup]]],
-    store: Store,
-    *,
-    log: Callable[[str], None],
-) -> str:
-    """A row a program, with its cells: a few steps are timed, nothing is kept."""
+def describe_workload(workload: Workload, session: Session) -> str:
+    """A row a program with all its runs: a few steps are timed, nothing is kept."""
+    store = workload.open_store()
     lines = [
         "| program | settings | members | done | parameters | width | MB a device | hours, at most |",
         "|" + " --- |" * 8,
     ]
     total = 0.0
     with jax.enable_x64(False):
-        for program, run_groups in programs:
-            trainer = make_trainer(dataset, program, run_groups, log, here=True)
+        for program, run_groups in workload.programs:
+            trainer = make_trainer(workload.dataset, program, run_groups, session.tell, here=True)
             missing = count_missing(trainer, store)
             at_least_one = {run_group: max(count, 1) for run_group, count in missing.items()}
-            trainer.settle(at_least_one, read_execution_plan(trainer, store, program.name))
+            trainer.configure(at_least_one, read_execution_plan(trainer, store, program.name))
             trainer.compile_rest()
             seconds = trainer.seconds(missing)
             total += seconds

@@ -4,11 +4,11 @@ import time
 from typing import NamedTuple
 
 from jaxgen.errors import OutOfMemory, UserError
-from jaxgen.jobs.layout import ExecutionPlan
+from jaxgen.jobs.execution_plan import ExecutionPlan
+from jaxgen.jobs.session import Session
 from jaxgen.jobs.trainer import Trainer
 from jaxgen.runs.plan import count_runs, cut_chunks
 from jaxgen.runs.saved_models import ModelFolder
-from jaxgen.runs.shards import block_size, read_shard
 from jaxgen.runs.store import FINITE, Store
 
 
@@ -20,45 +20,44 @@ class Trained(NamedTuple):
 
 
 def train_missing_runs(
-    trainer: Trainer, store: Store, *, program: str, resume: str, shown: bool, models: ModelFolder | None = None
+    trainer: Trainer, store: Store, session: Session, *, program: str, models: ModelFolder | None = None
 ) -> Trained:
     """Trains and keeps all runs of the trainer's cells that are missing in the store.
 
     Args:
       trainer: knows the cells of one program.
       store: what is done, and where new chunks go.
+      session: how to resume, and whether to show a progress bar.
       program: the program's name in the store.
-      resume: how to go on, for one who stops it.
-      shown: whether to show a progress bar.
       models: where every model's weights are kept too, if wanted.
 
     Raises:
       UserError: if everything diverges.
       Interrupted: if stopped; finished chunks are kept.
     """
-    settled = read_execution_plan(trainer, store, program)
+    recorded = read_execution_plan(trainer, store, program)
     compute = trainer.layout.program.spec.compute
-    trainer.block = settled and (settled.block or settled.width)
+    if recorded:
+        trainer.share_by(recorded)
     if compute.aggregate_only or not any(count_missing(trainer, store).values()):
         return Trained(0, 0.0)
-    if settled and (changed := store.other_versions(program)):
+    if recorded and (changed := store.other_versions(program)):
         trainer.log(f"the models kept here were trained by other versions ({changed}): others may round otherwise")
     for run_group in trainer.run_groups:
         for arrays in store.runs(run_group):
             trainer.count(arrays[FINITE])
-    trainer.settle(count_missing(trainer, store), settled)
-    if not settled:
-        block = block_size(store.plan, trainer.chunk_size, read_shard(compute.shard))
-        trainer.execution_plan = trainer.execution_plan._replace(block=block)
-    holding = store.settle(trainer.execution_plan.settings(), program)
-    if holding != trainer.execution_plan.settings():
+    trainer.configure(count_missing(trainer, store), recorded)
+    if not recorded:
+        trainer.choose_block(store.plan)
+    settings = store.record_settings(trainer.execution_plan.settings(), program)
+    if settings != trainer.execution_plan.settings():
         # Another driver of the same job was faster.
-        trainer.settle(count_missing(trainer, store), trainer.layout.read(holding))
-    trainer.block = trainer.execution_plan.block or trainer.width
+        trainer.configure(count_missing(trainer, store), trainer.layout.read_plan(settings))
+    trainer.share_by(trainer.execution_plan)
     began, missing = time.perf_counter(), count_missing(trainer, store)
     while any(count_missing(trainer, store).values()):
         try:
-            train_now(trainer, store, resume=resume, shown=shown, models=models)
+            train_now(trainer, store, session, models)
         except OutOfMemory:
             halve_width(trainer, store, program)
     # Also where others have done it all meanwhile.
@@ -73,7 +72,7 @@ def read_execution_plan(trainer: Trainer, store: Store, program: str) -> Executi
       UserError: if flags ask for another one.
     """
     settings = store.read_settings(program)
-    return trainer.layout.read(settings) if settings else None
+    return trainer.layout.read_plan(settings) if settings else None
 
 
 def count_missing(trainer: Trainer, store: Store) -> dict[str, int]:
@@ -82,11 +81,11 @@ def count_missing(trainer: Trainer, store: Store) -> dict[str, int]:
     return {run_group: missing[run_group] for run_group in trainer.run_groups}
 
 
-def train_now(trainer: Trainer, store: Store, *, resume: str, shown: bool, models: ModelFolder | None) -> None:
+def train_now(trainer: Trainer, store: Store, session: Session, models: ModelFolder | None) -> None:
     """Trains the missing chunks at the present width."""
     missing = trainer.share(store.missing())
     chunks = cut_chunks({run_group: missing[run_group] for run_group in trainer.run_groups}, trainer.chunk_size)
-    trainer.train_all(store, chunks, models, resume=resume, shown=shown)
+    trainer.train_all(store, chunks, models, resume=session.resume, shown=session.shows_progress)
 
 
 def halve_width(trainer: Trainer, store: Store, program: str) -> None:
@@ -102,7 +101,7 @@ def halve_width(trainer: Trainer, store: Store, program: str) -> None:
         )
     trainer.log(f"out of memory at width {trainer.width}; going on at width {width}")
     # What is kept of unfinished chunks is of the old width.
-    store.forget_checkpoints()
+    store.remove_checkpoints()
     execution_plan = trainer.execution_plan._replace(width=width)
-    store.settle(execution_plan.settings(), program, replace=True)
-    trainer.settle(count_missing(trainer, store), execution_plan)
+    store.record_settings(execution_plan.settings(), program, replace=True)
+    trainer.configure(count_missing(trainer, store), execution_plan)

@@ -1,23 +1,23 @@
-"""A union of sweeps: what the presets of experiments are made of, and how its settings are named."""
+"""Presets: unions of sweeps, and the names of their settings."""
 
 import collections
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from jaxgen.config import sweep
-from jaxgen.config.fields import flag_values, format_value, spec_from_values
+from jaxgen.config.fields import chosen_flags, flag_values, format_value, replace_flags
 from jaxgen.errors import UserError
 
-# Of several sweeps together, the name of a setting that has what most settings have.
+# The name of the setting that has the most common value of every flag.
 PLAIN = "plain"
 
 
 class Arm(NamedTuple):
-    """A sweep that is part of a preset.
+    """One sweep of a preset.
 
     Attributes:
-      fixed: flags that make the arm what it is.
-      usual: flags that may be given by hand instead.
+      fixed: flags that define the arm; where all arms fix a flag, it cannot be given.
+      usual: flags whose values are replaced by those that are given.
     """
 
     fixed: dict[str, Any]
@@ -27,12 +27,14 @@ class Arm(NamedTuple):
 def one_by_one(
     alone: Sequence[dict[str, Any]], off: Mapping[str, Any], common: Mapping[str, Any] | None = None
 ) -> list[Arm]:
-    """An arm for each of `alone`, the flags in `off` being off in all others: what is given by hand is its own arm's.
+    """One arm for each of `alone`, in which all that the others switch on is off.
+
+    A flag that is given replaces the value in its own arm alone, and stays off in the others.
 
     Args:
       alone: the flags of each arm.
-      off: by flag what leaves it out.
-      common: what all arms have besides.
+      off: the value that switches a flag off.
+      common: flags that all arms share.
     """
     return [
         Arm({name: nothing for name, nothing in off.items() if name not in own}, {**(common or {}), **own})
@@ -41,43 +43,59 @@ def one_by_one(
 
 
 def settings_of_arms(
-    spec: Any, arms: Sequence[Arm], preset: Any, always_named: Sequence[str] = ()
+    spec: Any, arms: Sequence[Arm], preset: str, always_named: Sequence[str] = ()
 ) -> list[sweep.Setting]:
     """Every setting of the arms and of the lists in `spec`, each once.
 
     Args:
-      spec: of the job.
+      spec: of the command.
       arms: one or more.
-      preset: the part of `spec` that has ``preset`` and ``keep``.
-      always_named: what settings of several arms are named by in any case; by other flags, where theirs is not what
-        most settings have.
+      preset: their name.
+      always_named: of several arms, flags that are part of every setting's name; others are where a setting's value is
+        not the most common one.
 
     Raises:
-      UserError: if a flag is given that the preset decides, and for huge sweeps without consent.
+      UserError: if a flag is given that the preset sets, and for huge sweeps without ``--yes``.
     """
-    given, usual = flag_values(spec), flag_values(type(spec)())
-    if unknown := sorted({*preset.keep} - given.keys()):
-        raise UserError(f"--keep={unknown[0]}: no such flag; --help lists them")
-    chosen = {name for name, value in given.items() if value != usual[name]} | {*preset.keep}
+    chosen = chosen_flags(spec)
     if clash := sorted(chosen & set.intersection(*({*arm.fixed} for arm in arms))):
-        value = format_value(given[clash[0]])
-        raise UserError(f"--{clash[0]}={value}: --preset={preset.preset} sets it; leave one of the two out")
-    parts = []
+        value = format_value(flag_values(spec)[clash[0]])
+        raise UserError(f"--{clash[0]}={value}: --preset={preset} sets it; leave one of the two out")
+    sweeps = []
     for arm in arms:
-        own = {name: value for name, value in arm.usual.items() if name not in chosen}
-        parts.append(spec_from_values(type(spec), {**given, **own, **arm.fixed}))
+        usual = {name: value for name, value in arm.usual.items() if name not in chosen}
+        sweeps.append(replace_flags(spec, {**usual, **arm.fixed}))
     # Before they are expanded: there may be more than memory holds.
-    sweep.refuse_many(sum(map(sweep.num_settings, parts)), spec.num_runs, spec.compute.yes)
-    found = dict.fromkeys(setting.spec for part in parts for setting in sweep.expand(part))
-    varied = sweep.varied([sweep.Setting("", one) for one in found])
-    own = [{name: flag_values(one)[name] for name in varied} for one in found]
-    if len(arms) > 1:
-        most = usual_values(own, [name for name in varied if name not in always_named])
-        own = [{name: value for name, value in each.items() if name not in most or value != most[name]} for each in own]
-        return [sweep.Setting(sweep.name_setting(each) or PLAIN, one) for each, one in zip(own, found, strict=True)]
-    return [sweep.Setting(sweep.name_setting(each), one) for each, one in zip(own, found, strict=True)]
+    sweep.refuse_many(sum(map(sweep.num_settings, sweeps)), spec.num_runs, spec.compute.yes)
+    specs = list(dict.fromkeys(setting.spec for part in sweeps for setting in sweep.expand(part)))
+    names = name_specs(specs, len(arms), always_named)
+    return [sweep.Setting(name, each) for name, each in zip(names, specs, strict=True)]
+
+
+def name_specs(specs: Sequence[Any], num_arms: int, always_named: Sequence[str]) -> list[str]:
+    """A name for each of several specs: of one arm, the flags in which they differ; of several, the uncommon values."""
+    varied = sweep.varied([sweep.Setting("", each) for each in specs])
+    values = [{name: flag_values(each)[name] for name in varied} for each in specs]
+    if num_arms == 1:
+        return [sweep.name_setting(own) for own in values]
+    common = usual_values(values, [name for name in varied if name not in always_named])
+    uncommon = [{flag: own[flag] for flag in own if flag not in common or own[flag] != common[flag]} for own in values]
+    return [sweep.name_setting(own) or PLAIN for own in uncommon]
 
 
 def usual_values(rows: Sequence[Mapping[str, Any]], flags: Sequence[str]) -> dict[str, Any]:
-    """What most settings have of each flag; the earliest of as frequent ones."""
+    """The value that most settings have of each flag; the earliest of equally common ones."""
     return {flag: collections.Counter(row[flag] for row in rows).most_common(1)[0][0] for flag in flags}
+
+
+def set_by_preset(spec: Any, settings: Sequence[sweep.Setting]) -> dict[str, str]:
+    """The flags that a preset sets, with the values that the settings have, as text.
+
+    Args:
+      spec: of the command.
+      settings: of its preset.
+    """
+    chosen, defaults = chosen_flags(spec), flag_values(spec)
+    values = [flag_values(setting.spec) for setting in settings]
+    listed = {name: list(dict.fromkeys(own[name] for own in values)) for name in defaults if name not in chosen}
+    return {name: ",".join(map(format_value, each)) for name, each in listed.items() if each != [defaults[name]]}

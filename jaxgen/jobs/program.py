@@ -12,12 +12,13 @@ import numpy as np
 from jaxgen.config import sweep
 from jaxgen.config.fields import flag_fields, flag_values, format_value
 from jaxgen.engine.batch import LearnerConfig
-from jaxgen.engine.kernels import MOST_EXAMINED
+from jaxgen.engine.kernels import MOST_EVALUATED
 from jaxgen.engine.learner import make_learner
-from jaxgen.engine.members import EnsembleConfig, EpochMetrics, Examples, MemberConfig
+from jaxgen.engine.members import EnsembleConfig, EpochMetrics, Examples, MemberConfig, Sampler
+from jaxgen.engine.sampling import SHUFFLED
 from jaxgen.errors import UserError
-from jaxgen.models import PLAIN_KERNELS, make_model
-from jaxgen.models.layers import Kernels, activation_dtype, product_precision
+from jaxgen.models import DEFAULT_COMPUTE, make_model
+from jaxgen.models.layers import ComputeConfig, activation_dtype, product_precision
 from jaxgen.scores import designs
 from jaxgen.scores.example_stats import TrackingConfig
 from jaxgen.training.optimizers import OPTIONAL_HPARAMS, HParams, make_optimizer
@@ -40,28 +41,27 @@ class Program(NamedTuple):
     """Settings that one compiled program serves, because they differ in numbers only.
 
     Attributes:
-      name: what tells it from the job's other programs, such as ``optimizer=adam``; empty if it is the only one.
+      name: distinguishes it from the job's other programs, such as ``optimizer=adam``; empty if it is the only one.
       settings: one or more, of one name each.
-      make_member: ``(program, row, training data) -> MemberConfig``: who a row is.
-      epoch_metrics: what is measured of its members epoch by epoch, if anything.
-      show: what its members make of their examples, if anything (`jaxgen.engine.members.EnsembleConfig`).
-      num_examples: u, where members have examples of their own; None: all of the data's.
+      make_member: ``(program, row, training data) -> MemberConfig``.
+      context: data of the experiment that `make_member` and its measures need; read by nothing else.
+      sampler, input_transform, epoch_metrics, keeps, track: as in `jaxgen.engine.members.EnsembleConfig`. Of `keeps`,
+        the store has ``params [m, p]`` (`jaxgen.engine.flat_variables`).
+      num_examples: of each member, where members have `MemberConfig.rows`; None: those of the data.
       groups: of parameters, that have step sizes of their own (`jaxgen.engine.batch.LearnerConfig`).
-      keeps: groups of parameters that what is kept of a run holds, with all batch statistics: ``params [m, p]``.
-      guided: whether its members decide which classes they mix (`jaxgen.engine.guided`).
-      remake: what is made of the network that the spec names before it is trained, if anything.
-      track: what is tracked of single examples, if anything.
+      remake: turns the network that the spec names into the one that is trained; None: it is that.
     """
 
     name: str
     settings: tuple[sweep.Setting, ...]
     make_member: Callable[["Program", Any, Examples], MemberConfig]
+    context: Any = None
+    sampler: Sampler = SHUFFLED
+    input_transform: Callable[[MemberConfig, jax.Array, jax.Array], jax.Array] | None = None
     epoch_metrics: EpochMetrics | None = None
-    show: Callable[[MemberConfig, jax.Array, jax.Array], jax.Array] | None = None
     num_examples: int | None = None
     groups: tuple[str, ...] = ()
     keeps: tuple[str, ...] = ()
-    guided: bool = False
     remake: Callable[[nn.Module], nn.Module] | None = None
     track: TrackingConfig | None = None
 
@@ -86,7 +86,7 @@ def make_programs(
     Args:
       spec: of the job.
       settings: which; by default all that the lists in `spec` ask for.
-      make_member: who a row is; by default one who trains on a subset.
+      make_member: as `Program.make_member`; by default members that train on subsets.
     """
     settings = settings or sweep.expand(spec)
     hparams = {field.name for _, field in flag_fields(spec) if field.metadata.get("hparam")}
@@ -95,7 +95,7 @@ def make_programs(
     for indices in sweep.group(settings):
         chosen = flag_values(settings[indices[0]].spec)
         name = sweep.name_setting({flag: chosen[flag] for flag in decisive})
-        programs.append(Program(name, tuple(settings[i] for i in indices), make_member or enrol_on_subset))
+        programs.append(Program(name, tuple(settings[i] for i in indices), make_member or make_subset_member))
     return programs
 
 
@@ -117,27 +117,27 @@ def split_runs(program: Program, arrays: Mapping[str, np.ndarray]) -> Iterator[t
         yield run, setting, {name: array[i] for name, array in arrays.items()}
 
 
-def enrol_on_subset(program: Program, row: Row, train: Examples) -> MemberConfig:
-    """Who a row is: the key of its draws, the examples it trains on, its strengths."""
+def make_subset_member(program: Program, row: Row, train: Examples) -> MemberConfig:
+    """The member of a row, which trains on its subset of the data."""
     root = jax.random.key(program.spec.seed)
     subset = designs.draw_subset(root, row.subset, len(train.labels))
     return MemberConfig(designs.run_key(root, row.subset), subset, hparams_of(program, row.setting))
 
 
 def hparams_of(program: Program, setting: jax.Array) -> HParams:
-    """The strengths of one of the program's settings, by its number."""
+    """The hyperparameters of one of the program's settings, by its number."""
     return {name: jnp.asarray(values)[setting] for name, values in hparam_table(program).items()}
 
 
 def hparam_table(program: Program) -> dict[str, np.ndarray]:
-    """By knob, the value of each setting: float32 ``[s]``."""
+    """By hyperparameter, the value of each setting: float32 ``[s]``."""
     chosen = [flag_values(setting.spec) for setting in program.settings]
     names = (*ALWAYS, *sorted(program.in_use))
     return {name: np.array([one[name] for one in chosen], np.float32) for name in names}
 
 
 def make_methods(program: Program, microbatch_size: int | None = None) -> LearnerConfig:
-    """How the program's members learn."""
+    """The program's optimizer, augmentation and all else of a gradient step."""
     train, in_use = program.spec.train, program.in_use
     schedule = make_schedule(train.schedule, epochs=train.epochs, milestones=train.milestones)
     augmentations = in_use & set(AUGMENTATIONS)
@@ -152,47 +152,47 @@ def make_methods(program: Program, microbatch_size: int | None = None) -> Learne
     )
 
 
-def make_kernels(program: Program, backends: tuple = (), otherwise: str = "plain") -> Kernels:
-    """By which arithmetic the program's network is computed."""
-    return Kernels(backends, otherwise, activation_dtype(program.spec.compute.precision))
+def make_kernels(program: Program, backends: tuple = (), otherwise: str = "plain") -> ComputeConfig:
+    """How the convolutions and products of the program's network are computed."""
+    return ComputeConfig(backends, otherwise, activation_dtype(program.spec.compute.precision))
 
 
-def make_network(dataset: Dataset, program: Program, kernels: Kernels = PLAIN_KERNELS) -> nn.Module:
+def make_network(dataset: Dataset, program: Program, compute: ComputeConfig = DEFAULT_COMPUTE) -> nn.Module:
     """The network that the program trains.
 
     Raises:
       UserError: if it does not suit the data.
     """
-    network = make_model(program.spec.model, dataset.num_classes, dataset.images.shape[1:], kernels)
+    network = make_model(program.spec.model, dataset.num_classes, dataset.images.shape[1:], compute)
     return program.remake(network) if program.remake else network
 
 
 def make_ensemble_config(
     dataset: Dataset,
     program: Program,
-    kernels: Kernels,
+    compute: ComputeConfig,
     microbatch_size: int | None = None,
-    eval_batch_size: int = MOST_EXAMINED,
+    eval_batch_size: int = MOST_EVALUATED,
 ) -> EnsembleConfig:
     """All that the program's members share."""
-    spec, network = program.spec, make_network(dataset, program, kernels)
+    spec, network = program.spec, make_network(dataset, program, compute)
     return EnsembleConfig(
-        make_learner(network, make_methods(program, microbatch_size), dataset.images.shape[1:]),
-        functools.partial(program.make_member, program),
-        spec.train.epochs,
-        spec.train.batch_size,
-        program.num_examples or len(dataset.labels),
-        dataset.num_classes,
-        dataset.scale,
-        dataset.whiten,
-        eval_batch_size,
-        spec.stopping.validation_share,
-        spec.stopping.patience,
-        program.epoch_metrics,
-        program.keeps,
-        program.show,
-        program.guided,
-        program.track,
+        learner=make_learner(network, make_methods(program, microbatch_size), dataset.images.shape[1:]),
+        sampler=program.sampler,
+        make_member=functools.partial(program.make_member, program),
+        epochs=spec.train.epochs,
+        batch_size=spec.train.batch_size,
+        num_examples=program.num_examples or len(dataset.labels),
+        num_classes=dataset.num_classes,
+        scale=dataset.scale,
+        whiten=dataset.whiten,
+        eval_batch_size=eval_batch_size,
+        validation_share=spec.stopping.validation_share,
+        patience=spec.stopping.patience,
+        epoch_metrics=program.epoch_metrics,
+        keeps=program.keeps,
+        input_transform=program.input_transform,
+        track=program.track,
     )
 
 

@@ -1,4 +1,4 @@
-"""A program trained by the workers of a Ray cluster: what they are told, and how the driver sees them."""
+"""Trains one program's members on the workers of a Ray cluster; the driver writes the store."""
 
 import contextlib
 import functools
@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from jaxgen.jobs.compilation_cache import share_compilations
-from jaxgen.jobs.layout import ExecutionPlan, Layout
+from jaxgen.jobs.execution_plan import ExecutionPlan
+from jaxgen.jobs.layout import Layout
 from jaxgen.jobs.program import Program
 from jaxgen.jobs.trainer import RunGroup, Trainer
 from jaxgen.runs.devices import start_devices
@@ -26,41 +27,44 @@ from jaxgen.runs.store import FINITE, Arrays, Store
 from jaxgen.runs.worker_pool import WorkerPool
 from jaxgen.types import Dataset
 
-# What folders for compiled programs begin with, and after how many seconds nobody needs one.
-COMPILED, STALE = "jaxgen-ray-", 2 * 24 * 3600
+# Prefix of a node's temporary folders for compiled programs; one older than STALE_SECONDS was left by a killed job.
+CACHE_PREFIX, STALE_SECONDS = "jaxgen-ray-", 2 * 24 * 3600
 
 
-class WorkingTrainer:
-    """In a worker: a trainer.
+class WorkerTrainer:
+    """The trainer inside a worker, as `jaxgen.runs.worker.Worker` needs it.
 
     Args:
-      trainer: not settled yet.
-      runs: by cell, how many runs are still to be trained.
-      keep_weights: whether they are wanted.
-      compiled: a folder of this node for what is compiled, that its other workers find it.
+      trainer: not configured yet.
+      runs: number of runs still to be trained, by run group.
+      keep_weights: whether `train` returns the weights too.
+      cache: the node's folder for compiled programs, shared by its workers.
     """
 
-    def __init__(self, trainer: Trainer, runs: Mapping[str, int], keep_weights: bool, compiled: pathlib.Path):
-        self.trainer, self.runs, self.keep_weights, self.compiled = trainer, runs, keep_weights, compiled
+    def __init__(self, trainer: Trainer, runs: Mapping[str, int], keep_weights: bool, cache: pathlib.Path):
+        self.trainer, self.runs, self.keep_weights, self.cache = trainer, runs, keep_weights, cache
 
-    def settle(self, settings: tuple[dict[str, Any], int] | None) -> tuple[dict[str, Any], int]:
-        """The arrangement as JSON values, and how many members are kept in one file.
+    def configure(self, settings: tuple[dict[str, Any], int] | None) -> tuple[dict[str, Any], int]:
+        """Configures the trainer.
 
         Args:
-          settings: the same, of another worker, or None: they are found by timing.
+          settings: execution plan and chunk size that another worker returned; None: chosen by timing.
+
+        Returns:
+          The execution plan as JSON values, and the number of members in a chunk.
         """
-        self.trainer.settle(self.runs, self.trainer.layout.read(settings[0]) if settings else None)
+        self.trainer.configure(self.runs, self.trainer.layout.read_plan(settings[0]) if settings else None)
         return self.trainer.execution_plan.settings(), self.trainer.chunk_size
 
     def train(self, chunk: Chunk, report: Report) -> tuple[Arrays, dict[int, Any]]:
-        """A chunk's arrays, and by run the weights, if they are to be kept."""
+        """Returns the chunk's arrays, and the weights by run number if they are to be kept."""
         weights: dict[int, Any] = {}
         arrays = self.trainer.train(chunk, report, None, weights.__setitem__ if self.keep_weights else None)
         return arrays, weights
 
     def close(self) -> None:
-        """Leaves nothing behind."""
-        shutil.rmtree(self.compiled, ignore_errors=True)
+        """Removes the node's compiled programs."""
+        shutil.rmtree(self.cache, ignore_errors=True)
 
 
 def build_worker(
@@ -69,47 +73,52 @@ def build_worker(
     run_groups: Mapping[str, RunGroup],
     runs: Mapping[str, int],
     job: str,
-    devices: int,
-) -> WorkingTrainer:
-    """In a worker: the trainer of a program.
+    num_devices: int,
+) -> WorkerTrainer:
+    """Builds a program's trainer inside a worker.
 
     Args:
-      dataset: where it is in the cluster.
-      program, run_groups: what to train.
-      runs: by cell, how many runs are still to be trained.
-      job: a name that no other job has.
-      devices: how many to use; 0: all.
+      dataset: its Ray reference.
+      program: to train.
+      run_groups: all run groups of the program, by name.
+      runs: number of runs still to be trained, by run group.
+      job: a unique name.
+      num_devices: how many devices to use; 0: all.
     """
     import jax
     import ray
 
-    # For as long as the process lives, on whatever thread.
+    # Set for the whole process: Ray calls the worker on several threads.
     jax.config.update("jax_enable_x64", False)
-    folder = compilations_folder(job)
-    share_compilations(folder)
-    layout = Layout(ray.get(dataset), program, start_devices(devices), lambda line: None)
-    return WorkingTrainer(
-        Trainer(layout, run_groups, lambda line: None), runs, program.spec.compute.save_models, folder
-    )
+    cache = compilation_folder(job)
+    share_compilations(cache)
+    layout = Layout(ray.get(dataset), program, start_devices(num_devices), lambda line: None)
+    trainer = Trainer(layout, run_groups, lambda line: None)
+    return WorkerTrainer(trainer, runs, program.spec.compute.save_models, cache)
 
 
-def compilations_folder(job: str) -> pathlib.Path:
-    """This node's folder for what a job compiles; those of jobs that were killed long ago are removed."""
+def compilation_folder(job: str) -> pathlib.Path:
+    """The node's folder for a job's compiled programs; removes stale folders of other jobs."""
     temporary = pathlib.Path(tempfile.gettempdir())
-    for old in temporary.glob(f"{COMPILED}*"):
+    for old in temporary.glob(f"{CACHE_PREFIX}*"):
         with contextlib.suppress(OSError):
-            if time.time() - old.stat().st_mtime > STALE:
+            if time.time() - old.stat().st_mtime > STALE_SECONDS:
                 shutil.rmtree(old, ignore_errors=True)
-    return temporary / f"{COMPILED}{job}"
+    return temporary / f"{CACHE_PREFIX}{job}"
 
 
 class ClusterTrainer(Trainer):
-    """Trains by a cluster's workers; this process keeps what they give, and needs no accelerator.
+    """Trains on a cluster's workers; this process writes the store and needs no accelerator.
 
     Args:
-      layout, run_groups, log: as of `Trainer`.
-      ray: connected.
-      dataset: what is trained on.
+      layout: as of `Trainer`.
+      run_groups: as of `Trainer`.
+      log: as of `Trainer`.
+      ray: the connected `ray` module.
+      dataset: to train on.
+
+    Attributes:
+      pool: the workers, once configured.
     """
 
     def __init__(
@@ -117,64 +126,73 @@ class ClusterTrainer(Trainer):
     ):
         super().__init__(layout, run_groups, log)
         self.ray, self.dataset = ray, ray.put(dataset)
-        self.together = 1
-        self.crew: WorkerPool | None = None
+        self._chunk_size = 1
+        self.pool: WorkerPool | None = None
 
     @property
     def chunk_size(self) -> int:
-        """Members that are kept in one file: as many as the first worker trains at once."""
-        return self.together
+        """Members in one chunk: the chunk size of the first worker."""
+        return self._chunk_size
 
-    def settle(self, runs: Mapping[str, int], execution_plan: ExecutionPlan | None = None) -> None:
-        """Has the first worker find the arrangement, unless it is given; the others are told of it."""
+    def configure(self, runs: Mapping[str, int], execution_plan: ExecutionPlan | None = None) -> None:
+        """Starts workers; the first one chooses the execution plan unless it is given.
+
+        Args:
+          runs: number of runs still to be trained, by run group.
+          execution_plan: the recorded one, if any.
+
+        Raises:
+          UserError: if the cluster has no usable worker, or as the first worker raised it.
+        """
         self.close()
-        told = (self.dataset, self.layout.program, self.run_groups, runs, uuid.uuid4().hex[:12])
-        self.crew = WorkerPool(
-            self.ray, self.layout.program.spec.compute.ray_cpus, functools.partial(build_worker, *told)
-        )
-        given = execution_plan and (execution_plan.settings(), 0)
+        program = self.layout.program
+        build = functools.partial(build_worker, self.dataset, program, self.run_groups, runs, uuid.uuid4().hex[:12])
+        self.pool = WorkerPool(self.ray, program.spec.compute.ray_cpus, build)
+        recorded = execution_plan and (execution_plan.settings(), 0)
         try:
-            with results_apart():
-                settings, self.together = self.crew.settle(given, sum(runs.values()))
+            with stdout_to_stderr():
+                settings, self._chunk_size = self.pool.configure(recorded, sum(runs.values()))
         except BaseException:
             self.close()
             raise
-        self.execution_plan = execution_plan or self.layout.read(settings)
+        self.execution_plan = execution_plan or self.layout.read_plan(settings)
         self.log(f"width {self.execution_plan.width} on each device; {self.devices}")
 
     def close(self) -> None:
-        if self.crew:
-            self.crew.close()
+        """Stops the workers."""
+        if self.pool:
+            self.pool.close()
 
     @property
     def devices(self) -> str:
-        """On what it trains."""
-        return f"Ray workers: {describe(self.crew.room)}" if self.crew else "no Ray worker"
+        """Number and resources of the workers, as text."""
+        return f"Ray workers: {describe_slots(self.pool.slots)}" if self.pool else "no Ray worker"
 
     def train_all(
         self, store: Store, chunks: list[Chunk], models: ModelFolder | None, *, resume: str, shown: bool
     ) -> None:
-        """Trains and keeps chunks; arguments as of `train_missing_runs`."""
+        """As of `Trainer`; the workers are stopped afterwards."""
 
-        def keep(chunk: Chunk, found: tuple[Arrays, dict[int, Any]]) -> Arrays:
-            arrays, weights = found
+        def keep(chunk: Chunk, result: tuple[Arrays, dict[int, Any]]) -> Arrays:
+            arrays, weights = result
             if models:
-                for run, own in weights.items():
-                    models.write(chunk.run_group, run, own)
+                for run, run_weights in weights.items():
+                    models.write(chunk.run_group, run, run_weights)
             self.count(np.asarray(arrays[FINITE]))
             self.refuse_diverging()
             return arrays
 
-        with results_apart(), contextlib.closing(self.crew) as crew:
-            train_on_cluster(store, chunks, crew, self.works(), keep=keep, resume=resume, shown=shown, share=self.share)
+        work = self.work_by_group()
+        with stdout_to_stderr(), contextlib.closing(self.pool) as pool:
+            train_on_cluster(store, chunks, pool, work, keep=keep, resume=resume, shown=shown, share=self.share)
 
 
-def results_apart() -> contextlib.AbstractContextManager:
-    """While it is open, what Ray says of lost workers does not go where results go."""
+def stdout_to_stderr() -> contextlib.AbstractContextManager:
+    """Redirects Ray's messages about lost workers, which it prints on standard output, to standard error."""
     return contextlib.redirect_stdout(sys.stderr)
 
 
-def describe(room: Mapping[tuple[str, int], int]) -> str:
-    """How many workers there are, and of what."""
-    of = {"GPU": "GPU", "TPU": "TPU chips", "CPU": "CPU cores"}
-    return ", ".join(f"{number} of {count} {of[kind]}" for (kind, count), number in sorted(room.items()))
+def describe_slots(slots: Mapping[tuple[str, int], int]) -> str:
+    """Number and resources of the workers that fit on the cluster, as text."""
+    units = {"GPU": "GPU", "TPU": "TPU chips", "CPU": "CPU cores"}
+    return ", ".join(f"{number} of {count} {units[kind]}" for (kind, count), number in sorted(slots.items()))

@@ -1,8 +1,7 @@
-"""A job as one table of members: who a row is, the programs' cells, the plan of all runs."""
+"""A job as one table of members: the member of a row, the programs' cells, the plan of all runs."""
 
 import functools
 import hashlib
-import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -13,22 +12,23 @@ import numpy as np
 from jaxgen.config import LabelNoiseSpec, sweep
 from jaxgen.config.fields import flag_values, format_value
 from jaxgen.data.noise_matrix import load_noise_matrix
-from jaxgen.engine.members import Curves, Examples, MemberConfig, Mixed
+from jaxgen.engine.members import Curves, Examples, MemberConfig
 from jaxgen.errors import UserError
-from jaxgen.jobs.identity import NUMERICS, identify
+from jaxgen.jobs import workload
+from jaxgen.jobs.identity import describe_data, identify, make_identity
+from jaxgen.jobs.mixed_versions import MixedVersion
 from jaxgen.jobs.program import Program, hparams_of
+from jaxgen.jobs.train import describe_program
 from jaxgen.jobs.trainer import RunGroup
-from jaxgen.runs.plan import Plan
-from jaxgen.runs.store import Store, open_store
+from jaxgen.jobs.workload import Workload
+from jaxgen.keys import Draw, draw_key, run_key
 from jaxgen.transforms.labels import make_noise
 from jaxgen.types import Dataset
 
-# Folded into a member's key; `engine.batch` and `scores.designs` hold the other constants.
-LABELS = 7
 # No member gets so large a share of its labels right: none is done before its last epoch.
 NEVER = 2.0
 # Flags that say what is made of models, and those whose values the settings have.
-REPORTING_FLAGS = {"preset", "keep", "seed", "out", "num_runs", "baseline", "export_dir"}
+REPORTING_FLAGS = {"preset", "seed", "out", "num_runs", "baseline", "export_dir"}
 
 
 class Row(NamedTuple):
@@ -91,25 +91,25 @@ class Drawn(NamedTuple):
     view: Callable[[Any], View]
 
 
-def enrol_member(drawn: Drawn, program: Program, row: Row, train: Examples) -> MemberConfig:
-    """Who a row is: a run has the same key in every setting, so that settings can be compared in pairs."""
+def make_table_member(drawn: Drawn, program: Program, row: Row, train: Examples) -> MemberConfig:
+    """The member of a row. A run has the same key in every setting, so that settings can be compared in pairs."""
     settings, count = [setting.spec.noise for setting in program.settings], len(train.labels)
-    key = jax.random.fold_in(jax.random.key(program.spec.seed), row.run)
+    key = run_key(jax.random.key(program.spec.seed), row.run)
     labels = version = mixed = None
     rates = np.array([each.label_noise for each in settings], np.float32)
     if rates.any():
         corrupt = make_noise(program.spec.noise.noise_kind, drawn.num_classes, drawn.matrix)
         images = train.images[:count].astype(jnp.float32) * drawn.scale
         rate = jnp.asarray(rates)[row.setting]
-        labels = corrupt(jax.random.fold_in(key, LABELS), train.labels, rate, images).labels
+        labels = corrupt(draw_key(key, Draw.LABELS), train.labels, rate, images).labels
     views = [drawn.view(setting.spec) for setting in program.settings]
     versions, others = (np.array([each[i] for each in views], np.int32) for i in (0, 1))
     shares = np.array([each.share for each in views], np.float32)
     if versions.any():
         version = jnp.asarray(versions)[row.setting]
     if shares.any():
-        mixed = Mixed(jnp.asarray(others)[row.setting], jnp.asarray(shares)[row.setting])
-    return MemberConfig(key, jnp.ones(count, bool), hparams_of(program, row.setting), labels, version, mixed)
+        mixed = MixedVersion(jnp.asarray(others)[row.setting], jnp.asarray(shares)[row.setting])
+    return MemberConfig(key, jnp.ones(count, bool), hparams_of(program, row.setting), labels, version, extra=mixed)
 
 
 def load_matrix(settings: Sequence[sweep.Setting], spec: LabelNoiseSpec, num_classes: int) -> np.ndarray | None:
@@ -148,17 +148,23 @@ def make_run_groups(job: Job, program: Program) -> dict[str, RunGroup]:
     return {run_group_name(program): RunGroup(functools.partial(make_rows, program), size - held)}
 
 
-def make_plan(job: Job) -> Plan:
-    """The job's identity and its cells: one for each program."""
+def make_workload(job: Job) -> Workload:
+    """All that the job trains: a group of runs for each program."""
     spec = job.spec
-    flags = {*flag_values(spec)} - {*flag_values(spec.data)} - REPORTING_FLAGS
-    identity = {"--seed": str(spec.seed)} | identify(job.settings, flags)
-    data = f"{job.dataset.name} {job.dataset.fingerprint[:12]}"
+    deciding = {*flag_values(spec)} - {*flag_values(spec.data)} - REPORTING_FLAGS
+    flags = identify(job.settings, deciding) | dict(job.also)
     if job.matrix is not None:
-        identity["--noise_matrix"] = hashlib.sha256(job.matrix.tobytes()).hexdigest()[:12]
-    identity |= {"the data": data, "the numerics version": str(NUMERICS), "the experiment": job.experiment}
-    identity |= dict(job.also)
-    return Plan(identity, {run_group_name(one): spec.num_runs * len(one.settings) for one in job.programs})
+        flags["--noise_matrix"] = hashlib.sha256(job.matrix.tobytes()).hexdigest()[:12]
+    return workload.make_workload(
+        job.versions.dataset,
+        job.programs,
+        functools.partial(make_run_groups, job),
+        identity=make_identity(flags, spec.seed, experiment=job.experiment, the_data=describe_data(job.dataset)),
+        num_runs=spec.num_runs,
+        run_bytes=run_bytes(job),
+        describe=functools.partial(describe_program, job.dataset, num_runs=spec.num_runs),
+        out=spec.out,
+    )
 
 
 def run_bytes(job: Job) -> int:
@@ -167,11 +173,6 @@ def run_bytes(job: Job) -> int:
     shown, epochs = job.versions.dataset, max(setting.spec.train.epochs for setting in job.settings)
     probed = 0 if shown.probes is None else len(shown.probes) * (1 if shown.num_classes <= 256 else 2)
     return count // 2 + 3 * tests + probed + 40 * epochs + 400
-
-
-def open_job_store(job: Job) -> Store:
-    """The store of the job below ``spec.out``."""
-    return open_store(pathlib.Path(job.spec.out) / "store", make_plan(job), run_bytes(job))
 
 
 def curves_of(own: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

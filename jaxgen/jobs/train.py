@@ -13,6 +13,7 @@ from jaxgen.jobs.distributed import await_others
 from jaxgen.jobs.layout import Layout
 from jaxgen.jobs.missing_runs import read_execution_plan, train_missing_runs
 from jaxgen.jobs.program import Program
+from jaxgen.jobs.session import Session
 from jaxgen.jobs.trainer import RunGroup, Trainer
 from jaxgen.runs.devices import start_devices, start_one_core
 from jaxgen.runs.plan import count_runs
@@ -57,7 +58,7 @@ def refuse_unkept(trainer: Trainer, store: Store, models: ModelFolder | None) ->
         run_group: itertools.chain.from_iterable(itertools.starmap(range, store.spans(run_group)))
         for run_group in trainer.run_groups
     }
-    if lost := sum(len(models.lacking(run_group, numbers)) for run_group, numbers in done.items()):
+    if lost := sum(len(models.missing(run_group, numbers)) for run_group, numbers in done.items()):
         raise UserError(
             f"--save_models: {lost:,} finished models of --out={trainer.layout.program.spec.out} were not kept when "
             "they were trained; leave it out, or choose another --out"
@@ -89,10 +90,9 @@ def train_program(
     program: Program,
     run_groups: Mapping[str, RunGroup],
     store: Store,
+    session: Session,
     *,
     describe: Callable[[int], str],
-    resume: str,
-    log: Callable[[str], None] | None,
     models: ModelFolder | None,
 ) -> Done:
     """Trains what the store lacks of a program.
@@ -102,20 +102,17 @@ def train_program(
       program: which.
       run_groups: all of it.
       store: what is done, and where new runs go.
+      session: how to resume, and where lines go.
       describe: from the number of a model's parameters to a line about the program.
-      resume: how to go on, for one who stops it.
-      log: takes lines about what is going on; with None there is no progress bar either.
       models: where weights are kept, if wanted.
     """
-    trainer = make_trainer(dataset, program, run_groups, log or (lambda line: None))
+    trainer = make_trainer(dataset, program, run_groups, session.tell)
     # Other settings than those kept are refused before anything is said or compiled.
     read_execution_plan(trainer, store, program.name)
     parameters = num_parameters(*trainer.layout.example())
     trainer.log(describe(parameters))
     refuse_unkept(trainer, store, models)
-    trained = train_missing_runs(
-        trainer, store, program=program.name, resume=resume, shown=log is not None, models=models
-    )
+    trained = train_missing_runs(trainer, store, session, program=program.name, models=models)
     width = store.read_settings(program.name).get("width", 0)
     return Done(parameters, width, trained.models, trained.seconds, trainer.devices, trainer)
 

@@ -1,4 +1,4 @@
-"""Trains chunks of one program's members, in this process, in an arrangement that is found by timing."""
+"""Trains chunks of one program's members in this process, with an execution plan chosen by timing."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -9,23 +9,24 @@ import numpy as np
 
 from jaxgen.engine.ensemble import Ensemble
 from jaxgen.errors import OutOfMemory, UserError
-from jaxgen.jobs.layout import ExecutionPlan, Layout, out_of_memory, refuse_if_larger
+from jaxgen.jobs.execution_plan import ExecutionPlan
+from jaxgen.jobs.layout import Layout, is_out_of_memory, refuse_if_larger
 from jaxgen.runs.launch import train_chunks
-from jaxgen.runs.plan import Chunk, Span
+from jaxgen.runs.plan import Chunk, Plan, Span
 from jaxgen.runs.progress import Report
 from jaxgen.runs.saved_models import ModelFolder
-from jaxgen.runs.shards import read_shard
+from jaxgen.runs.shards import block_size, read_shard
 from jaxgen.runs.signals import Stop
 from jaxgen.runs.store import Arrays, Store
 from jaxgen.types import Outcome
 
-# The host gets its turn about so often: for the progress bar, and for Ctrl-C.
+# Seconds of training per call into JAX; the progress bar and Ctrl-C are served between calls.
 SECONDS_PER_CALL = 0.5
-# After so many models, all diverged, the others are not worth the wait.
-HOPELESS = 10
-# Examining an example costs a forward pass, training on it a backward pass too: about a third of the arithmetic.
-EXAMINATION = 1 / 3
-# Where members may stop early, a chunk has so many for each seat, so that seats are refilled.
+# The job is refused once this many models were trained and all have diverged.
+MAX_DIVERGED = 10
+# Cost of evaluating an example relative to training on it: a forward pass alone is about a third of the arithmetic.
+EVAL_COST = 1 / 3
+# Where members may stop early, a chunk has this many members per slot, so that slots are refilled.
 REFILLS = 8
 
 
@@ -33,8 +34,8 @@ class RunGroup(NamedTuple):
     """Members of one program and one subset size.
 
     Attributes:
-      rows: from run numbers to the rows of the runs.
-      max_size: the size of the largest subset that a run of this cell trains on.
+      rows: from run numbers ``[m]`` to the rows of the runs.
+      max_size: number of examples in the largest subset that a run of the group trains on.
     """
 
     rows: Callable[[np.ndarray], Any]
@@ -42,92 +43,111 @@ class RunGroup(NamedTuple):
 
 
 class Trainer:
-    """Trains chunks of a table of members, in an arrangement that `settle` finds.
+    """Trains chunks of a program's members. Call `configure` first.
 
     Args:
       layout: builds the program's ensembles.
-      run_groups: every cell of the program by name.
-      log: takes lines about what is going on.
+      run_groups: all run groups of the program, by name.
+      log: called with progress lines.
+
+    Attributes:
+      execution_plan: in effect; None before `configure`.
+      block: number of consecutive runs that one driver trains where several share a store; None: not shared yet.
+      step_seconds: measured time per member and step on one device.
+      num_seen: models counted by `count`.
+      num_finite: those of them that did not diverge.
     """
 
     def __init__(self, layout: Layout, run_groups: Mapping[str, RunGroup], log: Callable[[str], None]):
         self.layout, self.run_groups, self.log = layout, run_groups, log
         self.execution_plan: ExecutionPlan | None = None
-        # Runs that one driver trains, where several share them out.
         self.block: int | None = None
         self.step_seconds = 0.0
         self.num_seen = self.num_finite = 0
 
     @property
     def ensemble(self) -> Ensemble:
-        """The program in its present arrangement."""
+        """The program's ensemble under the execution plan in effect."""
         return self.layout.ensemble
 
     @property
     def devices(self) -> str:
-        """On what it trains."""
+        """Number and kind of the devices, as text."""
         mesh = self.ensemble.mesh.devices
         return f"{mesh.size} {mesh.flat[0].device_kind} device(s)"
 
     @property
     def width(self) -> int:
-        """Members in one batched program on each device."""
+        """Members per device in one batched program."""
         return self.execution_plan.width
 
     @property
-    def seats(self) -> int:
-        """Members that are trained side by side."""
+    def slots(self) -> int:
+        """Members trained at the same time, on all devices together."""
         return self.width * self.ensemble.mesh.size
 
     @property
     def chunk_size(self) -> int:
-        """Members that are kept in one file."""
-        return self.seats * (REFILLS if self.ensemble.config.may_stop else 1)
+        """Members in one chunk."""
+        return self.slots * (REFILLS if self.ensemble.config.may_stop else 1)
 
     def share(self, spans: dict[str, list[Span]]) -> dict[str, list[Span]]:
-        """Of all cells' spans, those that this driver trains: all, until it is settled how they are shared out."""
+        """Selects this driver's shard from spans of all run groups: all of them until `block` is known."""
         return read_shard(self.layout.program.spec.compute.shard).part(spans, self.block) if self.block else spans
 
-    def settle(self, runs: Mapping[str, int], execution_plan: ExecutionPlan | None = None) -> None:
-        """Finds the arrangement by timing, unless it is given, and compiles what the first steps need.
+    def choose_block(self, plan: Plan) -> None:
+        """Sets the block size in the execution plan, for a plan of which no run has been trained yet."""
+        shard = read_shard(self.layout.program.spec.compute.shard)
+        block = block_size(plan, self.chunk_size, shard)
+        self.execution_plan = self.execution_plan._replace(block=block)
+
+    def share_by(self, execution_plan: ExecutionPlan) -> None:
+        """From now on, `share` selects blocks of the size in a recorded execution plan."""
+        # Plans recorded before blocks existed were shared by width.
+        self.block = execution_plan.block or execution_plan.width
+
+    def configure(self, runs: Mapping[str, int], execution_plan: ExecutionPlan | None = None) -> None:
+        """Puts an execution plan into effect, chosen by timing unless given, and compiles the first steps.
 
         Args:
-          runs: by cell, how many runs are still to be trained.
-          execution_plan: how the program is laid out, if that is settled.
+          runs: number of runs still to be trained, by run group.
+          execution_plan: the recorded one, if any.
 
         Raises:
-          UserError: if the programs do not fit in memory.
+          UserError: if the programs do not fit into memory.
         """
-        middle = self._middle()
-        rows = middle.rows(np.arange(1))
+        group = self._median_group()
+        rows = group.rows(np.arange(1))
         if execution_plan:
             if execution_plan != self.execution_plan:
-                self.layout.arrange(execution_plan)
-            self.execution_plan, timings = execution_plan, self.layout.time(execution_plan.width, rows, middle.max_size)
+                self.layout.apply(execution_plan)
+            self.execution_plan = execution_plan
+            timings = self.layout.time_width(execution_plan.width, rows, group.max_size)
         else:
-            self.execution_plan, timings = self.layout.find(
-                rows, middle.max_size, max(runs.values()), self._steps(runs)
+            self.execution_plan, timings = self.layout.autotune(
+                rows, group.max_size, max(runs.values()), self._steps(runs)
             )
         self.ensemble.prepare(rows, self.width, self.ensemble.first)
         self.step_seconds = timings[self.width]
 
     def compile_rest(self) -> None:
-        """Compiles, once it is settled, what would be compiled while the first members are trained.
+        """Compiles the programs that training would compile in the background; call after `configure`.
 
         Raises:
-          UserError: if that does not fit in memory.
+          UserError: if they do not fit into memory.
         """
-        self.ensemble.prepare(self._middle().rows(np.arange(1)), self.width)
+        self.ensemble.prepare(self._median_group().rows(np.arange(1)), self.width)
         refuse_if_larger(self.ensemble.needed_bytes(self.width), self.ensemble.room, self.width)
 
     def close(self) -> None:
-        """Lets go of those who train for it, if there are any."""
+        """Releases workers, if there are any."""
 
-    def _middle(self) -> RunGroup:
+    def _median_group(self) -> RunGroup:
+        """The run group of median size, which is timed."""
         return sorted(self.run_groups.values(), key=lambda run_group: run_group.max_size)[len(self.run_groups) // 2]
 
     def _steps(self, runs: Mapping[str, int]) -> float:
-        """Member steps that each device is going to take."""
+        """Number of member steps per device that these runs take."""
         config = self.ensemble.config
         epochs = sum(
             count * -(-self.run_groups[run_group].max_size // config.batch_size) for run_group, count in runs.items()
@@ -135,7 +155,7 @@ class Trainer:
         return epochs * config.epochs / self.ensemble.mesh.size
 
     def seconds(self, runs: Mapping[str, int]) -> float:
-        """How long so many runs of each cell are going to take, at most, by the steps timed."""
+        """Upper estimate of the time for so many runs of each run group, in seconds, from the timed steps."""
         training = sum(
             count * self.run_groups[run_group].max_size * self.ensemble.config.epochs
             for run_group, count in runs.items()
@@ -144,32 +164,37 @@ class Trainer:
         return self._steps(runs) * self.step_seconds * work / max(training, 1)
 
     def count(self, finite: np.ndarray) -> None:
-        """Takes note of which models diverged and which did not."""
+        """Counts models, given which ones are finite: bool ``[m]``."""
         self.num_seen += len(finite)
         self.num_finite += int(finite.sum())
 
     def refuse_diverging(self) -> None:
-        """Refuses to go on where there were many models, and all have diverged.
+        """Stops the job if all of the first `MAX_DIVERGED` models or more have diverged.
 
         Raises:
-          UserError: what to change.
+          UserError: if so.
         """
         program = self.layout.program
-        # A sweep's other settings may do better, in this program or in the next.
-        alone = len(program.settings) == 1 and not program.name
-        if alone and self.num_seen >= HOPELESS and not self.num_finite:
+        # Other settings of a sweep may not diverge.
+        is_only_setting = len(program.settings) == 1 and not program.name
+        if is_only_setting and self.num_seen >= MAX_DIVERGED and not self.num_finite:
             raise UserError(
                 f"all of the first {self.num_seen} models diverged (loss not finite, or over ten times a blind "
                 "guess's); lower --learning_rate or give --clip_norm"
             )
 
     def work(self, run_group: str) -> float:
-        """The work of one run, in examples trained on."""
-        config, look = self.ensemble.config, EXAMINATION * self.ensemble.num_examined
-        return config.epochs * (self.run_groups[run_group].max_size + (look if config.epoch_metrics else 0)) + look
+        """Work of one run, in examples trained on; evaluations count `EVAL_COST` an example."""
+        config, eval_work = self.ensemble.config, self._eval_work()
+        per_epoch = self.run_groups[run_group].max_size + (eval_work if config.epoch_metrics else 0)
+        return config.epochs * per_epoch + eval_work
 
-    def works(self) -> dict[str, float]:
-        """The work of one run of each cell."""
+    def _eval_work(self) -> float:
+        """Work of evaluating one model on all examples."""
+        return EVAL_COST * self.ensemble.num_evaluated
+
+    def work_by_group(self) -> dict[str, float]:
+        """Work of one run, by run group."""
         return {run_group: self.work(run_group) for run_group in self.run_groups}
 
     def train(
@@ -182,21 +207,24 @@ class Trainer:
         """Trains a chunk.
 
         Args:
-          chunk: which.
-          report: told of the work as it goes, and first of what a checkpoint spares.
-          checkpoint: keeps the training in its middle.
-          on_weights: takes each run's number and final weights.
+          chunk: to train.
+          report: called with the work done; first with the work restored from a checkpoint, as `earlier`.
+          checkpoint: saves and restores the training state (`jaxgen.runs.checkpoints.DiskCheckpoint`), if wanted.
+          on_weights: called with each run's number and final weights, if wanted.
+
+        Returns:
+          The chunk's arrays, one row a run.
 
         Raises:
-          UserError: if there were many models before, and all have diverged.
-          OutOfMemory: if the devices' memory did not do.
+          UserError: as `refuse_diverging`.
+          OutOfMemory: if a device runs out of memory.
         """
         self.refuse_diverging()
         run_group, runs = self.run_groups[chunk.run_group], np.arange(chunk.start, chunk.stop)
-        look = EXAMINATION * self.ensemble.num_examined
-        began, waited, training = time.perf_counter(), self.ensemble.waited, self.work(chunk.run_group) - look
-        # What is measured after each epoch is part of the steps' time.
-        step_seconds = self.step_seconds * training / (self.ensemble.config.epochs * run_group.max_size)
+        eval_work = self._eval_work()
+        began, waited, training_work = time.perf_counter(), self.ensemble.waited, self.work(chunk.run_group) - eval_work
+        # Evaluation after each epoch is spread over the steps.
+        step_seconds = self.step_seconds * training_work / (self.ensemble.config.epochs * run_group.max_size)
         steps_per_call = max(1, int(SECONDS_PER_CALL / (step_seconds * self.width)))
         try:
             outcome = self.ensemble.train(
@@ -204,18 +232,18 @@ class Trainer:
                 self.width,
                 run_group.max_size,
                 steps_per_call,
-                lambda amount: report(amount * training),
+                lambda amount: report(amount * training_work),
                 checkpoint,
                 on_weights and (lambda i, weights: on_weights(chunk.start + i, weights)),
-                lambda amount: report(amount * training, earlier=True),
+                lambda amount: report(amount * training_work, earlier=True),
             )
         except jax.errors.JaxRuntimeError as error:
-            if not out_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
             raise OutOfMemory from None
-        report(len(runs) * look)
+        report(len(runs) * eval_work)
         self.count(outcome.finite)
-        # Waiting for a program that is compiled once is not of these runs.
+        # The wait for a compilation is not part of these runs' time.
         seconds = time.perf_counter() - began - (self.ensemble.waited - waited)
         seconds = np.full(len(runs), seconds / len(runs))
         return {"run": runs, "seconds": seconds, **outcome.arrays(), **accuracies(outcome, self.ensemble)}
@@ -223,19 +251,20 @@ class Trainer:
     def train_all(
         self, store: Store, chunks: list[Chunk], models: ModelFolder | None, *, resume: str, shown: bool
     ) -> None:
-        """Trains and keeps chunks; arguments as of `train_missing_runs`."""
-        minutes, stop = self.layout.program.spec.compute.checkpoint_minutes, Stop()
+        """As `jaxgen.runs.launch.train_chunks`; the weights go to `models`, if given."""
+        work, minutes = self.work_by_group(), self.layout.program.spec.compute.checkpoint_minutes
+        stop = Stop()
 
         def train(chunk: Chunk, report: Report) -> Arrays:
             checkpoint = store.checkpoint(chunk, minutes, stop)
             on_weights = models and (lambda run, weights: models.write(chunk.run_group, run, weights))
             return self.train(chunk, report, checkpoint, on_weights)
 
-        train_chunks(store, chunks, train, self.works(), resume=resume, shown=shown, stop=stop, share=self.share)
+        train_chunks(store, chunks, train, work, resume=resume, shown=shown, stop=stop, share=self.share)
 
 
 def accuracies(outcome: Outcome, ensemble: Ensemble) -> dict[str, np.ndarray]:
-    """Shares of right answers ``[m]`` on examples trained on, for validation, held out, and tested on; NaN of none."""
+    """Final loss, and accuracies on training, validation, held-out and test examples; ``[m]``, NaN where none exist."""
     count = ensemble.config.num_examples
     trained_on, correct = (
         np.unpackbits(bits, axis=1, count=count).astype(bool) for bits in (outcome.trained_on, outcome.correct)
@@ -244,17 +273,21 @@ def accuracies(outcome: Outcome, ensemble: Ensemble) -> dict[str, np.ndarray]:
     if outcome.validation.size:
         validation = np.unpackbits(outcome.validation, axis=1, count=count).astype(bool)
     learnt = trained_on & ~validation
-    right = np.unpackbits(outcome.test_correct, axis=1, count=ensemble.num_examined - count)
-    share = lambda hits, of: np.divide(hits.sum(1), of, out=np.full(len(hits), np.nan), where=of > 0)  # noqa: E731
+    right = np.unpackbits(outcome.test_correct, axis=1, count=ensemble.num_evaluated - count)
     return {
-        "train_accuracy": share(correct & learnt, learnt.sum(1)),
-        "validation_accuracy": share(correct & validation, validation.sum(1)),
-        "heldout_accuracy": share(correct & ~trained_on, (~trained_on).sum(1)),
-        "test_accuracy": share(right, np.full(len(right), right.shape[1])),
+        "train_accuracy": row_shares(correct & learnt, learnt.sum(1)),
+        "validation_accuracy": row_shares(correct & validation, validation.sum(1)),
+        "heldout_accuracy": row_shares(correct & ~trained_on, (~trained_on).sum(1)),
+        "test_accuracy": row_shares(right, np.full(len(right), right.shape[1])),
         "final_loss": final_losses(outcome),
     }
 
 
+def row_shares(hits: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Hits ``[m, n]`` of each row as a share of its count ``[m]``; NaN where that is 0."""
+    return np.divide(hits.sum(1), counts, out=np.full(len(hits), np.nan), where=counts > 0)
+
+
 def final_losses(outcome: Outcome) -> np.ndarray:
-    """Mean training loss ``[m]`` of the epoch whose weights were taken."""
+    """Mean training loss ``[m]`` of the epoch whose weights were kept."""
     return np.take_along_axis(outcome.loss_curve, np.maximum(outcome.epochs - 1, 0)[:, None], axis=1)[:, 0]

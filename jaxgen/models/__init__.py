@@ -1,7 +1,7 @@
-"""Networks by name, as Linen modules.
+"""Networks by name, as Flax Linen modules.
 
-A new one is a module here and a line in `MODELS`; `layers` and `convolution` have what is computed for many members at
-once.
+To add a network, write a module here and add an entry to `MODELS`. Build it from `layers`, `blocks` and `pooling`,
+whose convolutions and pooling are fast when mapped over many members.
 """
 
 import functools
@@ -21,7 +21,7 @@ from jaxgen.models.convnet import ConvNet
 from jaxgen.models.convolution import Geometry
 from jaxgen.models.heads import ScaledLinear
 from jaxgen.models.inception import SmallInception
-from jaxgen.models.layers import Conv, Kernels, Network
+from jaxgen.models.layers import ComputeConfig, Conv, Network
 from jaxgen.models.mlp import MLP
 from jaxgen.models.resnet import ResNet, ResNet9
 
@@ -29,45 +29,51 @@ NORMS = ("batch", "group", "none")
 
 
 class Entry(NamedTuple):
-    """A network that can be asked for.
+    """A registered network.
 
     Attributes:
-      build: makes it, of a spec, the number of classes, a norm and kernels.
-      norms: the norms it takes; the first is what `auto` means.
-      least_side: height and width of the smallest image on which no pool and no stride of 2 meets a lone pixel. 0: it
-        takes any shape, rows of features too.
+      build: makes the network from a spec, the number of classes, a norm and a compute config.
+      norms: supported norms; the first is the meaning of `auto`.
+      least_side: least height and width of images, such that no pooling and no stride of 2 applies to a single pixel; 0
+        for networks that take any shape, including rows of features.
     """
 
-    build: Callable[[ModelSpec, int, str, Kernels], nn.Module]
+    build: Callable[[ModelSpec, int, str, ComputeConfig], nn.Module]
     norms: tuple[str, ...]
     least_side: int
 
 
 def perceptron(*hidden: int) -> Entry:
-    """An MLP with these hidden layers."""
-    return Entry(lambda spec, num_classes, norm, kernels: MLP(hidden, num_classes, kernels), ("none",), 0)
+    """The entry of an MLP with fixed hidden layer sizes."""
+    return Entry(lambda spec, num_classes, norm, compute: MLP(hidden, num_classes, compute), ("none",), 0)
 
 
 def convolutional(extractor: Callable[..., nn.Module], auto: str, least_side: int) -> Entry:
-    """A feature extractor, made with ``norm=`` and ``kernels=``, and a linear classifier."""
+    """The entry of a convolutional network.
 
-    def build(spec: ModelSpec, num_classes: int, norm: str, kernels: Kernels) -> nn.Module:
-        return Network(extractor(norm=norm, kernels=kernels), num_classes, kernels)
+    Args:
+      extractor: makes the feature extractor, with arguments ``norm=`` and ``compute=``.
+      auto: the default norm.
+      least_side: least height and width of images.
+    """
+
+    def build(spec: ModelSpec, num_classes: int, norm: str, compute: ComputeConfig) -> nn.Module:
+        return Network(extractor(norm=norm, compute=compute), num_classes, compute)
 
     return Entry(build, (auto, *(norm for norm in NORMS if norm != auto)), least_side)
 
 
 def residual(widths: tuple[int, ...], depths: tuple[int, ...], least_side: int, **form: Any) -> Entry:
-    """A `ResNet`."""
+    """The entry of a `ResNet`."""
     return convolutional(functools.partial(ResNet, widths, depths, **form), "batch", least_side)
 
 
-PLAIN_KERNELS = Kernels()
+DEFAULT_COMPUTE = ComputeConfig()
 
 MODELS: dict[str, Entry] = {
-    "mlp": Entry(lambda spec, num_classes, norm, kernels: MLP(spec.hidden, num_classes, kernels), ("none",), 0),
+    "mlp": Entry(lambda spec, num_classes, norm, compute: MLP(spec.hidden, num_classes, compute), ("none",), 0),
     "linear": perceptron(),
-    "scaled_linear": Entry(lambda spec, num_classes, norm, kernels: ScaledLinear(num_classes, kernels), ("none",), 0),
+    "scaled_linear": Entry(lambda spec, num_classes, norm, compute: ScaledLinear(num_classes, compute), ("none",), 0),
     "mlp1x512": perceptron(512),
     "mlp3x512": perceptron(512, 512, 512),
     "convnet": convolutional(ConvNet, "none", 4),
@@ -82,19 +88,19 @@ MODELS: dict[str, Entry] = {
 
 
 def make_model(
-    spec: ModelSpec, num_classes: int, input_shape: tuple[int, ...], kernels: Kernels = PLAIN_KERNELS
+    spec: ModelSpec, num_classes: int, input_shape: tuple[int, ...], compute: ComputeConfig = DEFAULT_COMPUTE
 ) -> nn.Module:
-    """The network that `spec` names, to be called as ``network(inputs, how)``; it has `features` and `classify` too.
+    """The network that `spec` names, called as ``network(inputs, mode)``; with methods `features` and `classify`.
 
     Args:
-      spec: names it and its norm.
+      spec: names the network and its norm.
       num_classes: c, the number of logits.
-      input_shape: of one example: (h, w, d), or (f,) for a row of features.
-      kernels: by which arithmetic it is computed.
+      input_shape: shape of one example, (h, w, d), or (f,) for a row of features.
+      compute: convolution back-ends and dtype.
 
     Raises:
-      UserError: for an unknown name, for a norm that the network does not take, and for examples that are no images or
-        too small ones.
+      UserError: if the name is unknown, the network does not support the norm, or the examples are not images, or
+        images that are too small.
     """
     entry = find_entry(spec.model)
     if spec.norm not in (AUTO, *entry.norms):
@@ -104,14 +110,14 @@ def make_model(
             f"these, or --model={' or '.join(able[:3])}"
         )
     check_shape(spec.model, entry.least_side, input_shape)
-    return entry.build(spec, num_classes, entry.norms[0] if spec.norm == AUTO else spec.norm, kernels)
+    return entry.build(spec, num_classes, entry.norms[0] if spec.norm == AUTO else spec.norm, compute)
 
 
 def find_entry(name: str) -> Entry:
-    """The registry's entry of a network, or that of an MLP of any depth and width, such as mlp2x256.
+    """The entry of a network in `MODELS`, or of an MLP of any depth and width, such as mlp2x256.
 
     Raises:
-      UserError: if there is none.
+      UserError: if the name is unknown.
     """
     if name in MODELS:
         return MODELS[name]
@@ -121,13 +127,13 @@ def find_entry(name: str) -> Entry:
 
 
 def other_norms(names: Sequence[str]) -> tuple[str, ...]:
-    """What ``--norm`` may be for all of the named networks besides what each was published with."""
-    norms = [find_entry(name).norms[1:] for name in names]
-    return tuple(norm for norm in NORMS if all(norm in own for own in norms))
+    """The norms that all of the named networks support besides their default."""
+    alternatives = [find_entry(name).norms[1:] for name in names]
+    return tuple(norm for norm in NORMS if all(norm in norms for norms in alternatives))
 
 
 def check_shape(name: str, least_side: int, input_shape: tuple[int, ...]) -> None:
-    """Refuses examples that the network cannot take, and names the networks that can."""
+    """Raises UserError for examples of an unsupported shape, and names networks that support it."""
     side = min(input_shape[:2]) if len(input_shape) == 3 else 0
     if side >= least_side:
         return
@@ -140,22 +146,22 @@ def check_shape(name: str, least_side: int, input_shape: tuple[int, ...]) -> Non
 
 
 def variable_shapes(model: nn.Module, input_shape: tuple[int, ...]) -> Any:
-    """A network's weights and batch statistics on such examples, as shapes. Nothing is computed."""
+    """Shapes of a network's parameters and batch statistics, for examples of a shape; nothing is computed."""
     return jax.eval_shape(model.init, jax.random.key(0), jax.ShapeDtypeStruct((1, *input_shape), jnp.float32))
 
 
 def convolutions(model: nn.Module, input_shape: tuple[int, ...]) -> tuple[Geometry, ...]:
-    """The geometries of the convolutions that a network computes on such examples, each once, in order of use.
+    """The distinct geometries of a network's convolutions in order of use, for examples of a shape.
 
     Nothing is computed.
     """
-    found: dict[Geometry, None] = {}
+    geometries: dict[Geometry, None] = {}
 
-    def note(call: Callable, arguments: tuple, keywords: dict, context: nn.module.InterceptorContext) -> Any:
+    def record(call: Callable, arguments: tuple, keywords: dict, context: nn.module.InterceptorContext) -> Any:
         if isinstance(context.module, Conv) and context.method_name == "__call__":
-            found[context.module.geometry(arguments[0].shape)] = None
+            geometries[context.module.geometry(arguments[0].shape)] = None
         return call(*arguments, **keywords)
 
-    with nn.intercept_methods(note):
+    with nn.intercept_methods(record):
         variable_shapes(model, input_shape)
-    return tuple(found)
+    return tuple(geometries)

@@ -1,4 +1,4 @@
-"""A linear classifier whose classes have learnt scales, by itself or on a frozen network."""
+"""Linear classifiers with a learnable scale for each class, alone or on top of a frozen network."""
 
 from typing import Any
 
@@ -6,27 +6,27 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxgen.models.layers import EXAMINE, How, Kernels
+from jaxgen.models.layers import EVAL, ComputeConfig, Mode
 
 
 @jax.custom_vjp
 def narrow_product(inputs: jax.Array, kernel: jax.Array) -> jax.Array:
-    """``inputs @ kernel``, of ``[b, f]`` and ``[f, c]`` with c far below f.
+    """``inputs @ kernel`` for ``[b, f]`` and ``[f, c]`` with c much smaller than f.
 
-    The kernel's gradient is computed as ``[c, f]``: on a CPU batched products with few columns take twice as long as
-    those with few rows, and XLA makes the one of the other unless a barrier keeps it from that.
+    The kernel gradient is computed as ``[c, f]``, because on a CPU batched products with few columns take twice as long
+    as those with few rows. A barrier keeps XLA from exchanging them.
     """
     return inputs @ kernel
 
 
 def narrow_product_forward(inputs: jax.Array, kernel: jax.Array) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-    """The product, and what its gradients need."""
+    """The product, and the arrays that `narrow_product_backward` needs."""
     return inputs @ kernel, (inputs, kernel)
 
 
-def narrow_product_backward(seen: tuple[jax.Array, jax.Array], grads: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Gradients of the inputs and of the kernel by that of the product, ``[b, c]``."""
-    inputs, kernel = seen
+def narrow_product_backward(residuals: tuple[jax.Array, jax.Array], grads: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Gradients of the inputs and of the kernel, from the gradient of the product ``[b, c]``."""
+    inputs, kernel = residuals
     return grads @ kernel.T, jax.lax.optimization_barrier(grads.T @ inputs).T
 
 
@@ -34,35 +34,36 @@ narrow_product.defvjp(narrow_product_forward, narrow_product_backward)
 
 
 def narrow_dot(inputs: jax.Array, kernel: jax.Array, *_: Any, **__: Any) -> jax.Array:
-    """`narrow_product` as `flax.linen.Dense` calls for its product."""
+    """`narrow_product` with the signature of `flax.linen.Dense.dot_general`."""
     return narrow_product(inputs, kernel)
 
 
 class ScaledLinear(nn.Module):
-    """Logits ``s * (W f + b)``, s one number a class that begins at 1: learnable weight scaling.
+    """Learnable weight scaling: logits ``s * (W f + b)`` with a scale s for each class, initially 1.
 
     B. Kang et al., Decoupling Representation and Classifier for Long-Tailed Recognition, ICLR 2020
-    (https://arxiv.org/abs/1910.09217), section 4.2, and Z. Zhong et al., CVPR 2021 (MiSLAS), in whose code the bias is
-    scaled too.
+    (https://arxiv.org/abs/1910.09217), section 4.2. The bias is scaled as well, as in the code of MiSLAS (Z. Zhong et
+    al., CVPR 2021).
 
     Attributes:
       num_classes: c, the number of logits.
-      kernels: by which arithmetic.
+      compute: convolution back-ends and dtype.
     """
 
     num_classes: int
-    kernels: Kernels = Kernels()
+    compute: ComputeConfig = ComputeConfig()
 
     def setup(self) -> None:
-        draw, dtype = nn.initializers.glorot_normal(), self.kernels.dtype
+        """Makes the classifier and its scales."""
+        draw, dtype = nn.initializers.glorot_normal(), self.compute.dtype
         self.head = nn.Dense(self.num_classes, kernel_init=draw, dtype=dtype, dot_general=narrow_dot)
         self.scale = self.param("scale", nn.initializers.ones, (self.num_classes,))
 
-    def __call__(self, inputs: jax.Array, how: How = EXAMINE) -> jax.Array:
+    def __call__(self, inputs: jax.Array, mode: Mode = EVAL) -> jax.Array:
         """Maps ``[b, ...]`` inputs to logits ``[b, c]``."""
-        return self.classify(self.features(inputs, how))
+        return self.classify(self.features(inputs, mode))
 
-    def features(self, inputs: jax.Array, how: How = EXAMINE) -> jax.Array:
+    def features(self, inputs: jax.Array, mode: Mode = EVAL) -> jax.Array:
         """``[b, f]``: the flattened inputs."""
         return inputs.reshape(inputs.shape[0], -1)
 
@@ -72,19 +73,19 @@ class ScaledLinear(nn.Module):
 
 
 class Retrained(ScaledLinear):
-    """The same on features of a frozen network, which sees inputs anew in each step.
+    """`ScaledLinear` on the features of a frozen network, which are computed anew in each step.
 
-    No gradient comes to the network. Its batch norm goes by its running statistics, or, as Z. Zhong et al., CVPR 2021
-    (MiSLAS), shift it, by those of each batch, which the running ones follow.
+    The network gets no gradient. Its batch norm uses its running statistics or, with shifted batch norm (MiSLAS, Z.
+    Zhong et al., CVPR 2021), those of each batch, and updates the running ones.
 
     Attributes:
-      network: has `features`.
-      shift: whether batch norm is shifted.
+      network: with a method `features`.
+      shift: whether to use shifted batch norm.
     """
 
     network: nn.Module | None = None
     shift: bool = False
 
-    def features(self, inputs: jax.Array, how: How = EXAMINE) -> jax.Array:
-        """``[b, f]``: what the network makes of inputs ``[b, ...]``."""
-        return jax.lax.stop_gradient(self.network.features(inputs, how if self.shift else EXAMINE))
+    def features(self, inputs: jax.Array, mode: Mode = EVAL) -> jax.Array:
+        """``[b, f]``: features of the network for inputs ``[b, ...]``."""
+        return jax.lax.stop_gradient(self.network.features(inputs, mode if self.shift else EVAL))

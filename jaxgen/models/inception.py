@@ -5,34 +5,34 @@ import jax
 import jax.numpy as jnp
 
 from jaxgen.models.blocks import Unit, overlapping_pool
-from jaxgen.models.layers import How, Kernels
+from jaxgen.models.layers import ComputeConfig, Mode
 
-# Channels by 1x1 and by 3x3 kernels of each module; a single number is a module that halves the image.
+# Channels of the 1x1 and 3x3 convolutions of each module; a single number stands for a downsampling module.
 MODULES = ((32, 32), (32, 48), 80, (112, 48), (96, 64), (80, 80), (48, 96), 96, (176, 160), (176, 160))
 
 
 class SmallInception(nn.Module):
-    """Convolutions 1x1 and 3x3 side by side, in ten modules, and the mean over the image.
+    """Ten modules of parallel 1x1 and 3x3 convolutions, and global average pooling.
 
     Zhang et al., Understanding deep learning requires rethinking generalization, ICLR 2017,
-    https://arxiv.org/abs/1611.03530, figure 3; the CIFAR network of C-scores too (Jiang et al. 2021). With biases and
-    norms that learn no scale and shift it has the paper's 1,649,402 parameters (3 channels, 10 classes), with batch
-    norm and without.
+    https://arxiv.org/abs/1611.03530, figure 3; also the CIFAR network of C-scores (Jiang et al. 2021). With biases, and
+    norms without scale and shift, it has the paper's 1,649,402 parameters (3 channels, 10 classes), with batch norm and
+    without.
 
     Attributes:
       norm: ``batch``, ``group`` or ``none``.
-      kernels: by which arithmetic.
+      compute: convolution back-ends and dtype.
     """
 
     norm: str
-    kernels: Kernels
+    compute: ComputeConfig
 
     @nn.compact
-    def __call__(self, inputs: jax.Array, how: How) -> jax.Array:
+    def __call__(self, inputs: jax.Array, mode: Mode) -> jax.Array:
         """``[b, h, w, d]`` images to ``[b, 336]`` features."""
 
         def unit(features: int, maps: jax.Array, size: int, stride: int = 1) -> jax.Array:
-            return Unit(features, self.norm, self.kernels, size=size, stride=stride, affine=False)(maps, how)
+            return Unit(features, self.norm, self.compute, size=size, stride=stride, affine=False)(maps, mode)
 
         maps = unit(96, inputs, size=3)
         for module in MODULES:

@@ -1,7 +1,7 @@
-"""What networks are built of: convolution, normalization, dropout, and how a network is run.
+"""Layers: convolution, normalization, dropout; and the mode in which a network is applied.
 
-Every network is a Linen module called as ``network(inputs, how)``; what varies between members (dropout rates) comes in
-`how` as arrays.
+Every network is a Linen module called as ``network(inputs, mode)``. Hyperparameters that differ between members, such
+as dropout rates, are arrays of `mode`.
 """
 
 import dataclasses
@@ -16,15 +16,15 @@ from jaxgen.hashing import hashed_uniform
 from jaxgen.models.convolution import Geometry, Padding, convolve, same_padding
 
 
-class How(NamedTuple):
-    """How a network is run on b examples.
+class Mode(NamedTuple):
+    """Training or evaluation mode of a network applied to b examples.
 
     Attributes:
-      training: whether batch statistics are taken from the batch (and noted), and units dropped.
-      present: bool ``[b]``: which rows are examples; the others (a short batch is filled up) count in no statistics.
-        None: all.
-      keys: ``[b]`` keys, one an example, of the units to drop; None drops none.
-      dropout: the share of units that is dropped, a scalar in [0, 1).
+      training: whether batch norm uses the statistics of the batch and updates its running ones.
+      present: bool ``[b]``: False for padding of a short batch, which is excluded from statistics; None if all rows are
+        examples.
+      keys: dropout keys ``[b]``, one for each example; None for no dropout.
+      dropout: dropout rate, a scalar in [0, 1).
     """
 
     training: bool = False
@@ -33,53 +33,53 @@ class How(NamedTuple):
     dropout: jax.Array | float = 0.0
 
 
-EXAMINE = How()
+EVAL = Mode()
 
 
 @dataclasses.dataclass(frozen=True)
-class Kernels:
-    """By which arithmetic a network is computed; fixed when a program is compiled.
+class ComputeConfig:
+    """Convolution back-ends and dtype of a network; fixed when a program is compiled.
 
     Attributes:
-      backends: pairs of a convolution's geometry and the back-end that computes it.
-      otherwise: the back-end of all other convolutions.
-      dtype: of activations, and of weights in products; weights themselves are kept in float32.
+      backends: pairs of a convolution's geometry and its back-end.
+      default_backend: the back-end of all other convolutions.
+      dtype: of activations, and of parameters in products; parameters are stored in float32.
     """
 
     backends: tuple[tuple[Geometry, str], ...] = ()
-    otherwise: str = "plain"
+    default_backend: str = "plain"
     dtype: Any = jnp.float32
 
     def backend(self, geometry: Geometry) -> str:
         """The back-end for a convolution."""
-        return dict(self.backends).get(geometry, self.otherwise)
+        return dict(self.backends).get(geometry, self.default_backend)
 
 
 def activation_dtype(precision: str) -> Any:
-    """`Kernels.dtype` by the flag ``--precision``."""
+    """`ComputeConfig.dtype` for a value of the flag ``--precision``."""
     return jnp.bfloat16 if precision == "bf16" else jnp.float32
 
 
 def product_precision(precision: str) -> str:
-    """By the flag ``--precision`` that of float32 products, as `jax.default_matmul_precision` has it."""
+    """The argument of `jax.default_matmul_precision` for a value of the flag ``--precision``."""
     return "tensorfloat32" if precision == "tf32" else "float32"
 
 
 class Conv(nn.Module):
-    """A convolution with a bias: ``[b, h, w, i]`` to ``[b, h', w', features]``.
+    """A convolution: ``[b, h, w, i]`` to ``[b, h', w', features]``.
 
     Attributes:
-      features: channels out.
-      kernels: by which arithmetic.
+      features: number of output channels.
+      compute: convolution back-ends and dtype.
       size: height and width of the kernel.
-      strides: pixels between outputs.
-      padding: zeros around, or "same" (a stride of s divides the size by s, rounded up).
-      use_bias: whether a bias is learnt.
-      kernel_init: draws the kernel.
+      strides: vertical and horizontal.
+      padding: zeros before and after, vertical and horizontal, or "same" (`same_padding`).
+      use_bias: whether to add a bias.
+      kernel_init: initializer of the kernel.
     """
 
     features: int
-    kernels: Kernels
+    compute: ComputeConfig
     size: tuple[int, int] = (3, 3)
     strides: tuple[int, int] = (1, 1)
     padding: Padding | str = "same"
@@ -87,7 +87,7 @@ class Conv(nn.Module):
     kernel_init: Any = nn.initializers.he_normal()
 
     def geometry(self, shape: tuple[int, ...]) -> Geometry:
-        """The geometry on inputs of this shape ``(b, h, w, i)``."""
+        """The geometry for inputs of a shape (b, h, w, i)."""
         kernel = (*self.size, shape[-1], self.features)
         same = self.padding == "same"
         padding = same_padding(shape[1:], kernel, self.strides) if same else self.padding
@@ -98,28 +98,28 @@ class Conv(nn.Module):
         geometry = self.geometry(inputs.shape)
         kernel = self.param("kernel", self.kernel_init, geometry.kernel)
         outputs = convolve(
-            inputs.astype(self.kernels.dtype),
-            kernel.astype(self.kernels.dtype),
+            inputs.astype(self.compute.dtype),
+            kernel.astype(self.compute.dtype),
             strides=geometry.strides,
             padding=geometry.padding,
-            backend=self.kernels.backend(geometry),
+            backend=self.compute.backend(geometry),
         )
         if self.use_bias:
             bias = self.param("bias", nn.initializers.zeros, (self.features,))
-            outputs += bias.astype(self.kernels.dtype)[None, None, None]
+            outputs += bias.astype(self.compute.dtype)[None, None, None]
         return outputs
 
 
 class Norm(nn.Module):
-    """Normalization over all axes but the first and the last (group) or but the last (batch): any shape to the same.
+    """Batch norm (Ioffe and Szegedy 2015), group norm (Wu and He 2018) or none; the shape is kept.
 
-    Batch statistics (Ioffe and Szegedy 2015) are those of the examples present; the running ones, used in examination,
-    move a tenth of the way a step. Groups (Wu and He 2018) are 32, or as many as divide the channels.
+    Batch norm excludes padding from its statistics; running statistics, used in evaluation, have momentum 0.9. Group
+    norm has up to 32 groups.
 
     Attributes:
       kind: ``batch``, ``group`` or ``none``.
-      affine: whether a scale and a shift are learnt.
-      scale_init: draws the scale.
+      affine: whether to learn a scale and a shift.
+      scale_init: initializer of the scale.
     """
 
     kind: str
@@ -127,19 +127,19 @@ class Norm(nn.Module):
     scale_init: Any = nn.initializers.ones
 
     @nn.compact
-    def __call__(self, inputs: jax.Array, how: How) -> jax.Array:
+    def __call__(self, inputs: jax.Array, mode: Mode) -> jax.Array:
         learnt = {"use_bias": self.affine, "use_scale": self.affine}
         if self.kind == "none":
             return inputs
         if self.kind == "group":
-            # 32 groups as in the paper, but of four channels at least: groups of one would norm each channel alone.
+            # 32 groups as in the paper, but of at least four channels: a group of one would normalize it by itself.
             groups = math.gcd(32, max(inputs.shape[-1] // 4, 1))
             return nn.GroupNorm(num_groups=groups, dtype=inputs.dtype, scale_init=self.scale_init, **learnt)(inputs)
         mask = None
-        if how.training and how.present is not None:
-            mask = how.present.reshape(-1, *[1] * (inputs.ndim - 1))
+        if mode.training and mode.present is not None:
+            mask = mode.present.reshape(-1, *[1] * (inputs.ndim - 1))
         norm = nn.BatchNorm(
-            use_running_average=not how.training,
+            use_running_average=not mode.training,
             momentum=0.9,
             dtype=inputs.dtype,
             scale_init=self.scale_init,
@@ -149,54 +149,55 @@ class Norm(nn.Module):
 
 
 class Dropout(nn.Module):
-    """Sets each unit to 0 with the rate in `how`, and scales the others up (Srivastava et al. 2014).
+    """Dropout with the rate in `mode` (Srivastava et al. 2014).
 
-    An example's draws depend on its own key alone, so that they are the same in whatever pieces a batch is computed. At
-    rate 0 it is the identity to the bit.
+    The draws of an example depend on its key only, so that they do not depend on how a batch is split. At rate 0 it is
+    exactly the identity.
 
     Attributes:
-      layer: a number of its own for each dropout layer of a network.
+      layer: a distinct number for each dropout layer of a network.
     """
 
     layer: int
 
     @nn.compact
-    def __call__(self, inputs: jax.Array, how: How) -> jax.Array:
-        if how.keys is None:
+    def __call__(self, inputs: jax.Array, mode: Mode) -> jax.Array:
+        if mode.keys is None:
             return inputs
 
         def draw(key: jax.Array) -> jax.Array:
             return hashed_uniform(jax.random.fold_in(key, self.layer), inputs.shape[1:])
 
-        keep = jax.vmap(draw)(how.keys) >= how.dropout
-        return jnp.where(keep, inputs / (1 - how.dropout), 0).astype(inputs.dtype)
+        keep = jax.vmap(draw)(mode.keys) >= mode.dropout
+        return jnp.where(keep, inputs / (1 - mode.dropout), 0).astype(inputs.dtype)
 
 
 class Network(nn.Module):
-    """A feature extractor and a linear classifier, apart.
+    """A feature extractor with dropout and a linear classifier.
 
     Attributes:
-      extractor: maps ``[b, h, w, d]`` inputs, and `how`, to ``[b, f]`` features.
+      extractor: maps ``[b, h, w, d]`` inputs and a `Mode` to ``[b, f]`` features.
       num_classes: c.
-      kernels: by which arithmetic.
+      compute: convolution back-ends and dtype.
     """
 
     extractor: nn.Module
     num_classes: int
-    kernels: Kernels
+    compute: ComputeConfig
 
     def setup(self) -> None:
+        """Makes the dropout layer and the classifier."""
         self.dropout = Dropout(0)
-        self.classifier = nn.Dense(self.num_classes, dtype=self.kernels.dtype)
+        self.classifier = nn.Dense(self.num_classes, dtype=self.compute.dtype)
 
-    def __call__(self, inputs: jax.Array, how: How = EXAMINE) -> jax.Array:
-        """Logits, float32 ``[b, c]``."""
-        return self.classify(self.dropout(self.features(inputs, how), how))
+    def __call__(self, inputs: jax.Array, mode: Mode = EVAL) -> jax.Array:
+        """Maps ``[b, h, w, d]`` inputs to float32 logits ``[b, c]``."""
+        return self.classify(self.dropout(self.features(inputs, mode), mode))
 
-    def features(self, inputs: jax.Array, how: How = EXAMINE) -> jax.Array:
-        """``[b, f]``: what the classifier sees."""
-        return self.extractor(inputs, how)
+    def features(self, inputs: jax.Array, mode: Mode = EVAL) -> jax.Array:
+        """``[b, f]`` features, before dropout."""
+        return self.extractor(inputs, mode)
 
     def classify(self, features: jax.Array) -> jax.Array:
-        """``[b, f]`` features to float32 ``[b, c]`` logits."""
+        """Maps ``[b, f]`` features to float32 logits ``[b, c]``."""
         return self.classifier(features).astype(jnp.float32)

@@ -4,44 +4,45 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxgen.models.layers import EXAMINE, Dropout, How, Kernels
+from jaxgen.models.layers import EVAL, ComputeConfig, Dropout, Mode
 
 
 class MLP(nn.Module):
-    """Fully connected ReLU network on flattened inputs: Glorot-normal weights, zero biases, dropout after each ReLU.
+    """A multi-layer perceptron on flattened inputs, with ReLU and dropout after each hidden layer.
 
-    With hidden sizes (512, 256) it is the MNIST network of the C-score demo (Jiang et al. 2021,
-    https://arxiv.org/abs/2002.03206; https://github.com/pluskid/structural-regularity); with one and three layers of
-    512 those of Zhang et al. 2017 (https://arxiv.org/abs/1611.03530, table 1).
+    Weights are initialized Glorot-normal, biases zero. Hidden sizes (512, 256) give the MNIST network of the C-score
+    demo (Jiang et al. 2021, https://arxiv.org/abs/2002.03206; https://github.com/pluskid/structural-regularity). One
+    and three layers of 512 give those of Zhang et al. 2017 (https://arxiv.org/abs/1611.03530, table 1).
 
     Attributes:
-      hidden: units of each hidden layer; none makes a linear classifier.
+      hidden: sizes of the hidden layers; a linear classifier if empty.
       num_classes: c, the number of logits.
-      kernels: by which arithmetic.
+      compute: convolution back-ends and dtype.
     """
 
     hidden: tuple[int, ...]
     num_classes: int
-    kernels: Kernels = Kernels()
+    compute: ComputeConfig = ComputeConfig()
 
     def setup(self) -> None:
-        # A layer's name seeds its draws: another one would make every run another run.
+        """Makes all layers."""
+        # Linen derives the initial weights from the names of layers: renaming a layer would change every run.
         for i, size in enumerate((*self.hidden, self.num_classes)):
             init = nn.initializers.glorot_normal()
-            setattr(self, f"Dense_{i}", nn.Dense(size, kernel_init=init, dtype=self.kernels.dtype))
+            setattr(self, f"Dense_{i}", nn.Dense(size, kernel_init=init, dtype=self.compute.dtype))
         self.dropouts = [Dropout(i) for i in range(len(self.hidden))]
 
-    def __call__(self, inputs: jax.Array, how: How = EXAMINE) -> jax.Array:
+    def __call__(self, inputs: jax.Array, mode: Mode = EVAL) -> jax.Array:
         """Maps ``[b, ...]`` inputs to float32 logits ``[b, c]``."""
-        return self.classify(self.features(inputs, how))
+        return self.classify(self.features(inputs, mode))
 
-    def features(self, inputs: jax.Array, how: How = EXAMINE) -> jax.Array:
-        """``[b, f]``: what the classifier sees, the last hidden layer or the flattened inputs."""
+    def features(self, inputs: jax.Array, mode: Mode = EVAL) -> jax.Array:
+        """``[b, f]``: the last hidden layer, or the flattened inputs if there is none."""
         activations = inputs.reshape(inputs.shape[0], -1)
         for i, dropout in enumerate(self.dropouts):
-            activations = dropout(nn.relu(getattr(self, f"Dense_{i}")(activations)), how)
+            activations = dropout(nn.relu(getattr(self, f"Dense_{i}")(activations)), mode)
         return activations
 
     def classify(self, features: jax.Array) -> jax.Array:
-        """``[b, f]`` features to float32 logits ``[b, c]``."""
+        """Maps ``[b, f]`` features to float32 logits ``[b, c]``."""
         return getattr(self, f"Dense_{len(self.hidden)}")(features).astype(jnp.float32)

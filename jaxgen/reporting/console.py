@@ -1,4 +1,4 @@
-"""What a user is told on the way, and shown in the end."""
+"""Progress lines on standard error, results on standard output."""
 
 import os
 import pathlib
@@ -9,22 +9,22 @@ from jaxgen.errors import UserError, one_line, printable
 
 
 def log(line: str) -> None:
-    """Says what is going on: on standard error, so that results can be piped."""
+    """Prints a line on standard error, so that results on standard output can be piped."""
     print(one_line(line), file=sys.stderr, flush=True)
 
 
 def show(text: str, files: Sequence[pathlib.Path] = ()) -> None:
-    """Prints results, and below them the files that were written.
+    """Prints results on standard output, and below them the files that were written.
 
     Raises:
-      UserError: if standard output takes nothing.
+      UserError: if standard output cannot be written; a closed pipe is no error.
     """
     lines = [printable(text), *(["", *(one_line(str(file)) for file in files)] if files else [])]
     try:
         print("\n".join(lines), flush=True)
     except OSError as error:
-        # Python would complain again when it closes what cannot be written.
+        # Python flushes standard output at exit and would report the error again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        # The reader may be `head`.
+        # Readers such as `head` close the pipe early.
         if not isinstance(error, BrokenPipeError):
             raise UserError(f"standard output: cannot be written ({error}); results are kept, give it again") from None

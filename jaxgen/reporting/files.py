@@ -1,8 +1,8 @@
-"""What the files of every experiment share: flag files, the settled width, errors in one line."""
+"""The folder of a job and the flag file that reproduces it."""
 
 import dataclasses
 import pathlib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,13 +10,15 @@ import jaxgen
 from jaxgen.config.flags import to_flagfile
 from jaxgen.errors import UserError
 
+FLAG_FILE = "flags.cfg"
+
 
 def with_folder(spec: Any, *words: str) -> Any:
     """The spec with a folder for results: ``--out``, or else one in ``runs`` named by these words but empty ones."""
     return dataclasses.replace(spec, out=spec.out or str(pathlib.Path("runs") / "_".join(filter(None, words))))
 
 
-def settled(spec: Any, widths: Collection[int]) -> Any:
+def with_resolved_width(spec: Any, widths: Collection[int]) -> Any:
     """The flags of the whole job, with the width that was found, if it is one for all programs.
 
     Models of another width may round otherwise.
@@ -31,15 +33,20 @@ def as_whole(spec: Any) -> Any:
     return dataclasses.replace(spec, compute=dataclasses.replace(spec.compute, shard="", aggregate_only=False))
 
 
-def write_flags(flagfile: pathlib.Path, spec: Any, program: str, command: str) -> None:
-    """Writes a job's flags below the version, the command that was given, and the one that does it again."""
+def write_flags(
+    flagfile: pathlib.Path, spec: Any, program: str, command: str, set_by_preset: Mapping[str, str] | None = None
+) -> None:
+    """Writes a job's flags below the version, the command that was given, and the one that does it again.
+
+    Those that a preset sets, with their values in `set_by_preset`, are comments.
+    """
     header = f"jaxgen {jaxgen.__version__}\n{command}\npython -m {program} --flagfile={flagfile}"
-    flagfile.write_text(to_flagfile(spec, header))
+    flagfile.write_text(to_flagfile(spec, header, set_by_preset))
 
 
 @contextmanager
 def written_or_told(out: str) -> Iterator[None]:
-    """InterleavedBenchmark a failure to write into one line."""
+    """Turns a failure to write into one line."""
     try:
         yield
     except OSError as error:

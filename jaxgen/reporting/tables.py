@@ -12,7 +12,7 @@ from jaxgen.config.fields import flag_values, format_value
 
 
 def split_flags(
-    parts: Sequence[Any], varied: Sequence[str], left_out: Sequence[str] = ("preset", "keep")
+    parts: Sequence[Any], varied: Sequence[str], left_out: Sequence[str] = ("preset",)
 ) -> tuple[dict[str, str], dict[str, str]]:
     """Flags of a setting as they are typed: those in which settings differ, and the others that decide training.
 

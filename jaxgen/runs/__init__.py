@@ -1,5 +1,6 @@
-"""Finished work on disk, and who trains what is missing: stores, chunks, checkpoints, shards, workers.
+"""Finished runs on disk and the training of missing ones: plans, stores, checkpoints, shards, workers.
 
-`store.Store` keeps each chunk of a `plan.Plan` as one file, written atomically with a checksum; `launch.train_chunks`
-trains the missing ones in this process and `worker_pool` on a Ray cluster. Nothing here knows what a run computes.
+`store.Store` keeps each chunk of a `plan.Plan` in one file, written atomically with a checksum. `launch.train_chunks`
+trains missing chunks in this process, `launch.train_on_cluster` on the workers of a `worker_pool.WorkerPool`. Nothing
+here knows what a run computes: another way to run chunks is another function beside these two in `launch`.
 """

@@ -1,4 +1,4 @@
-"""A training kept in its middle, by Orbax, so that a killed hour-long chunk goes on from there."""
+"""Orbax checkpoints of unfinished chunks, so that a killed job resumes in the middle of a long chunk."""
 
 import contextlib
 import gc
@@ -15,20 +15,20 @@ import numpy as np
 from jaxgen.errors import UNREADABLE, UserError
 from jaxgen.runs.signals import Stop
 
-# Raised whenever what is kept would be read wrongly.
+# Increased whenever the format of checkpoints changes.
 VERSION = 2
-# So much training lost is not worth a checkpoint when the user stops the job.
-TRIFLING_SECONDS = 2
+# When the user stops the job, training shorter than this is not worth a checkpoint.
+MIN_SECONDS = 2
 
 
 class DiskCheckpoint:
-    """Keeps the state of one chunk in a folder of its own; each state takes the place of the one before.
+    """The latest training state of one chunk, in a folder of its own.
 
     Args:
-      folder: where; need not exist.
-      minutes: how often, 0 for never.
-      stop: whether the user wants to stop.
-      clock: in seconds.
+      folder: need not exist.
+      minutes: time between two checkpoints; 0: none are written.
+      stop: the user's request to stop, if any.
+      clock: returns seconds.
     """
 
     def __init__(
@@ -39,81 +39,91 @@ class DiskCheckpoint:
         clock: Callable[[], float] = time.monotonic,
     ):
         self.folder, self.minutes, self.stop, self.clock = folder, minutes, stop or Stop(), clock
-        self.last = clock()
+        self.last_saved = clock()
 
     def offer(self, state: Callable[[], Any]) -> None:
-        """Keeps `state()`, a pair of host arrays and of arrays on devices, if it is time or the last chance.
+        """Saves `state()` if a checkpoint is due or the user stops the job.
+
+        Args:
+          state: returns the training state as two trees: arrays on the host, arrays on devices.
 
         Raises:
-          KeyboardInterrupt: if the user wants to stop.
+          KeyboardInterrupt: if the user requested a stop.
         """
-        due = TRIFLING_SECONDS if self.stop.asked else 60 * self.minutes
-        if self.minutes and self.clock() - self.last >= due:
-            self._keep(*state())
-        self.stop.heed()
+        interval = MIN_SECONDS if self.stop.requested else 60 * self.minutes
+        if self.minutes and self.clock() - self.last_saved >= interval:
+            self._save(*state())
+        self.stop.raise_if_requested()
 
-    def _keep(self, host: Any, device: Any) -> None:
-        before = self._found()
-        number = 1 + max((int(path.name) for path in before), default=0)
+    def _save(self, host: Any, device: Any) -> None:
+        previous = self._saved()
+        number = 1 + max((int(path.name) for path in previous), default=0)
         leaves = {f"{i:05d}": leaf for i, leaf in enumerate(jax.tree.leaves(device))}
-        # Orbax writes beside and renames: a folder of this name is whole.
+        # Orbax writes to a temporary folder and renames it, so a folder with a number is complete.
         with self._orbax() as orbax:
             orbax.save(
                 (self.folder / str(number)).resolve(), {"version": np.asarray(VERSION), "host": host, "device": leaves}
             )
-        for path in before:
+        for path in previous:
             shutil.rmtree(path, ignore_errors=True)
-        self.last = self.clock()
+        self.last_saved = self.clock()
 
     def restore(self, like: Any) -> tuple[Any, Any] | None:
-        """The pair that was kept last, the second part in the structure and on the devices of `like`; None if none was.
+        """Reads the latest checkpoint.
+
+        Args:
+          like: a tree of the arrays on devices, or of their shapes; it gives structure, types and sharding.
+
+        Returns:
+          The two trees that were saved, or None if there is no checkpoint.
 
         Raises:
-          UserError: if it is damaged, or of another version.
+          UserError: if the checkpoint is damaged, or of another version or program.
         """
-        if not (found := self._found()):
+        if not (saved := self._saved()):
             return None
-        path = max(found, key=lambda path: int(path.name))
+        path = max(saved, key=lambda path: int(path.name))
         try:
             with self._orbax() as orbax, _quiet_asyncio():
-                kept = orbax.restore(path.resolve())
+                checkpoint = orbax.restore(path.resolve())
             leaves, structure = jax.tree.flatten(like)
-            arrays = [kept["device"][f"{i:05d}"] for i in range(len(leaves))]
-            fits = int(kept["version"]) == VERSION and len(arrays) == len(kept["device"])
+            arrays = [checkpoint["device"][f"{i:05d}"] for i in range(len(leaves))]
+            fits = int(checkpoint["version"]) == VERSION and len(arrays) == len(checkpoint["device"])
             fits &= all(a.shape == b.shape and a.dtype == b.dtype for a, b in zip(arrays, leaves, strict=True))
         except UNREADABLE as error:
-            what = " ".join(str(error).split())[:100]
-            raise self._unusable(path, f"cannot be read ({what})") from None
+            reason = " ".join(str(error).split())[:100]
+            raise self._unusable(path, f"cannot be read ({reason})") from None
         if not fits:
             raise self._unusable(path, "is of another version or of other programs")
         placed = [jax.device_put(_on_host(a), b.sharding) for a, b in zip(arrays, leaves, strict=True)]
-        host = jax.tree.map(np.asarray, kept["host"])
+        host = jax.tree.map(np.asarray, checkpoint["host"])
         return host, jax.tree.unflatten(structure, placed)
 
     def remove(self) -> None:
-        """Forgets what was kept: the chunk is done."""
+        """Removes the checkpoint; call once the chunk is finished."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _found(self) -> list[pathlib.Path]:
+    def _saved(self) -> list[pathlib.Path]:
+        """Folders of complete checkpoints."""
         folders = self.folder.iterdir() if self.folder.is_dir() else ()
         return [path for path in folders if path.name.isdigit()]
 
     def _orbax(self) -> Any:
-        # Imported where used: it takes a second, and most jobs are over before their first checkpoint.
+        # Imported here: it takes a second, and most jobs finish before their first checkpoint.
         import orbax.checkpoint
 
         return orbax.checkpoint.StandardCheckpointer()
 
-    def _unusable(self, path: pathlib.Path, why: str) -> UserError:
+    def _unusable(self, path: pathlib.Path, reason: str) -> UserError:
         return UserError(
-            f"{path}: the checkpoint {why}; remove {self.folder} to train its runs from their start, or go on with the "
-            "version of jaxgen and JAX that wrote it"
+            f"{path}: the checkpoint {reason}; remove {self.folder} to train its runs from their start, or go on with "
+            "the version of jaxgen and JAX that wrote it"
         )
 
 
 @contextlib.contextmanager
 def _quiet_asyncio() -> Iterator[None]:
-    """Of a damaged checkpoint Orbax's tasks tell in pages what its exception tells in a line."""
+    """Silences asyncio's log: for a damaged checkpoint, Orbax's tasks log pages besides raising the exception."""
     logger = logging.getLogger("asyncio")
     level = logger.level
     logger.setLevel(logging.CRITICAL + 1)
@@ -125,7 +135,7 @@ def _quiet_asyncio() -> Iterator[None]:
 
 
 def _on_host(array: jax.Array) -> Any:
-    """An array off its devices; keys stay keys."""
+    """Copies an array to the host; a typed key array stays one."""
     if jax.dtypes.issubdtype(array.dtype, jax.dtypes.prng_key):
         return jax.random.wrap_key_data(np.asarray(jax.random.key_data(array)))
     return np.asarray(array)

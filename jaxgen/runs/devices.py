@@ -1,4 +1,4 @@
-"""The machine: cores and memory this process may use, and JAX started on its devices."""
+"""Cores and memory available to this process, and starting JAX on its devices."""
 
 import contextlib
 import os
@@ -11,7 +11,7 @@ from jaxgen.errors import UserError
 
 
 def available_cores() -> int:
-    """Cores this process may use: its affinity, cut to a container's quota."""
+    """Number of cores this process may use: its CPU affinity, limited by the cgroup quota."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
         quota, period = pathlib.Path("/sys/fs/cgroup/cpu.max").read_text().split()
@@ -21,7 +21,7 @@ def available_cores() -> int:
 
 
 def available_memory() -> int:
-    """Bytes of host memory this process may still take: what the system has free, cut to a container's limit."""
+    """Bytes of host memory this process may still allocate: the system's free memory, limited by the cgroup."""
     free = []
     try:
         lines = pathlib.Path("/proc/meminfo").read_text().splitlines()
@@ -37,29 +37,29 @@ def available_memory() -> int:
 
 
 def start_devices(num_devices: int, copied_bytes: int = 0) -> list[jax.Device]:
-    """Starts JAX if it has not started yet, and returns the devices to use.
+    """Starts JAX unless it has started already, and returns the devices to use.
 
-    A CPU is cut into one single-threaded XLA device a core: members need no threads in common, and two one-thread
-    devices beat one two-thread device on every job measured. If JAX has started already, its devices are taken as they
-    are. How many threads XLA has on a CPU may change the last bits of convolutional networks, as other machines do.
+    A CPU becomes one single-threaded XLA device per core: members are independent, and two one-thread devices were
+    faster than one two-thread device on every job measured. If JAX has started already, its devices are used as they
+    are. The number of XLA threads on a CPU can change the last bits of convolutional networks, as another machine can.
 
     Args:
-      num_devices: how many; 0 takes all, or as many as the copies below leave room for.
-      copied_bytes: what every device will hold a copy of.
+      num_devices: how many; 0: all, or on a CPU as many as have room for their copies in half of the free memory.
+      copied_bytes: size of the data that every device holds a copy of.
 
     Raises:
-      UserError: if there are not so many devices, or their copies do not fit.
+      UserError: if there are fewer devices, or the copies do not fit into memory.
     """
     free = available_memory()
-    most = max(1, free // 2 // copied_bytes) if copied_bytes else available_cores()
+    max_devices = max(1, free // 2 // copied_bytes) if copied_bytes else available_cores()
     if "xla_cpu_multi_thread_eigen" not in os.environ.get("XLA_FLAGS", ""):
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_multi_thread_eigen=false".strip()
-    wanted = num_devices or min(available_cores(), most)
-    # Refused where JAX has started already: its devices are what they are.
+    wanted = num_devices or min(available_cores(), max_devices)
+    # JAX raises if it has started already.
     with contextlib.suppress(RuntimeError):
         jax.config.update("jax_num_cpu_devices", min(wanted, available_cores()))
-    # Of several processes, each has its own.
-    with threads_of(num_devices):
+    # Local ones: with --launcher=distributed every process trains on its own.
+    with limited_threads(num_devices):
         devices = jax.local_devices()
     if num_devices > len(devices):
         raise UserError(f"--num_devices={num_devices}: this process has {len(devices)} {devices[0].platform} device(s)")
@@ -74,11 +74,11 @@ def start_devices(num_devices: int, copied_bytes: int = 0) -> list[jax.Device]:
 
 
 @contextlib.contextmanager
-def threads_of(num_devices: int) -> Iterator[None]:
-    """Has XLA, if it starts meanwhile, take as many threads of a CPU as devices were asked for, if any were.
+def limited_threads(num_devices: int) -> Iterator[None]:
+    """Limits XLA, if it starts inside the block, to `num_devices` CPU threads; 0: no limit.
 
-    Who asks for fewer than there are cores leaves these to others: with threads on all of them, two such processes side
-    by side take 1.4 times as long.
+    A job on fewer devices than cores leaves the other cores free: two such processes side by side took 1.4 times as
+    long when each had threads on all cores.
     """
     if not num_devices or {"PJRT_NPROC", "NPROC"} & os.environ.keys():
         yield
@@ -87,20 +87,23 @@ def threads_of(num_devices: int) -> Iterator[None]:
     try:
         yield
     finally:
-        # Other processes have other numbers of devices.
+        # Child processes may use other numbers of devices.
         del os.environ["PJRT_NPROC"]
 
 
 def start_one_core() -> list[jax.Device]:
-    """One core's device, for a process that has others train: accelerators, where there are any, are left to them."""
-    # Refused where JAX has started already: its devices are what they are.
+    """Starts JAX on one CPU device, for a driver whose workers train; accelerators are left to the workers."""
+    # JAX raises if it has started already.
     with contextlib.suppress(RuntimeError):
         jax.config.update("jax_platforms", "cpu")
     return jax.devices("cpu")[:1]
 
 
 def memory_budget(devices: list[jax.Device]) -> int:
-    """Bytes that the members on one device may take: most of what is free."""
+    """Bytes that the members on one device may take.
+
+    That is 80 % of an accelerator's free memory, or 60 % of the host's, divided among the CPU devices.
+    """
     stats = devices[0].memory_stats() if devices[0].platform != "cpu" else None
     if stats and "bytes_limit" in stats:
         return int(0.8 * (stats["bytes_limit"] - stats.get("bytes_in_use", 0)))

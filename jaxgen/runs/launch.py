@@ -1,4 +1,4 @@
-"""Getting chunks trained, in this process or by a cluster's workers, and kept."""
+"""Trains chunks, in this process or on a Ray cluster, and writes each to the store as soon as it is done."""
 
 import collections
 import contextlib
@@ -16,13 +16,14 @@ from jaxgen.runs.worker_pool import ChunkFailed, WorkerPool
 
 # (chunk, report of work done) -> the chunk's arrays.
 TrainChunk = Callable[[Chunk, Report], Arrays]
+# Spans of all run groups -> those that this driver trains.
 Share = Callable[[dict[str, list[Span]]], dict[str, list[Span]]]
-# A chunk that fails is tried so often in all, the last time after all others.
-TRIES = 2
-# A chunk that has so many workers lost is taken for what ends them: by a crash, or by the memory of their node.
-LOSSES = 10
-# Where so many fail and none is done, the others are not tried.
-HOPELESS = 3
+# How often a failing chunk is tried in all; the retry comes after all other chunks.
+MAX_TRIES = 2
+# A chunk that loses this many workers is taken to be the cause: by a crash, or by exhausting its node's memory.
+MAX_LOST_WORKERS = 10
+# If this many chunks fail before any succeeds, the rest are not tried.
+MAX_FIRST_FAILURES = 3
 
 
 def train_chunks(
@@ -37,56 +38,56 @@ def train_chunks(
     things: str = "models",
     share: Share = lambda spans: spans,
 ) -> float:
-    """Has `chunks` trained, and keeps each as soon as it is done.
+    """Trains `chunks` one after another in this process, writing each to the store as soon as it is done.
 
     Args:
-      store: where finished chunks go.
+      store: receives finished chunks.
       chunks: what to train.
-      train: trains one chunk; tells of its work as it goes.
-      work: of one run of each cell that belongs to these chunks, those that are done too, in the unit of `train`'s
-        reports.
-      resume: how to go on, for one who stops it.
+      train: trains one chunk and reports its work as it goes.
+      work: work of one run, by run group, in the unit of `train`'s reports; for all groups of these chunks, finished
+        runs included.
+      resume: how to resume the job, for the message of a stopped one.
       shown: whether to show a progress bar.
-      stop: is told of Ctrl-C and SIGTERM; `train` may heed it within a chunk.
-      things: what runs are, in the plural.
-      share: of all cells' spans, those that are this driver's.
+      stop: set by Ctrl-C and SIGTERM; `train` may check it within a chunk.
+      things: what runs are called, in the plural.
+      share: picks this driver's spans from those of all run groups.
 
     Returns:
-      Seconds from the first chunk to the last.
+      Wall time in seconds.
 
     Raises:
-      Interrupted: on Ctrl-C or SIGTERM; all finished chunks are kept, and what `train` has kept of others.
-      UserError: if what is to be kept cannot be written.
-      FailedRuns: if chunks failed again and again, which no user is to blame for; all others are done.
+      Interrupted: on Ctrl-C or SIGTERM; finished chunks are kept, and checkpoints of unfinished ones.
+      UserError: if the store cannot be written.
+      FailedRuns: if chunks failed repeatedly with unexpected exceptions; all others are done.
     """
     stop, failures = stop or Stop(), Failures(store, things)
     began = time.perf_counter()
-    with watched(store, work, share, resume=resume, shown=shown, stop=stop, things=things) as bar:
+    with progress_bar(store, work, share, resume=resume, shown=shown, stop=stop, things=things) as bar:
         waiting = collections.deque(chunks)
         while waiting:
-            chunk, heard = waiting.popleft(), Heard(bar)
+            chunk, progress = waiting.popleft(), ChunkProgress(bar)
             try:
-                arrays = train(chunk, heard)
+                arrays = train(chunk, progress)
             except (UserError, OSError, OutOfMemory):
                 raise
-            # Whatever it is: the other chunks may do better, and days of them are not to be lost.
+            # Any other exception: the remaining chunks may succeed, and can be days of work.
             except Exception:  # noqa: BLE001
-                heard.take_back()
-                if failures.again(chunk, traceback.format_exc()):
+                progress.revert()
+                if failures.record_failure(chunk, traceback.format_exc()):
                     waiting.append(chunk)
                 continue
             store.write(chunk, arrays)
-            failures.done += 1
+            failures.num_done += 1
             bar.models(chunk.stop - chunk.start)
-            stop.heed()
-    failures.log(resume)
+            stop.raise_if_requested()
+    failures.raise_if_any(resume)
     return time.perf_counter() - began
 
 
 def train_on_cluster(
     store: Store,
     chunks: list[Chunk],
-    crew: WorkerPool,
+    pool: WorkerPool,
     work: Mapping[str, float],
     *,
     keep: Callable[[Chunk, Any], Arrays],
@@ -95,41 +96,46 @@ def train_on_cluster(
     things: str = "models",
     share: Share = lambda spans: spans,
 ) -> float:
-    """As `train_chunks`, by the workers of a cluster; a chunk whose worker is lost is given to another.
+    """As `train_chunks`, on the workers of a cluster; the chunk of a lost worker goes to another.
 
     Args:
       store, chunks, work, resume, shown, things, share: as of `train_chunks`.
-      crew: the workers.
-      keep: takes what a worker gave for a chunk, beside whatever else is to be kept of it, and returns its arrays.
+      pool: the workers.
+      keep: ``(chunk, worker's result) -> arrays``; stores whatever else is to be kept of the result.
+
+    Returns:
+      Wall time in seconds.
+
+    Raises:
+      Interrupted, UserError, FailedRuns: as `train_chunks`.
     """
     stop, failures, waiting = Stop(), Failures(store, things), collections.deque(chunks)
     began = time.perf_counter()
-    with watched(store, work, share, resume=resume, shown=shown, stop=stop, things=things) as bar:
-        while waiting or crew.busy():
-            stop.heed()
-            crew.hire(len(waiting))
-            crew.give(waiting)
-            for amount in crew.listen():
+    with progress_bar(store, work, share, resume=resume, shown=shown, stop=stop, things=things) as bar:
+        while waiting or pool.busy():
+            stop.raise_if_requested()
+            pool.scale_up(len(waiting))
+            pool.dispatch(waiting)
+            for amount in pool.poll():
                 bar.work(amount)
-            for chunk, heard, found in crew.answers():
-                whole = work[chunk.run_group] * (chunk.stop - chunk.start)
-                if found is None or isinstance(found, ChunkFailed):
-                    bar.work(-heard)
-                    if found is None and failures.lost(chunk):
+            for chunk, reported, result in pool.results():
+                if result is None or isinstance(result, ChunkFailed):
+                    bar.work(-reported)
+                    if result is None and failures.record_loss(chunk):
                         waiting.appendleft(chunk)
-                    elif found and failures.again(chunk, str(found)):
+                    elif result and failures.record_failure(chunk, str(result)):
                         waiting.append(chunk)
                     continue
-                store.write(chunk, keep(chunk, found))
-                failures.done += 1
-                bar.work(whole - heard)
+                store.write(chunk, keep(chunk, result))
+                failures.num_done += 1
+                bar.work(work[chunk.run_group] * (chunk.stop - chunk.start) - reported)
                 bar.models(chunk.stop - chunk.start)
-    failures.log(resume)
+    failures.raise_if_any(resume)
     return time.perf_counter() - began
 
 
 @contextlib.contextmanager
-def watched(
+def progress_bar(
     store: Store,
     work: Mapping[str, float],
     share: Share,
@@ -139,7 +145,15 @@ def watched(
     stop: Stop,
     things: str,
 ) -> Iterator[ProgressBar]:
-    """A bar over all of a driver's runs, and one line for whoever or whatever stops them."""
+    """Shows progress over all of this driver's runs, and turns Ctrl-C and write errors into one line.
+
+    Args:
+      store, work, share, resume, shown, stop, things: as of `train_chunks`.
+
+    Raises:
+      Interrupted: on Ctrl-C or SIGTERM.
+      UserError: if the store cannot be written.
+    """
     wanted, missing = (count_runs(part) for part in (share(store.wanted()), share(store.missing())))
     num_runs = sum(wanted.values())
     total = sum(amount * wanted[run_group] for run_group, amount in work.items())
@@ -166,8 +180,8 @@ def watched(
         bar.close()
 
 
-class Heard:
-    """A chunk's reports on their way to the bar; those of a chunk that failed are taken back."""
+class ChunkProgress:
+    """Forwards a chunk's reports to the bar, and can revert them if the chunk fails."""
 
     def __init__(self, bar: ProgressBar):
         self.bar, self.amount = bar, 0.0
@@ -176,50 +190,52 @@ class Heard:
         self.amount += amount
         self.bar.work(amount, earlier=earlier)
 
-    def take_back(self) -> None:
+    def revert(self) -> None:
+        """Subtracts what was reported."""
         self.bar.work(-self.amount)
 
 
 class Failures:
-    """Chunks that failed, for reasons that nobody foresaw.
+    """Counts unexpected failures and lost workers by chunk, and decides which chunks are tried again.
 
     Attributes:
-      done: how many chunks did not.
+      num_done: how many chunks succeeded.
+      given_up: reasons of the chunks that are not tried again.
     """
 
     def __init__(self, store: Store, things: str):
-        self.store, self.things, self.done = store, things, 0
+        self.store, self.things, self.num_done = store, things, 0
         self.tries: collections.Counter = collections.Counter()
         self.losses: collections.Counter = collections.Counter()
         self.given_up: dict[Chunk, str] = {}
 
-    def again(self, chunk: Chunk, reason: str) -> bool:
-        """Takes note of a failure; whether the chunk is to be tried again.
+    def record_failure(self, chunk: Chunk, reason: str) -> bool:
+        """Counts a failure; returns whether the chunk is to be tried again.
 
         Raises:
-          FailedRuns: if nothing but failures has been seen.
+          FailedRuns: if the first `MAX_FIRST_FAILURES` chunks all failed.
         """
         self.tries[chunk] += 1
-        if not self.done and len(self.tries) >= HOPELESS:
+        if not self.num_done and len(self.tries) >= MAX_FIRST_FAILURES:
             self.given_up = dict.fromkeys(self.tries, reason)
-            self.log("give it again when that is mended", all_alike=True)
-        if self.tries[chunk] < TRIES:
+            self.raise_if_any("give it again when that is mended", all_failed=True)
+        if self.tries[chunk] < MAX_TRIES:
             return True
         self.given_up[chunk] = reason
         return False
 
-    def lost(self, chunk: Chunk) -> bool:
-        """Takes note of a chunk's worker that was lost; whether the chunk is to be given to another."""
+    def record_loss(self, chunk: Chunk) -> bool:
+        """Counts the loss of a worker that had the chunk; returns whether the chunk is to go to another worker."""
         self.losses[chunk] += 1
-        if self.losses[chunk] >= LOSSES:
-            self.given_up[chunk] = f"{LOSSES} workers were lost while they had it"
-        return self.losses[chunk] < LOSSES
+        if self.losses[chunk] >= MAX_LOST_WORKERS:
+            self.given_up[chunk] = f"{MAX_LOST_WORKERS} workers were lost while they had it"
+        return self.losses[chunk] < MAX_LOST_WORKERS
 
-    def log(self, resume: str, *, all_alike: bool = False) -> None:
-        """Ends the job with what failed, if anything did.
+    def raise_if_any(self, resume: str, *, all_failed: bool = False) -> None:
+        """Writes the first failure's full reason beside the store's chunks and raises, if any chunk was given up.
 
         Raises:
-          FailedRuns: naming the first, and the file that holds all of its reason.
+          FailedRuns: naming the first failed chunk and the file of its reason.
         """
         if not self.given_up:
             return
@@ -227,10 +243,10 @@ class Failures:
         path = self.store.path(chunk).with_suffix(".failed.txt")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(reason)
-        last = reason.strip().splitlines()[-1]
-        runs = sum(each.stop - each.start for each in self.given_up)
-        others = "the first to be trained all fail" if all_alike else "all others are done and kept"
+        last_line = reason.strip().splitlines()[-1]
+        num_runs = sum(failed.stop - failed.start for failed in self.given_up)
+        others = "the first to be trained all fail" if all_failed else "all others are done and kept"
         raise FailedRuns(
-            f"{runs:,} {self.things} failed, of {chunk.run_group} {chunk.start} to {chunk.stop - 1} first ({last}; "
-            f"{path} has all of it); {others}. To try them again: {resume}"
+            f"{num_runs:,} {self.things} failed, of {chunk.run_group} {chunk.start} to {chunk.stop - 1} first "
+            f"({last_line}; {path} has all of it); {others}. To try them again: {resume}"
         )

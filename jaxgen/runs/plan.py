@@ -1,4 +1,4 @@
-"""What is to be trained: an identity that decides every run, and cells of numbered runs cut into chunks."""
+"""What is to be trained: groups of numbered runs, cut into chunks, and the identity that determines their results."""
 
 import dataclasses
 import functools
@@ -9,14 +9,14 @@ from typing import NamedTuple
 
 
 class Span(NamedTuple):
-    """Runs ``start .. stop-1`` of a cell."""
+    """Runs ``start .. stop-1`` of a run group."""
 
     start: int
     stop: int
 
 
 class Chunk(NamedTuple):
-    """Runs that are trained together and kept in one file."""
+    """Runs ``start .. stop-1`` of a run group that are trained together and stored in one file."""
 
     run_group: str
     start: int
@@ -28,9 +28,9 @@ class Plan:
     """Runs to be trained.
 
     Attributes:
-      identity: everything that a run's result depends on besides its cell and number, as flag name (or other name) to
-        text. Not in it: how many runs are wanted, where they are kept, which machine trains them.
-      run_groups: name of each setting (for C-scores, each ratio) to the number of runs wanted.
+      identity: everything that a run's result depends on besides its run group and number, by flag or other name, as
+        text. It leaves out how many runs are wanted, where they are stored and which machine trains them.
+      run_groups: the number of runs wanted by run group; a group is one setting, or one subset ratio for C-scores.
     """
 
     identity: dict[str, str]
@@ -38,16 +38,17 @@ class Plan:
 
     @functools.cached_property
     def digest(self) -> str:
-        """Short hash of the identity: runs of different identities never meet."""
+        """First 12 hexadecimal digits of the identity's SHA-256; plans of different identities never share a folder."""
         return hashlib.sha256(json.dumps(self.identity, sort_keys=True).encode()).hexdigest()[:12]
 
     @property
     def num_runs(self) -> int:
+        """Runs wanted in all groups together."""
         return sum(self.run_groups.values())
 
 
 def gaps(done: Iterable[Span], wanted: int) -> Iterator[Span]:
-    """The parts of ``0 .. wanted-1`` that no span of `done` (ascending) covers."""
+    """Yields the parts of ``0 .. wanted-1`` that no span of `done` (ascending) covers."""
     position = 0
     for span in done:
         if span.start > position:
@@ -60,12 +61,15 @@ def gaps(done: Iterable[Span], wanted: int) -> Iterator[Span]:
 
 
 def count_runs(spans: dict[str, list[Span]]) -> dict[str, int]:
-    """By cell, how many runs its spans are."""
-    return {run_group: sum(span.stop - span.start for span in own) for run_group, own in spans.items()}
+    """Number of runs in the spans of each run group."""
+    return {run_group: sum(span.stop - span.start for span in group_spans) for run_group, group_spans in spans.items()}
 
 
 def cut_chunks(missing: dict[str, list[Span]], size: int) -> list[Chunk]:
-    """Chunks of at most `size` runs, low run numbers of all cells first, so that a stopped job is even over cells."""
+    """Cuts spans into chunks of at most `size` runs.
+
+    Low run numbers come first, over all run groups, so that a stopped job has about as many runs of each.
+    """
     chunks = [
         Chunk(run_group, start, min(start + size, span.stop))
         for run_group, spans in missing.items()

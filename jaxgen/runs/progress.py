@@ -1,4 +1,4 @@
-"""The progress bar: measured in work, not in models, so that its ETA is honest when models differ in size."""
+"""A progress bar measured in work rather than models, so that its ETA holds when models differ in size."""
 
 import sys
 import time
@@ -8,29 +8,37 @@ import numpy as np
 from tqdm import tqdm
 
 BAR = "{percentage:3.0f}%|{bar}| {desc} [{elapsed} < {remaining}]"
-# Seconds between two drawings: on a terminal, and in a log file.
-ON_TERMINAL, IN_LOG = 0.2, 10.0
+# Seconds between two refreshes, on a terminal and in a log file.
+TERMINAL_INTERVAL, LOG_INTERVAL = 0.2, 10.0
 
 
 class Report(Protocol):
-    """Is told of work done, in any unit: now, or by an earlier call of the same job."""
+    """Callback for work done, in any unit.
+
+    With `earlier`, the work was done before this call of the job, and does not count for the ETA.
+    """
 
     def __call__(self, amount: float, *, earlier: bool = False) -> None: ...
 
 
 class ProgressBar:
-    """A bar over `total_work` (any unit) and `num_models`, or other `things`, of which some were done before.
+    """A tqdm bar over work, labelled with the number of models done.
 
-    Only work done now counts for the ETA. Silent if `shown` is False.
+    Args:
+      total_work: in any unit, earlier work included.
+      num_models: how many there are in all.
+      done_before: how many of them were done by earlier calls.
+      shown: whether to draw it.
+      things: what to call models, in the plural.
     """
 
     def __init__(self, total_work: float, num_models: int, done_before: int, *, shown: bool, things: str = "models"):
         self.num_models = num_models
         self.things = things
         self.done = done_before
-        self.now = 0
+        self.done_now = 0
         self.began = time.perf_counter()
-        interval = ON_TERMINAL if sys.stderr.isatty() else IN_LOG
+        interval = TERMINAL_INTERVAL if sys.stderr.isatty() else LOG_INTERVAL
         self.bar = tqdm(
             total=total_work,
             bar_format=BAR,
@@ -42,27 +50,30 @@ class ProgressBar:
         self._describe()
 
     def work(self, amount: float, *, earlier: bool = False) -> None:
+        """Adds work, as of `Report`; a negative amount takes work back."""
         if self.bar.disable:
             return
-        # Rounding must not end above the total, for which tqdm has a negative time left.
+        # Rounding errors must not exceed the total: tqdm would show a negative time left.
         amount = min(amount, self.bar.total - self.bar.n)
         if earlier:
-            # What tqdm takes its rate from: neither the whole nor the last stretch has this in it.
+            # tqdm computes its average rate from `initial` and its recent rate from `last_print_n`.
             self.bar.n, self.bar.initial = self.bar.n + amount, self.bar.initial + amount
             self.bar.last_print_n += amount
         else:
             self.bar.update(amount)
 
     def models(self, count: int) -> None:
+        """Adds finished models."""
         self.done += count
-        self.now += count
+        self.done_now += count
         self._describe()
 
     def _describe(self) -> None:
-        rate = self.now / max(time.perf_counter() - self.began, 1e-9)
-        told = np.format_float_positional(rate, 3, fractional=False, trim="-")
-        speed = f", {told} {self.things}/s" if self.now else ""
+        rate = self.done_now / max(time.perf_counter() - self.began, 1e-9)
+        rounded = np.format_float_positional(rate, 3, fractional=False, trim="-")
+        speed = f", {rounded} {self.things}/s" if self.done_now else ""
         self.bar.set_description_str(f"{self.done:,}/{self.num_models:,} {self.things}{speed}", refresh=False)
 
     def close(self) -> None:
+        """Leaves the bar as it is; may be called twice."""
         self.bar.close()

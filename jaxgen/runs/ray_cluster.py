@@ -1,4 +1,4 @@
-"""A Ray cluster: how it is reached, and how many workers it has room for."""
+"""Connecting to a Ray cluster, and the worker slots that its nodes offer."""
 
 import collections
 import os
@@ -8,21 +8,25 @@ from typing import Any
 
 from jaxgen.errors import UserError
 
-# Seconds in which a cluster's head answers.
-ANSWER = 10
-# How HTTP/2 begins, which Ray speaks: the client with this and its settings, the server with its own (RFC 9113, 3.4).
-SETTINGS = bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
-PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + SETTINGS
+# Timeout of the reachability check, in seconds.
+CONNECT_SECONDS = 10
+# Ray speaks HTTP/2: the client opens with this preface and a SETTINGS frame, the server answers with a SETTINGS frame
+# (RFC 9113, section 3.4).
+SETTINGS_FRAME = bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + SETTINGS_FRAME
 
 
 def connect(address: str) -> Any:
-    """Ray, connected to the cluster at `address`; ``local`` starts one on this machine, until this process ends.
+    """Returns the `ray` module, connected to the cluster at `address`.
+
+    Args:
+      address: ``auto``, ``host:port``, or ``local`` for a cluster on this machine that ends with this process.
 
     Raises:
-      UserError: if Ray is not installed, or there is no such cluster.
+      UserError: if Ray is not installed, or the cluster cannot be reached.
     """
     try:
-        # Imported here: it is an extra, and takes a second.
+        # An optional dependency that takes a second to import.
         import ray
     except ImportError:
         raise UserError("--launcher=ray: needs Ray, which is not installed; pip install 'jaxgen[ray]'") from None
@@ -30,19 +34,19 @@ def connect(address: str) -> Any:
         return ray
     refuse_unreachable(address)
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    own = {"include_dashboard": False} if address == "local" else {}
+    options = {"include_dashboard": False} if address == "local" else {}
     try:
-        ray.init(address=address, logging_level="error", log_to_driver=False, **own)
+        ray.init(address=address, logging_level="error", log_to_driver=False, **options)
     except (ConnectionError, ValueError, RuntimeError, OSError) as error:
-        raise UserError(no_cluster(address, str(error).splitlines()[0])) from None
+        raise UserError(unreachable_message(address, str(error).splitlines()[0])) from None
     return ray
 
 
 def refuse_unreachable(address: str) -> None:
-    """Refuses, within seconds, an address where nobody listens: Ray itself takes minutes.
+    """Checks within seconds that something at `address` speaks HTTP/2; Ray itself tries for minutes.
 
     Raises:
-      UserError: for an address that cannot be reached.
+      UserError: if not, or if the address is malformed.
     """
     if address in ("auto", "local"):
         return
@@ -50,48 +54,54 @@ def refuse_unreachable(address: str) -> None:
     if not host or not port.isdecimal():
         raise UserError(f"--ray_address={address}: is neither auto nor local nor a host and its port; give host:port")
     try:
-        with socket.create_connection((host, int(port)), timeout=ANSWER) as connection:
+        with socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS) as connection:
+            speaks_http2 = True
             if os.environ.get("RAY_USE_TLS", "0") == "0":
                 connection.sendall(PREFACE)
-                speaks = connection.recv(len(SETTINGS))[3:4] == SETTINGS[3:4]
-            else:
-                speaks = True
+                # Byte 3 of a frame is its type.
+                speaks_http2 = connection.recv(len(SETTINGS_FRAME))[3:4] == SETTINGS_FRAME[3:4]
     except (OSError, OverflowError) as error:
-        raise UserError(no_cluster(address, str(error))) from None
-    if not speaks:
-        raise UserError(no_cluster(address, "something else answers"))
+        raise UserError(unreachable_message(address, str(error))) from None
+    if not speaks_http2:
+        raise UserError(unreachable_message(address, "something else answers"))
 
 
-def no_cluster(address: str, reason: str) -> str:
+def unreachable_message(address: str, reason: str) -> str:
+    """The error message for a cluster that cannot be reached."""
     return (
         f"--ray_address={address}: no cluster can be reached there ({reason}); start one (ray start --head), give the "
         "address of another as host:port, or --ray_address=local"
     )
 
 
-def places(nodes: Sequence[Mapping[str, Any]], cpus: int) -> collections.Counter:
-    """How many workers there is room for, by what each takes of a node: a GPU, a node's TPU chips, or so many cores.
+def worker_slots(nodes: Sequence[Mapping[str, Any]], cpus: int) -> collections.Counter:
+    """Counts the workers that fit on the nodes that are alive, by the resources of one worker.
+
+    A worker takes one GPU, or all TPU chips of its node, or else `cpus` cores.
 
     Args:
-      nodes: as Ray lists them.
-      cpus: cores of a worker where there are no accelerators; 0: all of its node.
+      nodes: as `ray.nodes()` lists them.
+      cpus: cores per worker on nodes without accelerators; 0: all cores of the node.
+
+    Returns:
+      The number of workers by ``(kind, count)``, such as ``("GPU", 1)``, ``("TPU", 4)`` or ``("CPU", 8)``.
     """
-    found: collections.Counter = collections.Counter()
+    slots: collections.Counter = collections.Counter()
     for node in nodes:
-        has = node["Resources"] if node["Alive"] else {}
-        cores = int(has.get("CPU", 0))
-        if gpus := int(has.get("GPU", 0)):
-            found[("GPU", 1)] += gpus
-        elif chips := int(has.get("TPU", 0)):
-            found[("TPU", chips)] += 1
-        elif own := min(cpus, cores) or cores:
-            found[("CPU", own)] += cores // own
-    return found
+        resources = node["Resources"] if node["Alive"] else {}
+        cores = int(resources.get("CPU", 0))
+        if gpus := int(resources.get("GPU", 0)):
+            slots[("GPU", 1)] += gpus
+        elif chips := int(resources.get("TPU", 0)):
+            slots[("TPU", chips)] += 1
+        elif cores_per_worker := min(cpus, cores) or cores:
+            slots[("CPU", cores_per_worker)] += cores // cores_per_worker
+    return slots
 
 
-def options(place: tuple[str, int]) -> dict[str, Any]:
-    """What Ray is asked for."""
-    kind, count = place
+def resource_options(slot: tuple[str, int]) -> dict[str, Any]:
+    """Ray's resource options for a worker in a slot of `worker_slots`."""
+    kind, count = slot
     if kind == "CPU":
         return {"num_cpus": count}
     return {"num_cpus": 1, "num_gpus": count} if kind == "GPU" else {"num_cpus": 1, "resources": {"TPU": count}}

@@ -1,4 +1,4 @@
-"""Reading the runs of a store again and again: as many as fit into memory are held, all others come from the disk."""
+"""Repeated reads of a store's runs: as many as fit are cached in memory, the others are read from disk each time."""
 
 from collections.abc import Iterable, Iterator
 
@@ -6,60 +6,63 @@ import numpy as np
 
 from jaxgen.runs.store import Arrays, Store
 
-# Bytes that are held at most: what tells of a run is packed, so these are 50,000 runs on 10,000 examples.
-ROOM = 2**28
-# Chunks are put together until they have about so many bytes: many small ones are slow, a large one unpacks to much.
-BLOCK = 2**20
+# Size of the cache in bytes: 50,000 runs on 10,000 examples, as answers are stored as bits.
+MAX_BYTES = 2**28
+# Chunks are concatenated to blocks of about this many bytes: small blocks are slow, large ones unpack to too much.
+BLOCK_BYTES = 2**20
 
 
 class RunCache:
-    """The runs of each cell of a store in order, a block of chunks at a time.
+    """Iterates over the runs of a run group in order, as blocks of concatenated chunks.
 
     Args:
-      store: which.
-      room: bytes that may be held.
-      block: bytes of a block, about.
+      store: where the runs are.
+      max_bytes: size of the cache.
+      block_bytes: approximate size of a block.
     """
 
-    def __init__(self, store: Store, room: int = ROOM, block: int = BLOCK):
-        self.store, self.room, self.block = store, room, block
-        self.held: dict[str, list[Arrays]] = {}
+    def __init__(self, store: Store, max_bytes: int = MAX_BYTES, block_bytes: int = BLOCK_BYTES):
+        self.store, self.free_bytes, self.block_bytes = store, max_bytes, block_bytes
+        self.cached: dict[str, list[Arrays]] = {}
 
     def __call__(self, run_group: str) -> Iterator[Arrays]:
-        held = self.held.setdefault(run_group, [])
-        yield from held
-        for block in together(self.store.runs(run_group, start=after(held)), self.block):
-            # Not where one before it was too much, or another reader was faster.
-            if block["run"][0] == after(held) and size(block) <= self.room:
-                held.append(block)
-                self.room -= size(block)
+        """Yields blocks of the group's arrays, one row a run."""
+        cached = self.cached.setdefault(run_group, [])
+        yield from cached
+        for block in concatenate_chunks(self.store.runs(run_group, start=next_run(cached)), self.block_bytes):
+            # Only a prefix is cached; another iteration may have cached this block meanwhile.
+            if block["run"][0] == next_run(cached) and num_bytes(block) <= self.free_bytes:
+                cached.append(block)
+                self.free_bytes -= num_bytes(block)
             yield block
 
 
-def after(held: list[Arrays]) -> int:
-    """The first run that is not held."""
-    return int(held[-1]["run"][-1]) + 1 if held else 0
+def next_run(blocks: list[Arrays]) -> int:
+    """The run after the last of `blocks`."""
+    return int(blocks[-1]["run"][-1]) + 1 if blocks else 0
 
 
-def size(arrays: Arrays) -> int:
+def num_bytes(arrays: Arrays) -> int:
+    """Total size of the arrays."""
     return sum(array.nbytes for array in arrays.values())
 
 
-def together(chunks: Iterable[Arrays], least: int) -> Iterator[Arrays]:
-    """Chunks one after another, as blocks of at least so many bytes but the last."""
-    waiting: list[Arrays] = []
-    there = 0
+def concatenate_chunks(chunks: Iterable[Arrays], min_bytes: int) -> Iterator[Arrays]:
+    """Concatenates consecutive chunks into blocks of at least `min_bytes`; only the last may be smaller."""
+    pending: list[Arrays] = []
+    pending_bytes = 0
     for chunk in chunks:
-        waiting.append(chunk)
-        there += size(chunk)
-        if there >= least:
-            yield joined(waiting)
-            waiting, there = [], 0
-    if waiting:
-        yield joined(waiting)
+        pending.append(chunk)
+        pending_bytes += num_bytes(chunk)
+        if pending_bytes >= min_bytes:
+            yield concatenate(pending)
+            pending, pending_bytes = [], 0
+    if pending:
+        yield concatenate(pending)
 
 
-def joined(chunks: list[Arrays]) -> Arrays:
+def concatenate(chunks: list[Arrays]) -> Arrays:
+    """Concatenates arrays of the same name along the axis of runs."""
     if len(chunks) == 1:
         return chunks[0]
     return {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}

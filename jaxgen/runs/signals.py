@@ -1,42 +1,50 @@
-"""Ctrl-C and SIGTERM: the first asks for a stop at the next good moment, the second stops at once."""
+"""Ctrl-C and SIGTERM: the first signal requests a stop at the next safe point, the second stops at once."""
 
 import contextlib
 import signal
 import sys
 from collections.abc import Iterator
 
-NUMBERS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Stop:
-    """Whether a stop was asked for."""
+    """A request to stop.
 
-    asked = False
+    Attributes:
+      requested: whether one was made.
+    """
 
-    def heed(self) -> None:
-        """Raises KeyboardInterrupt if so: this is a good moment."""
-        if self.asked:
+    requested = False
+
+    def raise_if_requested(self) -> None:
+        """Call at points where stopping is safe.
+
+        Raises:
+          KeyboardInterrupt: if a stop was requested.
+        """
+        if self.requested:
             raise KeyboardInterrupt
 
 
 @contextlib.contextmanager
 def stoppable(stop: Stop) -> Iterator[None]:
-    """Has the signals ask for a `stop` meanwhile, where this thread may set signal handlers."""
+    """Routes the signals to `stop` inside the block; does nothing outside the main thread."""
 
-    def ask(number: int, frame: object) -> None:
-        stop.heed()
-        stop.asked = True
+    def handle(number: int, frame: object) -> None:
+        stop.raise_if_requested()
+        stop.requested = True
         print("\nstopping; once more to stop at once", file=sys.stderr, flush=True)
 
-    before = {}
+    previous = {}
     try:
         try:
-            for number in NUMBERS:
-                before[number] = signal.signal(number, ask)
+            for number in SIGNALS:
+                previous[number] = signal.signal(number, handle)
         except ValueError:
-            # Not the main thread: the signals go to whoever is.
+            # Only the main thread may set handlers.
             pass
         yield
     finally:
-        for number, handler in before.items():
+        for number, handler in previous.items():
             signal.signal(number, handler)

@@ -1,7 +1,10 @@
-"""Workers of a Ray cluster: each with a chunk at a time, replaced where lost.
+"""Pool of Ray workers that train chunks; lost workers are replaced and their chunks trained by others.
 
-Ray places processes and carries arrays. What is done is this process's store alone: workers need no shared folder, and
-a cluster that vanishes takes nothing with it but unfinished chunks.
+Ray only places processes and moves arrays. The driver's store alone records what is done: workers need no shared
+folder, and losing the whole cluster loses unfinished chunks only.
+
+Ray's `max_restarts` and `max_task_retries` are unused: they retry a task on its own actor, which is restarted
+unconfigured and pends while its node is gone, with other workers idle; and the driver cannot count losses by chunk.
 """
 
 import collections
@@ -12,164 +15,112 @@ from typing import Any
 
 from jaxgen.errors import OutOfMemory, UserError
 from jaxgen.runs.plan import Chunk
-from jaxgen.runs.ray_cluster import options, places
-from jaxgen.runs.store import Arrays
+from jaxgen.runs.ray_cluster import resource_options, worker_slots
+from jaxgen.runs.worker import CONCURRENT, Worker, WorkerHandle
 
-# Seconds to wait for an answer before the bar and the user get their turn.
-PATIENCE = 0.3
-# Seconds between two looks at which nodes there are.
-LOOK = 5.0
-# Seconds for which a cluster may have no room for a single worker: nodes may still be starting.
-EMPTY = 120.0
-# Seconds that workers have to clear up after themselves.
-FAREWELL = 2.0
-# LearnerConfig that are called while a chunk is trained; there is one thread for all others.
-BESIDE = "beside"
-# So many workers of each place may be lost in a row, none having come as far as training; then all is given up.
-HOPELESS = 5
-
-
-class Worker:
-    """In a process of the cluster: trains chunks, one after another, and is heard while it does.
-
-    Args:
-      build: from how many devices to use (0: all that are seen) to what trains: it has ``settle(settings)``,
-        ``train(chunk, report)``, which gives the chunk's arrays and whatever else is to be kept, and ``close()``.
-      devices: how many.
-    """
-
-    def __init__(self, build: Callable[[int], Any], devices: int):
-        self.build, self.devices = build, devices
-        self.heard: collections.deque = collections.deque()
-        self.trainer: Any = None
-
-    def open(self) -> None:
-        """Has the trainer built: not with the worker itself, so that what it raises is seen as it is."""
-        self.trainer = self.build(self.devices)
-
-    def settle(self, settings: Any) -> Any:
-        """Has the trainer laid out by these settings, or by those that it finds; returns them."""
-        return self.trainer.settle(settings)
-
-    def train(self, chunk: Chunk) -> tuple[Arrays, Any]:
-        """A chunk's arrays, and what else is to be kept of it."""
-        return self.trainer.train(chunk, lambda amount, earlier=False: self.heard.append((chunk, amount)))
-
-    def told(self) -> dict[Chunk, float]:
-        """By chunk, the work done since it was asked last."""
-        amounts: dict[Chunk, float] = {}
-        for chunk, amount in [self.heard.popleft() for _ in range(len(self.heard))]:
-            amounts[chunk] = amounts.get(chunk, 0.0) + amount
-        return amounts
-
-    def close(self) -> None:
-        """Leaves nothing behind on its node."""
-        if self.trainer:
-            self.trainer.close()
-
-
-class WorkerHandle:
-    """A worker as this process knows it.
-
-    Attributes:
-      opened: answers when the worker is there.
-      ready: answers when it is laid out to train; None before it is told how.
-      chunks: by the answers that are to come, what it trains and what it is to train next.
-      work: heard of each of its chunks.
-    """
-
-    def __init__(self, actor: Any, place: tuple[str, int]):
-        self.actor, self.place, self.opened = actor, place, actor.open.remote()
-        self.ready: Any = None
-        self.chunks: dict[Any, Chunk] = {}
-        self.work: dict[Chunk, float] = {}
-        self.telling: Any = None
-
-    def take(self, chunk: Chunk) -> None:
-        self.chunks[self.actor.train.remote(chunk)] = chunk
-        self.work[chunk] = 0.0
-
-    def ask(self, method: Any) -> Any:
-        """Calls a method while a chunk is trained."""
-        return method.options(concurrency_group=BESIDE).remote()
+# Longest wait for a result, in seconds, before the progress bar and signals are served.
+POLL_SECONDS = 0.3
+# Seconds between two queries of the cluster's nodes.
+REFRESH_SECONDS = 5.0
+# Seconds that a cluster may have no slot for a single worker: its nodes may still be starting.
+EMPTY_CLUSTER_SECONDS = 120.0
+# Seconds granted to workers for their clean-up.
+SHUTDOWN_SECONDS = 2.0
+# The pool gives up after this many consecutive workers per slot were lost before they could train.
+MAX_FAILED_STARTS = 5
 
 
 class WorkerPool:
-    """The workers of a cluster, until it is closed.
+    """Workers of a Ray cluster. Close it after use.
 
     Args:
-      ray: connected.
-      cpus: as of `places`.
-      build: as of `Worker`; arguments that are large are in the cluster already.
+      ray: the connected `ray` module.
+      cpus: cores per worker, as of `worker_slots`.
+      build: as of `Worker`; large arguments should be in Ray's object store already.
+
+    Attributes:
+      workers: handles of the running workers.
+      slots: how many workers the cluster has room for, by the resources of one.
+      settings: those in effect, once the first worker is configured.
+      failed_starts: consecutive workers lost before they could train.
     """
 
     def __init__(self, ray: Any, cpus: int, build: Callable[[int], Any]):
         self.ray, self.cpus, self.build = ray, cpus, ray.put(build)
-        self.remote = ray.remote(concurrency_groups={BESIDE: 1}, max_restarts=0)(Worker)
-        self.hired: list[WorkerHandle] = []
-        self.room: collections.Counter = collections.Counter()
-        self.looked = -LOOK
+        self.remote = ray.remote(concurrency_groups={CONCURRENT: 1}, max_restarts=0)(Worker)
+        self.workers: list[WorkerHandle] = []
+        self.slots: collections.Counter = collections.Counter()
+        self.last_refresh = -REFRESH_SECONDS
         self.settings: Any = None
-        # Since one of them was ready.
-        self.lost = 0
+        self.failed_starts = 0
 
     def close(self) -> None:
-        """Lets all workers go."""
+        """Stops all workers."""
         with contextlib.suppress(Exception):
-            leaving = [worker.ask(worker.actor.close) for worker in self.hired]
-            self.ray.wait(leaving, num_returns=len(leaving), timeout=FAREWELL)
-        for worker in list(self.hired):
-            self.dismiss(worker)
+            closing = [worker.call_concurrently(worker.actor.close) for worker in self.workers]
+            self.ray.wait(closing, num_returns=len(closing), timeout=SHUTDOWN_SECONDS)
+        for worker in list(self.workers):
+            self.kill(worker)
 
-    def hire(self, most: int) -> None:
-        """Starts workers for what room there is, but not more than `most` beside those at work."""
-        if time.monotonic() - self.looked >= LOOK:
-            self.room, self.looked = places(self.ray.nodes(), self.cpus), time.monotonic()
-        taken = collections.Counter(worker.place for worker in self.hired)
-        free = list((self.room - taken).elements())
-        idle = sum(not worker.chunks for worker in self.hired)
-        for place in free[: max(most - idle, 0)]:
-            devices = place[1] if place[0] == "CPU" else 0
-            self.hired.append(WorkerHandle(self.remote.options(**options(place)).remote(self.build, devices), place))
+    def scale_up(self, most: int) -> None:
+        """Starts workers in free slots, as long as fewer than `most` workers are idle."""
+        if time.monotonic() - self.last_refresh >= REFRESH_SECONDS:
+            self.slots, self.last_refresh = worker_slots(self.ray.nodes(), self.cpus), time.monotonic()
+        taken = collections.Counter(worker.slot for worker in self.workers)
+        free = list((self.slots - taken).elements())
+        num_idle = sum(not worker.chunks for worker in self.workers)
+        for slot in free[: max(most - num_idle, 0)]:
+            num_devices = slot[1] if slot[0] == "CPU" else 0
+            actor = self.remote.options(**resource_options(slot)).remote(self.build, num_devices)
+            self.workers.append(WorkerHandle(actor, slot))
 
-    def settle(self, settings: Any, most: int) -> Any:
-        """Has all workers lay themselves out as the first does that is there; meanwhile the others start.
+    def configure(self, settings: Any, most: int) -> Any:
+        """Configures the first worker that is up; `dispatch` gives its settings to all others.
 
         Args:
-          settings: by which it does; None: it finds out.
-          most: so many workers are needed.
+          settings: what to configure it with; None: it chooses.
+          most: how many workers to start.
 
         Returns:
-          The settings of the first.
+          The settings in effect.
 
         Raises:
-          UserError: if workers are lost, one after another, or there is none.
+          UserError: if workers are lost one after another, or the cluster has no slot for one.
         """
         began = time.monotonic()
         while not self.settings:
-            self.hire(most)
-            if not self.hired:
-                if time.monotonic() - began > EMPTY:
-                    raise UserError("--launcher=ray: no node of the cluster has a core, a GPU or TPU chips; add one")
-                time.sleep(PATIENCE)
+            self.scale_up(most)
+            if self.workers:
+                self._configure_first(settings)
                 continue
-            asked = [worker for worker in self.hired if worker.ready]
-            if not asked:
-                there, _ = self.ray.wait([worker.opened for worker in self.hired], timeout=LOOK)
-                for worker in [one for one in self.hired if one.opened in there][:1]:
-                    with self.starting(worker, UserError, OutOfMemory):
-                        self.ray.get(worker.opened)
-                        worker.ready = worker.actor.settle.remote(settings)
-            for worker in asked:
-                if self.ray.wait([worker.ready], timeout=LOOK)[0]:
-                    with self.starting(worker, UserError, OutOfMemory):
-                        self.settings = self.ray.get(worker.ready)
-                        self.lost = 0
+            if time.monotonic() - began > EMPTY_CLUSTER_SECONDS:
+                raise UserError("--launcher=ray: no node of the cluster has a core, a GPU or TPU chips; add one")
+            time.sleep(POLL_SECONDS)
         return self.settings
 
+    def _configure_first(self, settings: Any) -> None:
+        """Requests the configuration of one worker, or waits for the request made before."""
+        configuring = [worker for worker in self.workers if worker.configured]
+        if not configuring:
+            opened, _ = self.ray.wait([worker.opened for worker in self.workers], timeout=REFRESH_SECONDS)
+            for worker in [worker for worker in self.workers if worker.opened in opened][:1]:
+                with self.starting(worker, UserError, OutOfMemory):
+                    self.ray.get(worker.opened)
+                    worker.configured = worker.actor.configure.remote(settings)
+        for worker in configuring:
+            if self.ray.wait([worker.configured], timeout=REFRESH_SECONDS)[0]:
+                with self.starting(worker, UserError, OutOfMemory):
+                    self.settings = self.ray.get(worker.configured)
+                    self.failed_starts = 0
+
     @contextlib.contextmanager
-    def noted(self, worker: WorkerHandle) -> Iterator[None]:
-        """Lets a worker go that is lost; raises what the user has to be told, and `ChunkFailed` for other failures."""
+    def handling_errors(self, worker: WorkerHandle) -> Iterator[None]:
+        """Around a read of a worker's result: drops a worker that was lost.
+
+        Raises:
+          UserError, OutOfMemory: as the worker raised them.
+          ChunkFailed: if the worker raised anything else.
+        """
         errors = self.ray.exceptions
         try:
             yield
@@ -179,108 +130,115 @@ class WorkerPool:
                 raise cause from None
             raise ChunkFailed(str(error)) from None
         except errors.RayError as error:
-            self.lose(worker, str(error))
+            self.drop(worker, str(error))
 
     @contextlib.contextmanager
     def starting(self, worker: WorkerHandle, *raised: type[Exception]) -> Iterator[None]:
-        """As `noted`, of a worker that has trained nothing yet: it is lost whatever it fails at, but for what is to be
-        `raised`. One bad node is no reason to end a job of many."""
+        """As `handling_errors`, for a worker that has trained nothing yet: errors drop it, except types in `raised`.
+
+        So one bad node does not end the job.
+        """
         try:
-            with self.noted(worker):
+            with self.handling_errors(worker):
                 yield
-        except (*raised, GivenUp):
+        except (*raised, NoUsableWorker):
             raise
         except (ChunkFailed, UserError, OutOfMemory) as error:
-            self.lose(worker, str(error) or "out of memory")
+            self.drop(worker, str(error) or "out of memory")
 
-    def lose(self, worker: WorkerHandle, reason: str) -> None:
-        """Lets a worker go.
+    def drop(self, worker: WorkerHandle, reason: str) -> None:
+        """Removes a lost worker from the pool.
 
         Raises:
-          GivenUp: if one after another is lost that has not come as far as training.
+          NoUsableWorker: if too many were lost in a row before they could train.
         """
-        self.dismiss(worker)
+        self.kill(worker)
+        # Losses during training are counted by chunk, not against the cluster.
         if worker.chunks:
             return
-        self.lost += 1
-        if self.lost >= HOPELESS * max(sum(self.room.values()), 1):
-            raise GivenUp(
-                f"--launcher=ray: {self.lost} workers were lost, one after another, before any could train "
+        self.failed_starts += 1
+        if self.failed_starts >= MAX_FAILED_STARTS * max(sum(self.slots.values()), 1):
+            raise NoUsableWorker(
+                f"--launcher=ray: {self.failed_starts} workers were lost, one after another, before any could train "
                 f"({reason.strip().splitlines()[-1]}); see Ray's logs, and that all nodes have the same jaxgen and data"
             )
 
-    def dismiss(self, worker: WorkerHandle) -> None:
-        """Ends a worker, whatever it does."""
-        self.hired.remove(worker)
+    def kill(self, worker: WorkerHandle) -> None:
+        """Ends a worker's process."""
+        self.workers.remove(worker)
         with contextlib.suppress(Exception):
             self.ray.kill(worker.actor)
 
-    def give(self, waiting: collections.deque) -> None:
-        """Gives workers that are ready the first of the chunks that wait, and a second where there are enough."""
-        idle = [worker for worker in self.hired if not worker.chunks]
-        there = self.answered([worker.opened for worker in idle])
-        # Ray may not have found a place for the others.
-        for worker in [one for one in idle if one.opened in there][: len(waiting)]:
+    def dispatch(self, waiting: collections.deque[Chunk]) -> None:
+        """Takes chunks from the left of `waiting`: one for each configured idle worker, a second if many wait."""
+        idle = [worker for worker in self.workers if not worker.chunks]
+        opened = self.resolved([worker.opened for worker in idle])
+        # Ray may not have placed the others yet.
+        for worker in [worker for worker in idle if worker.opened in opened][: len(waiting)]:
             with self.starting(worker):
                 self.ray.get(worker.opened)
-                worker.ready = worker.ready or worker.actor.settle.remote(self.settings)
-        ready = self.answered([worker.ready for worker in idle if worker.ready and worker in self.hired])
+                worker.configured = worker.configured or worker.actor.configure.remote(self.settings)
+        configuring = [worker.configured for worker in idle if worker.configured and worker in self.workers]
+        configured = self.resolved(configuring)
         for worker in idle:
-            if waiting and worker.ready in ready:
+            if waiting and worker.configured in configured:
                 with self.starting(worker):
-                    self.ray.get(worker.ready)
-                    self.lost = 0
-                    worker.take(waiting.popleft())
-        # So that no worker waits for this process; but what is left in the end goes to whoever is idle first.
+                    self.ray.get(worker.configured)
+                    self.failed_starts = 0
+                    worker.submit(waiting.popleft())
+        # A queued chunk saves workers the driver's latency; the last chunks go to whichever worker is idle first.
         for worker in self.busy():
-            if len(worker.chunks) == 1 and len(waiting) > sum(self.room.values()):
-                worker.take(waiting.popleft())
+            if len(worker.chunks) == 1 and len(waiting) > sum(self.slots.values()):
+                worker.submit(waiting.popleft())
 
-    def answered(self, asked: list[Any]) -> list[Any]:
-        """Of what was asked, what is answered by now."""
-        return self.ray.wait(asked, num_returns=len(asked), timeout=0)[0] if asked else []
+    def resolved(self, references: list[Any]) -> list[Any]:
+        """Those of the Ray references that have resolved."""
+        return self.ray.wait(references, num_returns=len(references), timeout=0)[0] if references else []
 
     def busy(self) -> list[WorkerHandle]:
-        return [worker for worker in self.hired if worker.chunks]
+        """Workers that have chunks."""
+        return [worker for worker in self.workers if worker.chunks]
 
-    def listen(self) -> Iterator[float]:
-        """Work that workers have done since they were heard last."""
+    def poll(self) -> Iterator[float]:
+        """Yields amounts of work that workers have done since the last call."""
         for worker in self.busy():
-            if worker.telling is None:
-                worker.telling = worker.ask(worker.actor.told)
+            if worker.pending_progress is None:
+                worker.pending_progress = worker.call_concurrently(worker.actor.progress)
                 continue
-            if self.ray.wait([worker.telling], timeout=0)[0]:
-                # A worker that is lost is found when it is asked for its chunk.
+            if self.ray.wait([worker.pending_progress], timeout=0)[0]:
+                # The loss of a worker is noticed by `results`.
                 with contextlib.suppress(self.ray.exceptions.RayError):
-                    for chunk, amount in self.ray.get(worker.telling).items():
-                        # All work of a chunk that is done has been counted.
+                    for chunk, amount in self.ray.get(worker.pending_progress).items():
+                        # A finished chunk has been counted in full.
                         if chunk in worker.work:
                             worker.work[chunk] += amount
                             yield amount
-                worker.telling = None
+                worker.pending_progress = None
 
-    def answers(self) -> Iterator[tuple[Chunk, float, Any]]:
-        """Chunks that are done: each with the work heard of it, and its arrays, or a `ChunkFailed`, or None where its
-        worker was lost."""
-        busy = {answer: worker for worker in self.busy() for answer in worker.chunks}
-        if not busy:
-            time.sleep(PATIENCE)
+    def results(self) -> Iterator[tuple[Chunk, float, Any]]:
+        """Yields chunks that ended, each with the work reported for it and its result.
+
+        A result is what `Worker.train` returned, a `ChunkFailed`, or None if the worker was lost.
+        """
+        owners = {reference: worker for worker in self.busy() for reference in worker.chunks}
+        if not owners:
+            time.sleep(POLL_SECONDS)
             return
-        for answer in self.ray.wait([*busy], num_returns=1, timeout=PATIENCE)[0]:
-            worker, found = busy[answer], None
+        for reference in self.ray.wait([*owners], num_returns=1, timeout=POLL_SECONDS)[0]:
+            worker, result = owners[reference], None
             try:
-                with self.noted(worker):
-                    found = self.ray.get(answer)
+                with self.handling_errors(worker):
+                    result = self.ray.get(reference)
             except ChunkFailed as error:
-                found = error
-            for done in [*worker.chunks] if found is None else [answer]:
-                chunk = worker.chunks.pop(done)
-                yield chunk, worker.work.pop(chunk), found
+                result = error
+            for ended in [*worker.chunks] if result is None else [reference]:
+                chunk = worker.chunks.pop(ended)
+                yield chunk, worker.work.pop(chunk), result
 
 
-class GivenUp(UserError):
-    """A cluster that does not keep a worker long enough to train."""
+class NoUsableWorker(UserError):
+    """The cluster loses all its workers before they can train."""
 
 
 class ChunkFailed(Exception):
-    """Training a chunk raised what no user is to blame for."""
+    """Training a chunk raised an unexpected exception."""

@@ -1,5 +1,5 @@
-"""From what members got right to scores of examples: estimates, standard errors, intervals, rankings.
+"""Scores of examples from the predictions of an ensemble: estimates, standard errors, intervals, rankings.
 
-Each module is one estimator and names its source; functions take and return arrays. A new score is a function here and
-a line in `registry.REGISTRY`, which says what it means, which end is suspicious and where its standard error is.
+Each module is one estimator and names its source. Functions take and return arrays. To add a score, write a function
+here and add an entry to `registry.REGISTRY`: its meaning, its suspicious end and its source.
 """

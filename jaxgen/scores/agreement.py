@@ -1,7 +1,7 @@
-"""How far two scores of the same n examples agree: correlations with bootstrap intervals, overlap of the lowest.
+"""Agreement of two scores of the same n examples: correlations with bootstrap intervals, overlap of the lowest.
 
-Scores of different protocols, as C-scores published and our own, are on different scales: their ranks can be compared
-where their values cannot.
+Scores estimated by different protocols, such as published C-scores and our own, may be on different scales. Then their
+ranks can be compared, but not their values.
 """
 
 from typing import NamedTuple
@@ -23,13 +23,13 @@ class Correlations(NamedTuple):
 
 
 class Overlap(NamedTuple):
-    """The share of the k lowest by one score that are among the k lowest by the other.
+    """The fraction of the k lowest examples by one score that are among the k lowest by the other.
 
     Attributes:
-      k: how many lowest.
-      share: in [0, 1]; where several examples share the k-th value, the mean over all ways to choose among them.
-      chance: its mean if one score is shuffled: k / n.
-      chance_low, chance_high: within which it is then in 95 % of the cases (hypergeometric).
+      k: number of lowest examples.
+      share: the fraction, in [0, 1]; with ties at the k-th value, its mean over all ways to break them.
+      chance: its mean if one score is shuffled, k / n.
+      chance_low, chance_high: its central 95 % range if one score is shuffled (hypergeometric).
     """
 
     k: int
@@ -40,47 +40,45 @@ class Overlap(NamedTuple):
 
 
 def correlations(first: np.ndarray, second: np.ndarray) -> Correlations:
-    """Of two arrays ``[n]``, both of which vary."""
+    """The three correlations of two arrays ``[n]``, neither of them constant."""
     from scipy import stats
 
-    found = (each(first, second).statistic for each in (stats.pearsonr, stats.spearmanr, stats.kendalltau))
-    return Correlations(*map(float, found))
+    tests = stats.pearsonr, stats.spearmanr, stats.kendalltau
+    return Correlations(*(float(test(first, second).statistic) for test in tests))
 
 
 def bootstrap(key: jax.Array, first: np.ndarray, second: np.ndarray, num_draws: int) -> np.ndarray:
-    """95 % intervals of the three correlations, ``[3, 2]``: percentiles over draws of n examples with replacement.
+    """95 % percentile bootstrap intervals of the three correlations, ``[3, 2]``.
 
-    They tell of another sample of examples, and not of another ensemble of models.
+    Each of the `num_draws` resamples draws n examples with replacement. The intervals reflect the sampling of examples,
+    not that of the models.
     """
     from scipy import stats
 
+    # Integers sort faster than floats.
     codes = [np.unique(values, return_inverse=True)[1] for values in (first, second)]
-    found = np.full((num_draws, 3), np.nan)
+    statistics = np.full((num_draws, 3), np.nan)
     for start in range(0, num_draws, DRAWS_AT_ONCE):
-        places = jax.random.randint(jax.random.fold_in(key, start), (DRAWS_AT_ONCE, len(first)), 0, len(first))
-        for draw, drawn in enumerate(np.asarray(places)[: num_draws - start], start):
-            own = [each[drawn] for each in codes]
-            if min(np.ptp(each) for each in own):
+        indices = jax.random.randint(jax.random.fold_in(key, start), (DRAWS_AT_ONCE, len(first)), 0, len(first))
+        for draw, drawn in enumerate(np.asarray(indices)[: num_draws - start], start):
+            resampled = [values[drawn] for values in codes]
+            if min(np.ptp(values) for values in resampled):
                 pearson = np.corrcoef(first[drawn], second[drawn])[0, 1]
-                spearman = np.corrcoef(*map(middle_ranks, own))[0, 1]
-                found[draw] = pearson, spearman, stats.kendalltau(*own, method="asymptotic").statistic
+                spearman = np.corrcoef(*map(stats.rankdata, resampled))[0, 1]
+                statistics[draw] = pearson, spearman, stats.kendalltau(*resampled, method="asymptotic").statistic
     tail = 100 * (1 - CONFIDENCE) / 2
-    return np.nanpercentile(found, [tail, 100 - tail], axis=0).T
-
-
-def middle_ranks(codes: np.ndarray) -> np.ndarray:
-    """The rank of each of ``codes [n]``, whole numbers from 0: equal ones share the mean of theirs."""
-    counts = np.bincount(codes)
-    return (np.cumsum(counts) - (counts - 1) / 2)[codes]
+    return np.nanpercentile(statistics, [tail, 100 - tail], axis=0).T
 
 
 def rank_shares(values: np.ndarray) -> np.ndarray:
-    """Each value's place in the order of all, from above 0 to below 1: equal ones share theirs."""
-    return (middle_ranks(np.unique(values, return_inverse=True)[1]) - 0.5) / len(values)
+    """The rank of each value as a fraction of n, strictly between 0 and 1; ties share their mean rank."""
+    from scipy import stats
+
+    return (stats.rankdata(values) - 0.5) / len(values)
 
 
 def overlap_of_lowest(first: np.ndarray, second: np.ndarray, k: int) -> Overlap:
-    """How many of the k lowest two scores ``[n]`` share, and what chance gives."""
+    """The overlap of the k lowest examples by two scores ``[n]``, and its distribution under shuffling."""
     from scipy import stats
 
     shared = float((among_lowest(first, k) * among_lowest(second, k)).sum())
@@ -90,7 +88,7 @@ def overlap_of_lowest(first: np.ndarray, second: np.ndarray, k: int) -> Overlap:
 
 
 def among_lowest(values: np.ndarray, k: int) -> np.ndarray:
-    """The chance of each example to be among the k lowest, where equal ones are chosen from by lot."""
+    """The probability of each example to be among the k lowest if ties are broken at random: float ``[n]``."""
     last = np.partition(values, k - 1)[k - 1]
     below, tied = values < last, values == last
     return below + tied * (k - below.sum()) / tied.sum()

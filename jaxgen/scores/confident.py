@@ -1,11 +1,11 @@
-"""How many labels are wrong, and which for which: two witnesses must agree that an example's label is.
+"""The number of wrong labels, by given and by estimated class. An example counts only if two criteria agree.
 
-One is the confident joint of models that held the example out (C. G. Northcutt, L. Jiang, I. L. Chuang. Confident
-Learning. JAIR 2021. https://arxiv.org/abs/1911.00068): they take it, confidently, for another class. The other are
-models that were trained on it: over training the mean margin of its label is below 0 (G. Pleiss et al. Identifying
-Mislabeled Data using the Area Under the Margin Ranking. NeurIPS 2020. https://arxiv.org/abs/2001.10528), so that even
-being told the label did not outweigh what other examples say. Where classes overlap, the first alone counts many that
-are only ambiguous. Axes: n examples, c classes.
+1. Models that held the example out confidently predict another class: the confident joint (C. G. Northcutt, L. Jiang,
+   I. L. Chuang. Confident Learning. JAIR 2021. https://arxiv.org/abs/1911.00068).
+2. For models trained on the example, the margin of its label is negative on average over training (G. Pleiss et al.
+   Identifying Mislabeled Data using the Area Under the Margin Ranking. NeurIPS 2020. https://arxiv.org/abs/2001.10528).
+
+Where classes overlap, the first criterion alone also counts ambiguous examples. Axes: n examples, c classes.
 """
 
 from typing import NamedTuple
@@ -14,19 +14,18 @@ import jax
 import numpy as np
 
 NUM_RESAMPLES = 200
-# A probability that is at its threshold but for rounding counts as there.
+# Tolerance below a threshold, for probabilities that equal it up to rounding.
 ROUNDING = 1e-6
 
 
 class WrongLabels(NamedTuple):
-    """An estimate of the wrong labels among those that have probabilities.
+    """The estimated number of wrong labels among the examples with probabilities.
 
     Attributes:
-      count: how many.
-      low, high: its 95 % interval by resampling of examples: what other examples of the same kind would give. It does
-        not cover what the method itself is off by.
-      joint: float ``[c, c]``: wrong labels by the label given (row) and the class by estimate (column).
-      n: examples that have probabilities.
+      count: the estimate.
+      low, high: its 95 % bootstrap interval over examples. It does not cover the bias of the method.
+      joint: float ``[c, c]``: wrong labels by given label (row) and estimated class (column).
+      n: number of examples with probabilities.
     """
 
     count: float
@@ -37,21 +36,21 @@ class WrongLabels(NamedTuple):
 
 
 def confident_classes(pred_probs: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """The class that each example is confidently of, int ``[n]``; -1 for none (Northcutt et al. 2021, equations 1, 2).
+    """The confident class of each example, int ``[n]``; -1 for none (Northcutt et al. 2021, equations 1 and 2).
 
-    It is the likeliest of those classes that it reaches the threshold of: the mean probability of the class among the
-    examples that have it as their label.
+    It is the most probable of the classes whose threshold the example reaches. The threshold of a class is its mean
+    probability over the examples with that label.
 
     Args:
       pred_probs: ``[n, c]``, without NaN.
       labels: ints ``[n]``.
-      weights: ``[n]``: how many times each example counts for the thresholds.
+      weights: ``[n]``: the weight of each example in the thresholds.
     """
     num_classes = pred_probs.shape[1]
-    own = pred_probs[np.arange(len(labels)), labels]
+    label_probs = pred_probs[np.arange(len(labels)), labels]
     sizes = np.bincount(labels, weights, num_classes)
-    sums = np.bincount(labels, weights * own, num_classes)
-    # No example reaches the threshold of a class that is no example's label.
+    sums = np.bincount(labels, weights * label_probs, num_classes)
+    # The threshold of a class without examples cannot be reached.
     thresholds = np.divide(sums, sizes, out=np.full(num_classes, np.inf), where=sizes > 0)
     reached = np.where(pred_probs >= thresholds - ROUNDING, pred_probs, -1.0)
     return np.where(reached.max(1) >= 0, reached.argmax(1), -1)
@@ -60,27 +59,27 @@ def confident_classes(pred_probs: np.ndarray, labels: np.ndarray, weights: np.nd
 def estimate_wrong(
     pred_probs: np.ndarray, labels: np.ndarray, margins: np.ndarray | None, key: jax.Array
 ) -> WrongLabels:
-    """How many of the labels are wrong.
+    """Estimates how many labels are wrong.
 
     Args:
-      pred_probs: held-out probabilities ``[n, c]``; rows of NaN are left out.
+      pred_probs: held-out probabilities ``[n, c]``; rows with NaN are left out.
       labels: ints ``[n]``.
-      margins: of each label, the mean over training, ``[n]``; NaN where nothing was trained on it; None if unknown: the
-        first witness is then the only one.
-      key: draws the resamples.
+      margins: the mean margin of each label over training, ``[n]``; NaN if no run trained on the example. If None, only
+        the first criterion applies.
+      key: draws the bootstrap resamples.
     """
     known, num_classes = np.isfinite(pred_probs).all(1), pred_probs.shape[1]
-    probs, own = np.asarray(pred_probs[known], np.float64), labels[known]
-    n = len(own)
+    probs, given = np.asarray(pred_probs[known], np.float64), labels[known]
+    n = len(given)
     if not n:
         return WrongLabels(*3 * [float("nan")], np.full((num_classes, num_classes), np.nan), 0)
-    doubted = np.ones(n, bool) if margins is None else ~(margins[known] >= 0)
+    negative_margin = np.ones(n, bool) if margins is None else ~(margins[known] >= 0)
 
     def count(weights: np.ndarray) -> np.ndarray:
-        found = confident_classes(probs, own, weights)
-        wrong = doubted & (found >= 0) & (found != own)
-        places = own[wrong] * num_classes + found[wrong]
-        return np.bincount(places, weights[wrong], num_classes**2).reshape(num_classes, num_classes)
+        confident = confident_classes(probs, given, weights)
+        wrong = negative_margin & (confident >= 0) & (confident != given)
+        cells = given[wrong] * num_classes + confident[wrong]
+        return np.bincount(cells, weights[wrong], num_classes**2).reshape(num_classes, num_classes)
 
     joint, resampled = count(np.ones(n)), []
     for i in range(NUM_RESAMPLES):

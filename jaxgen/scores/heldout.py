@@ -1,43 +1,44 @@
-"""C-scores from what the runs of an ensemble got right, with standard errors that respect the design.
+"""C-scores from the correct predictions of an ensemble, with standard errors that account for the subset design.
 
     C(x, y; s) = E over subsets D of share s [ P( f(x; D without (x, y)) = y ) ]
 
 (Jiang, Zhang, Talwar, Mozer, ICML 2021, https://arxiv.org/abs/2002.03206, equation 1) is estimated at each ratio by
-the share of runs that classify an example as labelled among those that held it out; the C-score is the plain mean over
-ratios. Runs are read as a stream, twice, so memory depends on n and k and not on the number of runs.
+the fraction of correct predictions among the runs that held an example out. The C-score is the plain mean over ratios.
+Runs are streamed twice, so memory depends on n and k but not on the number of runs.
 
-Standard errors. Runs of one block (`designs`) depend on each other, blocks do not. With s_b correct answers among k_b
-held-out observations in block b, K = sum k_b and p = sum s_b / K, the variance of p is estimated by
+Standard errors. Runs of one block (`designs`) depend on each other; blocks are independent. With s_b correct among k_b
+held-out predictions in block b, K = sum k_b and p = sum s_b / K, the variance of p is estimated by
 
     B / (B - 1) * sum_b ((s_b - p k_b) / K)^2,     B blocks with k_b > 0,
 
-the cluster-robust variance of a ratio (Cochran, Sampling Techniques, 1977, section 6). With blocks of one run it is
-p (1 - p) / (K - 1), the variance of independent observations. With few larger blocks it is noisy, and 0 where two
-blocks happen to agree. It is therefore moderated, as variances from few samples are in genomics (Smyth 2004, Linear
-models and empirical Bayes methods): the mean of this estimate, weight B - 1, and of p (1 - p) / (K - 1), weight
-`PRIOR_BLOCKS`, which is a little too large, because balanced draws do better than independent ones (`designs`).
+the cluster-robust variance of a ratio estimator (Cochran, Sampling Techniques, 1977, section 6). With blocks of one run
+it equals p (1 - p) / (K - 1), the variance of independent observations. With a few larger blocks it is noisy, and 0
+where the blocks happen to agree. It is therefore moderated, like variances from small samples in genomics (Smyth 2004,
+Linear models and empirical Bayes methods): the weighted mean of this estimate, weight B - 1, and of
+p (1 - p) / (K - 1), weight `PRIOR_BLOCKS`. The latter is slightly conservative, because balanced draws have a lower
+variance than independent ones (`designs`).
 
-In a nested design run j is one block over all ratios, and the variance of the mean over ratios has covariances too.
-Where a run holds out an example at the larger ratio it does so at the smaller, and the covariance of two ratios' p is
-estimated by the products of their terms above, with B of the larger ratio, which has fewer blocks.
+In a nested design, the runs of index j at all ratios form one block, and the variance of the mean over ratios includes
+covariances. A run that holds out an example at the larger ratio also does so at the smaller one. The covariance of two
+ratios' p is estimated by the products of their terms above, with B of the larger ratio, which has fewer blocks.
 """
 
+import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import jax
 import numpy as np
 
+from jaxgen.scores.blocks import PRIOR_BLOCKS, NestedVariance
 from jaxgen.types import Outcome
 
 ROWS_AT_ONCE = 64
 NUM_SPLITS = 10
-# The weight, in blocks, of what is expected of a balanced design's error beside what its blocks show.
-PRIOR_BLOCKS = 4
 
 
 class Estimate(NamedTuple):
-    """What `estimate` returns; fields as in `jaxgen.types.Scores`."""
+    """The result of `estimate`; fields as in `jaxgen.types.Scores`."""
 
     scores: np.ndarray
     stderr: np.ndarray
@@ -48,18 +49,23 @@ class Estimate(NamedTuple):
 
 
 class Observations(NamedTuple):
-    """m runs' held-out answers: bool ``[m, n]``; a diverged run has held out nothing."""
+    """Held-out predictions of m runs.
+
+    Attributes:
+      heldout: bool ``[m, n]``: the examples that a run held out; none for a diverged run.
+      hits: bool ``[m, n]``: those of them that it predicts correctly.
+    """
 
     heldout: np.ndarray
     hits: np.ndarray
 
 
-# The runs of ratio number i, in order of their index and without gaps, in batches of any size.
+# ``runs(i)`` streams the runs of ratio i, ordered by index and without gaps, in batches of any size.
 RunStream = Callable[[int], Iterable[Outcome]]
 
 
 def observe(outcome: Outcome, num_examples: int) -> Observations:
-    """Unpacks the held-out part of an outcome."""
+    """Unpacks the held-out predictions of an outcome."""
     trained_on = np.unpackbits(outcome.trained_on, axis=1, count=num_examples).astype(bool)
     correct = np.unpackbits(outcome.correct, axis=1, count=num_examples).astype(bool)
     heldout = ~trained_on & outcome.finite[:, None]
@@ -67,7 +73,7 @@ def observe(outcome: Outcome, num_examples: int) -> Observations:
 
 
 def regroup(batches: Iterable[Observations], size: int) -> Iterator[Observations]:
-    """The same runs in groups of exactly `size`; the last group is filled up with runs that held out nothing."""
+    """The same runs in groups of exactly `size`; the last group is padded with runs that held out nothing."""
     waiting: list[Observations] = []
     count = 0
     for batch in batches:
@@ -93,18 +99,18 @@ def estimate(
     shared_blocks: bool,
     key: jax.Array,
 ) -> Estimate:
-    """C-scores of n examples from k ratios' runs.
+    """C-scores of n examples from the runs of k ratios.
 
     Args:
       runs: ``runs(i)`` streams the `num_runs` runs of ratio i.
       num_examples: n.
       num_runs: runs per ratio.
-      block_sizes: ``[k]``: consecutive runs that make one block, at each ratio.
-      shared_blocks: True where block b of one ratio is the same draw as block b of another (the nested design).
+      block_sizes: ``[k]``: number of consecutive runs in a block, at each ratio.
+      shared_blocks: whether block b of one ratio is the same draw as block b of another (the nested design).
       key: draws the random halves of the reliability.
 
     Returns:
-      Scores, errors and counts; NaN, never 0, where nothing was observed.
+      Scores, standard errors and counts; NaN, never 0, where nothing was observed.
     """
     num_ratios = len(block_sizes)
     counts, hits = np.zeros((2, num_ratios, num_examples), np.int64)
@@ -117,15 +123,15 @@ def estimate(
     for i in range(num_ratios):
         position = 0
         for outcome in runs(i):
-            seen = observe(outcome, num_examples)
-            here = slice(position, position + len(seen.heldout))
-            position = here.stop
-            counts[i] += seen.heldout.sum(0)
-            hits[i] += seen.hits.sum(0)
-            accuracy[i, here] = divide(seen.hits.sum(1), seen.heldout.sum(1))
-            chosen = halves[i][..., here].astype(np.float32)
-            half_counts[:, :, i] += chosen @ seen.heldout.astype(np.float32)
-            half_hits[:, :, i] += chosen @ seen.hits.astype(np.float32)
+            batch = observe(outcome, num_examples)
+            indices = slice(position, position + len(batch.heldout))
+            position = indices.stop
+            counts[i] += batch.heldout.sum(0)
+            hits[i] += batch.hits.sum(0)
+            accuracy[i, indices] = divide(batch.hits.sum(1), batch.heldout.sum(1))
+            chosen = halves[i][..., indices].astype(np.float32)
+            half_counts[:, :, i] += chosen @ batch.heldout.astype(np.float32)
+            half_hits[:, :, i] += chosen @ batch.hits.astype(np.float32)
     by_ratio = divide(hits, counts)
     stderr = np.sqrt(score_variance(runs, by_ratio, counts, block_sizes, shared_blocks=shared_blocks))
     half_scores = divide(half_hits, half_counts).mean(2)
@@ -136,39 +142,56 @@ def estimate(
 def score_variance(
     runs: RunStream, by_ratio: np.ndarray, counts: np.ndarray, block_sizes: Sequence[int], *, shared_blocks: bool
 ) -> np.ndarray:
-    """Estimated variance ``[n]`` of the mean over ratios of ``by_ratio [k, n]``; NaN where it cannot be told."""
-    num_ratios, num_examples = by_ratio.shape
-    # Of a nested family the smallest held-out sets first: each lies within those that follow it.
+    """Variance ``[n]`` of the mean over ratios of ``by_ratio [k, n]``; NaN with fewer than two observations somewhere.
+
+    Args:
+      runs, block_sizes, shared_blocks: as for `estimate`.
+      by_ratio: scores ``[k, n]``.
+      counts: observations ``[k, n]``.
+    """
+    num_ratios = len(by_ratio)
+    # In a nested design, by ascending number of held-out examples: each set is contained in the next.
     families = [np.argsort(counts.sum(1), kind="stable")] if shared_blocks else [[i] for i in range(num_ratios)]
     total = np.where(counts.min(0) >= 2, 0.0, np.nan)
     for family in families:
-        block = block_sizes[family[0]]
-        rows = block * max(1, ROWS_AT_ONCE // block)
-        streams = [regroup((observe(outcome, num_examples) for outcome in runs(i)), rows) for i in family]
-        products, blocks = np.zeros((len(family), num_examples)), np.zeros((len(family), num_examples), np.int64)
-        for group in zip(*streams, strict=True):
-            followers = np.zeros((rows // block, num_examples))
-            for place in reversed(range(len(family))):
-                i, part = family[place], group[place]
-                residual = (part.hits - np.nan_to_num(by_ratio[i]) * part.heldout) / np.maximum(counts[i], 1)
-                residual = residual.reshape(-1, block, num_examples).sum(1)
-                products[place] += (residual * (residual + 2 * followers)).sum(0)
-                followers += residual
-                blocks[place] += part.heldout.reshape(-1, block, num_examples).any(1).sum(0)
-        if block == 1:
-            total += divide(products * blocks, blocks - 1).sum(0)
-        else:
-            [i] = family
-            single = divide(by_ratio[i] * (1 - by_ratio[i]), counts[i] - 1)
-            total += (products[0] * blocks[0] + PRIOR_BLOCKS * single) / (blocks[0] - 1 + PRIOR_BLOCKS)
-    # An estimated covariance may be negative, and larger than the variances beside it.
+        total += family_variance(runs, by_ratio, counts, family, block_sizes[family[0]])
     return np.maximum(total, 0) / num_ratios**2
 
 
-def half_masks(key: jax.Array, num_runs: int, block: int) -> np.ndarray:
-    """`NUM_SPLITS` random pairs of halves of the runs that never part a block: bool ``[NUM_SPLITS, 2, num_runs]``.
+def family_variance(
+    runs: RunStream, by_ratio: np.ndarray, counts: np.ndarray, family: Sequence[int], block: int
+) -> np.ndarray:
+    """Variance ``[n]`` of the sum over a family of ratios: those that share their blocks, or a single one.
 
-    Of an odd number of blocks one is in neither half: Spearman's and Brown's formula is for halves of one size.
+    Args:
+      runs, by_ratio, counts: as for `score_variance`.
+      family: indices of the ratios; more than one only if `block` is 1.
+      block: number of consecutive runs in a block.
+    """
+    num_examples = by_ratio.shape[1]
+    size = block * max(1, ROWS_AT_ONCE // block)
+    streams = [regroup((observe(outcome, num_examples) for outcome in runs(i)), size) for i in family]
+    variance = NestedVariance(counts[family])
+
+    def terms(group: Sequence[Observations], position: int) -> tuple[np.ndarray, np.ndarray]:
+        i, (heldout, hits) = family[position], group[position]
+        residual = (hits - np.nan_to_num(by_ratio[i]) * heldout) / np.maximum(counts[i], 1)
+        shape = (-1, block, num_examples)
+        return residual.reshape(shape).sum(1), heldout.reshape(shape).any(1)
+
+    for group in zip(*streams, strict=True):
+        variance.add(functools.partial(terms, group))
+    if block == 1:
+        return variance.estimate()
+    [i], products, blocks = family, variance.products[0], variance.blocks[0]
+    single = divide(by_ratio[i] * (1 - by_ratio[i]), counts[i] - 1)
+    return (products * blocks + PRIOR_BLOCKS * single) / (blocks - 1 + PRIOR_BLOCKS)
+
+
+def half_masks(key: jax.Array, num_runs: int, block: int) -> np.ndarray:
+    """`NUM_SPLITS` random pairs of halves of the runs, bool ``[NUM_SPLITS, 2, num_runs]``; blocks stay together.
+
+    With an odd number of blocks one is left out, because the Spearman-Brown formula assumes halves of equal size.
     """
     num_blocks = -(-num_runs // block)
     draws = jax.random.uniform(key, (NUM_SPLITS, num_blocks))
@@ -180,7 +203,7 @@ def half_masks(key: jax.Array, num_runs: int, block: int) -> np.ndarray:
 def stepped_up_correlation(first: np.ndarray, second: np.ndarray) -> float:
     """Reliability of the whole from the scores ``[n]`` of its halves: 2r / (1 + r) (Spearman 1910, Brown 1910).
 
-    NaN where fewer than three examples are scored by both halves or one half does not vary.
+    NaN if fewer than three examples are scored by both halves, or if the scores of one half are constant.
     """
     both = np.isfinite(first) & np.isfinite(second)
     if both.sum() < 3 or not first[both].std() or not second[both].std():
@@ -190,6 +213,6 @@ def stepped_up_correlation(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def divide(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
-    """The quotient, NaN where the denominator is not above 0."""
+    """The quotient; NaN where the denominator is not positive."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(denominator > 0, numerator / denominator, np.nan)

@@ -1,4 +1,4 @@
-"""Intervals of means over runs, and of shares of right answers."""
+"""Confidence intervals of means over runs and of proportions of correct predictions."""
 
 from collections.abc import Sequence
 
@@ -8,22 +8,29 @@ CONFIDENCE = 0.95
 
 
 def half_width(differences: Sequence[float], least_deviation: float = 0.0) -> float:
-    """Of the 95 % interval of the mean, by Student's t, the deviation taken to be no less than that; NaN of fewer than
-    two."""
+    """Half the width of the 95 % interval of a mean by Student's t; NaN for fewer than two values.
+
+    Args:
+      differences: the values.
+      least_deviation: a lower bound for their standard deviation.
+    """
     from scipy.stats import t
 
-    found = np.asarray(differences, float)
-    if len(found) < 2:
+    values = np.asarray(differences, float)
+    if len(values) < 2:
         return float("nan")
-    deviation = max(found.std(ddof=1), least_deviation)
-    return float(t.ppf((1 + CONFIDENCE) / 2, len(found) - 1) * deviation / np.sqrt(len(found)))
+    deviation = max(values.std(ddof=1), least_deviation)
+    return float(t.ppf((1 + CONFIDENCE) / 2, len(values) - 1) * deviation / np.sqrt(len(values)))
 
 
 def wilson(hits: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Low and high ends of the 95 % intervals of proportions, in the shape given; NaN where the count is 0.
+    """Lower and upper limits of the 95 % Wilson intervals of proportions; NaN where the count is 0.
 
-    E. B. Wilson. Probable inference, the law of succession, and statistical inference. JASA 1927. It lies within
-    [0, 1], and has a width where all answers agree.
+    E. B. Wilson. Probable inference, the law of succession, and statistical inference. JASA 1927. The interval lies
+    within [0, 1], and has a positive width even where all observations agree.
+
+    Args:
+      hits, counts: of one shape; proportions are hits / counts.
     """
     from scipy.stats import norm
 
@@ -32,23 +39,23 @@ def wilson(hits: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray
         share, weight = hits / counts, 1 / (1 + z**2 / counts)
         middle = weight * (share + z**2 / (2 * counts))
         half = weight * z * np.sqrt(share * (1 - share) / counts + z**2 / (4 * counts**2))
-    # To rounding, an end is the share itself where all answers agree.
+    # Where all observations agree, rounding could exclude the proportion itself.
     low, high = np.minimum(middle - half, share), np.maximum(middle + half, share)
     return np.clip(low, 0, 1), np.clip(high, 0, 1)
 
 
 def mean_share(hits: np.ndarray, counts: np.ndarray, inflation: np.ndarray | float = 1.0) -> np.ndarray:
-    """Low and high ends ``[2, n]`` of the 95 % interval of the plain mean over k groups of their shares of hits.
+    """Lower and upper limits ``[2, n]`` of the 95 % interval of the plain mean over k groups of their proportions.
 
-    The distances of each group's Wilson limits from its share add up as deviations do, below and above on their own
-    (G. Y. Zou, A. Donner. Construction of confidence limits about effect measures: a general approach. Statistics in
-    Medicine 2008, https://doi.org/10.1002/sim.3095). Of one group it is Wilson's interval. So an example that all runs
-    agree on has an interval as wide as their number warrants, which resampling of runs could not tell.
+    The distances of each group's Wilson limits from its proportion are combined in quadrature, separately below and
+    above (G. Y. Zou, A. Donner. Construction of confidence limits about effect measures: a general approach. Statistics
+    in Medicine 2008, https://doi.org/10.1002/sim.3095). For one group it is Wilson's interval. Unlike a bootstrap over
+    runs, it has a positive width where all runs agree.
 
     Args:
       hits: ``[k, n]``.
-      counts: ``[k, n]``: independent answers; NaN comes of 0 in any group.
-      inflation: ``[n]``: so many times as long are the distances where groups are not independent of each other.
+      counts: ``[k, n]``: independent observations; the limits are NaN where any group has none.
+      inflation: factor of the distances, a scalar or ``[n]``; above 1 if groups are correlated.
     """
     low, high = wilson(hits, counts)
     share = hits / np.where(counts > 0, counts, np.nan)

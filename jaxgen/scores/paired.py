@@ -1,4 +1,4 @@
-"""Differences between members of one run: their mean over runs, an interval of it, and how likely chance is."""
+"""Paired differences between members of the same run: their mean over runs, its confidence interval and p-value."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -7,7 +7,7 @@ import numpy as np
 
 from jaxgen.scores.intervals import half_width
 
-# Equal but for the rounding of float32 shares.
+# Relative deviation below which values count as equal: the rounding of float32 shares.
 SAME = 1e-5
 
 
@@ -15,10 +15,11 @@ class Difference(NamedTuple):
     """A mean of paired differences.
 
     Attributes:
-      mean: over pairs.
-      low, high: its 95 % interval by Student's t; NaN for fewer than two pairs, or if all are the same.
-      p: of a two-sided t test that it is 0, or if all are the same, of a sign test; NaN for fewer than two pairs.
-      n: pairs.
+      mean: over the pairs; NaN of none.
+      low, high: 95 % confidence interval by Student's t; NaN for fewer than two pairs, or if all differences are equal.
+      p: two-sided, of a t test that the mean is 0, or of a sign test if all differences are equal; NaN for fewer than
+        two pairs.
+      n: number of pairs.
     """
 
     mean: float
@@ -29,25 +30,23 @@ class Difference(NamedTuple):
 
 
 def compare(differences: Sequence[float], resolution: float = 0.0) -> Difference:
-    """The mean of differences, one a run; NaN where there are none.
+    """The mean of differences, one a run, by a paired t test.
 
     Args:
       differences: of what is measured.
-      resolution: the least by which two of them can differ; their standard deviation is taken to be no smaller.
+      resolution: the least amount by which two of them can differ, a lower bound of their standard deviation.
     """
-    found = np.asarray(differences, float)
-    nan = float("nan")
-    if len(found) < 2:
-        return Difference(float(found.mean()) if len(found) else nan, nan, nan, nan, len(found))
-    mean = float(found.mean())
-    deviation = float(max(found.std(ddof=1), resolution))
-    if deviation <= SAME * np.abs(found).max():
+    values = np.asarray(differences, float)
+    if len(values) < 2:
+        return mean_alone(values)
+    mean, n = float(values.mean()), len(values)
+    deviation = float(max(values.std(ddof=1), resolution))
+    if deviation <= SAME * np.abs(values).max():
         # A test example more in each of three runs is no certainty: without a spread to go by, signs are counted.
-        return Difference(mean, nan, nan, min(1.0, 2 * 0.5 ** len(found)) if mean else 1.0, len(found))
-    from scipy.stats import t
-
-    half, error = half_width(found, resolution), deviation / np.sqrt(len(found))
-    return Difference(mean, mean - half, mean + half, float(2 * t.sf(abs(mean) / error, len(found) - 1)), len(found))
+        return Difference(mean, float("nan"), float("nan"), min(1.0, 2 * 0.5**n) if mean else 1.0, n)
+    # Not by scipy.stats.ttest_1samp: it takes no lower bound of the deviation.
+    half = half_width(values, resolution)
+    return Difference(mean, mean - half, mean + half, t_test_p(mean, deviation / np.sqrt(n), n), n)
 
 
 def compare_folds(differences: Sequence[float], folds: int) -> Difference:
@@ -58,40 +57,53 @@ def compare_folds(differences: Sequence[float], folds: int) -> Difference:
     generalization error, Machine Learning 2003, equation 9).
 
     Args:
-      differences: one a fold of each repeat; those that are NaN are left out.
-      folds: of a repeat.
+      differences: one for each fold of each repeat; NaN is left out.
+      folds: folds in a repeat.
     """
-    found = np.asarray(differences, float)
-    found = found[np.isfinite(found)]
-    nan = float("nan")
-    if len(found) < 2:
-        return Difference(float(found.mean()) if len(found) else nan, nan, nan, nan, len(found))
+    values = np.asarray(differences, float)
+    values = values[np.isfinite(values)]
+    if len(values) < 2:
+        return mean_alone(values)
     from scipy.stats import t
 
-    mean, error = float(found.mean()), float(np.sqrt((1 / len(found) + 1 / (folds - 1)) * found.var(ddof=1)))
-    if error <= SAME * np.abs(found).max():
+    n = len(values)
+    mean, error = float(values.mean()), float(np.sqrt((1 / n + 1 / (folds - 1)) * values.var(ddof=1)))
+    if error <= SAME * np.abs(values).max():
         # The same in all folds, but for rounding.
-        return Difference(mean, nan, nan, nan if found.any() else 1.0, len(found))
-    half = float(t.ppf(0.975, len(found) - 1)) * error
-    return Difference(mean, mean - half, mean + half, float(2 * t.sf(abs(mean) / error, len(found) - 1)), len(found))
+        return Difference(mean, float("nan"), float("nan"), float("nan") if values.any() else 1.0, n)
+    half = float(t.ppf(0.975, n - 1)) * error
+    return Difference(mean, mean - half, mean + half, t_test_p(mean, error, n), n)
+
+
+def mean_alone(values: np.ndarray) -> Difference:
+    """The difference of fewer than two pairs ``[n]``: no interval and no test."""
+    nan = float("nan")
+    return Difference(float(values.mean()) if len(values) else nan, nan, nan, nan, len(values))
+
+
+def t_test_p(mean: float, error: float, n: int) -> float:
+    """Two-sided p-value of Student's t test that a mean of n values with this standard error is 0."""
+    from scipy.stats import t
+
+    return float(2 * t.sf(abs(mean) / error, n - 1))
 
 
 def subtract(own: Mapping[int, float], other: Mapping[int, float]) -> list[float]:
-    """Own minus other, of the runs that both have."""
+    """Own minus other, for each run that both have, in the order of runs."""
     return [own[run] - other[run] for run in sorted(own.keys() & other.keys())]
 
 
-def describe_difference(found: Difference) -> str:
-    """Mean [low, high] in percentage points, with a sign."""
-    if not found.n:
+def describe_difference(difference: Difference) -> str:
+    """Mean [low, high] in percentage points, with signs; a dash for no pairs."""
+    if not difference.n:
         return "—"
-    if not np.isfinite(found.low):
-        return f"{100 * found.mean:+.2f}"
-    return f"{100 * found.mean:+.2f} [{100 * found.low:+.2f}, {100 * found.high:+.2f}]"
+    if not np.isfinite(difference.low):
+        return f"{100 * difference.mean:+.2f}"
+    return f"{100 * difference.mean:+.2f} [{100 * difference.low:+.2f}, {100 * difference.high:+.2f}]"
 
 
-def describe_p(found: Difference) -> str:
-    """The p-value to two digits, or what it is below."""
-    if not np.isfinite(found.p):
+def describe_p(difference: Difference) -> str:
+    """The p-value to two significant digits; a dash where there is none."""
+    if not np.isfinite(difference.p):
         return "—"
-    return "< 0.0001" if found.p < 1e-4 else f"{found.p:.2g}"
+    return "< 0.0001" if difference.p < 1e-4 else f"{difference.p:.2g}"

@@ -1,4 +1,4 @@
-"""Ranks of methods over data sets, and how far apart they must be to differ. Axes: d data sets, m methods.
+"""Ranks of methods over data sets, and tests of their differences. Axes: d data sets, m methods.
 
 J. Demšar, Statistical Comparisons of Classifiers over Multiple Data Sets, JMLR 2006
 (https://www.jmlr.org/papers/v7/demsar06a.html), sections 3.1.3 (two methods) and 3.2.2 (several).
@@ -10,14 +10,14 @@ import numpy as np
 
 
 class Ranking(NamedTuple):
-    """How methods rank.
+    """Mean ranks of methods.
 
     Attributes:
-      ranks: mean rank of each method, float ``[m]``; 1 is best, ties share the mean of theirs.
-      critical_difference: two methods whose mean ranks are further apart differ at the 5 % level (Nemenyi); NaN for
-        fewer than two data sets.
-      p: of Friedman's test that all rank alike; NaN where it cannot be told.
-      n: data sets.
+      ranks: mean rank of each method, float ``[m]``; 1 is best, ties share their mean rank.
+      critical_difference: two methods whose mean ranks are further apart differ at the 5 % level (Nemenyi's test); NaN
+        for fewer than two data sets.
+      p: of Friedman's test that all methods rank alike; NaN for fewer than two data sets or three methods.
+      n: number of data sets.
     """
 
     ranks: np.ndarray
@@ -27,7 +27,7 @@ class Ranking(NamedTuple):
 
 
 def rank_methods(scores: np.ndarray) -> Ranking:
-    """Ranks the methods by ``scores [d, m]``, of which higher ones are better; data sets with a NaN are left out."""
+    """Ranks methods by ``scores [d, m]``, higher is better; data sets with a NaN are left out."""
     from scipy.stats import friedmanchisquare, rankdata, studentized_range
 
     known = scores[np.isfinite(scores).all(1)]
@@ -44,9 +44,9 @@ def rank_methods(scores: np.ndarray) -> Ranking:
 
 
 def signed_rank_p(differences: np.ndarray) -> float:
-    """Of Wilcoxon's signed-rank test, two-sided, that differences ``[d]`` lie around 0, as many below as above.
+    """Two-sided p-value of Wilcoxon's signed-rank test that differences ``[d]`` are symmetric about 0.
 
-    Half of those that are 0 count as above, half as below; NaN for fewer than two.
+    Zeros count half as positive, half as negative (``zsplit``); NaN for fewer than two differences.
     """
     from scipy.stats import wilcoxon
 
@@ -56,12 +56,12 @@ def signed_rank_p(differences: np.ndarray) -> float:
 
 
 def holm(p_values: np.ndarray) -> np.ndarray:
-    """p-values ``[k]`` of k tests, raised so that the chance of any false finding among them stays what it says.
+    """p-values ``[k]`` adjusted for k tests, so that the familywise error rate is controlled; NaN stays NaN, uncounted.
 
-    S. Holm, A simple sequentially rejective multiple test procedure, 1979; those that are NaN are no tests.
+    S. Holm, A simple sequentially rejective multiple test procedure, Scandinavian Journal of Statistics 1979.
     """
-    found = np.full(len(p_values), np.nan)
+    adjusted = np.full(len(p_values), np.nan)
     known = np.flatnonzero(np.isfinite(p_values))
     order = known[np.argsort(p_values[known], kind="stable")]
-    found[order] = np.minimum(1, np.maximum.accumulate(p_values[order] * np.arange(len(order), 0, -1)))
-    return found
+    adjusted[order] = np.minimum(1, np.maximum.accumulate(p_values[order] * np.arange(len(order), 0, -1)))
+    return adjusted

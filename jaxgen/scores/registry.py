@@ -1,6 +1,6 @@
-"""Every score that a job gives each example: what it means, which end of it is suspicious, and whose it is.
+"""The registry of all scores: meaning, suspicious end and source of each.
 
-A score's standard error, where it has one, is the array ``<name>_stderr`` beside it, and ``stderr`` beside ``scores``.
+The standard error of a score, if it has one, is stored as ``<name>_stderr``; that of ``scores`` as ``stderr``.
 """
 
 from collections.abc import Mapping
@@ -11,15 +11,15 @@ HIGH, LOW = 1, -1
 
 
 class Score(NamedTuple):
-    """A score of examples.
+    """A per-example score.
 
     Attributes:
-      name: its key in ``cscores.npz``.
-      meaning: in a line.
-      suspicious: `HIGH` if high values are suspect, `LOW` if low ones are.
-      origin: of which runs it is made: those that held the example out, those that trained on it, both; or of the data
-        alone.
-      source: the paper that it is from.
+      name: key in ``cscores.npz``.
+      meaning: one-line description.
+      suspicious: `HIGH` if high values are suspicious, `LOW` if low ones are.
+      origin: the runs it is computed from: those that held the example out, those that trained on it, or both; ``data``
+        if it needs no runs.
+      source: the paper that defines it.
     """
 
     name: str
@@ -30,7 +30,7 @@ class Score(NamedTuple):
 
     @property
     def stderr(self) -> str:
-        """The key of its standard error."""
+        """Key of the standard error in ``cscores.npz``."""
         return "stderr" if self.name == "scores" else f"{self.name}_stderr"
 
 

@@ -1,5 +1,7 @@
-"""Which labels to doubt: examples in order of suspicion, the label that each might have, and how well known errors are
-found. Axes: n examples, c classes."""
+"""Detection of label errors: ranking by a score, suggested labels, and metrics against known errors.
+
+Axes: n examples, c classes.
+"""
 
 from typing import NamedTuple
 
@@ -7,12 +9,12 @@ import numpy as np
 
 
 class Detection(NamedTuple):
-    """How well a score finds f wrong labels among n.
+    """Metrics of a score that ranks n examples of which f have wrong labels.
 
     Attributes:
-      auroc: the probability that a wrong label is more suspicious than a right one, ties by half.
-      average_precision: precision averaged over the wrong labels found, in order of suspicion.
-      precision: share of wrong labels among the f most suspicious examples; recall is the same there.
+      auroc: area under the ROC curve: the probability that a wrong label ranks above a right one, ties counted half.
+      average_precision: area under the precision-recall curve.
+      precision: precision among the f most suspicious examples, where it equals recall.
     """
 
     auroc: float
@@ -21,44 +23,44 @@ class Detection(NamedTuple):
 
 
 def suspicion(values: np.ndarray, suspicious: int) -> np.ndarray:
-    """Float64 ``[n]``, the more suspicious the higher; of a score that was not observed, -inf.
+    """Suspicion of each example, float64 ``[n]``: higher is more suspicious; -inf where the score is NaN.
 
     Args:
       values: the score ``[n]``.
-      suspicious: as `jaxgen.scores.registry.Score.suspicious`.
+      suspicious: `jaxgen.scores.registry.Score.suspicious`.
     """
     values = np.asarray(values, np.float64)
     return np.where(np.isnan(values), -np.inf, suspicious * values)
 
 
 def rank(suspicions: np.ndarray) -> np.ndarray:
-    """Positions ``[n]``, most suspicious first, of equal ones the earlier first."""
+    """Indices ``[n]`` of the examples, most suspicious first; ties keep their order."""
     return np.argsort(-suspicions, kind="stable")
 
 
 def suggest_labels(pred_probs: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Int ``[n]``: the likeliest class other than the label, where it is likelier than that; else the label.
+    """The most probable class of each example, int ``[n]``; the label where no other class is more probable.
 
     Args:
-      pred_probs: mean probabilities ``[n, c]`` of models that held the example out; rows of NaN where none did.
+      pred_probs: held-out probabilities ``[n, c]``; rows of NaN where no run held the example out.
       labels: ints ``[n]``.
     """
-    places = np.arange(len(labels))
+    rows = np.arange(len(labels))
     others = np.nan_to_num(pred_probs.astype(np.float64), nan=-1.0)
-    own = others[places, labels]
-    others[places, labels] = -np.inf
+    label_probs = others[rows, labels]
+    others[rows, labels] = -np.inf
     likeliest = others.argmax(1)
-    return np.where(others[places, likeliest] > own, likeliest, labels)
+    return np.where(others[rows, likeliest] > label_probs, likeliest, labels)
 
 
 def detect(suspicions: np.ndarray, wrong: np.ndarray) -> Detection:
-    """How well suspicion ``[n]`` finds the labels that are ``wrong``, bool ``[n]``; NaN if none or all are."""
+    """Metrics of suspicion ``[n]`` against the mask ``wrong``, bool ``[n]``; NaN if it is constant."""
     if not 0 < wrong.sum() < len(wrong):
         return Detection(*3 * [float("nan")])
-    # Imported here: it takes a second, and only leagues ask.
+    # Imported here: it takes a second, and only benchmarks need it.
     from sklearn.metrics import average_precision_score, roc_auc_score
 
-    # Ranks and not values: what was not observed has no number, and sums of few differ by rounding alone.
+    # Ranks rather than values, because unobserved scores are infinite.
     ranks = np.unique(suspicions, return_inverse=True)[1]
     return Detection(
         float(roc_auc_score(wrong, ranks)), float(average_precision_score(wrong, ranks)), precision_at(ranks, wrong)
@@ -66,10 +68,14 @@ def detect(suspicions: np.ndarray, wrong: np.ndarray) -> Detection:
 
 
 def precision_at(ranks: np.ndarray, wrong: np.ndarray) -> float:
-    """Precision among as many of the highest as are wrong; of ties across that border, what a random choice of them
-    is expected to give."""
+    """Precision among the f highest ranks, f being the number of wrong labels; its expectation over random ties.
+
+    Args:
+      ranks: ints ``[n]``.
+      wrong: bool ``[n]``.
+    """
     count = int(wrong.sum())
-    border = np.sort(ranks)[-count]
-    above, tied = ranks > border, ranks == border
+    threshold = np.sort(ranks)[-count]
+    above, tied = ranks > threshold, ranks == threshold
     share = (count - above.sum()) / tied.sum()
     return float((wrong[above].sum() + share * wrong[tied].sum()) / count)

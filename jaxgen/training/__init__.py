@@ -1,5 +1,6 @@
-"""How one model is trained: optimizers, schedules and losses, whose strengths are arrays.
+"""Optimizers, schedules and losses of one model, with traced hyperparameters.
 
-`optimizers.make_optimizer` chains optax transformations with traced strengths, so that members of one program may
-differ in them. A new optimizer or regularizer is a link of that chain and a field in `jaxgen.config.training`.
+`optimizers.make_optimizer` chains optax transformations whose hyperparameters are arrays, so that members of one
+program may differ in them. To add an optimizer or regularizer, add it to that chain and add a field in
+`jaxgen.config.training`.
 """

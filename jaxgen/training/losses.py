@@ -1,4 +1,4 @@
-"""Losses of one batch. Axes: b batch, c classes."""
+"""Loss functions. Axes: b batch, c classes."""
 
 import jax
 import jax.numpy as jnp
@@ -7,19 +7,19 @@ import jax.numpy as jnp
 def cross_entropy(logits: jax.Array, labels: jax.Array, smoothing: jax.Array | float = 0.0) -> jax.Array:
     """Softmax cross-entropy of each example, in nats, with label smoothing.
 
-    The target is ``1 - smoothing`` on the label plus ``smoothing / c`` on every class, the label's too (Szegedy et al.
-    2016, "Rethinking the Inception architecture for computer vision", section 7, https://arxiv.org/abs/1512.00567).
+    The target is ``1 - smoothing`` on the label plus ``smoothing / c`` on every class, including the label (Szegedy et
+    al. 2016, "Rethinking the Inception architecture for computer vision", section 7, https://arxiv.org/abs/1512.00567).
 
     Args:
       logits: ``[b, c]``.
       labels: integer ``[b]`` in ``0..c-1``.
-      smoothing: in [0, 1), a scalar or ``[b]``; 0 is the plain cross-entropy to the bit.
+      smoothing: in [0, 1), a scalar or ``[b]``; 0 is exactly the plain cross-entropy.
 
     Returns:
-      ``[b]``, each 0 or more.
+      Nonnegative losses ``[b]``.
     """
-    chosen = jnp.sum(jnp.where(labels[:, None] == jnp.arange(logits.shape[-1])[None], logits, 0), axis=-1)
-    expected = (1 - smoothing) * chosen + weigh(smoothing, jnp.mean(logits, axis=-1))
+    label_logits = jnp.sum(jnp.where(labels[:, None] == jnp.arange(logits.shape[-1])[None], logits, 0), axis=-1)
+    expected = (1 - smoothing) * label_logits + weigh(smoothing, jnp.mean(logits, axis=-1))
     return jax.nn.logsumexp(logits, axis=-1) - expected
 
 
@@ -30,31 +30,31 @@ def mixed_cross_entropy(
     share: jax.Array | float,
     smoothing: jax.Array | float = 0.0,
 ) -> jax.Array:
-    """Cross-entropy of examples that were mixed with partners: each label counts by its share.
+    """Cross-entropy of mixed examples: a weighted mean of the losses for both labels.
 
-    It is that of the mixed label, for cross-entropy is linear in its target (Zhang et al. 2018, "mixup: beyond
-    empirical risk minimization", https://arxiv.org/abs/1710.09412; CutMix, Yun et al. 2019, mixes labels alike).
+    This equals the loss for the mixed label, because cross-entropy is linear in its target (Zhang et al. 2018, "mixup:
+    beyond empirical risk minimization", https://arxiv.org/abs/1710.09412; likewise for CutMix, Yun et al. 2019).
 
     Args:
       logits: ``[b, c]``.
       labels: integer ``[b]`` in ``0..c-1``.
-      partner_labels: the same, of the partners.
-      share: the label's part in [0, 1], a scalar or ``[b]``; at 1 the partner does not count, to the bit, even if its
-        own loss is infinite.
+      partner_labels: labels of the partners, integer ``[b]``.
+      share: weight of `labels` in [0, 1], a scalar or ``[b]``; at 1 the result is exactly the loss of `labels`, even if
+        that of the partner is infinite.
       smoothing: as in `cross_entropy`.
 
     Returns:
       ``[b]``, in nats.
     """
-    own, partner = (cross_entropy(logits, each, smoothing) for each in (labels, partner_labels))
-    return weigh(share, own) + weigh(1 - share, partner)
+    label_loss, partner_loss = (cross_entropy(logits, target, smoothing) for target in (labels, partner_labels))
+    return weigh(share, label_loss) + weigh(1 - share, partner_loss)
 
 
 def weigh(weight: jax.Array | float, values: jax.Array) -> jax.Array:
-    """``weight * values [b]``, but 0 where `weight`, a scalar or ``[b]``, is 0, whatever the value."""
+    """``weight * values [b]``; 0 where `weight`, a scalar or ``[b]``, is 0, even if the value is not finite."""
     return jnp.where(weight > 0, weight * values, 0)
 
 
 def weighted_mean(values: jax.Array, weights: jax.Array) -> jax.Array:
-    """Mean of ``values [b]`` under ``weights [b]``; 0 if all weights are 0."""
+    """Sum of ``values [b]`` times ``weights [b]`` over the sum of weights, which counts as at least 1."""
     return jnp.sum(values * weights) / jnp.maximum(jnp.sum(weights), 1)

@@ -1,9 +1,9 @@
-"""Optimizers as optax chains whose strengths are arrays, so that every member of an ensemble has its own.
+"""Optimizers as optax chains with traced hyperparameters, so that members of an ensemble may differ in them.
 
-A chain is built inside the traced program from one member's knobs. A link whose strength is 0 for all members is
-left out of the program; at strength 0 a link is the identity, so leaving it out changes nothing but, perhaps, how the
-compiler rounds. Beside the chain stand the pure functions of what happens around a step: `ascend` before the gradient
-is taken again, `limit_norms` and `average` after the parameters have moved.
+A chain is built inside the traced program from the hyperparameters of one member. A link whose hyperparameter is 0 for
+all members is left out of the program. At 0 a link is the identity, so this changes at most the rounding of the
+compiled program. Further pure functions apply around a step: `ascend` before the second gradient of sharpness-aware
+minimization, `limit_norms` and `average` after the update.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,13 +15,13 @@ import optax
 
 HParams = Mapping[str, jax.Array]
 
-# ``factor(progress, knobs)``, from `jaxgen.training.schedules.make_schedule`.
+# ``factor(progress, hparams)``, from `jaxgen.training.schedules.make_schedule`.
 Schedule = Callable[[jax.Array, HParams], jax.Array]
 
-# Links, in their order.
+# Optional links, in the order of the chain.
 OPTIONAL_HPARAMS = ("clip_norm", "weight_decay", "l1", "gradient_noise", "decoupled_weight_decay")
 
-# How each kind of optimizer makes a direction of gradients; the learning rate comes after.
+# The update rule of each kind of optimizer, before the learning rate is applied.
 RULES: dict[str, Callable[[HParams], optax.GradientTransformation]] = {
     "sgd": lambda hparams: optax.trace(hparams["momentum"]),
     "nesterov": lambda hparams: optax.trace(hparams["momentum"], nesterov=True),
@@ -34,25 +34,25 @@ RULES: dict[str, Callable[[HParams], optax.GradientTransformation]] = {
 
 
 def add_l1(strength: jax.Array) -> optax.GradientTransformation:
-    """Adds the (sub)gradient of ``strength * sum |p|`` to the gradient."""
+    """Adds the subgradient of ``strength * sum |p|`` to the gradient."""
     return optax.stateless(lambda grads, params: jax.tree.map(lambda g, p: g + strength * jnp.sign(p), grads, params))
 
 
 def clip_by_norm(max_norm: jax.Array) -> optax.GradientTransformation:
-    """Scales a gradient of global norm above `max_norm` down to it (Pascanu et al. 2013); 0 clips nothing."""
+    """Clips the global norm of the gradient to `max_norm` (Pascanu et al. 2013); 0 means no clipping."""
     return optax.clip_by_global_norm(jnp.where(max_norm > 0, max_norm, jnp.inf))
 
 
 def add_gradient_noise(key: jax.Array, stddev: jax.Array) -> optax.GradientTransformation:
     """Adds independent Gaussian noise of standard deviation `stddev` to each gradient (Neelakantan et al. 2015).
 
-    Not annealed: ``eta = stddev**2`` and ``gamma = 0`` in their equation 1.
+    The noise is not annealed: ``eta = stddev**2`` and ``gamma = 0`` in their equation 1.
     """
     return optax.add_noise(stddev**2, 0.0, key)
 
 
 def scale_by_scheduled_rate(schedule: Schedule, hparams: HParams) -> optax.GradientTransformationExtraArgs:
-    """Multiplies by ``-learning_rate`` and the schedule's factor; `update` takes the step's `progress` besides."""
+    """Multiplies by ``-learning_rate`` and the factor of the schedule; `update` takes an extra argument `progress`."""
 
     def update(updates: Any, state: Any, params: Any = None, *, progress: jax.Array, **others: Any) -> tuple[Any, Any]:
         rate = hparams["learning_rate"] * schedule(progress, hparams)
@@ -64,23 +64,24 @@ def scale_by_scheduled_rate(schedule: Schedule, hparams: HParams) -> optax.Gradi
 def make_optimizer(
     kind: str, links: frozenset[str], *, schedule: Schedule
 ) -> Callable[[jax.Array, HParams], optax.GradientTransformationExtraArgs]:
-    """An optimizer behind the named `links`, in the order clip, weight decay, L1, noise.
+    """Makes an optimizer: optional links, the update rule of its kind, and the scheduled learning rate.
 
-    Then come the kind's own rule, the decoupled weight decay, and the learning rate times the schedule's factor: of a
-    parameter p, ``learning_rate * factor * decay * p`` is taken off (Loshchilov and Hutter 2019, "Decoupled weight
-    decay regularization", https://arxiv.org/abs/1711.05101; as in optax and PyTorch, the learning rate counts).
-    ``adamw`` is ``adam`` whose ``weight_decay`` is decoupled too. RMSprop's momentum adds up directions, as in PyTorch;
-    optax's adds up steps, which differs where the learning rate changes. Epsilons are optax's defaults.
+    The order is gradient clipping, weight decay, L1, gradient noise, update rule, decoupled weight decay, learning rate
+    times schedule. Decoupled weight decay subtracts ``learning_rate * factor * decay * p`` from a parameter p
+    (Loshchilov and Hutter 2019, "Decoupled weight decay regularization", https://arxiv.org/abs/1711.05101; as in optax
+    and PyTorch, it is multiplied by the learning rate). ``adamw`` is ``adam`` with decoupled ``weight_decay``. The
+    momentum of RMSprop accumulates updates before the learning rate is applied, as in PyTorch; optax's accumulates them
+    after, which differs when the learning rate changes. Epsilons are optax's defaults.
 
     Args:
       kind: ``sgd``, ``nesterov``, ``adam``, ``adamw`` or ``rmsprop``.
-      links: those of `OPTIONAL_HPARAMS` that any member of the ensemble uses.
+      links: the elements of `OPTIONAL_HPARAMS` that any member of the ensemble uses.
       schedule: from `jaxgen.training.schedules.make_schedule`.
 
     Returns:
-      ``build(key, hparams)``: a member's chain, whose `update` takes ``progress`` besides. `hparams` holds scalars:
-      ``learning_rate``; ``momentum``, which is Adam's b1; ``second_moment``, which is Adam's b2 and RMSprop's decay;
-      one for each link; the schedule's. `key` feeds the noise.
+      ``build(key, hparams)``, which returns the chain of a member; its `update` takes an extra argument ``progress``.
+      `key` draws the gradient noise. `hparams` holds scalars: ``learning_rate``; ``momentum`` (b1 of Adam);
+      ``second_moment`` (b2 of Adam, decay of RMSprop); one for each link; those of the schedule.
 
     Raises:
       ValueError: if the kind or a link is unknown.
@@ -109,21 +110,21 @@ def make_optimizer(
 
 
 def ascend(params: Any, grads: Any, radius: jax.Array) -> Any:
-    """The parameters `radius` up the gradient, where sharpness-aware minimization takes the gradient to go down.
+    """Moves the parameters a distance `radius` along the gradient, for sharpness-aware minimization.
 
     Foret et al. 2021, "Sharpness-aware minimization for efficiently improving generalization", equation 2 with p = 2,
-    https://arxiv.org/abs/2010.01412. Radius 0, or a gradient of 0, leaves the parameters as they are.
+    https://arxiv.org/abs/2010.01412. With radius 0 or a zero gradient, the parameters do not change.
     """
     norm = optax.tree.norm(grads)
     return optax.tree.add_scale(params, jnp.where(norm > 0, radius / norm, 0), grads)
 
 
 def limit_norms(params: Any, max_norm: jax.Array) -> Any:
-    """Scales every unit's incoming weights down to a Euclidean norm of `max_norm` at most; 0 limits nothing.
+    """Max-norm regularization: limits the Euclidean norm of each unit's incoming weights; 0 means no limit.
 
     Srivastava et al. 2014, "Dropout: a simple way to prevent neural networks from overfitting", section 5.1,
-    https://jmlr.org/papers/v15/srivastava14a.html. A unit's weights lie along all axes but the last of a leaf; leaves
-    of fewer than two axes (biases, scales) are left alone.
+    https://jmlr.org/papers/v15/srivastava14a.html. The weights of a unit lie along all axes of a leaf but the last.
+    Leaves with fewer than two axes (biases, scales) are not changed.
     """
     limit = jnp.where(max_norm > 0, max_norm, jnp.inf)
 
@@ -137,10 +138,10 @@ def limit_norms(params: Any, max_norm: jax.Array) -> Any:
 
 
 def average(averaged: Any, params: Any, decay: jax.Array, count: jax.Array) -> Any:
-    """The exponential moving average of the parameters, one step on; with `decay` 0, the parameters themselves.
+    """Updates an exponential moving average of the parameters; with `decay` 0 it returns the parameters.
 
-    The first steps count more, so that the average forgets its first value: the decay is ``min(decay, (1 + count) /
-    (10 + count))``, `count` being the steps averaged before, as in TensorFlow
+    In the first steps the decay is lower, so that the initial value is forgotten: it is ``min(decay, (1 + count) /
+    (10 + count))`` after `count` earlier updates, as in TensorFlow
     (https://www.tensorflow.org/api_docs/python/tf/train/ExponentialMovingAverage).
     """
     decay = jnp.minimum(decay, (1 + count) / (10 + count))

@@ -1,8 +1,8 @@
-"""Learning-rate schedules by epochs, so that subset ratios differ in steps alone.
+"""Learning-rate schedules as functions of epochs, so that they do not depend on the size of the training set.
 
-A schedule is a factor of the learning rate, a function of a step's `progress`: the epochs finished when the step is
-done, a float32 scalar above 0 and at most the number of epochs. Its name, epochs and milestones are fixed when a
-program is compiled; its rates are a member's own.
+A schedule returns a factor of the learning rate, given the `progress` of a step: the number of epochs finished when the
+step is done, a float32 scalar above 0 and at most the number of epochs. Name, epochs and milestones are fixed when a
+program is compiled; rates are hyperparameters of a member.
 """
 
 import jax
@@ -10,35 +10,35 @@ import jax.numpy as jnp
 
 from jaxgen.training.optimizers import HParams, Schedule
 
-# TrainState is e + (i + 1) / steps in float32, and may miss the whole epoch (or milestone) that a step finishes at by
-# some units in the last place. So a rate changes this share of the progress late; the next step is further off, unless
-# an epoch has thousands of steps and there are hundreds of epochs.
+# Progress is e + (i + 1) / steps in float32, which may differ by rounding from the integer epoch (or milestone) at
+# which a step ends. Rates therefore change late by this fraction of the progress, which is less than a step unless
+# there are hundreds of epochs with thousands of steps.
 ROUNDING = 1e-6
 
-# The part of the epochs in which the triangle rises, unless a warm-up is given.
+# Fraction of the epochs in which ``triangle`` rises, unless a warm-up is given.
 TRIANGLE_RISE = 0.15
 
 
 def make_schedule(name: str, *, epochs: int, milestones: tuple[float, ...] = ()) -> Schedule:
-    """The schedule of that name, after a warm-up.
+    """The named schedule, after a linear warm-up.
 
     * ``constant``: 1.
-    * ``step``: times ``decay_rate`` at each milestone.
-    * ``exponential``: times ``decay_rate`` after each epoch (Zhang et al. 2017, "Understanding deep learning requires
-      rethinking generalization", appendix A, https://arxiv.org/abs/1611.03530: 0.95).
+    * ``step``: multiplied by ``decay_rate`` at each milestone.
+    * ``exponential``: multiplied by ``decay_rate`` after each epoch (Zhang et al. 2017, "Understanding deep learning
+      requires rethinking generalization", appendix A, https://arxiv.org/abs/1611.03530, with 0.95).
     * ``cosine`` (Loshchilov and Hutter 2017, "SGDR", equation 5, https://arxiv.org/abs/1608.03983), ``linear``: from 1
-      where the warm-up ends to ``final_rate`` in the last step.
-    * ``triangle``: from 0 to 1 over the warm-up, 15 % of the epochs if there is none, then linearly to 0 in the last
-      step (Feldman and Zhang 2020, "What neural networks memorize and why", https://arxiv.org/abs/2008.03703).
+      at the end of the warm-up to ``final_rate`` in the last step.
+    * ``triangle``: from 0 to 1 over the warm-up, by default 15 % of the epochs, then linearly to 0 in the last step
+      (Feldman and Zhang 2020, "What neural networks memorize and why", https://arxiv.org/abs/2008.03703).
 
     Args:
-      name: one of these.
-      epochs: the length of the training.
-      milestones: epochs, for ``step``; the step that finishes exactly at one still has the old rate.
+      name: one of the above.
+      epochs: number of epochs of training.
+      milestones: epochs, for ``step``; the step that ends exactly at a milestone still has the old rate.
 
     Returns:
-      ``factor(progress, knobs)``: what to multiply the learning rate by, in [0, 1] for rates in [0, 1]. `hparams` holds
-      scalars: ``warmup_epochs`` (0: none), and ``decay_rate`` or ``final_rate`` where they are named above.
+      ``factor(progress, hparams)``, the factor of the learning rate, in [0, 1] for rates in [0, 1]. `hparams` holds
+      scalars: ``warmup_epochs`` (0 for none), and ``decay_rate`` or ``final_rate`` for the schedules that use them.
 
     Raises:
       ValueError: if the name is unknown.
@@ -66,28 +66,28 @@ def make_schedule(name: str, *, epochs: int, milestones: tuple[float, ...] = ())
 
 
 def warm_up(progress: jax.Array, warmup: jax.Array) -> jax.Array:
-    """Linear from 0 to 1 over `warmup` epochs, then exactly 1; 0 epochs are none (Goyal et al. 2017, section 2.2)."""
+    """Linear warm-up from 0 to 1 over `warmup` epochs, then exactly 1; 0 for none (Goyal et al. 2017, section 2.2)."""
     return jnp.where(progress < warmup, progress / jnp.maximum(progress, warmup), 1)
 
 
 def passed_share(progress: jax.Array, warmup: jax.Array, epochs: int) -> jax.Array:
-    """How much of the time between the end of the warm-up and the last epoch has passed, in [0, 1]."""
-    # A warm-up may be as long as the training, or longer.
+    """Fraction of the time from the end of the warm-up to the last epoch that has passed, in [0, 1]."""
+    # The warm-up may be as long as the training, or longer.
     length = jnp.maximum(epochs - warmup, jnp.finfo(jnp.float32).tiny)
     return jnp.clip((progress - warmup) / length, 0, 1)
 
 
 def interpolate(final: jax.Array | float, share: jax.Array) -> jax.Array:
-    """From exactly 1 at share 0 to exactly `final` at share 1."""
+    """Linear interpolation from exactly 1 at share 0 to exactly `final` at share 1."""
     return (1 - share) + final * share
 
 
 def step_decay(progress: jax.Array, milestones: tuple[float, ...], rate: jax.Array) -> jax.Array:
-    """`rate` to the power of the milestones that were finished before this step."""
+    """`rate` to the power of the number of milestones passed before this step."""
     passed = progress * (1 - ROUNDING) > jnp.array(milestones, jnp.float32)
     return jnp.prod(jnp.where(passed, rate, 1.0))
 
 
 def epochs_before(progress: jax.Array) -> jax.Array:
-    """Whole epochs that were finished before this step: 0 in all the first, its last step included."""
+    """Number of epochs finished before this step: 0 throughout the first epoch, including its last step."""
     return jnp.ceil(progress * (1 - ROUNDING)) - 1

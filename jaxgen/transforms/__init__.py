@@ -1,6 +1,6 @@
-"""Pure functions of a key and arrays that change what a member sees: labels, pixels, copies, augmentation, corruption.
+"""Pure functions of a key and arrays that transform training data: labels, pixels, noise, augmentation, corruption.
 
-``transform(key, arrays, *, rate) -> transformed`` (with the mask of what changed); rate 0 is the identity. A new kind
-of label noise is a function and a line in `labels.KINDS`, a new augmentation a line in `augment.AUGMENTATIONS`, a new
-corruption a module below `corruptions`.
+Most have the form ``transform(key, arrays, *, rate) -> transformed``, where rate 0 is the identity. To add a kind of
+label noise, write a function and add it to `labels.KINDS`; an augmentation is an entry of `augment.CHANGES` or
+`augment.MIXES`, a corruption a function below `corruptions` and an entry of `corruptions.ALL`.
 """

@@ -1,8 +1,8 @@
-"""Noise on copies of examples: uniform, Gaussian, salt and pepper; each of any width, and cut to a range or not.
+"""Noise on copies of examples: uniform, Gaussian, or salt and pepper, with a traced width and optional clipping.
 
-All kinds read one uniform draw for each value, so that members which differ in kind or width only are noisy in the same
-places. A width of 0 is the identity to the bit. Draws are hashes of a counter (`jaxgen.hashing`): a copy is drawn
-again whenever it is seen, and is the same each time.
+All kinds transform the same uniform draw for each value, so members that differ only in kind or width share their
+draws. A width of 0 is exactly the identity. Draws come from `jaxgen.hashing`: a copy is generated anew whenever it is
+used, and is the same each time.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,21 +16,21 @@ Kind = Callable[[jax.Array, jax.Array, jax.Array, jax.Array, jax.Array], jax.Arr
 
 
 def add_uniform(draw: jax.Array, values: jax.Array, width: jax.Array, low: jax.Array, high: jax.Array) -> jax.Array:
-    """Adds what is uniform in [0, width)."""
+    """Adds noise that is uniform in [0, width)."""
     del low, high
     return values + width * draw
 
 
 def add_gaussian(draw: jax.Array, values: jax.Array, width: jax.Array, low: jax.Array, high: jax.Array) -> jax.Array:
-    """Adds what is normal of standard deviation `width`."""
+    """Adds Gaussian noise of standard deviation `width`."""
     del low, high
-    # A draw of 0 would be infinitely far out: the next float it is.
+    # A draw of 0 would give an infinite value.
     inside = jnp.maximum(2 * draw - 1, jnp.nextafter(jnp.float32(-1), jnp.float32(0)))
     return values + width * jnp.sqrt(2.0) * jax.lax.erf_inv(inside)
 
 
 def set_extremes(draw: jax.Array, values: jax.Array, width: jax.Array, low: jax.Array, high: jax.Array) -> jax.Array:
-    """Sets a share `width` of the values: half to `low` (pepper), half to `high` (salt)."""
+    """Sets a fraction `width` of the values, half of them to `low` (pepper) and half to `high` (salt)."""
     return jnp.where(draw < width / 2, low, jnp.where(draw >= 1 - width / 2, high, values))
 
 
@@ -50,17 +50,17 @@ def disturb(
     low: jax.Array | float,
     high: jax.Array | float,
 ) -> jax.Array:
-    """One copy of an example.
+    """A noisy copy of an example.
 
     Args:
-      key: which copy.
-      values: float32 ``[h, w, d]`` or ``[f]``, as a network sees them.
-      widths: by names in `KINDS`, scalars; kinds that are not there are not in the program.
-      clipped: scalar; above 0 the values are cut to the range.
-      low, high: the range of the values, each one number or one a feature ``[f]``.
+      key: determines the copy.
+      values: float32 ``[h, w, d]`` or ``[f]``, as given to a network.
+      widths: scalars by name of `KINDS`; other kinds are left out of the program.
+      clipped: scalar; if positive, the copy is clipped to the range.
+      low, high: range of the values, a scalar or one for each feature ``[f]``.
     """
     low, high = (jnp.broadcast_to(jnp.asarray(end, values.dtype), values.shape) for end in (low, high))
-    draw, found = hashed_uniform(key, values.shape), values
+    draw, noisy = hashed_uniform(key, values.shape), values
     for name, width in widths.items():
-        found = jnp.where(width > 0, KINDS[name](draw, found, width, low, high), found)
-    return jnp.where(clipped > 0, jnp.clip(found, low, high), found)
+        noisy = jnp.where(width > 0, KINDS[name](draw, noisy, width, low, high), noisy)
+    return jnp.where(clipped > 0, jnp.clip(noisy, low, high), noisy)

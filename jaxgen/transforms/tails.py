@@ -1,4 +1,4 @@
-"""Long-tailed data: how many examples of each class are left, and which. Axes: n examples, c classes.
+"""Long-tailed subsets of balanced data: class sizes and selection. Axes: n examples, c classes.
 
 Y. Cui et al., Class-Balanced Loss Based on Effective Number of Samples, CVPR 2019 (https://arxiv.org/abs/1901.05555)
 for the exponential profile; M. Buda et al., A systematic study of the class imbalance problem, Neural Networks 2018
@@ -14,14 +14,15 @@ PROFILES = ("exp", "step")
 
 
 def tail_counts(profile: str, imbalance: float, num_classes: int, largest: int) -> list[int]:
-    """How many examples each class keeps, the first class the most.
+    """Number of examples to keep of each class, in descending order.
 
-    ``exp``: ``int(n_max f^(k / (c - 1)))``; ``step``: n_max for the first half of the classes, ``int(n_max f)`` for the
-    others; f is 1 / imbalance. The counts published for CIFAR-10 and CIFAR-100 at 100 are those of 5,000 and 500.
+    With f = 1 / imbalance, class k has ``int(n_max f^(k / (c - 1)))`` examples for ``exp``. For ``step`` it is n_max
+    for the first half of the classes and ``int(n_max f)`` for the others. With imbalance 100, n_max of 5,000 and 500
+    gives the published sizes for CIFAR-10 and CIFAR-100.
 
     Args:
-      profile: of `PROFILES`.
-      imbalance: the largest class over the smallest, at least 1.
+      profile: one of `PROFILES`.
+      imbalance: size of the largest class over that of the smallest, at least 1.
       num_classes: c, at least 2.
       largest: n_max.
     """
@@ -32,11 +33,11 @@ def tail_counts(profile: str, imbalance: float, num_classes: int, largest: int) 
 
 
 def choose_tail(key: jax.Array, labels: jax.Array, counts: jax.Array) -> jax.Array:
-    """Which examples are kept: bool ``[n]``, of each class as many as `counts` says, drawn uniformly.
+    """A uniform random selection of ``counts [c]`` examples of each class: bool ``[n]``.
 
     Args:
-      key: of the draw; by one key, the examples kept at smaller counts are among those kept at larger ones.
+      key: of the draw. With the same key, the selection for smaller counts is a subset of that for larger ones.
       labels: ints ``[n]``.
-      counts: ints ``[c]``, none more than the class has.
+      counts: ints ``[c]``, at most the sizes of the classes.
     """
     return rank_in_class(key, labels, len(counts)) < jnp.asarray(counts)[labels]

@@ -1,5 +1,6 @@
-"""Pictures and text of results that serve more than one experiment: galleries, histograms, the style of figures.
+"""Figures and texts that several experiments share: galleries, histograms, summaries, the style of figures.
 
-A figure of one experiment stands with it, as its `figures` module; the page for a browser is in `page`. Functions take
-arrays or rows and return a matplotlib figure or text; `figures.write_figure` writes one.
+Figures of a single experiment are in its own `figures` module; the HTML page is in `page`. To add a figure, write a
+function that takes arrays or rows and returns a matplotlib figure, decorated by `figures.styled`;
+`figures.write_figure` saves it.
 """

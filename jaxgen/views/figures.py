@@ -1,4 +1,4 @@
-"""What all figures share: a quiet style, made without a display, written whole."""
+"""The style of all figures, their creation without a display, and atomic writing."""
 
 import functools
 import io
@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from jaxgen.io.writing import write_durably
 
 STYLE = {
-    # Names come from the user's files: a dollar sign must not start a formula.
+    # Names come from user files, in which a dollar sign does not start a formula.
     "text.parse_math": False,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -26,7 +26,7 @@ INK, ACCENT, SOFT = "#222222", "#1f6f8b", "#b9d3da"
 
 
 def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
-    """Makes a drawing function draw in this style."""
+    """Decorator that applies the style to a drawing function."""
     return functools.wraps(draw)(lambda *arguments, **options: _in_style(draw, *arguments, **options))
 
 
@@ -36,20 +36,20 @@ def _in_style(call: Callable, *arguments, **options):
 
 
 def describe_counts(counts: Iterable[int]) -> str:
-    """Of how many members a figure's points are: a number, or from the fewest to the most; 0 of none."""
-    found = sorted(set(counts)) or [0]
-    return f"{found[0]}" if found[0] == found[-1] else f"{found[0]} to {found[-1]}"
+    """The number of members behind the points of a figure, as text: one number, a range, or 0 if there are none."""
+    distinct = sorted(set(counts)) or [0]
+    return f"{distinct[0]}" if distinct[0] == distinct[-1] else f"{distinct[0]} to {distinct[-1]}"
 
 
 def new_figure(width: float, height: float, layout: str = "constrained") -> Figure:
-    """A figure of this size in inches; no global state, so figures can be drawn in any thread or notebook."""
+    """A figure of the given size in inches, independent of pyplot's global state."""
     figure = Figure(figsize=(width, height), layout=layout)
     FigureCanvasAgg(figure)
     return figure
 
 
 def write_figure(figure: Figure, path: pathlib.Path) -> None:
-    """Writes a figure in the format its suffix names; a reader never sees half of it."""
+    """Writes a figure atomically, in the format of the suffix."""
     content = io.BytesIO()
     _in_style(figure.savefig, content, format=path.suffix[1:])
     write_durably(path, content.getbuffer())

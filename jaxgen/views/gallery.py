@@ -1,4 +1,4 @@
-"""The most and the least regular examples of each class, as Jiang et al. (2021, figure 4) show them."""
+"""Galleries of the most and the least regular examples of each class, like figure 4 of Jiang et al. (2021)."""
 
 import math
 from collections.abc import Callable
@@ -9,23 +9,24 @@ from matplotlib.figure import Figure
 from jaxgen.types import Dataset, Scores
 from jaxgen.views.figures import ACCENT, INK, SOFT, new_figure, styled
 
-# Under a tile, for its words: a share of the tile's height.
+# Height of the caption below a tile with a name, in tiles.
 TILE_CAPTION = 0.36
 TILES = 10
 MAX_CLASSES = 10
-# In tiles: the space between the blocks, and under each tile for its score.
+# Gap between the two blocks, and height of the caption below each tile, in tiles.
 GAP, CAPTION = 0.75, 0.3
-# Pixels a side to which small images are magnified, so that the spaces are whole pixels.
+# Least size of a tile in pixels, to which small images are enlarged so that gaps are whole pixels.
 SIDE = 40
-# Larger images are drawn at so many pixels a side: a tile is no larger in print.
+# Largest size of a tile in pixels, sufficient for its size in print.
 MAX_SIDE = 160
 
 
 @styled
 def draw_examples(dataset: Dataset, scores: Scores) -> Figure:
-    """Per class a block of the highest and a block of the lowest scores; for tables, score histograms by class.
+    """The examples with the highest and with the lowest scores of each class; score histograms for tabular data.
 
-    Only examples that have a score are shown; at most `MAX_CLASSES` classes, evenly chosen, which the title says.
+    Only examples with a score are shown. With more than `MAX_CLASSES` classes, evenly spaced ones are shown, as the
+    title states.
     """
     classes = np.linspace(0, dataset.num_classes - 1, min(MAX_CLASSES, dataset.num_classes)).round().astype(int)
     if not dataset.has_images:
@@ -69,37 +70,43 @@ def draw_examples(dataset: Dataset, scores: Scores) -> Figure:
 
 
 def mosaic(dataset: Dataset, blocks: list[tuple[float, list[np.ndarray]]], width: float, height: float) -> np.ndarray:
-    """All tiles in one white picture of `width` x `height` tiles: one picture is drawn far faster than two hundred."""
-    tall, wide = as_picture(dataset, 0).shape[:2]
-    times = max(1, math.ceil(SIDE / max(tall, wide)))
-    side = times * max(tall, wide)
+    """All tiles in one white image, which is drawn far faster than two hundred separate ones.
+
+    Args:
+      dataset: the images.
+      blocks: for each block its left edge, in tiles, and the indices of the examples in each row.
+      width, height: size of the image in tiles.
+    """
+    tile_height, tile_width = as_picture(dataset, 0).shape[:2]
+    zoom = max(1, math.ceil(SIDE / max(tile_height, tile_width)))
+    side = zoom * max(tile_height, tile_width)
     canvas = np.ones((round(height * side), round(width * side), 3), np.float32)
     for left, rows in blocks:
         for row, chosen in enumerate(rows):
             for column, i in enumerate(chosen):
-                picture = np.kron(as_picture(dataset, i), np.ones((times, times, 1), np.float32))
+                picture = np.kron(as_picture(dataset, i), np.ones((zoom, zoom, 1), np.float32))
                 y, x = round(row * (1 + CAPTION) * side), round((left + column) * side)
-                # A hair's breadth of white between neighbours.
-                canvas[y : y + times * tall, x : x + times * wide - 1] = picture[:, :-1]
+                # One pixel of white between neighbours.
+                canvas[y : y + zoom * tile_height, x : x + zoom * tile_width - 1] = picture[:, :-1]
     return canvas
 
 
 def as_picture(dataset: Dataset, i: int) -> np.ndarray:
-    """Example i as red, green and blue in [0, 1]: ``[h, w, 3]``, thinned to `MAX_SIDE`; transparency is left out."""
-    every = math.ceil(max(dataset.images.shape[1:3]) / MAX_SIDE)
-    picture = np.clip(dataset.images[i, ::every, ::every].astype(np.float32) * dataset.scale, 0, 1)
+    """Example i as RGB in [0, 1], ``[h, w, 3]``, subsampled to at most `MAX_SIDE` pixels; alpha is dropped."""
+    step = math.ceil(max(dataset.images.shape[1:3]) / MAX_SIDE)
+    picture = np.clip(dataset.images[i, ::step, ::step].astype(np.float32) * dataset.scale, 0, 1)
     return np.repeat(picture, 3, axis=-1) if picture.shape[-1] == 1 else picture[..., :3]
 
 
 def rank_class(scores: Scores, label: int, *, highest: bool = False) -> np.ndarray:
-    """Positions of the scored examples of a class, lowest (or highest) score first; of equal ones the earlier first."""
-    members = np.flatnonzero((scores.labels == label) & np.isfinite(scores.scores))
-    values = scores.scores[members]
-    return members[np.argsort(-values if highest else values, kind="stable")]
+    """Indices of the scored examples of a class, sorted by ascending (or descending) score; the sort is stable."""
+    examples = np.flatnonzero((scores.labels == label) & np.isfinite(scores.scores))
+    values = scores.scores[examples]
+    return examples[np.argsort(-values if highest else values, kind="stable")]
 
 
 def draw_class_histograms(dataset: Dataset, scores: Scores, shown: np.ndarray) -> Figure:
-    """A histogram of C-scores for each class, all on one scale."""
+    """A histogram of C-scores for each of the classes `shown`, on common axes."""
     columns = math.ceil(math.sqrt(len(shown)))
     rows = math.ceil(len(shown) / columns)
     figure = new_figure(2.6 * columns + 1, 1.9 * rows + 0.8)
@@ -117,6 +124,7 @@ def draw_class_histograms(dataset: Dataset, scores: Scores, shown: np.ndarray) -
 
 
 def describe(dataset: Dataset, scores: Scores, num_shown: int) -> str:
+    """The title of a gallery: data set, number of examples, classes shown, subset ratios, runs."""
     classes = f", {num_shown} of {dataset.num_classes} classes" if num_shown < dataset.num_classes else ""
     return (
         f"{dataset.name}: n = {np.isfinite(scores.scores).sum():,} scored examples{classes}; "
@@ -125,18 +133,18 @@ def describe(dataset: Dataset, scores: Scores, num_shown: int) -> str:
 
 
 def describe_ties(scores: Scores, extreme: Callable[[np.ndarray], float]) -> str:
-    """How many examples share the extreme score as it is written: of more than are shown, to be shown is no merit."""
+    """The number of examples that share the extreme score, to two digits; the tiles may show only some of them."""
     scored = np.round(scores.scores[np.isfinite(scores.scores)], 2)
     return f" ({(scored == extreme(scored)).sum():,} at {extreme(scored):.2f})" if len(scored) else ""
 
 
 def shorten(name: str, limit: int = 11) -> str:
-    """The name, cut to `limit` characters."""
+    """The name, truncated to `limit` characters."""
     return name if len(name) <= limit else f"{name[: limit - 1]}…"
 
 
 def draw_tile(axes, dataset: Dataset, i: int, left: float, top: float, name: str, value: str) -> None:
-    """One example with its label and name, and a value under it."""
+    """Draws example i with its label and `name`, and the text `value` below, at (left, top) in tiles."""
     axes.imshow(as_picture(dataset, i), extent=(left + 0.06, left + 0.94, top + 0.94, top + 0.06), aspect="auto")
     label = shorten(dataset.class_names[dataset.labels[i]], 9)
     axes.text(left + 0.5, top + 0.97, f"{label} ({shorten(name, 9)})", ha="center", va="top", fontsize=6, color=INK)

@@ -1,5 +1,6 @@
 """Scores recomputed from what single models saw and got right: published runs, and datamodels stores."""
 
+import functools
 import itertools
 import pathlib
 from collections.abc import Callable, Iterable
@@ -77,10 +78,10 @@ class Runs(NamedTuple):
             train, test = self.original[0][train], self.original[1][test]
         return pair_ids(train, test), found.values
 
-    def strongest(self) -> influence.Pairs:
+    def strongest(self) -> influence.InfluencePairs:
         return influence.strongest(self.answers(), PAIRS)
 
-    def answers(self) -> influence.Answers:
+    def answers(self) -> influence.PackedRuns:
         if not self.num_tests:
             raise UserError(f"{self.name}: its runs tell nothing of a test set, so there is no influence")
         return influence.gather(self.stream(nearest_ratio(self.ratios)), self.num_examples, self.num_tests)
@@ -95,11 +96,14 @@ def open_runs(path: pathlib.Path) -> Runs:
     if margin_files.is_margin_folder(path):
         store = margin_files.open_margin_folder(path)
         shape, counts = (store.masks.shape[1], store.margins.shape[1]), (int(store.completed.sum()),)
-        stream = lambda place: margin_files.stream_models(store)  # noqa: E731
-        return Runs(path.name, (store.ratio,), counts, stream, *shape, store.on_training, False)
+
+        def stream_models(place: int) -> Iterable[Outcome]:
+            return margin_files.stream_models(store)
+
+        return Runs(path.name, (store.ratio,), counts, stream_models, *shape, store.on_training, False)
     folder = run_files.open_run_folder(path)
     counts = tuple(map(len, folder.files))
-    stream = lambda place: run_files.stream_runs(folder, place)  # noqa: E731
+    stream = functools.partial(run_files.stream_runs, folder)
     return Runs(path.name, folder.ratios, counts, stream, folder.num_examples, folder.num_tests, True, nested(folder))
 
 

@@ -1,36 +1,34 @@
-"""What a comparison has found, and the table that tells it."""
+"""What a comparison tells: how two scores were matched, correlations, overlaps, disagreements."""
 
-from typing import NamedTuple
+import dataclasses
+import functools
 
 import numpy as np
 
+from jaxgen.config import CompareSpec
 from jaxgen.data.pairs import split_ids
+from jaxgen.experiments.compare.comparison import Comparison
+from jaxgen.experiments.compare.figures import draw_agreement, draw_disagreements
 from jaxgen.experiments.compare.matching import Matched
+from jaxgen.reporting.files import FLAG_FILE
+from jaxgen.reporting.report import Report
 from jaxgen.reporting.tables import to_table
 from jaxgen.scores import agreement
-from jaxgen.types import Dataset
 
 
-class Comparison(NamedTuple):
-    """What two scores of n examples (or pairs) have in common.
-
-    Attributes:
-      matched: both, of the examples that both know.
-      correlations, intervals: the three, and ``[3, 2]``.
-      overlaps: of the lowest k, for each k.
-      lower, higher: positions of the examples that the first puts furthest below and above the second, by rank.
-      pictures: the data set and the place of each example in it, or None.
-      recomputed: by file, what was recomputed from runs.
-    """
-
-    matched: Matched
-    correlations: agreement.Correlations
-    intervals: np.ndarray
-    overlaps: tuple[agreement.Overlap, ...]
-    lower: np.ndarray
-    higher: np.ndarray
-    pictures: tuple[Dataset, np.ndarray] | None
-    recomputed: dict[str, dict[str, np.ndarray]] | None = None
+def make_report(found: Comparison, spec: CompareSpec) -> Report:
+    """The table, the figures, and what was recomputed from runs."""
+    draw = functools.cache(functools.partial(draw_agreement, found))
+    files = {"table.md": to_markdown(found) + "\n", "compare.png": draw, "compare.pdf": draw}
+    listed = [*files, FLAG_FILE]
+    if found.pictures and len(found.lower):
+        files["disagreements.png"] = functools.partial(draw_disagreements, found)
+    files |= {f"{place}_recomputed.npz": arrays for place, arrays in (found.recomputed or {}).items()}
+    listed += [name for name in files if name not in listed]
+    # The flags name the folder too.
+    spec = dataclasses.replace(spec, out=str(spec.out))
+    # Of another comparison in the same folder.
+    return Report(spec, to_markdown(found), files, stale=["disagreements.png"], listed=listed)
 
 
 def to_markdown(found: Comparison) -> str:

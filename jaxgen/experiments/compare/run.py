@@ -13,17 +13,13 @@ from jaxgen.data.pairs import Matrix
 from jaxgen.data.published import Values, read_published
 from jaxgen.data.score_files import NAME
 from jaxgen.errors import UserError
-from jaxgen.experiments.compare.figures import draw_agreement, draw_disagreements
+from jaxgen.experiments.compare.comparison import Comparison
 from jaxgen.experiments.compare.matching import Matched, line_up, match, order_pairs
 from jaxgen.experiments.compare.recompute import Runs, is_folder_of_runs, read_runs
-from jaxgen.experiments.compare.report import Comparison, to_markdown
-from jaxgen.io.writing import write_npz
-from jaxgen.reporting.files import with_folder, write_flags, written_or_told
+from jaxgen.reporting.files import with_folder
 from jaxgen.scores import agreement
 from jaxgen.scores.registry import REGISTRY
-from jaxgen.views.figures import write_figure
 
-PROGRAM = "jaxgen.compare"
 SHARES = (0.01, 0.05, 0.1, 0.2)
 # Examples told of at either end.
 TOLD = 10
@@ -157,27 +153,3 @@ def check_counts(lowest: tuple[int, ...], n: int) -> tuple[int, ...]:
     if lowest and max(lowest) >= n:
         raise UserError(f"--lowest={max(lowest)}: both files share {n:,} known values; give less")
     return tuple(sorted(set(lowest or (max(1, round(share * n)) for share in SHARES))))
-
-
-def write_all(found: Comparison, spec: CompareSpec, command: str) -> tuple[str, list[pathlib.Path]]:
-    """Writes table, figures and flags into ``spec.out``; returns what to tell the user, and the files."""
-    out, table = pathlib.Path(spec.out), to_markdown(found)
-    files = [out / name for name in ("table.md", "compare.png", "compare.pdf", "flags.cfg")]
-    with written_or_told(spec.out):
-        out.mkdir(parents=True, exist_ok=True)
-        files[0].write_text(table + "\n")
-        figure = draw_agreement(found)
-        write_figure(figure, files[1])
-        write_figure(figure, files[2])
-        # The flags name the folder too.
-        write_flags(files[3], dataclasses.replace(spec, out=str(out)), PROGRAM, command)
-        if found.pictures and len(found.lower):
-            files.append(out / "disagreements.png")
-            write_figure(draw_disagreements(found), files[-1])
-        for place, arrays in (found.recomputed or {}).items():
-            files.append(out / f"{place}_recomputed.npz")
-            write_npz(files[-1], arrays)
-        if out / "disagreements.png" not in files:
-            # Of another comparison in the same folder.
-            (out / "disagreements.png").unlink(missing_ok=True)
-    return table, files

@@ -5,7 +5,6 @@ import itertools
 from collections.abc import Iterable, Iterator
 from typing import Protocol
 
-import jax
 import numpy as np
 
 import jaxgen
@@ -15,15 +14,13 @@ from jaxgen.experiments.cscore.influence import add_influence
 from jaxgen.experiments.cscore.job import run_group_name
 from jaxgen.experiments.cscore.tracking import from_tracking
 from jaxgen.jobs.program import Program
+from jaxgen.keys import JobDraw, job_key
 from jaxgen.reporting.files import as_whole
 from jaxgen.runs.run_cache import RunCache
 from jaxgen.runs.store import Arrays, Store
 from jaxgen.scores import designs, heldout
 from jaxgen.scores.from_answers import from_answers
 from jaxgen.types import Dataset, Outcome, Scores
-
-# Folded into the root key for the random halves of the reliability.
-RELIABILITY = 102
 
 
 class Reader(Protocol):
@@ -69,7 +66,7 @@ def estimate_heldout(dataset: Dataset, program: Program, number: int, chunks: Re
         subsets.num_runs,
         [designs.block_size(subsets.design, ratio) for ratio in subsets.subset_ratios],
         shared_blocks=subsets.design == "nested",
-        key=jax.random.fold_in(jax.random.key(spec.seed), RELIABILITY),
+        key=job_key(spec.seed, JobDraw.RELIABILITY),
     )
 
 

@@ -2,8 +2,6 @@
 
 import numpy as np
 
-from jaxgen.config import CscoreSpec
-from jaxgen.errors import UserError
 from jaxgen.experiments.cscore.job import run_group_name
 from jaxgen.jobs.models import model_folder
 from jaxgen.jobs.program import Program
@@ -14,14 +12,6 @@ from jaxgen.types import Dataset
 # Models whose features are looked at, and the examples that one sees together.
 MODELS = 5
 AT_ONCE = 500
-
-
-def refuse_unkept_features(spec: CscoreSpec) -> None:
-    """Refuses densities of features of models that are not kept."""
-    if "feature_density" in spec.tracking.track and not spec.compute.save_models:
-        raise UserError(
-            "--track=feature_density: needs the models, which are not kept; give --save_models, or leave it out"
-        )
 
 
 def densities(dataset: Dataset, program: Program, number: int) -> dict[str, np.ndarray]:

@@ -2,16 +2,16 @@
 
 import dataclasses
 import math
-from collections.abc import Callable
 
 import numpy as np
 
 from jaxgen.config import CscoreSpec
 from jaxgen.config.sweep import Setting
 from jaxgen.experiments.cscore.collect import estimate_heldout, make_reader
-from jaxgen.experiments.cscore.job import open_job_store
+from jaxgen.experiments.cscore.job import Job, make_workload
 from jaxgen.jobs.missing_runs import train_missing_runs
 from jaxgen.jobs.program import Program
+from jaxgen.jobs.session import Session
 from jaxgen.jobs.train import Done
 from jaxgen.runs.saved_models import ModelFolder
 from jaxgen.runs.store import Store
@@ -21,14 +21,7 @@ from jaxgen.types import Dataset
 
 
 def train_to_target(
-    dataset: Dataset,
-    program: Program,
-    store: Store,
-    done: Done,
-    *,
-    resume: str,
-    log: Callable[[str], None] | None,
-    models: ModelFolder | None,
+    dataset: Dataset, program: Program, store: Store, done: Done, models: ModelFolder | None, session: Session
 ) -> tuple[Program, Store, Done]:
     """Trains on until the target is reached or there are ``--max_runs``; does nothing without a target.
 
@@ -40,7 +33,8 @@ def train_to_target(
       program: the job's only one, of one setting.
       store: with all of its runs so far.
       done: who has trained them.
-      resume, log, models: as of `jaxgen.jobs.train.train_program`.
+      models: where weights are kept, if wanted.
+      session: how to resume, and where lines go.
 
     Returns:
       The program and the store with as many runs as there are now, and what was done in all.
@@ -51,15 +45,12 @@ def train_to_target(
         found = estimate_heldout(dataset, program, 0, make_reader(program, store)).reliability
         num_runs = program.spec.subsets.num_runs
         wanted = next_num_runs(found, num_runs, target, block, subsets.max_runs)
-        if log:
-            log(describe_step(found, num_runs, wanted, target))
+        session.tell(describe_step(found, num_runs, wanted, target))
         if wanted == num_runs:
             break
         program = with_runs(program, wanted)
-        store = open_job_store(dataset, program.spec, [program])
-        more = train_missing_runs(
-            done.trainer, store, program=program.name, resume=resume, shown=log is not None, models=models
-        )
+        store = make_workload(Job(dataset, program.spec, [program])).open_store()
+        more = train_missing_runs(done.trainer, store, session, program=program.name, models=models)
         done = done._replace(
             models_now=done.models_now + more.models,
             seconds_now=done.seconds_now + more.seconds,

@@ -1,24 +1,47 @@
 """A C-score job: what is refused, the plan of all its runs, and what it is in a line."""
 
 import functools
-import pathlib
-from typing import Any
+from typing import Any, NamedTuple
 
 from jaxgen.config import CscoreSpec, sweep
-from jaxgen.config.fields import flag_values, format_value
+from jaxgen.config.fields import flag_values
 from jaxgen.errors import UserError
 from jaxgen.experiments.cscore.export import check_export
 from jaxgen.experiments.cscore.influence import check_influence
-from jaxgen.experiments.cscore.tracking import tracked_bytes
+from jaxgen.experiments.cscore.tracking import tracked_bytes, with_tracking
+from jaxgen.jobs import workload
 from jaxgen.jobs.checks import refuse_empty_validation
-from jaxgen.jobs.identity import NUMERICS, RUNTIME_FLAGS
+from jaxgen.jobs.identity import describe_data, make_identity, typed_flags
 from jaxgen.jobs.models import model_bytes
 from jaxgen.jobs.program import Program, check_program, make_programs, subset_rows
 from jaxgen.jobs.trainer import RunGroup
-from jaxgen.runs.plan import Plan
-from jaxgen.runs.store import Store, open_store
+from jaxgen.jobs.workload import Workload
 from jaxgen.scores import designs
 from jaxgen.types import Dataset
+
+
+class Job(NamedTuple):
+    """All that is to be trained.
+
+    Attributes:
+      dataset: the examples.
+      spec: what was asked for.
+      programs: what is compiled for its settings.
+    """
+
+    dataset: Dataset
+    spec: CscoreSpec
+    programs: list[Program]
+
+
+def make_job(dataset: Dataset, spec: CscoreSpec) -> Job:
+    """The job that `spec` asks for, with what it tracks.
+
+    Raises:
+      UserError: for what the data do not suit, and for huge sweeps without consent.
+    """
+    refuse_unkept_features(spec)
+    return Job(dataset, spec, with_tracking(check_job(dataset, spec), dataset, spec))
 
 
 def check_job(dataset: Dataset, spec: CscoreSpec) -> list[Program]:
@@ -49,8 +72,16 @@ def check_job(dataset: Dataset, spec: CscoreSpec) -> list[Program]:
         if largest >= count:
             raise UserError(f"--subset_ratios={ratio:g}: holds out none of {count} examples; leave it out")
         refuse_empty_validation(spec, smallest, f"a subset at ratio {ratio:g}")
-    check_export(spec, make_plan(dataset, spec, programs).digest)
+    check_export(spec, make_workload(Job(dataset, spec, programs)).plan.digest)
     return programs
+
+
+def refuse_unkept_features(spec: CscoreSpec) -> None:
+    """Refuses densities of features of models that are not kept."""
+    if "feature_density" in spec.tracking.track and not spec.compute.save_models:
+        raise UserError(
+            "--track=feature_density: needs the models, which are not kept; give --save_models, or leave it out"
+        )
 
 
 def refuse_open_shares(spec: CscoreSpec) -> None:
@@ -68,19 +99,23 @@ def refuse_open_shares(spec: CscoreSpec) -> None:
         )
 
 
-def make_plan(dataset: Dataset, spec: CscoreSpec, programs: list[Program]) -> Plan:
-    """The job's identity and its cells: one for each program and ratio."""
-    decisive: dict[str, Any] = {"design": spec.subsets.design, "seed": spec.seed}
+def make_workload(job: Job) -> Workload:
+    """All that the job trains: a group of runs for each program and ratio."""
+    spec, programs = job.spec, job.programs
+    chosen: dict[str, Any] = {"design": spec.subsets.design}
     for part in (spec.model, spec.train, spec.regularization, spec.augmentation, spec.stopping, spec.compute):
-        decisive |= {name: value for name, value in flag_values(part).items() if name not in RUNTIME_FLAGS}
-    identity = {f"--{name}": format_value(value) for name, value in decisive.items()}
-    identity |= {"the data": f"{dataset.name} {dataset.fingerprint[:12]}", "the numerics version": str(NUMERICS)}
-    run_groups = {
-        run_group_name(program, ratio): spec.subsets.num_runs * len(program.settings)
-        for program in programs
-        for ratio in spec.subsets.subset_ratios
-    }
-    return Plan(identity, run_groups)
+        chosen |= flag_values(part)
+    return workload.make_workload(
+        job.dataset,
+        programs,
+        functools.partial(make_run_groups, job.dataset),
+        identity=make_identity(typed_flags(chosen), spec.seed, the_data=describe_data(job.dataset)),
+        num_runs=spec.subsets.num_runs,
+        run_bytes=run_bytes(job.dataset, spec, programs),
+        describe=functools.partial(describe_job, job.dataset, spec),
+        out=spec.out,
+        remedy=", or keep less of each model with --track=dynamics or --track=none" if programs[0].track else "",
+    )
 
 
 def run_group_name(program: Program, ratio: float) -> str:
@@ -107,13 +142,6 @@ def run_bytes(dataset: Dataset, spec: CscoreSpec, programs: list[Program]) -> in
     models = max(model_bytes(dataset, program) for program in programs) if spec.compute.save_models else 0
     tracked = max(tracked_bytes(program.track, dataset, epochs) for program in programs)
     return 3 * len(dataset.labels) // 8 + tests // 8 + 4 * epochs + 200 + models + tracked
-
-
-def open_job_store(dataset: Dataset, spec: CscoreSpec, programs: list[Program]) -> Store:
-    """The store of the job below ``spec.out``."""
-    plan = make_plan(dataset, spec, programs)
-    remedy = ", or keep less of each model with --track=dynamics or --track=none" if programs[0].track else ""
-    return open_store(pathlib.Path(spec.out) / "store", plan, run_bytes(dataset, spec, programs), remedy)
 
 
 def describe_job(dataset: Dataset, spec: CscoreSpec, program: Program, parameters: int) -> str:

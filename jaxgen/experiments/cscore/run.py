@@ -2,8 +2,7 @@
 held out (Jiang, Zhang, Talwar, Mozer, ICML 2021, https://arxiv.org/abs/2002.03206)."""
 
 import dataclasses
-import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -13,16 +12,18 @@ from jaxgen.config import CscoreSpec, sweep
 from jaxgen.data.checks import make_dataset
 from jaxgen.errors import UserError
 from jaxgen.experiments.cscore.collect import collect, make_reader
-from jaxgen.experiments.cscore.density import densities, refuse_unkept_features
+from jaxgen.experiments.cscore.density import densities
 from jaxgen.experiments.cscore.growth import train_to_target
-from jaxgen.experiments.cscore.job import check_job, describe_job, make_run_groups, open_job_store
-from jaxgen.experiments.cscore.tracking import with_tracking
+from jaxgen.experiments.cscore.job import Job, make_job, make_workload
 from jaxgen.experiments.cscore.tracking_cost import WORTHWHILE, describe_cost, tracking_cost
-from jaxgen.jobs.dry_run import describe_programs
-from jaxgen.jobs.models import model_folder
+from jaxgen.jobs.program import Program
 from jaxgen.jobs.python_call import spec_of_call
-from jaxgen.jobs.train import collect_errors, raise_collected, refuse_unfinished, train_program
+from jaxgen.jobs.run import train_workload
+from jaxgen.jobs.session import QUIET, Session
+from jaxgen.jobs.train import Done
 from jaxgen.reporting.console import log
+from jaxgen.runs.saved_models import ModelFolder
+from jaxgen.runs.store import Store
 from jaxgen.types import Dataset, Scores
 
 
@@ -89,48 +90,35 @@ def estimate_settings(
             class_names=class_names,
             ids=ids,
         )
-        found = score_settings(dataset, spec, resume="call it again", log=log if progress else None)
+        found = score_settings(dataset, spec, Session(QUIET.resume, log if progress else None))
     return {setting.name: scores for setting, scores in found}
 
 
-def score_settings(
-    dataset: Dataset, spec: CscoreSpec, *, resume: str, log: Callable[[str], None] | None
-) -> list[tuple[sweep.Setting, Scores]]:
+def score_settings(dataset: Dataset, spec: CscoreSpec, session: Session = QUIET) -> list[tuple[sweep.Setting, Scores]]:
     """Trains what is missing in the store below ``spec.out``, and estimates each setting's scores from it.
 
     Args:
       dataset: the examples.
       spec: what to train, and where to keep it.
-      resume: how to go on, for one who stops it.
-      log: takes lines about what is going on; with None there is no progress bar either.
+      session: how to resume, and where lines go.
     """
-    refuse_unkept_features(spec)
-    programs = with_tracking(check_job(dataset, spec), dataset, spec)
-    store = open_job_store(dataset, spec, programs)
-    found, trained = {}, []
-    failed: list[UserError] = []
-    store.verify(log or (lambda line: None))
+    return measure_job(make_job(dataset, spec), session)
+
+
+def measure_job(job: Job, session: Session) -> list[tuple[sweep.Setting, Scores]]:
+    """Trains what the job's store lacks, and estimates each setting's scores from all of its runs."""
+    dataset, scored = job.dataset, {}
+
+    def finish(program: Program, store: Store, done: Done, models: ModelFolder | None) -> tuple[Program, Store, Done]:
+        program, store, done = train_to_target(dataset, program, store, done, models, session)
+        measurable = program.track and not program.track.gradients and job.spec.compute.launcher == "local"
+        if measurable and session.log and done.seconds_now >= WORTHWHILE:
+            session.tell(describe_cost(tracking_cost(done.trainer)))
+        return program, store, done
+
     # Whatever the session is set to: shapes, draws and memory figures here are those of 32 bits.
     with jax.enable_x64(False):
-        for planned in programs:
-            program = planned
-            goes_on = {
-                "resume": resume,
-                "log": log,
-                "models": model_folder(dataset, program) if spec.compute.save_models else None,
-            }
-            describe = functools.partial(describe_job, dataset, spec, program)
-            run_groups = make_run_groups(dataset, program)
-            with collect_errors(failed):
-                done = train_program(dataset, program, run_groups, store, describe=describe, **goes_on)
-                program, store, done = train_to_target(dataset, program, store, done, **goes_on)
-                measurable = program.track and not program.track.gradients and spec.compute.launcher == "local"
-                if measurable and log and done.seconds_now >= WORTHWHILE:
-                    log(describe_cost(tracking_cost(done.trainer)))
-                # Each program needs the devices for itself.
-                trained.append((program, done._replace(trainer=None)))
-        raise_collected(failed)
-        refuse_unfinished(store, spec.compute)
+        store, trained = train_workload(make_workload(job), session, finish)
         for program, done in trained:
             chunks = make_reader(program, store)
             for i, setting in enumerate(program.settings):
@@ -143,8 +131,8 @@ def score_settings(
                     width=done.width,
                     jax=jax.__version__,
                 )
-                found[setting.name] = (setting, scores)
-    results = [found[setting.name] for setting in sweep.expand(spec)]
+                scored[setting.name] = (setting, scores)
+    results = [scored[setting.name] for setting in sweep.expand(job.spec)]
     refuse_diverged([scores for _, scores in results])
     return results
 
@@ -164,11 +152,3 @@ def refuse_diverged(found: Sequence[Scores]) -> None:
         f"{', in every setting' if len(found) > 1 else ''}; leave this ratio out, or lower --learning_rate or give "
         "--clip_norm with another --out"
     )
-
-
-def describe_plan(dataset: Dataset, spec: CscoreSpec, *, log: Callable[[str], None]) -> str:
-    """What a job would train, how, and how long that would take."""
-    refuse_unkept_features(spec)
-    programs = with_tracking(check_job(dataset, spec), dataset, spec)
-    store = open_job_store(dataset, spec, programs)
-    return describe_programs(dataset, [(one, make_run_groups(dataset, one)) for one in programs], store, log=log)

@@ -5,7 +5,7 @@ from statistics import median
 
 import numpy as np
 
-from jaxgen.engine.width import time_examination, time_step
+from jaxgen.engine.width import time_evaluation, time_step
 from jaxgen.jobs.trainer import Trainer
 
 # Training that took less, in seconds, is not worth compiling it anew for.
@@ -28,7 +28,7 @@ def tracking_cost(trainer: Trainer) -> tuple[float, ...]:
         seconds = []
         for ensemble in (plain, tracked):
             step = time_step(ensemble, rows, width, sizes[len(sizes) // 2], clock=time.perf_counter, seconds=0.1)
-            look = time_examination(ensemble, rows, width, clock=time.perf_counter)
+            look = time_evaluation(ensemble, rows, width, clock=time.perf_counter)
             looks = 1 + (len(config.track.examined) if ensemble is tracked else 0)
             seconds.append(width * steps * step + len(sizes) * looks * look)
         ratios.append(seconds[1] / seconds[0])

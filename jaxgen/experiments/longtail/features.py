@@ -1,5 +1,6 @@
 """What stage 1 found: each of its models' features and classifier, as the data of stage 2."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
@@ -40,10 +41,14 @@ def look(models: list[LoadedModel], tail: LongTail, finite: np.ndarray) -> Found
     sets = (tail.dataset.images, tail.images, tail.dataset.test_images)
     found = [[features_of(model, images) for images in sets] for model in models]
     classifiers = [classifier_of(model) for model in models]
-    stack = lambda parts: [np.stack(part) for part in zip(*parts, strict=True)]  # noqa: E731
-    (train, *others), (kernels, biases) = stack(found), stack(classifiers)
+    (train, *others), (kernels, biases) = stack_parts(found), stack_parts(classifiers)
     probabilities = np.array(jax.nn.softmax(train @ kernels + biases[:, None]))
     return Found(train, *others, kernels, biases, finite, probabilities)
+
+
+def stack_parts(parts: Sequence[Sequence[np.ndarray]]) -> list[np.ndarray]:
+    """Each model's arrays, one list a model, as one array of all models ``[v, ...]`` for each."""
+    return [np.stack(part) for part in zip(*parts, strict=True)]
 
 
 def features_of(model: LoadedModel, images: np.ndarray) -> np.ndarray:

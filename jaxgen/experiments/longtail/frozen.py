@@ -25,28 +25,24 @@ class Frozen(NamedTuple):
     params: dict[str, Any]
     stats: dict[str, Any]
 
-    def shifted(self, run: int, kept: np.ndarray) -> LoadedModel:
-        """A run's network with the batch statistics that a member ended with, one after the other as they are kept."""
-        leaves, tree = jax.tree.flatten(self.stats)
-        parts = np.split(kept, np.cumsum([leaf[0].size for leaf in leaves])[:-1])
-        parts = [part.reshape(leaf[0].shape) for part, leaf in zip(parts, leaves, strict=True)]
-        variables = {**self.models[run].variables, "batch_stats": jax.tree.unflatten(tree, parts)["network"]}
+    def shifted(self, run: int, stats: dict[str, Any]) -> LoadedModel:
+        """A run's network with the batch statistics that a member ended with."""
+        variables = {**self.models[run].variables, "batch_stats": stats["network"]}
         return self.models[0].with_variables(variables)
 
 
 def remake(shift: bool, network: nn.Module) -> Retrained:
     """The frozen network with a classifier of stage 2."""
-    return Retrained(network.num_classes, network.kernels, network, shift)
+    return Retrained(network.num_classes, network.compute, network, shift)
 
 
 def freeze(job: Job) -> Frozen:
     """What stage 1 has kept of them."""
     models = load_frozen(job)
     shapes = variable_shapes(remake(False, models[0].network), job.tail.dataset.images.shape[1:])
-    stack = lambda *leaves: np.stack(leaves)  # noqa: E731
     found = {}
     for name, place in (("params", "params"), ("stats", "batch_stats")):
         needed = shapes.get(place, {}).get("network")
         own = [{part: model.variables[place][part] for part in needed} for model in models] if needed else []
-        found[name] = {"network": jax.tree.map(stack, *own)} if own else {}
+        found[name] = {"network": jax.tree.map(lambda *leaves: np.stack(leaves), *own)} if own else {}
     return Frozen(models, **found)

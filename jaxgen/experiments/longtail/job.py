@@ -1,8 +1,7 @@
-"""A job of two stages on long-tailed data: what is refused, the programs, who a row is, the stores."""
+"""A job of two stages on long-tailed data: what is refused, the programs, the stores."""
 
 import dataclasses
 import functools
-import pathlib
 from typing import NamedTuple
 
 import jax
@@ -11,22 +10,23 @@ import numpy as np
 from jaxgen.config import FlipSpec, LnrSpec, StoppingSpec, sweep
 from jaxgen.config.fields import flag_values, format_value
 from jaxgen.data.long_tail import LongTail, cut_tail
+from jaxgen.engine.sampling import SHUFFLED
 from jaxgen.errors import UserError
 from jaxgen.experiments.longtail.features import Found
-from jaxgen.experiments.longtail.kinds import choose_kinds, enrol_model
+from jaxgen.experiments.longtail.kinds import REMIXED, choose_kinds, make_first_member
 from jaxgen.experiments.longtail.methods import GUIDED
 from jaxgen.experiments.longtail.shots import refuse_shots
 from jaxgen.jobs.checks import refuse_idle
-from jaxgen.jobs.identity import NUMERICS, RUNTIME_FLAGS
+from jaxgen.jobs.identity import describe_data, make_identity, typed_flags
 from jaxgen.jobs.models import model_bytes, model_folder
 from jaxgen.jobs.program import Program, check_program
 from jaxgen.jobs.table import make_rows
+from jaxgen.jobs.train import describe_program
 from jaxgen.jobs.trainer import RunGroup
+from jaxgen.jobs.workload import Workload, make_workload
 from jaxgen.models import make_model, variable_shapes
 from jaxgen.runs.devices import start_devices
-from jaxgen.runs.plan import Plan
 from jaxgen.runs.saved_models import LoadedModel, load_model
-from jaxgen.runs.store import Store, open_store
 from jaxgen.types import Dataset
 
 RUN_GROUP = "models"
@@ -90,7 +90,8 @@ def make_job(dataset: Dataset, spec: LnrSpec) -> Job:
         tail = cut_tail(dataset, spec.longtail, spec.seed)
     alone = dataclasses.replace(spec, augmentation=dataclasses.replace(spec.augmentation, mixup=0.0))
     settings = [sweep.Setting(name, alone if name == "ce" else spec) for name in kinds]
-    program = Program("", tuple(settings), functools.partial(enrol_model, dataset.num_classes))
+    sampler = REMIXED if "remix" in kinds else SHUFFLED
+    program = Program("", tuple(settings), functools.partial(make_first_member, dataset.num_classes), sampler=sampler)
     check_program(tail.dataset, program)
     return Job(spec, tail, program)
 
@@ -119,29 +120,37 @@ def load_frozen(job: Job) -> list[LoadedModel]:
     return [load_model(folder.path(RUN_GROUP, run * kinds + job.base)) for run in range(job.spec.num_runs)]
 
 
-def make_plan(job: Job) -> Plan:
-    """The identity of stage 1 and its one cell."""
-    flags = {
-        name: value for name, value in flag_values(job.spec).items() if name not in RUNTIME_FLAGS | REPORTING_FLAGS
-    }
-    own = {*flag_values(job.spec.head), *flag_values(job.spec.tabular), *flag_values(job.spec.data)}
-    flags = {name: value for name, value in flags.items() if name not in own}
-    identity = {f"--{name}": format_value(value) for name, value in flags.items()}
-    data = job.tail.dataset
-    identity |= {
-        "--seed": str(job.spec.seed),
-        "the data": f"{data.name} {data.fingerprint[:12]}",
-        "the kinds": ",".join(job.kinds),
-        "the numerics version": str(NUMERICS),
-        "the experiment": "lnr",
-    }
-    return Plan(identity, {RUN_GROUP: job.spec.num_runs * len(job.kinds)})
+def make_first_identity(job: Job) -> dict[str, str]:
+    """All that the runs of stage 1 depend on."""
+    spec = job.spec
+    others = {*flag_values(spec.head), *flag_values(spec.tabular), *flag_values(spec.data)} | REPORTING_FLAGS
+    flags = {name: value for name, value in flag_values(spec).items() if name not in others}
+    told = {"the_data": describe_data(job.tail.dataset), "the_kinds": ",".join(job.kinds)}
+    return make_identity(typed_flags(flags), spec.seed, experiment="lnr", **told)
 
 
-def open_first_store(job: Job) -> Store:
-    """The store of stage 1 below ``spec.out``."""
-    size = model_bytes(job.tail.dataset, job.program) + 2 * len(job.tail.dataset.labels) + 4 * job.spec.train.epochs
-    return open_store(pathlib.Path(job.spec.out) / "store", make_plan(job), size)
+def make_first_workload(job: Job) -> Workload:
+    """All that stage 1 trains; its models are kept, for stage 2 is made of them."""
+    data, program = job.tail.dataset, with_models_kept(job.program)
+    return make_workload(
+        data,
+        [program],
+        lambda program: first_run_groups(job),
+        identity=make_first_identity(job),
+        num_runs=job.spec.num_runs,
+        run_bytes=model_bytes(data, program) + 2 * len(data.labels) + 4 * job.spec.train.epochs,
+        describe=functools.partial(describe_program, data, num_runs=job.spec.num_runs),
+        out=job.spec.out,
+    )
+
+
+def with_models_kept(program: Program) -> Program:
+    """The program with ``--save_models``."""
+    settings = []
+    for setting in program.settings:
+        compute = dataclasses.replace(setting.spec.compute, save_models=True)
+        settings.append(sweep.Setting(setting.name, dataclasses.replace(setting.spec, compute=compute)))
+    return program._replace(settings=tuple(settings))
 
 
 def first_run_groups(job: Job) -> dict[str, RunGroup]:

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxgen.engine.batch import Variables
 from jaxgen.experiments.longtail.features import Found, features_of
 from jaxgen.experiments.longtail.job import Job
 from jaxgen.experiments.longtail.methods import AS_THEY_ARE, GUIDED
@@ -85,34 +86,30 @@ def measure_stage1(job: Job, found: Found) -> list[Measured]:
     return rows
 
 
-def measure_head(
-    job: Job, stage2: Stage2, head: Head, run: int, params: np.ndarray, flips: int, finite: bool
-) -> Measured:
-    """A classifier of stage 2 by its parameters, flattened as they are kept: bias, kernel, scale, batch statistics."""
-    found, finite = stage2.found, finite and bool(stage2.found.finite[run])
-    width, num_classes = found.kernels.shape[1:]
+def measure_head(job: Job, stage2: Stage2, head: Head, run: int, row: np.ndarray, flips: int, finite: bool) -> Measured:
+    """A classifier of stage 2 by the row of its variables that the store has."""
+    found, finite, variables = stage2.found, finite and bool(stage2.found.finite[run]), stage2.split(row)
     features = {"test": found.test[run], "selection": found.selection[run]}
     if job.spec.head.shift_bn:
-        model, data = stage2.frozen.shifted(run, params[num_classes * (width + 2) :]), job.tail.dataset
+        model, data = stage2.frozen.shifted(run, variables.stats), job.tail.dataset
         features = {"test": features_of(model, data.test_images), "selection": features_of(model, job.tail.images)}
-    logits = {name: logits_of(params, own, num_classes) for name, own in features.items()}
+    logits = {name: logits_of(variables, own) for name, own in features.items()}
     measured = measure(job, head, run, **logits, flips=flips, finite=finite)
     if head.method in GUIDED:
-        # It has been told of these examples.
+        # It was trained with these examples in view.
         measured.row["selection_accuracy"] = float("nan")
     return measured
 
 
-def logits_of(params: np.ndarray, features: np.ndarray, num_classes: int) -> np.ndarray:
-    """What a classifier makes of features ``[n, f]``, by its parameters as they are kept: logits ``[n, c]``."""
-    width = features.shape[1]
-    bias, kernel, scale, _ = np.split(params, [num_classes * count for count in (1, width + 1, width + 2)])
-    return (features @ kernel.reshape(width, num_classes) + bias) * scale
+def logits_of(variables: Variables, features: np.ndarray) -> np.ndarray:
+    """Logits ``[n, c]`` of a classifier on features ``[n, f]``, by its variables."""
+    head, scale = variables.params["head"], variables.params["scale"]
+    return (features @ head["kernel"] + head["bias"]) * scale
 
 
-def measure_heads(job: Job, program: Program, store: Store) -> Iterator[Measured]:
+def measure_heads(job: Job, store: Store, program: Program, parameters: int) -> Iterator[Measured]:
     """All classifiers of a program that the store holds."""
-    labels, stage2 = job.tail.dataset.labels, program.make_member.args[0]
+    labels, stage2 = job.tail.dataset.labels, program.context
     for arrays in store.runs(run_group_name(program)):
         for run, setting, own in split_runs(program, arrays):
             flips = int((stage2.labels[setting, run] != labels).sum())

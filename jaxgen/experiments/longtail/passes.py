@@ -13,16 +13,14 @@ import numpy as np
 
 from jaxgen.config import LnrSpec
 from jaxgen.config.fields import flag_values
-from jaxgen.engine.batch import AUGMENT
-from jaxgen.engine.class_order import draw_class_aware, group_by_class
+from jaxgen.experiments.longtail.class_order import draw_class_aware, group_by_class
 from jaxgen.experiments.longtail.features import classifier_of
-from jaxgen.models.layers import How, product_precision
+from jaxgen.keys import Draw, draw_key, run_key
+from jaxgen.models.layers import Mode, product_precision
 from jaxgen.runs.saved_models import LoadedModel
 from jaxgen.transforms.augment import CHANGES, make_augmentation
 from jaxgen.types import Dataset
 
-# Folded into a run's key; `lnr_stage2` and `engine.batch` hold the others.
-PASS = 36
 PASSES = 2
 
 See = Callable[..., jax.Array]
@@ -50,9 +48,9 @@ def make_look(model: LoadedModel, spec: LnrSpec) -> See:
     def see(key: jax.Array, variables: dict, classifier: tuple, inputs: jax.Array, present: jax.Array) -> jax.Array:
         if augment:
             inputs = augment(key, inputs, hparams, jnp.sum(present)).images
-        how = How(spec.head.shift_bn, present)
+        mode = Mode(spec.head.shift_bn, present)
         # What batch norm would note of the batches is let go.
-        features, _ = model.network.apply(variables, inputs, how, method="features", mutable=["batch_stats"])
+        features, _ = model.network.apply(variables, inputs, mode, method="features", mutable=["batch_stats"])
         kernel, bias = classifier
         return jax.nn.softmax(features.astype(jnp.float32) @ kernel + bias[None])
 
@@ -61,7 +59,7 @@ def make_look(model: LoadedModel, spec: LnrSpec) -> See:
 
 def look_with(see: See, model: LoadedModel, data: Dataset, spec: LnrSpec, run: int) -> np.ndarray:
     """The same of one model ``[n, c]``."""
-    key = jax.random.fold_in(jax.random.fold_in(jax.random.key(spec.seed), run), PASS)
+    key = draw_key(run_key(jax.random.key(spec.seed), run), Draw.PASS)
     count, size, classifier = len(data.labels), spec.head.head_batch_size, classifier_of(model)
     groups = group_by_class(jnp.asarray(data.labels), jnp.ones(count, bool), data.num_classes)
     total, seen = np.zeros((count, data.num_classes)), np.zeros(count)
@@ -71,8 +69,8 @@ def look_with(see: See, model: LoadedModel, data: Dataset, spec: LnrSpec, run: i
         for step in range(-(-count // size)):
             chosen = order[step * size : (step + 1) * size]
             # The last batch is filled up with what does not count.
-            inputs, present = model.as_seen(data.images[np.resize(chosen, size)]), jnp.arange(size) < len(chosen)
-            augment_key = jax.random.fold_in(jax.random.fold_in(own, AUGMENT), step)
+            inputs, present = model.network_inputs(data.images[np.resize(chosen, size)]), jnp.arange(size) < len(chosen)
+            augment_key = jax.random.fold_in(draw_key(own, Draw.AUGMENT), step)
             found = np.asarray(see(augment_key, model.variables, classifier, inputs, present))
             np.add.at(total, chosen, found[: len(chosen)])
             np.add.at(seen, chosen, 1)

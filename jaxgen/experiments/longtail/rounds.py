@@ -6,7 +6,6 @@ sizes those of its labels, and the draws new; classifiers begin with stage 1's, 
 """
 
 import functools
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -16,9 +15,10 @@ import numpy as np
 from jaxgen.experiments.longtail.features import Found
 from jaxgen.experiments.longtail.job import RUN_GROUP, Job
 from jaxgen.experiments.longtail.measure import Measured, by_run, choose_threshold, logits_of, measure_heads, members_at
-from jaxgen.experiments.longtail.stage2 import Head, flip_key, make_stage2, open_second_store, second_run_groups
+from jaxgen.experiments.longtail.stage2 import Head, Stage2, flip_key, make_second_workload, make_stage2
 from jaxgen.jobs.program import Program, split_runs
-from jaxgen.jobs.run import run_programs
+from jaxgen.jobs.run import measure_workload
+from jaxgen.jobs.session import Session
 from jaxgen.reporting.tables import describe_n, describe_percent, means_of, to_table
 from jaxgen.runs.store import Store
 from jaxgen.scores.paired import compare, describe_difference, describe_p, subtract
@@ -42,7 +42,7 @@ def flip_again(
 
     def flip(place: tuple[jax.Array, ...]) -> jax.Array:
         setting, run = place
-        key = jax.random.fold_in(flip_key(root, run), number)
+        key = flip_key(root, run, number)
         found = lnr_flip(key, probabilities[setting, run], labels[setting, run], threshold=thresholds[setting])
         return found.labels
 
@@ -53,7 +53,7 @@ def flip_again(
 
 
 def classifiers_of(program: Program, store: Store, settings: int, runs: int) -> list[list[np.ndarray]]:
-    """The parameters of a program's classifiers, flattened as they are kept, by setting and run."""
+    """The variables of a program's classifiers, a row each as the store has them, by setting and run."""
     kept: list[list[Any]] = [[None] * runs for _ in range(settings)]
     for arrays in store.runs(RUN_GROUP):
         for run, setting, own in split_runs(program, arrays):
@@ -61,23 +61,20 @@ def classifiers_of(program: Program, store: Store, settings: int, runs: int) -> 
     return kept
 
 
-def look_again(found: Found, params: list[list[np.ndarray]]) -> np.ndarray:
-    """What classifiers, by setting and run, make of the training examples: probabilities ``[s, runs, n, c]``."""
-    num_classes = found.kernels.shape[2]
+def predict_again(stage2: Stage2, params: list[list[np.ndarray]]) -> np.ndarray:
+    """Probabilities ``[s, runs, n, c]`` of the training examples by classifiers, by setting and run."""
 
-    def look(run: int, own: np.ndarray) -> np.ndarray:
-        return np.asarray(jax.nn.softmax(logits_of(own, found.train[run], num_classes)))
+    def predict(run: int, row: np.ndarray) -> np.ndarray:
+        return np.asarray(jax.nn.softmax(logits_of(stage2.split(row), stage2.found.train[run])))
 
-    return np.stack([np.stack([look(run, own) for run, own in enumerate(row)]) for row in params])
+    return np.stack([np.stack([predict(run, row) for run, row in enumerate(of_runs)]) for of_runs in params])
 
 
 def run_rounds(
     job: Job,
     found: Found,
     first: tuple[Program, Store],
-    *,
-    resume: str,
-    log: Callable[[str], None] | None,
+    session: Session,
 ) -> list[list[Measured]]:
     """Trains what is missing of the rounds after the first; returns each one's classifiers.
 
@@ -85,38 +82,25 @@ def run_rounds(
       job: with ``--flip_rounds``.
       found: what stage 1 found.
       first: the program of round 1 and its store.
-      resume: how to go on, for one who stops it.
-      log: takes lines about what is going on.
+      session: how to resume, and where lines go.
     """
     program, store = first
-    stage2 = program.make_member.args[0]
+    stage2 = program.context
     heads = [Head(METHOD, threshold) for threshold in job.spec.flips.threshold]
     places, runs = [stage2.heads.index(head) for head in heads], job.spec.num_runs
     params = classifiers_of(program, store, len(stage2.heads), runs)
     params, labels = [params[place] for place in places], stage2.labels[places]
     thresholds, rounds = np.array([head.threshold for head in heads], np.float32), []
     for number in range(2, job.spec.flips.flip_rounds + 1):
-        probabilities = look_again(stage2.found, params)
+        probabilities = predict_again(stage2, params)
         labels = flip_again(jax.random.key(job.spec.seed), number, probabilities, labels, thresholds)
         dataset, [program] = make_stage2(job, found, heads, labels)
-        store = open_second_store(job, [program], found.train.shape[-1], number)
-        members = run_programs(
-            dataset,
-            [(program, second_run_groups(job, program))],
-            store,
-            functools.partial(read_round, job, store),
-            describe=functools.partial(describe_round, number),
-            resume=resume,
-            log=log,
-        )
+        describe = functools.partial(describe_round, number)
+        workload = make_second_workload(job, dataset, [program], found.train.shape[-1], describe, number)
+        members = measure_workload(workload, session, functools.partial(measure_heads, job))
         rounds.append(sorted(members.measured, key=lambda one: (heads.index(Head(*head_of(one))), one.row["run"])))
-        params = classifiers_of(program, store, len(heads), runs)
+        params = classifiers_of(program, workload.open_store(), len(heads), runs)
     return rounds
-
-
-def read_round(job: Job, store: Store, program: Program, parameters: int) -> Any:
-    """All classifiers of a round that its store holds."""
-    return measure_heads(job, program, store)
 
 
 def describe_round(number: int, program: Program, parameters: int) -> str:

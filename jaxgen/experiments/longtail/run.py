@@ -8,28 +8,29 @@ two passes over class-balanced batches of these (``--stage2=augmented``). Thresh
 model is trained on.
 """
 
-import dataclasses
-from collections.abc import Callable, Iterator
+import functools
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxgen.config import sweep
 from jaxgen.experiments.longtail.features import Found, look
-from jaxgen.experiments.longtail.job import RUN_GROUP, Job, describe_tail, first_run_groups, open_first_store
+from jaxgen.experiments.longtail.job import RUN_GROUP, Job, describe_tail, make_first_workload
 from jaxgen.experiments.longtail.measure import Measured, choose_threshold, measure_heads, measure_stage1
 from jaxgen.experiments.longtail.passes import look_in_passes
 from jaxgen.experiments.longtail.rounds import METHOD, run_rounds
-from jaxgen.experiments.longtail.stage2 import flip_key, make_heads, make_stage2, open_second_store, second_run_groups
+from jaxgen.experiments.longtail.stage2 import flip_key, make_heads, make_second_workload, make_stage2
 from jaxgen.jobs.checks import refuse_all_diverged
-from jaxgen.jobs.dry_run import describe_programs
+from jaxgen.jobs.dry_run import describe_workload
 from jaxgen.jobs.models import model_folder
 from jaxgen.jobs.program import Program
-from jaxgen.jobs.run import Members, run_programs
-from jaxgen.jobs.train import describe_program
+from jaxgen.jobs.run import Members, measure_workload
+from jaxgen.jobs.session import Session
+from jaxgen.reporting.tables import to_table
 from jaxgen.runs.saved_models import load_model
+from jaxgen.runs.store import Store
 from jaxgen.transforms.lnr import expected_flips, flip_rates, lnr_flip, standardize
 
 
@@ -65,32 +66,11 @@ class Results(NamedTuple):
     rounds: list[list[Measured]]
 
 
-def with_models_kept(job: Job) -> Job:
-    """The job whose stage 1 keeps its models: stage 2 is made of them."""
-    settings = []
-    for setting in job.program.settings:
-        compute = dataclasses.replace(setting.spec.compute, save_models=True)
-        settings.append(sweep.Setting(setting.name, dataclasses.replace(setting.spec, compute=compute)))
-    return job._replace(program=job.program._replace(settings=tuple(settings)))
-
-
-def train_first(job: Job, *, resume: str, log: Callable[[str], None] | None) -> tuple[Members, Found]:
+def train_first(job: Job, session: Session) -> tuple[Members, Found]:
     """Trains what is missing of stage 1, and shows its models all examples."""
-    job, data = with_models_kept(job), job.tail.dataset
-    store = open_first_store(job)
-    if log:
-        log(describe_tail(job))
-    members = run_programs(
-        data,
-        [(job.program, first_run_groups(job))],
-        store,
-        lambda program, parameters: [
-            pair for arrays in store.runs(RUN_GROUP) for pair in zip(arrays["run"], arrays["finite"], strict=True)
-        ],
-        describe=lambda program, parameters: describe_program(data, program, parameters, job.spec.num_runs),
-        resume=resume,
-        log=log,
-    )
+    session.tell(describe_tail(job))
+    data = job.tail.dataset
+    members = measure_workload(make_first_workload(job), session, read_finite)
     folder, kinds = model_folder(data, job.program), len(job.kinds)
     numbers = [run * kinds + kind for kind in range(kinds) for run in range(job.spec.num_runs)]
     finite = {int(number): bool(one) for number, one in members.measured}
@@ -102,37 +82,35 @@ def train_first(job: Job, *, resume: str, log: Callable[[str], None] | None) -> 
     return members, found
 
 
-def run_job(job: Job, *, resume: str, log: Callable[[str], None] | None) -> Results:
+def read_finite(store: Store, program: Program, parameters: int) -> Iterator[tuple[int, bool]]:
+    """The number of each run of stage 1, and whether it stayed finite."""
+    for arrays in store.runs(RUN_GROUP):
+        yield from zip(arrays["run"], arrays["finite"], strict=True)
+
+
+def measure_one(job: Job, session: Session) -> Results:
     """Trains what is missing of both stages, and measures all classifiers.
 
     Args:
       job: what to train.
-      resume: how to go on, for one who stops it.
-      log: takes lines about what is going on; with None there is no progress bar either.
+      session: how to resume, and where lines go.
     """
     with jax.enable_x64(False):
-        return run_stages(job, *train_first(job, resume=resume, log=log), resume=resume, log=log)
+        return measure_stages(job, *train_first(job, session), session)
 
 
-def run_stages(job: Job, first: Members, found: Found, *, resume: str, log: Callable[[str], None] | None) -> Results:
-    """What comes after stage 1."""
-    measured, second, heads = measure_stage1(job, found), Members([], set(), 0, 0.0, ""), make_heads(job)
+def measure_stages(job: Job, first: Members, found: Found, session: Session) -> Results:
+    """Trains and measures what comes after stage 1."""
+    measured, second, heads = measure_stage1(job, found), Members([]), make_heads(job)
     expected, rounds = expect_all(job, found), []
     if heads:
         dataset, programs = make_stage2(job, found)
-        store = open_second_store(job, programs, found.train.shape[-1])
-        second = run_programs(
-            dataset,
-            [(program, second_run_groups(job, program)) for program in programs],
-            store,
-            lambda program, parameters: measure_heads(job, program, store),
-            describe=lambda program, parameters: describe_second(job, program, parameters),
-            resume=resume,
-            log=log,
-        )
+        describe = functools.partial(describe_second, job)
+        workload = make_second_workload(job, dataset, programs, found.train.shape[-1], describe)
+        second = measure_workload(workload, session, functools.partial(measure_heads, job))
         if job.spec.flips.flip_rounds > 1:
             first_round = [one for one in second.measured if one.row["method"] == METHOD]
-            rounds = [first_round, *run_rounds(job, found, (programs[0], store), resume=resume, log=log)]
+            rounds = [first_round, *run_rounds(job, found, (programs[0], workload.open_store()), session)]
     by_place = {(one.row["method"], one.row["threshold"], one.row["run"]): one for one in second.measured}
     places = [(head.method, head.threshold if np.isfinite(head.threshold) else "") for head in heads]
     measured += [by_place[(*place, run)] for place in places for run in range(job.spec.num_runs)]
@@ -156,10 +134,10 @@ def describe_second(job: Job, program: Program, parameters: int) -> str:
     )
 
 
-def expect_flips(job: Job, *, resume: str, log: Callable[[str], None] | None) -> dict[float, float]:
+def expect_flips(job: Job, session: Session) -> dict[float, float]:
     """How many labels each threshold is expected to flip, mean over runs; trains what is missing of stage 1."""
     with jax.enable_x64(False):
-        return expect_all(job, train_first(job, resume=resume, log=log)[1])
+        return expect_all(job, train_first(job, session)[1])
 
 
 def expect_all(job: Job, found: Found) -> dict[float, float]:
@@ -182,10 +160,17 @@ def expect_all(job: Job, found: Found) -> dict[float, float]:
     return dict(zip(job.spec.flips.threshold, np.asarray(counts).tolist(), strict=True))
 
 
-def describe_plan(job: Job, *, log: Callable[[str], None]) -> str:
+def describe_plan(job: Job, session: Session) -> str:
     """What stage 1 would train, how, and how long that would take; stage 2 takes seconds."""
-    log(describe_tail(job))
-    return describe_programs(job.tail.dataset, [(job.program, first_run_groups(job))], open_first_store(job), log=log)
+    session.tell(describe_tail(job))
+    return describe_workload(make_first_workload(job), session)
+
+
+def what_if_table(job: Job, expected: dict[float, float]) -> str:
+    """How many labels each threshold is expected to flip."""
+    count = len(job.tail.dataset.labels)
+    lines = [[f"{one:g}", f"{flips:.1f}", f"{100 * flips / count:.2f}"] for one, flips in expected.items()]
+    return to_table(["t", "flips expected, mean over runs", "percent of the labels"], lines)
 
 
 def list_flips(job: Job, found: Found, threshold: float) -> Iterator[Flip]:

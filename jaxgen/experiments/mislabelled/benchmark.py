@@ -3,7 +3,7 @@
 import dataclasses
 import itertools
 import pathlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +15,7 @@ from jaxgen.experiments.mislabelled import baselines as baselines
 from jaxgen.experiments.mislabelled.injection import Noise, inject, load_noise
 from jaxgen.experiments.mislabelled.search import check_search, columns, rank_examples, train_scores
 from jaxgen.jobs.compilation_cache import shared_compilations
+from jaxgen.jobs.session import QUIET, Session
 from jaxgen.jobs.train import collect_errors, raise_collected
 from jaxgen.runs.devices import start_devices
 from jaxgen.scores.registry import REGISTRY
@@ -48,14 +49,13 @@ class Benchmark(NamedTuple):
     width: int | None
 
 
-def run_benchmark(dataset: Dataset, spec: MislabelledSpec, *, resume: str, log: Callable[[str], None]) -> Benchmark:
+def run_benchmark(dataset: Dataset, spec: MislabelledSpec, session: Session = QUIET) -> Benchmark:
     """Trains what is missing of every noise and repeat, in folders of their own below ``spec.out``.
 
     Args:
       dataset: the examples.
       spec: with noise to inject.
-      resume: how to go on, for one who stops it.
-      log: takes lines about what is going on.
+      session: how to resume, and where lines go.
 
     Raises:
       UserError: for noise that does not suit the data, and for what `score_settings` refuses.
@@ -68,22 +68,22 @@ def run_benchmark(dataset: Dataset, spec: MislabelledSpec, *, resume: str, log: 
     missing, rows, estimates, models = baselines.describe_missing(dataset), [], [], 0
     unfinished: list[UserError] = []
     for line in missing:
-        log(line)
+        session.tell(line)
     with shared_compilations():
         for noise, repeat in itertools.product(noises, repeats):
             own = own_spec(spec, noise, repeat)
             noisy, wrong = inject(dataset, noise, spec.seed, repeat)
             head = {"noise": noise.injection.text, "repeat": repeat, "wrong": int(wrong.sum()), "n": len(wrong)}
             place = f"{head['noise']}, repeat {repeat + 1} of {len(repeats)}"
-            log(f"{place}: {head['wrong']:,} of {head['n']:,} labels changed")
+            session.tell(f"{place}: {head['wrong']:,} of {head['n']:,} labels changed")
             before, scores = len(unfinished), None
             with collect_errors(unfinished):
-                scores = train_scores(noisy, own, resume=resume, log=log)
+                scores = train_scores(noisy, own, session)
                 # Widths are timed once: what is found for the first job is right for those like it.
                 spec = with_width(spec, scores.metadata["width"])
                 own = with_width(own, scores.metadata["width"])
             with collect_errors(unfinished):
-                folds = five_fold(noisy, own, resume=resume, log=log)
+                folds = five_fold(noisy, own, session)
             if scores is None or len(unfinished) > before:
                 continue
             models = scores.metadata["num_models"]
@@ -105,7 +105,7 @@ def with_width(spec: MislabelledSpec, width: int) -> MislabelledSpec:
     return dataclasses.replace(spec, compute=dataclasses.replace(spec.compute, width=width))
 
 
-def five_fold(dataset: Dataset, spec: MislabelledSpec, *, resume: str, log: Callable[[str], None]) -> np.ndarray | None:
+def five_fold(dataset: Dataset, spec: MislabelledSpec, session: Session) -> np.ndarray | None:
     """Probabilities ``[n, c]`` of five models, each of a fifth of the examples that it did not train on.
 
     Where the job itself has balanced subsets of four fifths, they are its first block, and nothing is trained.
@@ -115,8 +115,8 @@ def five_fold(dataset: Dataset, spec: MislabelledSpec, *, resume: str, log: Call
     if own.design != "balanced":
         spec = dataclasses.replace(spec, out=str(pathlib.Path(spec.out) / "folds"))
     elif FOLD_RATIO in own.subset_ratios and own.num_runs >= FOLDS:
-        log = None
-    scores = train_scores(dataset, dataclasses.replace(spec, subsets=subsets), resume=resume, log=log)
+        session = session._replace(log=None)
+    scores = train_scores(dataset, dataclasses.replace(spec, subsets=subsets), session)
     return probabilities(scores)
 
 

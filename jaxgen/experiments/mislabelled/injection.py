@@ -10,11 +10,9 @@ import numpy as np
 from jaxgen.config.mislabelled import Injection
 from jaxgen.data.noise_matrix import load_noise_matrix
 from jaxgen.errors import UserError
+from jaxgen.keys import JobDraw, job_key
 from jaxgen.transforms.labels import make_noise
 from jaxgen.types import Dataset
-
-# Folded into the root key, then the number of the repeat; no run has so high a number.
-INJECTION = 2**31 + 104
 
 
 class Noise(NamedTuple):
@@ -54,7 +52,7 @@ def inject(dataset: Dataset, noise: Noise, seed: int, repeat: int) -> Injected:
       UserError: if no label, or every one, would change.
     """
     with jax.enable_x64(False):
-        key = jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), INJECTION), repeat)
+        key = jax.random.fold_in(job_key(seed, JobDraw.INJECTION), repeat)
         # Only where the pixels matter are they copied.
         seen = dataset.images if noise.injection.kind == "instance" else dataset.images[:, :0]
         corrupt = make_noise(noise.injection.kind, dataset.num_classes, noise.matrix)

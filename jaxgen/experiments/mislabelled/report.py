@@ -1,55 +1,52 @@
 """What a search for mislabelled examples, and a league of scores, tell: tables, files."""
 
+import functools
 import math
-import pathlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from jaxgen.config import MislabelledSpec
-from jaxgen.data.score_files import write_scores
 from jaxgen.experiments.mislabelled.benchmark import Benchmark
 from jaxgen.experiments.mislabelled.figures import draw_benchmark, draw_suspects
+from jaxgen.experiments.mislabelled.job import Job
 from jaxgen.experiments.mislabelled.search import Mislabelled
-from jaxgen.reporting.files import settled, write_flags, written_or_told
+from jaxgen.reporting.files import with_resolved_width
+from jaxgen.reporting.report import Report
 from jaxgen.reporting.tables import to_csv, to_table
 from jaxgen.scores.intervals import half_width
 from jaxgen.scores.paired import compare, describe_difference
 from jaxgen.scores.registry import REGISTRY
 from jaxgen.types import Dataset
-from jaxgen.views.figures import write_figure
 from jaxgen.views.summary import describe_speed
 
-PROGRAM = "jaxgen.mislabelled"
 # As many lines as tables of examples, and of pairs of classes, have.
 MOST_SHOWN = 20
 MEASURES = {"auroc": "AUROC", "average_precision": "average precision", "precision": "precision at the number wrong"}
 
 
-def write_search(
-    dataset: Dataset, found: Mislabelled, spec: MislabelledSpec, command: str
-) -> tuple[str, list[pathlib.Path]]:
-    """Writes a search's results into ``spec.out``; returns what to tell the user, and the files.
+def make_report(job: Job, results: Mislabelled | Benchmark) -> Report:
+    """The report of a search, or of a benchmark of scores."""
+    if isinstance(results, Benchmark):
+        return report_benchmark(results, job.spec)
+    return report_search(job.dataset, results, job.spec)
 
-    Raises:
-      UserError: if a file cannot be written.
-    """
-    out = pathlib.Path(spec.out)
-    names = ("mislabelled.csv", "mislabelled.png", "table.md", "cscores.npz", "flags.cfg")
-    rows_file, picture, table, scores_file, flagfile = files = [out / name for name in names]
-    text = describe_search(dataset, found)
-    with written_or_told(spec.out):
-        rows_file.write_text(to_csv(list(found.rows())))
-        shown = found.order[np.isfinite(found.values[found.order])][: spec.search.num_shown]
-        title = f"{describe_order(dataset, found)}\n{describe_count(found)}"
-        write_figure(draw_suspects(dataset, shown, found.suggested, found.values, found.score, title), picture)
-        table.write_text(text + "\n")
-        write_scores(found.scores, scores_file)
-        write_flags(flagfile, settled(spec, {found.scores.metadata["width"]}), PROGRAM, command)
-    metadata = found.scores.metadata
+
+def report_search(dataset: Dataset, found: Mislabelled, spec: MislabelledSpec) -> Report:
+    """All examples in order of suspicion, the picture of the first ones, and all scores."""
+    text, metadata = describe_search(dataset, found), found.scores.metadata
+    shown = found.order[np.isfinite(found.values[found.order])][: spec.search.num_shown]
+    title = f"{describe_order(dataset, found)}\n{describe_count(found)}"
+    draw = functools.partial(draw_suspects, dataset, shown, found.suggested, found.values, found.score, title)
+    files = {
+        "mislabelled.csv": to_csv(list(found.rows())),
+        "mislabelled.png": draw,
+        "table.md": text + "\n",
+        "cscores.npz": found.scores,
+    }
     speed = describe_speed(*(metadata[name] for name in ("models_now", "seconds_now", "devices", "num_models")))
-    return f"{speed}\n\n{text}", files
+    return Report(with_resolved_width(spec, {metadata["width"]}), f"{speed}\n\n{text}", files)
 
 
 def describe_order(dataset: Dataset, found: Mislabelled) -> str:
@@ -116,24 +113,18 @@ def pair_lines(found: Mislabelled) -> list[list[str]]:
     return [[str(names[i]), str(names[j]), f"{joint[i, j]:.0f}"] for i, j in places if joint[i, j]]
 
 
-def write_benchmark(benchmark: Benchmark, spec: MislabelledSpec, command: str) -> tuple[str, list[pathlib.Path]]:
-    """Writes a league's results into ``spec.out``; returns what to tell the user, and the files.
-
-    Raises:
-      UserError: if a file cannot be written.
-    """
-    out = pathlib.Path(spec.out)
-    names = ("league.csv", "counts.csv", "league.png", "table.md", "flags.cfg")
-    rows_file, counts_file, picture, table, flagfile = files = [out / name for name in names]
+def report_benchmark(benchmark: Benchmark, spec: MislabelledSpec) -> Report:
+    """How every score finds known noise, and how many wrong labels were estimated."""
     text = describe_benchmark(benchmark, spec)
     title = f"{benchmark.dataset.name}: dots are repeats, n = {num_repeats(benchmark)} each; rings their mean"
-    with written_or_told(spec.out):
-        rows_file.write_text(to_csv(benchmark.rows))
-        counts_file.write_text(to_csv(benchmark.estimates))
-        write_figure(draw_benchmark(benchmark.rows, in_order(benchmark), spec.search.score, title), picture)
-        table.write_text(text + "\n")
-        write_flags(flagfile, settled(spec, {benchmark.width}), PROGRAM, command)
-    return text, files
+    shown = benchmark.rows, in_order(benchmark), spec.search.score, title
+    files = {
+        "league.csv": to_csv(benchmark.rows),
+        "counts.csv": to_csv(benchmark.estimates),
+        "league.png": functools.partial(draw_benchmark, *shown),
+        "table.md": text + "\n",
+    }
+    return Report(with_resolved_width(spec, {benchmark.width}), text, files)
 
 
 def num_repeats(benchmark: Benchmark) -> int:

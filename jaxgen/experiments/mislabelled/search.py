@@ -1,10 +1,9 @@
 """Mislabelled examples: a C-score job, whose examples are ranked by how little its models believe in their labels."""
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
-import jax
 import numpy as np
 
 from jaxgen.config import CscoreSpec, MislabelledSpec, sweep
@@ -13,6 +12,8 @@ from jaxgen.data.checks import make_dataset
 from jaxgen.errors import UserError
 from jaxgen.experiments.cscore.run import score_settings
 from jaxgen.jobs.python_call import spec_of_call
+from jaxgen.jobs.session import QUIET, Session
+from jaxgen.keys import JobDraw, job_key
 from jaxgen.reporting.console import log
 from jaxgen.scores.confident import WrongLabels, estimate_wrong
 from jaxgen.scores.registry import REGISTRY, Score
@@ -22,8 +23,6 @@ from jaxgen.types import Dataset, Scores
 # Scores that every job has, and what else must be tracked for those that most jobs have.
 UNTRACKED = ("scores", "memorization")
 DYNAMICS = ("dynamics", "auto", "curves", "grand", "pred_probs")
-# Folded into the root key for the resamples of the estimate.
-RESAMPLES = 2**31 + 103
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -120,22 +119,22 @@ def find_mislabelled(
     left_out = ("inject", "repeats", "num_shown", "dry_run")
     with spec_of_call(MislabelledSpec, "jaxgen.mislabelled", flags, out, left_out) as spec:
         dataset = make_dataset("data", images, labels, source="arrays", class_names=class_names, ids=ids)
-        return search(dataset, spec, resume="call it again", log=log if progress else None)
+        return search(dataset, spec, Session(QUIET.resume, log if progress else None))
 
 
-def search(dataset: Dataset, spec: MislabelledSpec, *, resume: str, log: Callable[[str], None] | None) -> Mislabelled:
+def search(dataset: Dataset, spec: MislabelledSpec, session: Session = QUIET) -> Mislabelled:
     """Trains what is missing in the store below ``spec.out``, and ranks the examples; arguments as of `score_settings`.
 
     Raises:
       UserError: for a score that there is not, and for what `score_settings` refuses.
     """
     check_search(spec)
-    return rank_examples(train_scores(dataset, spec, resume=resume, log=log), spec)
+    return rank_examples(train_scores(dataset, spec, session), spec)
 
 
-def train_scores(dataset: Dataset, spec: MislabelledSpec, *, resume: str, log: Callable[[str], None] | None) -> Scores:
+def train_scores(dataset: Dataset, spec: MislabelledSpec, session: Session = QUIET) -> Scores:
     """The scores of the job underneath."""
-    [(_, scores)] = score_settings(dataset, cscore_spec(spec), resume=resume, log=log)
+    [(_, scores)] = score_settings(dataset, cscore_spec(spec), session)
     return scores
 
 
@@ -179,7 +178,7 @@ def rank_examples(scores: Scores, spec: MislabelledSpec) -> Mislabelled:
     if score.name not in known:
         raise UserError(f"--score={score.name}: this job has not tracked it; give one of {', '.join(known)}")
     pred_probs = scores.more.get("pred_probs", np.full((len(scores.labels), len(scores.class_names)), np.nan))
-    key = jax.random.fold_in(jax.random.key(spec.seed), RESAMPLES)
+    key = job_key(spec.seed, JobDraw.RESAMPLES)
     errors = scores.stderr if score.stderr == "stderr" else scores.more.get(score.stderr)
     return Mislabelled(
         order=rank(suspicion(known[score.name], score.suspicious)),

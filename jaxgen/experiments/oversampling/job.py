@@ -1,8 +1,7 @@
-"""An oversampling job: its data and sizes, settings and programs, who a row is, the plan of all its runs."""
+"""An oversampling job: its data and sizes, settings and programs, its members, the plan of all its runs."""
 
 import dataclasses
 import functools
-import pathlib
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -17,12 +16,14 @@ from jaxgen.engine.members import Examples, MemberConfig
 from jaxgen.errors import UserError
 from jaxgen.experiments.oversampling import samples
 from jaxgen.experiments.oversampling.settings import choose_sizes, largest_copies, settings_of
-from jaxgen.jobs.identity import NUMERICS, identify
+from jaxgen.jobs import workload
+from jaxgen.jobs.identity import describe_data, identify, make_identity
 from jaxgen.jobs.models import model_bytes
 from jaxgen.jobs.program import Program, check_program, hparams_of, make_programs
+from jaxgen.jobs.train import describe_program
 from jaxgen.jobs.trainer import RunGroup
-from jaxgen.runs.plan import Plan
-from jaxgen.runs.store import Store, open_store
+from jaxgen.jobs.workload import Workload
+from jaxgen.keys import run_key
 from jaxgen.transforms.copies import KINDS, disturb
 from jaxgen.types import Dataset
 
@@ -112,14 +113,16 @@ def with_copies(job: Job, program: Program) -> Program:
     images, count = job.dataset.images, len(job.dataset.labels)
     ends = (0.0, 1.0) if job.dataset.has_images else (images.min(0), images.max(0))
     return program._replace(
-        make_member=functools.partial(enrol_member, places, count),
-        show=functools.partial(show_copies, job.largest, noisy, *ends) if noisy else None,
+        make_member=functools.partial(make_copying_member, places, count),
+        input_transform=functools.partial(add_noise, job.largest, noisy, *ends) if noisy else None,
         num_examples=len(places.copy),
     )
 
 
-def enrol_member(places: samples.Places, count: int, program: Program, row: Row, train: Examples) -> MemberConfig:
-    """Who a row is: a run has the same key in every setting and at every size, so that all can be compared in pairs.
+def make_copying_member(
+    places: samples.Places, count: int, program: Program, row: Row, train: Examples
+) -> MemberConfig:
+    """The member of a row. A run has the same key in every setting and size, so that all can be compared in pairs.
 
     Args:
       places: of the members' own examples.
@@ -129,7 +132,7 @@ def enrol_member(places: samples.Places, count: int, program: Program, row: Row,
       train: the training data.
     """
     settings = [setting.spec.copies for setting in program.settings]
-    key = jax.random.fold_in(jax.random.key(program.spec.seed), row.run)
+    key = run_key(jax.random.key(program.spec.seed), row.run)
     rows = samples.draw_rows(key, count, places)
     may_leak = any(each.split == "after" for each in settings)
     trained_on = samples.choose_trained(key, row.sample, places, may_leak=may_leak)
@@ -139,34 +142,35 @@ def enrol_member(places: samples.Places, count: int, program: Program, row: Row,
     return MemberConfig(key, trained_on, hparams, labels=train.labels[rows], rows=rows)
 
 
-def show_copies(
+def add_noise(
     largest: int,
     kinds: frozenset[str],
     low: np.ndarray | float,
     high: np.ndarray | float,
-    member: MemberConfig,
+    member_config: MemberConfig,
     chosen: jax.Array,
     inputs: jax.Array,
 ) -> jax.Array:
-    """What a member makes of its own examples: copies are noisy, examples themselves are not.
+    """A member's inputs with noise on the copies among them, as `jaxgen.engine.members.EnsembleConfig` has it.
 
     Args:
       largest: places in a block.
       kinds: of noise, those that some member has.
       low, high: the range of the data's values.
-      member: who.
+      member_config: the member.
       chosen: int ``[b]``, places.
       inputs: ``[b, ...]`` of those.
     """
     copy, example = chosen // largest, chosen % largest
-    widths = {name: member.hparams[name] for name in KINDS if name in kinds}
+    clipped = member_config.hparams["clipped"]
+    widths = {name: member_config.hparams[name] for name in KINDS if name in kinds}
 
-    def show(copy: jax.Array, example: jax.Array, values: jax.Array) -> jax.Array:
-        key = samples.copy_key(member.key, copy, example)
-        noisy = disturb(key, values, widths=widths, clipped=member.hparams["clipped"], low=low, high=high)
+    def transform(copy: jax.Array, example: jax.Array, values: jax.Array) -> jax.Array:
+        key = samples.copy_key(member_config.key, copy, example)
+        noisy = disturb(key, values, widths=widths, clipped=clipped, low=low, high=high)
         return jnp.where(copy > 0, noisy, values)
 
-    return jax.vmap(show)(copy, example, inputs)
+    return jax.vmap(transform)(copy, example, inputs)
 
 
 def sample_of(spec: OversamplingSpec, size: int) -> samples.Sample:
@@ -217,20 +221,29 @@ def make_run_groups(job: Job, program: Program) -> dict[str, RunGroup]:
     }
 
 
-def make_plan(job: Job) -> Plan:
-    """The job's identity and its cells: one for each program and size."""
+def make_workload(job: Job) -> Workload:
+    """All that the job trains: a group of runs for each program and sample size."""
     spec = job.spec
     parts = (spec.copies, spec.model, spec.train, spec.regularization, spec.augmentation, spec.compute)
-    names = {name for part in parts for name in flag_values(part)} - {"sample_sizes", "test_set", "test_share"}
-    identity = {"--seed": str(spec.seed), **identify(job.settings, names)}
-    # Places are counted by it, so sizes may be added below it only.
-    identity["the largest of --sample_sizes"] = str(job.largest)
-    identity["the data"] = f"{job.dataset.name} {job.dataset.fingerprint[:12]}"
-    identity |= {"the numerics version": str(NUMERICS), "the experiment": "oversampling"}
-    run_groups = {
-        run_group: spec.num_runs * len(one.settings) for one in job.programs for run_group in make_run_groups(job, one)
-    }
-    return Plan(identity, run_groups)
+    deciding = {name for part in parts for name in flag_values(part)} - {"sample_sizes", "test_set", "test_share"}
+    # Places are counted by the largest size, so sizes may be added below it only.
+    flags = identify(job.settings, deciding) | {"the largest of --sample_sizes": str(job.largest)}
+    return workload.make_workload(
+        job.dataset,
+        job.programs,
+        functools.partial(make_run_groups, job),
+        identity=make_identity(flags, spec.seed, experiment="oversampling", the_data=describe_data(job.dataset)),
+        num_runs=spec.num_runs,
+        run_bytes=run_bytes(job),
+        describe=functools.partial(describe_sizes, job),
+        out=spec.out,
+    )
+
+
+def describe_sizes(job: Job, program: Program, parameters: int) -> str:
+    """One line: the data, the network, the members, the sample sizes."""
+    line = describe_program(job.dataset, program, parameters, job.spec.num_runs)
+    return f"{line}, sample sizes: {', '.join(f'{size:,}' for size in job.spec.copies.sample_sizes)}"
 
 
 def run_bytes(job: Job) -> int:
@@ -239,8 +252,3 @@ def run_bytes(job: Job) -> int:
     epochs = max(sweep.alternatives(job.spec.train.epochs))
     models = max(model_bytes(job.dataset, program) for program in job.programs) if job.spec.compute.save_models else 0
     return places // 4 + len(job.dataset.test_labels) // 8 + 4 * epochs + 300 + models
-
-
-def open_job_store(job: Job) -> Store:
-    """The store of the job below ``spec.out``."""
-    return open_store(pathlib.Path(job.spec.out) / "store", make_plan(job), run_bytes(job))

@@ -6,55 +6,41 @@ development part that is split off before copying has no copies among what is tr
 """
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from jaxgen.experiments.oversampling import samples
-from jaxgen.experiments.oversampling.job import Job, make_run_groups, open_job_store, run_group_name, sample_of
+from jaxgen.experiments.oversampling.job import Job, make_workload, run_group_name, sample_of
 from jaxgen.experiments.oversampling.settings import largest_copies
 from jaxgen.jobs.checks import refuse_all_diverged
-from jaxgen.jobs.dry_run import describe_programs
 from jaxgen.jobs.program import Program, split_runs
-from jaxgen.jobs.run import Members, run_programs
-from jaxgen.jobs.train import describe_program
+from jaxgen.jobs.run import Members, measure_workload
+from jaxgen.jobs.session import Session
 from jaxgen.reporting.tables import split_flags
 from jaxgen.runs.store import Arrays, Store
 
 
-def run_job(job: Job, *, resume: str, log: Callable[[str], None] | None) -> Members:
+def measure_job(job: Job, session: Session) -> Members:
     """Trains what is missing in the store below ``spec.out``, and reads what all members came to.
 
     Args:
       job: what to train.
-      resume: how to go on, for one who stops it.
-      log: takes lines about what is going on; with None there is no progress bar either.
+      session: how to resume, and where lines go.
+
+    Raises:
+      UserError: if all members diverged.
     """
-    store = open_job_store(job)
-    members = run_programs(
-        job.dataset,
-        [(program, make_run_groups(job, program)) for program in job.programs],
-        store,
-        lambda program, parameters: measure_program(job, program, store),
-        describe=functools.partial(describe_run_groups, job),
-        resume=resume,
-        log=log,
-    )
-    found = {(row["setting"], row["sample_size"], row["run"]): row for row in members.measured}
+    members = measure_workload(make_workload(job), session, functools.partial(measure_program, job))
+    by_row = {(row["setting"], row["sample_size"], row["run"]): row for row in members.measured}
     sizes, runs = job.spec.copies.sample_sizes, range(job.spec.num_runs)
-    rows = [found[setting.name, size, run] for setting in job.settings for size in sizes for run in runs]
+    rows = [by_row[setting.name, size, run] for setting in job.settings for size in sizes for run in runs]
     refuse_all_diverged(rows)
     return members._replace(measured=rows)
 
 
-def describe_run_groups(job: Job, program: Program, parameters: int) -> str:
-    """One line: the data, the network, the members."""
-    line = describe_program(job.dataset, program, parameters, job.spec.num_runs)
-    return f"{line}, sample sizes: {', '.join(f'{size:,}' for size in job.spec.copies.sample_sizes)}"
-
-
-def measure_program(job: Job, program: Program, store: Store) -> Iterator[dict[str, Any]]:
+def measure_program(job: Job, store: Store, program: Program, parameters: int) -> Iterator[dict[str, Any]]:
     """A row of measures for each member of a program."""
     places = samples.make_places(job.largest, largest_copies(program.settings))
     given = [settings_row(job, setting.spec) for setting in program.settings]
@@ -98,9 +84,3 @@ def measures(program: Program, sample: samples.Sample, places: samples.Places, o
         "final_loss": float(own["final_loss"]),
         "seconds": float(own["seconds"]),
     }
-
-
-def describe_plan(job: Job, *, log: Callable[[str], None]) -> str:
-    """What a job would train, how, and how long that would take."""
-    programs = [(program, make_run_groups(job, program)) for program in job.programs]
-    return describe_programs(job.dataset, programs, open_job_store(job), log=log)

@@ -1,7 +1,7 @@
 """What an oversampling job tells: a row a setting and size, the tables to read, the files."""
 
 import collections
-import pathlib
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,14 +12,13 @@ from jaxgen.experiments.oversampling.job import Job
 from jaxgen.experiments.oversampling.pairs import Measured, Rows, reference
 from jaxgen.experiments.oversampling.takeaways import take_away
 from jaxgen.jobs.run import Members
-from jaxgen.reporting.files import settled, write_flags, written_or_told
+from jaxgen.reporting.files import with_resolved_width
+from jaxgen.reporting.report import Report
 from jaxgen.reporting.statements import SIGNIFICANT, list_statements
 from jaxgen.reporting.tables import describe_n, describe_percent, mean_and_sd, means_of, to_csv, to_table
 from jaxgen.scores.paired import compare, describe_difference, describe_p
-from jaxgen.views.figures import write_figure
 from jaxgen.views.summary import describe_speed
 
-PROGRAM = "jaxgen.oversampling"
 ACCURACIES = ("train_accuracy", "dev_accuracy", "test_accuracy")
 REFERENCES = ("plain", "duplicates")
 HOW_STATED = (
@@ -113,23 +112,17 @@ def to_text(job: Job, rows: Sequence[dict[str, Any]], summary: Sequence[dict[str
     )
 
 
-def write_all(job: Job, results: Members, command: str) -> tuple[str, list[pathlib.Path]]:
-    """Writes all results into ``spec.out``; returns what to tell the user, and the files.
-
-    Raises:
-      UserError: if a file cannot be written.
-    """
-    out, rows = pathlib.Path(job.spec.out), setting_rows(results.measured, job.others)
-    names = ("results.csv", "table.md", "takeaways.md", "figure.png", "flags.cfg")
-    members, table, takeaways, figure, flagfile = files = [out / name for name in names]
+def make_report(job: Job, results: Members) -> Report:
+    """Members, tables, statements and the figure."""
+    name, rows = job.dataset.name, setting_rows(results.measured, job.others)
     summary = summary_rows(results.measured, job.others)
-    statements = take_away(results.measured, job.others)
-    said = list_statements(statements, job.spec.num_runs)
-    with written_or_told(job.spec.out):
-        members.write_text(to_csv(results.measured))
-        table.write_text(to_text(job, rows, summary) + "\n")
-        takeaways.write_text(f"# What {job.dataset.name} shows\n\n{said}\n\n{HOW_STATED}\n")
-        write_figure(draw_samples(rows, job.dataset.name), figure)
-        write_flags(flagfile, settled(job.spec, results.widths), PROGRAM, command)
+    stated = list_statements(take_away(results.measured, job.others), job.spec.num_runs)
+    files = {
+        "results.csv": to_csv(results.measured),
+        "table.md": to_text(job, rows, summary) + "\n",
+        "takeaways.md": f"# What {name} shows\n\n{stated}\n\n{HOW_STATED}\n",
+        "figure.png": functools.partial(draw_samples, rows, name),
+    }
     speed = describe_speed(results.models_now, results.seconds_now, results.devices, len(results.measured))
-    return f"{speed}\n\n{summary_table(summary)}\n\n{said}", files
+    text = f"{speed}\n\n{summary_table(summary)}\n\n{stated}"
+    return Report(with_resolved_width(job.spec, results.widths), text, files)

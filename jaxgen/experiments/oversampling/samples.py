@@ -16,9 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxgen.engine.order import permute
-
-# Folded into a member's key; `engine.batch`, `scores.designs` and `randomization_job` hold the other constants.
-SAMPLE, SPLIT, COPIES = 8, 9, 10
+from jaxgen.keys import Draw, draw_key
 
 
 class Sample(NamedTuple):
@@ -103,16 +101,16 @@ def choose_trained(key: jax.Array, sample: Sample, places: Places, *, may_leak: 
     # Examples first, then first copies, then second ones.
     rank = jnp.where(places.copy == 0, 0, sample.size + (places.copy - 1) * sample.copied) + places.example
     total = sample.size + sample.copied * sample.num_copies
-    shuffled = permute(jax.random.fold_in(key, SPLIT), rank, jnp.asarray(total, jnp.int32))
+    shuffled = permute(draw_key(key, Draw.SPLIT), rank, jnp.asarray(total, jnp.int32))
     return jnp.where(sample.leaky > 0, present & (shuffled >= sample.num_dev), trained_on)
 
 
 def draw_rows(key: jax.Array, num_examples: int, places: Places) -> jax.Array:
     """Which of the data's examples stand in a member's places: int32 ``[u]``, the first of a permutation of them."""
-    order = permute(jax.random.fold_in(key, SAMPLE), jnp.arange(places.example.max() + 1), jnp.int32(num_examples))
+    order = permute(draw_key(key, Draw.SAMPLE), jnp.arange(places.example.max() + 1), jnp.int32(num_examples))
     return order[places.example]
 
 
 def copy_key(key: jax.Array, copy: jax.Array, example: jax.Array) -> jax.Array:
     """The key of a copy's noise, which does not depend on the size of the sample or on what else the job trains."""
-    return jax.random.fold_in(jax.random.fold_in(jax.random.fold_in(key, COPIES), copy), example)
+    return jax.random.fold_in(jax.random.fold_in(draw_key(key, Draw.COPIES), copy), example)

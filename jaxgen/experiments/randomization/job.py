@@ -7,10 +7,10 @@ import jax
 from jaxgen.config import RandomizationSpec, sweep
 from jaxgen.engine.members import EpochMetrics
 from jaxgen.experiments.randomization.presets import settings_of
-from jaxgen.experiments.randomization.versions import make_versions, versions_bytes
+from jaxgen.experiments.randomization.versions import make_versions, measure_corrupted, versions_bytes
 from jaxgen.jobs.checks import refuse_empty_validation
 from jaxgen.jobs.program import check_program, make_programs
-from jaxgen.jobs.table import NEVER, Drawn, Job, View, enrol_member, load_matrix
+from jaxgen.jobs.table import NEVER, Drawn, Job, View, load_matrix, make_table_member
 from jaxgen.models import other_norms
 from jaxgen.runs.devices import start_devices
 from jaxgen.types import Dataset
@@ -38,10 +38,12 @@ def make_job(dataset: Dataset, spec: RandomizationSpec) -> Job:
     start_devices(spec.compute.num_devices, versions_bytes(dataset, pixels))
     with jax.enable_x64(False):
         versions = make_versions(dataset, pixels, spec.seed)
+    corrupted = tuple(versions.corrupted.values())
     epoch_metrics = EpochMetrics(
-        max(spec.fit.fit_at) if spec.fit.stop_when_fitted else NEVER, tuple(versions.corrupted.values())
+        fit_at=max(spec.fit.fit_at) if spec.fit.stop_when_fitted else NEVER,
+        at_end=functools.partial(measure_corrupted, corrupted) if corrupted else None,
     )
     drawn = Drawn(dataset.num_classes, dataset.scale, matrix, lambda one: View(versions.pixels[one.noise.pixels]))
-    make_member = functools.partial(enrol_member, drawn)
+    make_member = functools.partial(make_table_member, drawn)
     programs = [program._replace(make_member=make_member, epoch_metrics=epoch_metrics) for program in programs]
     return Job(spec, dataset, versions, settings, programs, matrix)

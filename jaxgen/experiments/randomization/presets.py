@@ -1,4 +1,4 @@
-"""The experiments that ``--preset`` names: unions of sweeps. What a flag is given by hand replaces what it has here.
+"""The presets of ``jaxgen.randomization``: unions of sweeps. A flag that is given replaces its values here.
 
 C. Zhang, S. Bengio, M. Hardt, B. Recht, O. Vinyals. Understanding deep learning requires rethinking generalization.
 ICLR 2017. https://arxiv.org/abs/1611.03530.
@@ -11,16 +11,16 @@ from jaxgen.config import RandomizationSpec, sweep
 from jaxgen.jobs.presets import Arm, one_by_one, settings_of_arms
 
 RATES = tuple(round(0.1 * i, 1) for i in range(11))
-# Random labels take many epochs, and few of them noisy: members that have fitted leave earlier.
+# Random labels take many epochs to fit, true ones few: members that have fitted their labels are done earlier.
 LONG = {"epochs": 200, "batch_size": 64, "learning_rate": 0.05}
-# What these experiments are about.
+# Flags that these experiments are about, and that every setting's name has.
 ALWAYS_NAMED = ("label_noise", "pixels", "model")
-# Where labels are random and where they are not.
+# Shares of random labels: none and all.
 ENDS = (0.0, 1.0)
 
 
 def figure1() -> list[Arm]:
-    """Pixels with true labels, and true pixels at every rate of label noise."""
+    """True labels with every kind of pixels, and true pixels with every rate of label noise."""
     return [
         Arm({"label_noise": 0.0}, {**LONG, "pixels": ("true", "shuffled", "random", "gaussian")}),
         Arm({"pixels": "true"}, {**LONG, "label_noise": RATES}),
@@ -28,31 +28,31 @@ def figure1() -> list[Arm]:
 
 
 def table1() -> list[Arm]:
-    """Four networks, with and without crops and weight decay; and their random labels, with neither.
+    """Four networks on true labels, with and without crops and weight decay, and on random labels with neither.
 
-    At the published rates of learning: 0.1 for the small Inception, 0.01 for the others.
+    The learning rates are the published ones: 0.1 for the small Inception, 0.01 for the others.
     """
     common = {"schedule": "exponential", "decay_rate": 0.95, "batch_size": 128, "epochs": 100}
     inception = {"model": "inception_small", **common, "learning_rate": 0.1}
     alexnet = {"model": "alexnet_small", **common, "learning_rate": 0.01}
     connected = {"model": ("mlp3x512", "mlp1x512"), **common, "learning_rate": 0.01}
     decay = {"weight_decay": (5e-4, 0.0)}
-    true = [Arm({"label_noise": 0.0}, {**one, "crop": (4, 0), **decay}) for one in (inception, alexnet)]
+    true = [Arm({"label_noise": 0.0}, {**network, "crop": (4, 0), **decay}) for network in (inception, alexnet)]
     true.append(Arm({"label_noise": 0.0, "crop": 0}, {**connected, **decay}))
     plain = {"label_noise": 1.0, "crop": 0, "weight_decay": 0.0}
-    return true + [Arm(plain, one) for one in (inception, alexnet, connected)]
+    return true + [Arm(plain, network) for network in (inception, alexnet, connected)]
 
 
 def label_noise() -> list[Arm]:
-    """Every rate, with and without three regularizers, all combinations."""
+    """Every rate of label noise, with all combinations of three regularizers, on and off."""
     strengths = {"weight_decay": (0.0, 5e-4), "dropout": (0.0, 0.2), "label_smoothing": (0.0, 0.1)}
     return [Arm({}, {**LONG, "label_noise": RATES, **strengths})]
 
 
 def regularizers(has_images: bool, norms: tuple[str, ...]) -> list[Arm]:
-    """Nothing, and each regularizer on its own, with true and with random labels.
+    """No regularizer, and each on its own, with true and with random labels.
 
-    Early stopping keeps a tenth of the examples for validation.
+    Early stopping has a tenth of the examples for validation.
     """
     alone: list[dict[str, Any]] = [
         {},
@@ -70,7 +70,7 @@ def regularizers(has_images: bool, norms: tuple[str, ...]) -> list[Arm]:
 
 
 def optimizers() -> list[Arm]:
-    """SGD with and without momentum and by three schedules, Adam; with true and with random labels."""
+    """SGD without momentum, SGD with momentum and three schedules, and Adam; with true and with random labels."""
     return [
         Arm({"optimizer": "sgd", "momentum": 0.0, "schedule": "constant"}, {**LONG, "label_noise": ENDS}),
         Arm({"optimizer": "sgd"}, {**LONG, "schedule": ("constant", "linear", "cosine"), "label_noise": ENDS}),
@@ -79,15 +79,15 @@ def optimizers() -> list[Arm]:
 
 
 def settings_of(spec: RandomizationSpec, has_images: bool, norms: tuple[str, ...]) -> list[sweep.Setting]:
-    """Every setting that the preset and the lists in `spec` ask for, each once.
+    """The settings of the preset and of the lists in `spec`, each once.
 
     Args:
-      spec: of the job.
+      spec: of the command.
       has_images: whether the data are images.
-      norms: what ``--norm`` may be for the network, besides its own.
+      norms: values of ``--norm`` for the network, other than its own.
 
     Raises:
-      UserError: if a flag is given that the preset decides, and for huge sweeps without consent.
+      UserError: if a flag is given that the preset sets, and for huge sweeps without ``--yes``.
     """
     presets = {
         "none": lambda: [Arm({}, {})],
@@ -97,4 +97,4 @@ def settings_of(spec: RandomizationSpec, has_images: bool, norms: tuple[str, ...
         "regularizers": functools.partial(regularizers, has_images, norms),
         "optimizers": optimizers,
     }
-    return settings_of_arms(spec, presets[spec.noise.preset](), spec.noise, ALWAYS_NAMED)
+    return settings_of_arms(spec, presets[spec.noise.preset](), spec.noise.preset, ALWAYS_NAMED)

@@ -1,7 +1,7 @@
 """What a randomization job tells: a row a setting, the tables to read, the files."""
 
 import collections
-import pathlib
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,12 +15,12 @@ from jaxgen.experiments.randomization.presets import ALWAYS_NAMED
 from jaxgen.experiments.randomization.run import Results
 from jaxgen.experiments.randomization.takeaways import take_away
 from jaxgen.experiments.randomization.versions import SEVERITY
-from jaxgen.jobs.presets import usual_values
+from jaxgen.jobs.presets import set_by_preset, usual_values
 from jaxgen.jobs.table import Job
-from jaxgen.reporting.files import settled, write_flags, written_or_told
+from jaxgen.reporting.files import with_resolved_width
+from jaxgen.reporting.report import Report
 from jaxgen.reporting.statements import SIGNIFICANT, list_statements
 from jaxgen.reporting.tables import describe_n, describe_percent, means_of, to_csv, to_table
-from jaxgen.views.figures import write_figure
 from jaxgen.views.summary import describe_speed
 
 MEASURES = (
@@ -39,7 +39,6 @@ MEASURES = (
     "f1_macro",
     "robustness_drop",
 )
-PROGRAM = "jaxgen.randomization"
 HOW_STATED = (
     "Mean ± standard deviation over members. A difference is stated where a t test over runs gives p < "
     f"{SIGNIFICANT:g}; each test stands by itself."
@@ -134,31 +133,26 @@ def describe_usual(job: Job) -> list[str]:
     return [f"Where a setting does not say otherwise: {told}."]
 
 
-def write_all(job: Job, results: Results, command: str) -> tuple[str, list[pathlib.Path]]:
-    """Writes all results into ``spec.out``; returns what to tell the user, and the files.
-
-    Raises:
-      UserError: if a file cannot be written.
-    """
-    out, rows = pathlib.Path(job.spec.out), setting_rows(results.rows, job.flags)
-    names = ("results.csv", "curves.npz", "table.md", "takeaways.md", "figure1.png", "curves.png", "flags.cfg")
-    members, curves, table, takeaways, figure, bands, flagfile = files = [out / name for name in names]
-    data = job.dataset
+def make_report(job: Job, results: Results) -> Report:
+    """Members, curves, tables, statements and figures."""
+    data, rows, members = job.dataset, setting_rows(results.rows, job.flags), results.members
     train, test = (np.bincount(y, minlength=data.num_classes) / len(y) for y in (data.labels, data.test_labels))
     statements = take_away(
         results.rows, job.flags, data.num_classes, max(job.spec.fit.fit_at), by_frequency=float(train @ test)
     )
-    said = list_statements(statements, job.spec.num_runs)
-    with written_or_told(job.spec.out):
-        members.write_text(to_csv(results.rows))
-        settings = np.array([row["setting"] for row in results.rows])
-        runs = np.array([row["run"] for row in results.rows])
-        np.savez_compressed(curves, setting=settings, run=runs, **results.curves)
-        table.write_text(to_text(job, rows) + "\n")
-        takeaways.write_text(f"# What {job.dataset.name} shows\n\n{said}\n\n{HOW_STATED}\n")
-        write_figure(draw_figure1(results.rows, results.curves, job.flags, job.dataset.name), figure)
-        write_figure(draw_curves(results.rows, results.curves, job.flags, job.dataset.name), bands)
-        write_flags(flagfile, settled(job.spec, results.members.widths), PROGRAM, command)
-    members = results.members
+    stated = list_statements(statements, job.spec.num_runs)
+    settings = np.array([row["setting"] for row in results.rows])
+    runs = np.array([row["run"] for row in results.rows])
+    shown = results.rows, results.curves, job.flags, data.name
+    files = {
+        "results.csv": to_csv(results.rows),
+        "curves.npz": {"setting": settings, "run": runs, **results.curves},
+        "table.md": to_text(job, rows) + "\n",
+        "takeaways.md": f"# What {data.name} shows\n\n{stated}\n\n{HOW_STATED}\n",
+        "figure1.png": functools.partial(draw_figure1, *shown),
+        "curves.png": functools.partial(draw_curves, *shown),
+    }
     speed = describe_speed(members.models_now, members.seconds_now, members.devices, len(results.rows))
-    return f"{speed}\n\n{summary_table(rows)}\n\n{said}", files
+    summary = f"{speed}\n\n{summary_table(rows)}\n\n{stated}"
+    spec = with_resolved_width(job.spec, members.widths)
+    return Report(spec, summary, files, set_by_preset=set_by_preset(job.spec, job.settings))

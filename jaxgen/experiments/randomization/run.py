@@ -4,14 +4,14 @@ C. Zhang, S. Bengio, M. Hardt, B. Recht, O. Vinyals. Understanding deep learning
 ICLR 2017. https://arxiv.org/abs/1611.03530.
 """
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
 from jaxgen.experiments.randomization.measure import measure_members
 from jaxgen.experiments.randomization.misfits import explain_misfits
-from jaxgen.jobs.run import Members, run_table, stack_curves
+from jaxgen.jobs.run import Members, measure_table, stack_curves
+from jaxgen.jobs.session import Session
 from jaxgen.jobs.table import Job
 
 
@@ -29,9 +29,9 @@ class Results(NamedTuple):
     members: Members
 
 
-def run_job(job: Job, *, resume: str, log: Callable[[str], None] | None) -> Results:
-    """Trains what is missing, and tells what all members came to; arguments as of `run_table`."""
-    members = run_table(job, measure_members, resume=resume, log=log)
+def measure_job(job: Job, session: Session) -> Results:
+    """Trains what is missing, and tells what all members came to; arguments as of `measure_table`."""
+    members = measure_table(job, measure_members, session)
     curves = [each.curves for each in members.measured]
     rows = explain_misfits([each.row for each in members.measured], job.flags, curves)
     return Results(rows, stack_curves(members.measured), members)

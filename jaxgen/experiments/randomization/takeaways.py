@@ -186,7 +186,10 @@ def say_regularizers(name: str, rows: Rows, flags: Sequence[str]) -> Iterator[st
 
 def pair_up(rows: Rows, others: Rows, flags: Sequence[str]) -> list[tuple[Row, Row]]:
     """Each of `rows` with the one of `others` that has its run and its values of `flags`, where there is one."""
-    key = lambda row: (row["run"], *(row[flag] for flag in flags))  # noqa: E731
+
+    def key(row: Row) -> tuple:
+        return row["run"], *(row[flag] for flag in flags)
+
     found = {key(other): other for other in others}
     return [(row, found[key(row)]) for row in rows if key(row) in found]
 

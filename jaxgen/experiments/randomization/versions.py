@@ -9,6 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxgen.data.corrupted import constants_for, corrupt
+from jaxgen.engine.batch import Variables
+from jaxgen.engine.curves import predict_version
+from jaxgen.engine.members import EnsembleConfig, Examples, Member
+from jaxgen.keys import JobDraw, job_key
 from jaxgen.transforms.corruptions import can_corrupt
 from jaxgen.transforms.pixels import draw_gaussian, scatter_pixels, shuffle_pixels
 from jaxgen.types import Dataset
@@ -16,8 +20,6 @@ from jaxgen.types import Dataset
 # Corruptions of the test images under which every model is examined, and how severe.
 WATCHED = ("gaussian_noise", "gaussian_blur", "occlusion", "pixelate")
 SEVERITY = 3
-# Folded into the job's key, where no run's number is as large; then one constant a purpose.
-VERSIONS = 2**32 - 1
 SHUFFLE, TRAIN, TEST, CORRUPT = 1, 2, 3, 4
 
 
@@ -46,7 +48,7 @@ def make_versions(dataset: Dataset, pixels: Sequence[str], seed: int) -> Version
       pixels: the kinds that members see.
       seed: of the job.
     """
-    root = jax.random.fold_in(jax.random.key(seed), VERSIONS)
+    root = job_key(seed, JobDraw.VERSIONS)
     kinds = ["true", *(kind for kind in dict.fromkeys(pixels) if kind != "true")]
     train = [draw_version(kind, root, TRAIN, dataset, dataset.images) for kind in kinds]
     test = [draw_version(kind, root, TEST, dataset, dataset.test_images) for kind in kinds]
@@ -85,3 +87,25 @@ def draw_version(kind: str, root: jax.Array, part: int, dataset: Dataset, images
     known = dataset.images.astype(np.float64)
     mean, deviation = (jnp.asarray(found, jnp.float32) for found in (known.mean(axes), known.std(axes)))
     return np.asarray(draw_gaussian(key, jnp.asarray(images), mean=mean, deviation=deviation))
+
+
+def measure_corrupted(
+    corrupted: Sequence[int], config: EnsembleConfig, members: Member, variables: Variables, test: Examples
+) -> dict[str, jax.Array]:
+    """``corrupted_accuracy [m, k]``: of trained members on k versions of the test images, as `EpochMetrics.at_end`.
+
+    NaN for a member that is trained on another version than 0.
+
+    Args:
+      corrupted: the versions.
+      config: of all members.
+      members: m of them.
+      variables: what they predict with.
+      test: the test set in all versions.
+    """
+    version, accuracies = members.config.version, []
+    for each in corrupted:
+        predictions = predict_version(config, members, variables, test, each)
+        accuracies.append(jnp.mean(predictions == test.labels[None], axis=1))
+    table = jnp.stack(accuracies, axis=1)
+    return {"corrupted_accuracy": table if version is None else jnp.where(version[:, None] == 0, table, jnp.nan)}

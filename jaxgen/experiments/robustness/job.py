@@ -24,9 +24,10 @@ from jaxgen.experiments.robustness.versions import (
     versions_bytes,
 )
 from jaxgen.jobs.checks import refuse_empty_validation
+from jaxgen.jobs.mixed_versions import MIXING
 from jaxgen.jobs.presets import PLAIN, Arm, one_by_one, settings_of_arms
 from jaxgen.jobs.program import check_program, make_programs
-from jaxgen.jobs.table import NEVER, Drawn, Job, View, enrol_member, load_matrix
+from jaxgen.jobs.table import NEVER, Drawn, Job, View, load_matrix, make_table_member
 from jaxgen.runs.devices import start_devices
 from jaxgen.transforms.corruptions import CORRUPTIONS, SMALLEST_SIDE, can_corrupt
 from jaxgen.types import Dataset
@@ -65,8 +66,9 @@ def make_job(dataset: Dataset, spec: RobustnessSpec, *, log: Callable[[str], Non
     with jax.enable_x64(False):
         versions = make_versions(dataset, spec.corruption, judged, folder, seen, scores, spec.seed)
     view = functools.partial(view_of, versions)
-    make_member = functools.partial(enrol_member, Drawn(dataset.num_classes, dataset.scale, matrix, view))
-    programs = [program._replace(make_member=make_member, epoch_metrics=EpochMetrics(NEVER)) for program in programs]
+    make_member = functools.partial(make_table_member, Drawn(dataset.num_classes, dataset.scale, matrix, view))
+    hooks = {"sampler": MIXING, "epoch_metrics": EpochMetrics(NEVER)}
+    programs = [program._replace(make_member=make_member, **hooks) for program in programs]
     also = [("what is judged", ",".join(f"{name} {severity}" for name, severity in judged))]
     if folder is not None:
         also.append(("--corrupted_dir", folder_digest(folder)))
@@ -170,7 +172,7 @@ def settings_of(spec: RobustnessSpec, channels: int, corruptions: Sequence[str])
     if preset == "auto":
         preset = "none" if changed or sweep.swept(spec) else "ablation"
     arms = ablation(corruptions, channels) if preset == "ablation" else [Arm({}, {})]
-    settings = settings_of_arms(spec, arms, dataclasses.replace(spec.corruption, preset=preset))
+    settings = settings_of_arms(spec, arms, preset)
     return [sweep.Setting(setting.name or PLAIN, setting.spec) for setting in settings]
 
 

@@ -1,6 +1,6 @@
 """What a robustness job writes: tables to read, the files."""
 
-import pathlib
+import functools
 from typing import Any
 
 import numpy as np
@@ -15,14 +15,14 @@ from jaxgen.experiments.robustness.figures import (
 from jaxgen.experiments.robustness.measure import NUM_GROUPS, judged, modified_places, severities
 from jaxgen.experiments.robustness.run import Results
 from jaxgen.experiments.robustness.takeaways import class_changes, interval, take_away
+from jaxgen.jobs.presets import set_by_preset
 from jaxgen.jobs.table import Job
-from jaxgen.reporting.files import settled, write_flags, written_or_told
+from jaxgen.reporting.files import with_resolved_width
+from jaxgen.reporting.report import Report
 from jaxgen.reporting.statements import list_statements
 from jaxgen.reporting.tables import describe_n, percent, to_csv, to_table
-from jaxgen.views.figures import write_figure
 from jaxgen.views.summary import describe_speed
 
-PROGRAM = "jaxgen.robustness"
 HOW_STATED = (
     "Differences are taken within runs, which share weights, order and label noise in all settings: mean and 95 % "
     "interval of Student's t over n runs. A difference is stated where p < 0.01; each test stands by itself."
@@ -184,40 +184,26 @@ def class_rows(job: Job, results: Results) -> list[dict[str, Any]]:
     ]
 
 
-def write_all(job: Job, results: Results, command: str) -> tuple[str, list[pathlib.Path]]:
-    """Writes all results into ``spec.out``; returns what to tell the user, and the files.
-
-    Raises:
-      UserError: if a file cannot be written.
-    """
-    out = pathlib.Path(job.spec.out)
-    statements = take_away(job, results)
-    said = list_statements(statements, job.spec.num_runs)
-    texts = {
+def make_report(job: Job, results: Results) -> Report:
+    """Members, curves, tables, statements and figures."""
+    stated, members = list_statements(take_away(job, results), job.spec.num_runs), results.members
+    settings = np.array([row["setting"] for row in results.rows])
+    runs = np.array([row["run"] for row in results.rows])
+    files = {
         "results.csv": to_csv(results.rows),
         "corrupted.csv": to_csv(long_rows(job, results)),
         "f1.csv": to_csv(class_rows(job, results)),
         "table.md": to_text(job, results) + "\n",
-        "takeaways.md": f"# What {job.dataset.name} shows\n\n{said}\n\n{HOW_STATED}\n",
-    }
-    figures = {
-        "heat_map.png": draw_heat_map(job, results),
-        "severities.png": draw_severities(job, results),
-        "f1.png": draw_classes(job, results),
-        "corruptions.png": draw_corruptions(job),
+        "takeaways.md": f"# What {job.dataset.name} shows\n\n{stated}\n\n{HOW_STATED}\n",
+        "curves.npz": {"setting": settings, "run": runs, **results.curves},
+        "heat_map.png": functools.partial(draw_heat_map, job, results),
+        "severities.png": functools.partial(draw_severities, job, results),
+        "f1.png": functools.partial(draw_classes, job, results),
+        "corruptions.png": functools.partial(draw_corruptions, job),
     }
     if job.versions.scores is not None:
-        figures["cscore_tenths.png"] = draw_groups(job, results)
-    with written_or_told(job.spec.out):
-        for name, text in texts.items():
-            (out / name).write_text(text)
-        settings = np.array([row["setting"] for row in results.rows])
-        runs = np.array([row["run"] for row in results.rows])
-        np.savez_compressed(out / "curves.npz", setting=settings, run=runs, **results.curves)
-        for name, figure in figures.items():
-            write_figure(figure, out / name)
-        write_flags(out / "flags.cfg", settled(job.spec, results.members.widths), PROGRAM, command)
-    members = results.members
+        files["cscore_tenths.png"] = functools.partial(draw_groups, job, results)
     speed = describe_speed(members.models_now, members.seconds_now, members.devices, len(results.rows))
-    files = [out / name for name in (*texts, "curves.npz", *figures, "flags.cfg")]
-    return f"{speed}\n\n{summary_table(job, results)}\n\n{said}", files
+    summary = f"{speed}\n\n{summary_table(job, results)}\n\n{stated}"
+    spec = with_resolved_width(job.spec, members.widths)
+    return Report(spec, summary, files, set_by_preset=set_by_preset(job.spec, job.settings))

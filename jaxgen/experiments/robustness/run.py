@@ -4,13 +4,14 @@ D. Hendrycks and T. Dietterich. Benchmarking Neural Network Robustness to Common
 2019. https://arxiv.org/abs/1903.12261.
 """
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
 from jaxgen.experiments.robustness.measure import Measured, mean_corruption_errors, measure_members
-from jaxgen.jobs.run import Members, run_table, stack_curves
+from jaxgen.experiments.robustness.versions import export_tests
+from jaxgen.jobs.run import Members, measure_table, stack_curves
+from jaxgen.jobs.session import Session
 from jaxgen.jobs.table import Job
 
 
@@ -35,9 +36,11 @@ class Results(NamedTuple):
         return [one.row for one in self.measured]
 
 
-def run_job(job: Job, *, resume: str, log: Callable[[str], None] | None) -> Results:
-    """Trains what is missing, and tells what all members came to; arguments as of `run_table`."""
-    members = run_table(job, measure_members, resume=resume, log=log)
+def measure_job(job: Job, session: Session) -> Results:
+    """Trains what is missing, and tells what all members came to; first writes the corrupted test set, if asked to."""
+    if job.spec.corruption.export_dir:
+        export_tests(job.dataset, job.spec)
+    members = measure_table(job, measure_members, session)
     baseline = job.spec.corruption.baseline or members.measured[0].row["setting"]
     errors = mean_corruption_errors(job, members.measured, baseline)
     measured = [

@@ -35,7 +35,10 @@ class ClassChange(NamedTuple):
 def pairs(job: Job, results: Results, modification: str) -> list[tuple[int, int]]:
     """Members trained on the original and on the modified data, alike in all else; both finite."""
     others = [flag for flag in job.flags if flag != "train_modification"]
-    key = lambda row: (row["run"], *(row[flag] for flag in others))  # noqa: E731
+
+    def key(row: dict) -> tuple:
+        return row["run"], *(row[flag] for flag in others)
+
     finite = [(i, row) for i, row in enumerate(results.rows) if row["finite"]]
     original = {key(row): i for i, row in finite if row["train_modification"] == "none"}
     return [

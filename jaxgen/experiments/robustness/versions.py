@@ -12,11 +12,10 @@ from jaxgen.config.corruption_names import CORRUPTIONS, STANDARD, spell_out
 from jaxgen.data.corrupted import as_pixels, bytes_as_stored, constants_for, corrupt
 from jaxgen.data.corrupted_folders import CorruptedFolder, write_folder
 from jaxgen.errors import UserError
+from jaxgen.keys import JobDraw, job_key
 from jaxgen.transforms import corruptions
 from jaxgen.types import Dataset
 
-# Folded into the job's key, where no run's number is as large; then one constant a purpose.
-CORRUPT = 2**32 - 2
 TRAIN, TEST, SCORED = 1, 2, 3
 CLEAN = ("none", 0)
 
@@ -100,7 +99,7 @@ def make_versions(
       seed: of the job.
     """
     constants = chosen_constants(dataset, spec)
-    root = jax.random.fold_in(jax.random.key(seed), CORRUPT)
+    root = job_key(seed, JobDraw.CORRUPTIONS)
     modified = [name for name in dict.fromkeys(one.train_modification for one in seen) if name != "none"]
     mixed = [name for name in dict.fromkeys(one.train_corruption for one in seen) if name != "none"]
 

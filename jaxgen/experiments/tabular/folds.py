@@ -16,11 +16,10 @@ from jaxgen.config import LnrSpec
 from jaxgen.data.checks import column_scale
 from jaxgen.errors import UserError
 from jaxgen.experiments.tabular.mlp import fill, predict_each
+from jaxgen.keys import Draw, draw_key
 from jaxgen.transforms.lnr import count_flips, flip_at_random, lnr_flip_binary
 
 MEASURES = ("f1", "g_mean", "auc")
-# Folded into a fold's key.
-FLIP, CONTROL = 33, 34
 
 
 class Part(NamedTuple):
@@ -95,8 +94,8 @@ def flip_at_each(
     """Labels flipped by the rule and, as many, at random: int ``[t, n]`` each, of one draw at all thresholds."""
 
     def at(threshold: jax.Array) -> tuple[jax.Array, jax.Array]:
-        flipped = lnr_flip_binary(jax.random.fold_in(key, FLIP), scores, labels, threshold=threshold).labels
-        control = flip_at_random(jax.random.fold_in(key, CONTROL), labels, count_flips(labels, flipped, 2))
+        flipped = lnr_flip_binary(draw_key(key, Draw.FLIP), scores, labels, threshold=threshold).labels
+        control = flip_at_random(draw_key(key, Draw.CONTROL), labels, count_flips(labels, flipped, 2))
         return flipped, control
 
     return jax.lax.map(at, thresholds)

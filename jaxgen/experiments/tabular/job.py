@@ -8,6 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxgen.config import LnrSpec, TabularSpec
+from jaxgen.data import load_dataset
+from jaxgen.data.keel import load_keel
 from jaxgen.errors import UserError
 from jaxgen.experiments.tabular.folds import Part, resample
 from jaxgen.jobs.checks import refuse_idle
@@ -30,6 +32,11 @@ class TableJob(NamedTuple):
 
     spec: LnrSpec
     tables: dict[str, Part]
+
+
+def load_tables(spec: LnrSpec) -> list[Dataset]:
+    """The data sets that are named by ``--keel``, or else the one of ``--dataset``."""
+    return [load_keel(name) for name in spec.tabular.keel] if spec.tabular.keel else [load_dataset(spec.data)]
 
 
 def as_table(dataset: Dataset, folds: int) -> Part:

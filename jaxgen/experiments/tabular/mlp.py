@@ -8,13 +8,12 @@ import numpy as np
 import optax
 
 from jaxgen.engine.order import permute
+from jaxgen.keys import Draw, draw_key
 from jaxgen.models.mlp import MLP
 from jaxgen.training.losses import cross_entropy, weighted_mean
 
 # As those who tried LNR on KEEL's data had it: three hidden layers, Adam at 0.001, batches of 32.
 HIDDEN, RATE, BATCH = (5, 10, 5), 1e-3, 32
-# Folded into the key for the orders of the epochs, which come after it.
-ORDER = 36
 # Rows are filled up to so many, or four times as many, and so on, and columns to a multiple, so that tables share
 # programs: compiling one takes as long as dozens of trainings, and rows that are only filled in cost next to nothing.
 FILLED_ROWS, FILLED_COLUMNS = 1024, 16
@@ -75,7 +74,7 @@ def train_one(
     def run_epoch(epoch: jax.Array, state: tuple) -> tuple:
         def step(number: jax.Array, state: tuple) -> tuple:
             at = number * BATCH + places
-            order = permute(jax.random.fold_in(jax.random.fold_in(key, ORDER), epoch), at, size)
+            order = permute(jax.random.fold_in(draw_key(key, Draw.MLP_ORDER), epoch), at, size)
 
             def loss(params: dict) -> jax.Array:
                 return weighted_mean(cross_entropy(network.apply(params, rows[order]), labels[order]), at < size)

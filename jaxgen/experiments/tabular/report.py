@@ -1,25 +1,19 @@
 """What a job on tables tells: treatments by classifier, ranks over data sets, the files."""
 
-import pathlib
-from collections.abc import Callable, Sequence
-from typing import Any
+import functools
 
 import numpy as np
 
-from jaxgen.config import LnrSpec
 from jaxgen.experiments.tabular.figures import draw_ranks, draw_treatments
 from jaxgen.experiments.tabular.folds import MEASURES
-from jaxgen.experiments.tabular.job import TableJob, make_table_job
+from jaxgen.experiments.tabular.job import TableJob
 from jaxgen.experiments.tabular.results import TITLES, Found
-from jaxgen.experiments.tabular.run import describe_folds, expect_table_flips, run_tables, threshold_rows
+from jaxgen.experiments.tabular.run import Results
 from jaxgen.experiments.tabular.takeaways import contest_table, contests, statements, threshold_table
-from jaxgen.reporting.files import as_whole, write_flags, written_or_told
+from jaxgen.reporting.files import as_whole
+from jaxgen.reporting.report import Report
 from jaxgen.reporting.tables import nan_mean, percent, to_csv, to_table
 from jaxgen.scores.paired import compare_folds, describe_difference, describe_p
-from jaxgen.types import Dataset
-from jaxgen.views.figures import write_figure
-
-PROGRAM = "jaxgen.lnr"
 
 
 def treatment_table(found: Found, table: int) -> str:
@@ -112,45 +106,25 @@ def to_text(job: TableJob, found: Found) -> str:
     return "\n\n".join(parts)
 
 
-def write_tables(
-    job: TableJob, rows: list[dict[str, Any]], in_hindsight: list[dict[str, Any]], command: str
-) -> tuple[str, list[pathlib.Path]]:
-    """Writes all results into ``spec.out``; returns what to tell the user, and the files.
-
-    Raises:
-      UserError: if a file cannot be written.
-    """
-    out, found = pathlib.Path(job.spec.out), Found(job, rows, in_hindsight)
-    said = "\n".join(f"- {one}" for one in statements(found)) or "Nothing is stated: that takes lnr and a control."
+def make_report(job: TableJob, results: Results) -> Report:
+    """Scores of every fold, thresholds in hindsight, tables, statements and figures."""
+    found = Found(job, *results)
+    stated = "\n".join(f"- {line}" for line in statements(found)) or "Nothing is stated: that takes lnr and a control."
     means = nan_mean(found.by_repeat, 0)
-    figures = {"treatments.png": draw_treatments(means, found.classifiers, found.treatments, title_of(found))}
+    files = {
+        "results.csv": to_csv(results.rows),
+        "thresholds.csv": to_csv(results.in_hindsight),
+        "table.md": to_text(job, found) + "\n",
+        "takeaways.md": f"# What {', '.join(found.tables)} show\n\n{stated}\n",
+        "treatments.png": functools.partial(
+            draw_treatments, means, found.classifiers, found.treatments, title_of(found)
+        ),
+    }
     if len(found.tables) > 1:
-        figures["ranks.png"] = draw_ranks({TITLES[name]: found.ranking(name) for name in MEASURES}, found.treatments)
-    with written_or_told(job.spec.out):
-        (out / "results.csv").write_text(to_csv(rows))
-        (out / "thresholds.csv").write_text(to_csv(in_hindsight))
-        (out / "table.md").write_text(to_text(job, found) + "\n")
-        (out / "takeaways.md").write_text(f"# What {', '.join(found.tables)} show\n\n{said}\n")
-        for name, figure in figures.items():
-            write_figure(figure, out / name)
-        write_flags(out / "flags.cfg", as_whole(job.spec), PROGRAM, command)
-    files = [
-        out / name for name in ("results.csv", "thresholds.csv", "table.md", "takeaways.md", *figures, "flags.cfg")
-    ]
+        rankings = {TITLES[name]: found.ranking(name) for name in MEASURES}
+        files["ranks.png"] = functools.partial(draw_ranks, rankings, found.treatments)
     table = rank_table(found) if len(found.tables) > 1 else treatment_table(found, 0)
-    return f"{table}\n\n{said}", files
-
-
-def answer_by_folds(
-    datasets: Sequence[Dataset], spec: LnrSpec, command: str, *, log: Callable[[str], None]
-) -> tuple[str, list[pathlib.Path]]:
-    """Does what the flags ask for in folds; returns what to tell the user, and the files."""
-    job = make_table_job(datasets, spec, log=log)
-    if spec.compute.dry_run:
-        return describe_folds(job), []
-    if spec.flips.what_if:
-        return expect_table_flips(job), []
-    return write_tables(job, run_tables(job, resume=command, log=log), threshold_rows(job), command)
+    return Report(as_whole(job.spec), f"{table}\n\n{stated}", files)
 
 
 def title_of(found: Found) -> str:

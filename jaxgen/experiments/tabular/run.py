@@ -7,16 +7,17 @@ import itertools
 import os
 import pathlib
 import time
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from jaxgen.config.fields import flag_values, format_value
+from jaxgen.config.fields import flag_values
 from jaxgen.experiments.tabular.folds import MEASURES, Fold, Judged, judge_fold, out_of_fold, split, standardize
 from jaxgen.experiments.tabular.job import IDLE, TableJob
-from jaxgen.jobs.identity import NUMERICS, RUNTIME_FLAGS
+from jaxgen.jobs.identity import make_identity, typed_flags
+from jaxgen.jobs.session import QUIET, Session
 from jaxgen.jobs.train import refuse_unfinished
 from jaxgen.reporting.tables import to_table
 from jaxgen.runs.launch import train_chunks
@@ -38,9 +39,7 @@ def open_table_store(job: TableJob) -> Store:
     """
     given = flag_values(job.spec.tabular) | flag_values(job.spec.flips)
     flags = {name: value for name, value in given.items() if name not in REPORTING_FLAGS}
-    identity = {f"--{name}": format_value(value) for name, value in flags.items() if name not in RUNTIME_FLAGS}
-    identity |= {"--seed": str(job.spec.seed), "the numerics version": str(NUMERICS)}
-    identity |= {"the experiment": "lnr on tables, 3"}
+    identity = make_identity(typed_flags(flags), job.spec.seed, experiment="lnr on tables, 3")
     each = len(job.spec.tabular.classifiers) * job.spec.tabular.folds
     plan = Plan(identity, {run_group_of(job, name): job.spec.num_runs for name in job.tables})
     bytes_each = 8 * (len(MEASURES) * len(job.spec.tabular.treatments) + len(job.spec.flips.threshold)) + 32
@@ -77,7 +76,7 @@ def judge_table(job: TableJob, jobs: int, stop: Stop, chunk: Chunk, report: Repo
     for one in Parallel(jobs, return_as="generator")(tasks):
         judged.append(one)
         report(table_work(job, chunk.run_group) / (len(tasks) / len(runs)))
-        stop.heed()
+        stop.raise_if_requested()
     shape = len(runs), own.folds, len(own.classifiers)
     return {
         "run": np.array(runs),
@@ -96,17 +95,33 @@ def table_work(job: TableJob, run_group: str) -> float:
     return len(job.tables[run_group.rpartition("-")[0]].y) + 300.0
 
 
-def run_tables(job: TableJob, *, resume: str, log: Callable[[str], None] | None) -> list[dict[str, Any]]:
+class Results(NamedTuple):
+    """What a job on tables came to.
+
+    Attributes:
+      rows: one for each table, repeat, fold, classifier and treatment.
+      in_hindsight: one for each table, repeat, fold, classifier and threshold.
+    """
+
+    rows: list[dict[str, Any]]
+    in_hindsight: list[dict[str, Any]]
+
+
+def measure_job(job: TableJob, session: Session) -> Results:
+    """Judges what is missing, and reads all that was judged."""
+    return Results(run_tables(job, session), threshold_rows(job))
+
+
+def run_tables(job: TableJob, session: Session = QUIET) -> list[dict[str, Any]]:
     """Judges what is missing; a row for each table, repeat, fold, classifier and treatment."""
     import joblib
 
     store = open_table_store(job)
-    store.verify(log or (lambda line: None))
-    if log:
-        for name, part in job.tables.items():
-            minority = int(part.y.sum())
-            log(f"{name}: {len(part.y):,} rows of {part.x.shape[1]}, {minority:,} of them of the minority")
-    store.settle({"width": 1})
+    store.verify(session.tell)
+    for name, part in job.tables.items():
+        minority = int(part.y.sum())
+        session.tell(f"{name}: {len(part.y):,} rows of {part.x.shape[1]}, {minority:,} of them of the minority")
+    store.record_settings({"width": 1})
     # One process a core; a fold is too short to be divided further.
     jobs = job.spec.compute.num_devices or joblib.cpu_count()
     stop = Stop()
@@ -118,8 +133,8 @@ def run_tables(job: TableJob, *, resume: str, log: Callable[[str], None] | None)
             [] if compute.aggregate_only else cut_chunks(share(store.missing()), 1),
             functools.partial(judge_table, job, jobs, stop),
             {run_group: table_work(job, run_group) for run_group in store.plan.run_groups},
-            resume=resume,
-            shown=log is not None,
+            resume=session.resume,
+            shown=session.shows_progress,
             stop=stop,
             things="divisions",
             share=share,

@@ -1,10 +1,13 @@
-"""Images as they go wrong in use: noise, blur, weather, light, compression, geometry; at severities 1 to 5.
+"""Common image corruptions at severities 1 to 5: noise, blur, weather, lighting, compression, geometry.
 
-``CORRUPTIONS[name](key, images, severity=3)`` is a pure function that can be jitted; `corrupt` is the same by name,
-compiled; `corrupt_in_batches` is for arrays of the host. Where the constants come from, and which are published, says
-`jaxgen.transforms.corruptions.constants`. Known differences from the published images: values are rounded to the
-nearest, not down, to 8 bits; the glass blur's pixels move all at once; the frost is a drawn texture; water spatters by
-exact distances; motion blur and the rest draw by JAX, so that no image is the published one.
+``CORRUPTIONS[name](key, images, severity=3)`` is a pure function that can be jitted; `corrupt` is the compiled version,
+and `corrupt_in_batches` takes arrays in host memory. Module `constants` documents the sources of all constants. To add
+a corruption, write a function of one image in a module here, and add it to `ALL` and its constants to
+`constants.TABLES`.
+
+Images differ from the published ones because random draws come from JAX. Further known differences: values are rounded
+to 8 bits, not truncated; glass blur moves all pixels at once; frost is a synthetic texture; spatter uses exact
+distances.
 """
 
 import dataclasses
@@ -15,29 +18,29 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-# `x as x`: those over which the mean corruption error is taken, for readers of this package.
+# The corruptions of the mean corruption error; ``as`` marks the name as exported.
 from jaxgen.config.corruption_names import STANDARD as STANDARD
 from jaxgen.errors import UserError
 from jaxgen.hashing import draw_seeds, fold_seeds
 from jaxgen.transforms.corruptions import blur, color, digital, geometry, lines, noise, weather
 from jaxgen.transforms.corruptions.constants import KINDS, NUM_SEVERITIES, Kind, Strength, find_strength
 
-# What the laws hold for, and are tested on, begins at 8 pixels; the arithmetic needs 4.
+# The least side that all corruptions can be computed for. Their properties are tested from 8 pixels on.
 SMALLEST_SIDE = 4
 BATCH_SIZE = 250
 
 
 @dataclasses.dataclass(frozen=True)
 class Corruption:
-    """One way of going wrong.
+    """An image corruption.
 
     Attributes:
-      name: that of the published files, where there are any.
-      apply: ``(seeds, image [h, w, d], severity, strength) -> image``, floats, to be clipped to [0, 1]; for `seeds` see
-        `jaxgen.hashing`.
-      is_random: whether it draws.
-      needs_color: whether images of one channel come back as they are.
-      on_host: whether the work is done outside the device's program.
+      name: as in the published files, if there are any.
+      apply: ``(seeds, image [h, w, d], severity, strength) -> image``, on floats; the result is clipped to [0, 1]. For
+        `seeds` see `jaxgen.hashing`.
+      is_random: whether it uses the seeds.
+      needs_color: whether images with one channel are returned unchanged.
+      on_host: whether it is computed on the host, by a callback.
     """
 
     name: str
@@ -55,19 +58,21 @@ class Corruption:
         constants: Kind = "small",
         first: int | jax.Array = 0,
     ) -> jax.Array:
-        """Corrupted images, in the type of the given.
+        """Corrupts images.
 
         Args:
-          key: of the draws; an image's depend on it and on the image's place.
-          images: ``[n, h, w, d]``, uint8 or float in [0, 1]; sides of 8 or more (of 4 at least, where fewer
-            pixels show less of each), d of 1 or 3.
-          severity: 0 to 5, whole, for all or ``[n]``, traced or not; 0 gives the image itself, to the bit. Traced ones
-            outside count as the nearest.
-          constants: whose constants: those for images of 32, of 224 or of MNIST's 28 pixels.
-          first: the place of the first image, when `images` are a part of more.
+          key: of the draws; those of an image depend on it and on the index of the image.
+          images: ``[n, h, w, d]``, uint8 or float in [0, 1]; sides of at least 4, better 8, pixels; d is 1 or 3.
+          severity: integer from 0 to 5, a scalar or ``[n]``, may be traced; 0 returns exactly the image. Traced values
+            are clipped to the range.
+          constants: one of `KINDS`: for images of 32 or 224 pixels, or of MNIST's 28.
+          first: index of the first image, if `images` are a batch of a larger array.
+
+        Returns:
+          Images of the same shape and dtype.
 
         Raises:
-          UserError: for images or a severity of another kind.
+          UserError: for images, severities or constants that are not supported.
         """
         check_images(images)
         check_severity(severity, len(images))
@@ -77,16 +82,16 @@ class Corruption:
 
         seeds = draw_seeds(key)
 
-        def one(place: jax.Array, image: jax.Array, severity: jax.Array) -> jax.Array:
+        def corrupt_one(index: jax.Array, image: jax.Array, severity: jax.Array) -> jax.Array:
             is_byte = image.dtype == jnp.uint8
             values = image.astype(jnp.float32) / (255 if is_byte else 1)
-            found = self.apply(fold_seeds(seeds, place), values, severity, strength)
-            found = jnp.clip(found, 0, 1)
-            found = (jnp.round(255 * found) if is_byte else found).astype(image.dtype)
-            return jnp.where(severity > 0, found, image)
+            corrupted = self.apply(fold_seeds(seeds, index), values, severity, strength)
+            corrupted = jnp.clip(corrupted, 0, 1)
+            corrupted = (jnp.round(255 * corrupted) if is_byte else corrupted).astype(image.dtype)
+            return jnp.where(severity > 0, corrupted, image)
 
-        places = first + jnp.arange(len(images))
-        return jax.vmap(one, (0, 0, 0 if severity.ndim else None))(places, images, severity)
+        indices = first + jnp.arange(len(images))
+        return jax.vmap(corrupt_one, (0, 0, 0 if severity.ndim else None))(indices, images, severity)
 
 
 ALL = (
@@ -124,7 +129,7 @@ ALL = (
     Corruption("canny_edges", lines.find_edges, is_random=False),
 )
 CORRUPTIONS: dict[str, Corruption] = {corruption.name: corruption for corruption in ALL}
-# The 15 of Mu and Gilmer 2019.
+# The 15 corruptions of MNIST-C (Mu and Gilmer 2019).
 MNIST_STANDARD = (
     "shot_noise",
     "impulse_noise",
@@ -153,13 +158,13 @@ def corrupt(
     constants: Kind = "small",
     first: int | jax.Array = 0,
 ) -> jax.Array:
-    """``CORRUPTIONS[name]``, compiled once for all severities of images of a shape.
+    """``CORRUPTIONS[name]``, compiled once for all severities and all images of a shape.
 
     Raises:
-      UserError: for a name, images, a severity or constants that there are not.
+      UserError: for an unknown name, or for images, severities or constants that are not supported.
     """
     check_name(name)
-    # What a tracer cannot say is checked before it is one.
+    # Checked here, because severities are traced inside.
     check_severity(severity, len(images))
     check_constants(constants)
     return compiled(name, constants)(key, images, severity, first)
@@ -167,7 +172,7 @@ def corrupt(
 
 @functools.cache
 def compiled(name: str, constants: Kind) -> Callable[..., jax.Array]:
-    """``(key, images, severity, first) -> images``."""
+    """The compiled corruption, ``(key, images, severity, first) -> images``."""
 
     @jax.jit
     def run(key: jax.Array, images: jax.Array, severity: jax.Array, first: jax.Array) -> jax.Array:
@@ -185,15 +190,15 @@ def corrupt_in_batches(
     constants: Kind = "small",
     batch_size: int = BATCH_SIZE,
 ) -> np.ndarray:
-    """`corrupt` of any number of images in the host's memory, a batch at a time; the same as all at once."""
-    found = np.empty_like(images)
+    """`corrupt` for images in host memory, batch by batch; the result does not depend on the batch size."""
+    corrupted = np.empty_like(images)
     for first in range(0, len(images), batch_size):
         batch = images[first : first + batch_size]
-        # A short last one is filled up: another shape would be compiled again.
-        filled = np.concatenate([batch, np.zeros((batch_size - len(batch), *batch.shape[1:]), batch.dtype)])
-        answer = corrupt(name, key, filled, severity=severity, constants=constants, first=first)
-        found[first : first + batch_size] = np.asarray(answer)[: len(batch)]
-    return found
+        # A short last batch is padded, because another shape would be compiled again.
+        padded = np.concatenate([batch, np.zeros((batch_size - len(batch), *batch.shape[1:]), batch.dtype)])
+        result = corrupt(name, key, padded, severity=severity, constants=constants, first=first)
+        corrupted[first : first + batch_size] = np.asarray(result)[: len(batch)]
+    return corrupted
 
 
 def check_name(name: str) -> None:
@@ -203,12 +208,12 @@ def check_name(name: str) -> None:
 
 
 def can_corrupt(shape: tuple[int, ...]) -> bool:
-    """Whether values of a shape are images that can be corrupted."""
+    """Whether arrays of this shape are images that can be corrupted."""
     return len(shape) == 4 and shape[3] in (1, 3) and min(shape[1:3]) >= SMALLEST_SIDE
 
 
 def check_images(images: jax.Array) -> None:
-    """Raises UserError unless images have a type, a number of channels and a size that can be corrupted."""
+    """Raises UserError unless shape and dtype of the images are supported."""
     if not can_corrupt(images.shape):
         raise UserError(
             f"corruption of values of shape {images.shape}: takes images [n, h, w, d] of at least {SMALLEST_SIDE} "
@@ -219,7 +224,7 @@ def check_images(images: jax.Array) -> None:
 
 
 def check_severity(severity: int | jax.Array, count: int) -> None:
-    """Raises UserError for a severity outside 0 to 5, or of a wrong shape; what is traced passes."""
+    """Raises UserError for a severity outside 0 to 5 or of a wrong shape; traced values are not checked."""
     if np.shape(severity) not in ((), (count,)):
         raise UserError(f"severity of shape {np.shape(severity)}: give one number, or one for each of {count} images")
     if isinstance(severity, jax.core.Tracer):

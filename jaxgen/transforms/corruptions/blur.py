@@ -1,6 +1,6 @@
 """Blurs: Gaussian, defocus, zoom, motion, glass (Hendrycks and Dietterich 2019).
 
-One ``image [h, w, d]`` of floats in [0, 1] in, one out, to be clipped.
+Functions map one ``image [h, w, d]`` of floats in [0, 1] to another, which is clipped afterwards.
 """
 
 import jax
@@ -20,18 +20,18 @@ from jaxgen.transforms.corruptions.matrices import (
     zoom_matrix,
 )
 
-# Degrees on either side of the horizontal.
+# Range of directions, in degrees from the horizontal.
 MOTION_ANGLES = (-45, 45)
 
 
 def blur_gaussian(seeds: jax.Array, image: jax.Array, severity: jax.Array, strength: Strength) -> jax.Array:
-    """A Gaussian blur, the edge pixels continued outwards."""
+    """A Gaussian blur with edge padding."""
     del seeds
     return blur_as(image, severity, strength)
 
 
 def blur_as(image: jax.Array, severity: jax.Array, strength: Strength) -> jax.Array:
-    """A Gaussian blur by the first constant of each row."""
+    """A Gaussian blur whose standard deviation is the first constant of the severity's row."""
     sides = [
         strength.choose(severity, lambda deviation, *_, size=size: blur_matrix(size, deviation * strength.stretch))
         for size in image.shape[:2]
@@ -40,14 +40,17 @@ def blur_as(image: jax.Array, severity: jax.Array, strength: Strength) -> jax.Ar
 
 
 def blur_defocus(seeds: jax.Array, image: jax.Array, severity: jax.Array, strength: Strength) -> jax.Array:
-    """The mean over a disk around each pixel, mirrored at the border; the disk's edge is not stretched."""
+    """The mean over a disk around each pixel, with reflection padding; the blur of its edge is not stretched."""
     del seeds
     kernels = [disk(radius * strength.stretch, alias) for radius, alias in strength.rows]
     return apply_chosen(image, severity, strength, [separate_kernel(kernel, *image.shape[:2]) for kernel in kernels])
 
 
 def blur_zoom(seeds: jax.Array, image: jax.Array, severity: jax.Array, strength: Strength) -> jax.Array:
-    """The mean of the image and of itself seen ever closer; by whole pixels cut off, so little closer is not at all."""
+    """The mean of the image and of versions enlarged by increasing factors.
+
+    As enlarged images are cropped to whole pixels, small factors may have no effect.
+    """
     del seeds
     sums = []
     for end, step in strength.rows:
@@ -61,72 +64,85 @@ def blur_zoom(seeds: jax.Array, image: jax.Array, severity: jax.Array, strength:
 def apply_chosen(
     image: jax.Array, severity: jax.Array, strength: Strength, sums: list[tuple[np.ndarray, np.ndarray]]
 ) -> jax.Array:
-    """That of five sums of separable maps which belongs to a severity."""
+    """Applies the sum of separable maps that belongs to the severity.
+
+    Args:
+      image: ``[h, w, d]``.
+      severity: scalar.
+      strength: five rows of constants.
+      sums: for each row, arguments ``[r, h, h]`` and ``[r, w, w]`` of `apply_sum`.
+    """
     by_row = dict(zip(map(tuple, strength.rows), sums, strict=True))
-    most = max(len(rows) for rows, _ in sums)
+    num_terms = max(len(rows) for rows, _ in sums)
     rows, columns = (
-        strength.choose(severity, lambda *row, side=side: pad_terms(by_row[row][side], most)) for side in (0, 1)
+        strength.choose(severity, lambda *row, side=side: pad_terms(by_row[row][side], num_terms)) for side in (0, 1)
     )
     count = strength.choose(severity, lambda *row: np.array(len(by_row[row][0])))
     return apply_sum(image, rows, columns, count.astype(jnp.int32))
 
 
 def blur_motion(seeds: jax.Array, image: jax.Array, severity: jax.Array, strength: Strength) -> jax.Array:
-    """A trail on one side, in a direction within 45 degrees of the horizontal, that thins out as half a Gaussian."""
+    """A one-sided blur with half-Gaussian weights, in a random direction within 45 degrees of the horizontal."""
     angle = draw_angle(seeds, *MOTION_ANGLES)
     return blur_along(image, angle, trail(severity, strength, lambda radius, deviation: (radius, deviation)))
 
 
 def trail(severity: jax.Array, strength: Strength, choose: object) -> jax.Array:
-    """Variables ``[l]`` of a trail, from `choose`'s radius and deviation in pixels of the published side."""
+    """Half-Gaussian weights ``[l]`` of a motion blur.
+
+    Args:
+      severity: scalar.
+      strength: rows of constants.
+      choose: returns radius and standard deviation of a row, in pixels of the published size.
+    """
     rows = {tuple(row): choose(*row) for row in strength.rows}
     lengths = {row: 2 * int(np.ceil(radius * strength.stretch)) + 1 for row, (radius, _) in rows.items()}
 
     def weigh(*row: float) -> np.ndarray:
-        places = np.arange(max(lengths.values()))
-        weights = np.exp(-0.5 * (places / (rows[row][1] * strength.stretch)) ** 2) * (places < lengths[row])
+        offsets = np.arange(max(lengths.values()))
+        weights = np.exp(-0.5 * (offsets / (rows[row][1] * strength.stretch)) ** 2) * (offsets < lengths[row])
         return weights / weights.sum()
 
     return strength.choose(severity, weigh)
 
 
 def blur_along(image: jax.Array, angle: jax.Array, weights: jax.Array) -> jax.Array:
-    """Each pixel the mean of those that lie from it in the direction of `angle`, by ``weights [l]``.
+    """Weighted mean of the pixels from each pixel on in the direction of `angle`, with ``weights [l]``.
 
-    At whole pixels, the edge pixels continued, as ImageMagick's motion blur does it, and the published code by it.
+    It rounds to whole pixels and pads with edge pixels, like ImageMagick's motion blur, which the published code uses.
     """
     height, width, depth = image.shape
     reach = len(weights) - 1
-    wide = jnp.pad(image, ((reach, reach), (reach, reach), (0, 0)), mode="edge")
-    # Rows of values: slices of them are read one value after the other, while a gather of pixels takes far longer.
-    wide = wide.reshape(len(wide), -1)
+    padded = jnp.pad(image, ((reach, reach), (reach, reach), (0, 0)), mode="edge")
+    # Slices of flattened rows are contiguous reads; a gather of pixels would take far longer.
+    padded = padded.reshape(len(padded), -1)
     steps = jnp.arange(len(weights))
     down, right = (jnp.ceil(steps * way - 0.5).astype(jnp.int32) + reach for way in (jnp.sin(angle), jnp.cos(angle)))
 
     def add(i: jax.Array, total: jax.Array) -> jax.Array:
-        return total + weights[i] * jax.lax.dynamic_slice(wide, (down[i], depth * right[i]), total.shape)
+        return total + weights[i] * jax.lax.dynamic_slice(padded, (down[i], depth * right[i]), total.shape)
 
-    # A loop, because its result is stored; XLA on a CPU would compute a sum again for each of its uses.
+    # A loop materializes its result. XLA on a CPU would compute a plain sum anew for each of its uses.
     return jax.lax.fori_loop(0, reach + 1, add, jnp.zeros((height, depth * width))).reshape(image.shape)
 
 
 def draw_angle(seeds: jax.Array, low: float, high: float) -> jax.Array:
-    """Radians, uniform between degrees."""
+    """A uniform random angle between `low` and `high` degrees, in radians."""
     return jnp.deg2rad(low + (high - low) * seeded_uniform(seeds, ()))
 
 
 def blur_glass(seeds: jax.Array, image: jax.Array, severity: jax.Array, strength: Strength) -> jax.Array:
-    """Pixels out of place between two Gaussian blurs: each takes the colours of a random one near it.
+    """Random displacement of pixels between two Gaussian blurs: each pixel takes the value of a random one near it.
 
-    In every round all do so at once. The published code goes from pixel to pixel, and what it writes as a swap copies
-    one colour pixel onto the other; so for offsets up to one pixel (all of CIFAR-10-C) its images are drawn as these
-    are, while by its larger offsets it also copies what it has already moved, and in grey images it does swap. With
-    MNIST-C's constants each pixel stays in half of all cases, as by its code.
+    In each round all pixels move at once. The published code visits pixels one by one, and what it writes as a swap
+    copies one colour pixel onto the other. For offsets up to one pixel (all of CIFAR-10-C) its images have the same
+    distribution as these. With larger offsets it also copies pixels that it has already moved, and grey images are
+    really swapped. With MNIST-C's constants each pixel stays with probability one half, as in its code.
     """
     height, width = image.shape[:2]
     _, reach, rounds = strength.at(severity)
     reach = jnp.maximum(jnp.round(reach * strength.stretch), 1)
-    most = max(round(float(strength.rows[:, 1].max()) * strength.stretch), 1)
+    largest_reach = max(round(float(strength.rows[:, 1].max()) * strength.stretch), 1)
     may_stay = strength.kind == "mnist"
     rows, columns = jnp.meshgrid(jnp.arange(height), jnp.arange(width), indexing="ij")
     inside = (rows > reach) & (rows <= height - reach) & (columns > reach) & (columns <= width - reach)
@@ -135,23 +151,28 @@ def blur_glass(seeds: jax.Array, image: jax.Array, severity: jax.Array, strength
         down, right, *stays = seeded_uniform(fold_seeds(seeds, i), (3 if may_stay else 2, height, width))
         moves = inside & (stays[0] < 0.5) if may_stay else inside
         down, right = (
-            jnp.where(moves, jnp.floor(2 * reach * one) - reach, 0).astype(jnp.int32) for one in (down, right)
+            jnp.where(moves, jnp.floor(2 * reach * draw) - reach, 0).astype(jnp.int32) for draw in (down, right)
         )
-        return take_near(image, down, right, most)
+        return take_near(image, down, right, largest_reach)
 
     moved = jax.lax.fori_loop(0, rounds.astype(jnp.int32), move, blur_as(image, severity, strength))
     return blur_as(moved, severity, strength)
 
 
-def take_near(image: jax.Array, down: jax.Array, right: jax.Array, most: int) -> jax.Array:
-    """Each pixel the one that lies ``down [h, w]`` and ``right [h, w]`` of it, from -most to most - 1 and in the image.
+def take_near(image: jax.Array, down: jax.Array, right: jax.Array, reach: int) -> jax.Array:
+    """Replaces each pixel by the one at an offset of its own.
 
-    Offset by offset, the same for all images of a batch: a gather takes far longer.
+    It selects offset by offset, because a gather would take far longer.
+
+    Args:
+      image: ``[h, w, d]``.
+      down, right: ints ``[h, w]`` from -reach to reach - 1, pointing into the image.
+      reach: the largest offset.
     """
     height, width = down.shape
-    wide = jnp.pad(image, ((most, most), (most, most), (0, 0)))
-    found = image
-    for y, x in np.ndindex(2 * most, 2 * most):
-        chosen = (down == y - most) & (right == x - most)
-        found = jnp.where(chosen[:, :, None], wide[y : y + height, x : x + width], found)
-    return found
+    padded = jnp.pad(image, ((reach, reach), (reach, reach), (0, 0)))
+    moved = image
+    for y, x in np.ndindex(2 * reach, 2 * reach):
+        chosen = (down == y - reach) & (right == x - reach)
+        moved = jnp.where(chosen[:, :, None], padded[y : y + height, x : x + width], moved)
+    return moved

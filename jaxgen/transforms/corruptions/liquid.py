@@ -1,4 +1,7 @@
-"""How drops of water shine: edges, distances, an emboss; after the published code's OpenCV, on one layer ``[h, w]``."""
+"""Shading of water drops for the spatter corruption: outlines, distances and an emboss, on one layer ``[h, w]``.
+
+It follows the OpenCV calls of the published code.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -10,27 +13,27 @@ MEAN = ((1 / 9,) * 3,) * 3
 
 
 def sheen(liquid: jax.Array) -> jax.Array:
-    """How bright the water on ``liquid [h, w]``, 0 where it is dry, shines: 0 to 1, 1 somewhere if anywhere.
+    """Brightness of the water in ``liquid [h, w]``, which is 0 where dry: in [0, 1], with maximum 1.
 
-    Distances from the drops' outlines, in whole pixels up to 20, spread evenly over 0 to 255 and embossed. An outline
-    is the wet pixels beside dry ones, and distances are exact, where the published code has OpenCV's Canny edges and
-    approximate distances.
+    Distances from the outlines of drops, in whole pixels up to 20, are histogram-equalized and embossed. Outlines are
+    wet pixels next to dry ones, and distances are exact; the published code uses OpenCV's Canny edges and approximate
+    distances.
     """
     distances = jnp.minimum(distance_to(outline(liquid > 0)), FARTHEST)
     levels = equalize(jnp.floor(filter_square(distances, MEAN)).astype(jnp.int32))
     embossed = jnp.clip(filter_square(levels, EMBOSS), 0, 255)
-    shining = liquid * filter_square(embossed, MEAN)
-    return shining / jnp.maximum(shining.max(), 1e-6)
+    brightness = liquid * filter_square(embossed, MEAN)
+    return brightness / jnp.maximum(brightness.max(), 1e-6)
 
 
 def outline(wet: jax.Array) -> jax.Array:
-    """Which of the pixels of ``wet [h, w]`` are wet and beside one, of four, that is dry."""
+    """The wet pixels with a dry one among their four neighbours, from ``wet [h, w]``: bool ``[h, w]``."""
     around = jnp.pad(wet, 1, mode="edge")
     return wet & ~(around[:-2, 1:-1] & around[2:, 1:-1] & around[1:-1, :-2] & around[1:-1, 2:])
 
 
 def distance_to(marked: jax.Array) -> jax.Array:
-    """Of each pixel to the nearest that is ``marked [h, w]``, in pixels; large if none is."""
+    """Distance of each pixel to the nearest one of ``marked [h, w]``, in pixels; large if there is none."""
     far = float(sum(marked.shape))
     rows, columns = ((jnp.arange(size)[:, None] - jnp.arange(size)[None]) ** 2 for size in marked.shape)
     down = jnp.min(rows[:, :, None] + jnp.where(marked, 0, far**2)[None], 1)
@@ -38,14 +41,14 @@ def distance_to(marked: jax.Array) -> jax.Array:
 
 
 def equalize(levels: jax.Array) -> jax.Array:
-    """``levels [h, w]``, ints from 0 to 20, so spread over 0 to 255 that each has its share of the pixels."""
+    """Histogram equalization of ``levels [h, w]``, ints from 0 to 20, to the range 0 to 255."""
     counts = jnp.sum(levels[None] <= jnp.arange(FARTHEST + 1)[:, None, None], (1, 2))
     lowest = counts[levels.min()]
     return jnp.round(255 * (counts - lowest) / jnp.maximum(levels.size - lowest, 1))[levels]
 
 
 def filter_square(layer: jax.Array, kernel: tuple[tuple[float, ...], ...]) -> jax.Array:
-    """The sum of the 9 pixels around each of ``layer [h, w]`` by `kernel`, mirrored at the border."""
+    """Cross-correlates ``layer [h, w]`` with a 3x3 `kernel`, with reflection padding."""
     height, width = layer.shape
     around = jnp.pad(layer, 1, mode="reflect")
     parts = [kernel[i][j] * around[i : i + height, j : j + width] for i, j in np.ndindex(3, 3) if kernel[i][j]]

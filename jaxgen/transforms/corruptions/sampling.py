@@ -1,33 +1,36 @@
-"""Images looked at in other places: between the pixels, and beyond the border."""
+"""Sampling of images at arbitrary coordinates: bilinear interpolation and border handling."""
 
 from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 
-# (places, size) -> places between 0 and size - 1.
+# Maps coordinates into the image: (coordinates, size) -> coordinates between 0 and size - 1.
 Border = Callable[[jax.Array, int], jax.Array]
 
 
-def by_mirror(places: jax.Array, size: int) -> jax.Array:
-    """Mirrored at the middle of the edge pixels: c b | a b c | b a."""
-    turns = places / (2 * size - 2)
-    return size - 1 - jnp.abs(size - 1 - (2 * size - 2) * (turns - jnp.floor(turns)))
+def by_mirror(coordinates: jax.Array, size: int) -> jax.Array:
+    """Reflection about the centres of the edge pixels: c b | a b c | b a."""
+    periods = coordinates / (2 * size - 2)
+    return size - 1 - jnp.abs(size - 1 - (2 * size - 2) * (periods - jnp.floor(periods)))
 
 
-def by_reflection(places: jax.Array, size: int) -> jax.Array:
-    """Mirrored at the border: b a | a b c | c b."""
-    turns = (places + 0.5) / (2 * size)
-    return jnp.clip(size - 0.5 - jnp.abs(size - 2 * size * (turns - jnp.floor(turns))), 0, size - 1)
+def by_reflection(coordinates: jax.Array, size: int) -> jax.Array:
+    """Reflection about the border: b a | a b c | c b."""
+    periods = (coordinates + 0.5) / (2 * size)
+    return jnp.clip(size - 0.5 - jnp.abs(size - 2 * size * (periods - jnp.floor(periods))), 0, size - 1)
 
 
 def sample(image: jax.Array, rows: jax.Array, columns: jax.Array, border: Border | None = None) -> jax.Array:
-    """Bilinear interpolation of ``image [h, w, d]`` at any places ``rows [a, b]`` and ``columns [a, b]``.
+    """Bilinear interpolation of ``image [h, w, d]`` at coordinates ``rows [a, b]`` and ``columns [a, b]``.
 
     Args:
-      image: its pixels' middles are at whole numbers.
+      image: with pixel centres at integer coordinates.
       rows, columns: floats.
-      border: what there is outside; black if None.
+      border: maps coordinates from outside into the image; if None, it is black outside.
+
+    Returns:
+      ``[a, b, d]``.
     """
     if border is None:
         image = jnp.pad(image, ((1, 1), (1, 1), (0, 0)))
@@ -46,12 +49,18 @@ def sample(image: jax.Array, rows: jax.Array, columns: jax.Array, border: Border
 
 
 def warp(image: jax.Array, matrix: list[list[jax.Array]], shift: tuple[jax.Array, jax.Array] = (0, 0)) -> jax.Array:
-    """What is seen at (column, row) is what was at ``matrix`` times it, from the middle, and `shift`; black outside."""
-    middles = [(size - 1) / 2 for size in image.shape[:2]]
+    """Affine warp about the centre: the pixel at (column, row) is taken from ``matrix @ (column, row) + shift``.
+
+    Args:
+      image: ``[h, w, d]``, black outside.
+      matrix: 2x2, of scalars.
+      shift: (columns, rows) in pixels.
+    """
+    centres = [(size - 1) / 2 for size in image.shape[:2]]
     rows, columns = jnp.meshgrid(
-        *(jnp.arange(size) - middle for size, middle in zip(image.shape, middles, strict=False)), indexing="ij"
+        *(jnp.arange(size) - centre for size, centre in zip(image.shape, centres, strict=False)), indexing="ij"
     )
     (xx, xy), (yx, yy) = matrix
-    from_rows = yx * columns + yy * rows + shift[1] + middles[0]
-    from_columns = xx * columns + xy * rows + shift[0] + middles[1]
-    return sample(image, from_rows, from_columns)
+    source_rows = yx * columns + yy * rows + shift[1] + centres[0]
+    source_columns = xx * columns + xy * rows + shift[0] + centres[1]
+    return sample(image, source_rows, source_columns)

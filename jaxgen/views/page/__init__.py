@@ -1,6 +1,6 @@
-"""The page that shows all scores of a job and its examples: one HTML file that needs no server and no network.
+"""The HTML page with all scores and examples of a job: a single file that needs no server and no network.
 
-`render.render_report` fills ``page.html`` with the scripts and styles beside it and with `data.make_page_data`:
-columns packed by `packing`, pictures by `sprites`, plots by `plots`. A new column comes from a new score's registry
-line; a new panel is a script here and its place in ``page.html``.
+`render.render_report` fills the template ``page.html`` with the scripts and styles of this folder and with the data of
+`data.make_page_data`: arrays encoded by `packing`, images by `sprites`, plots by `plots`. A new score in the registry
+adds a column. To add a panel, write a script here and include it in ``page.html``.
 """

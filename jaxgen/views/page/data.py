@@ -1,4 +1,4 @@
-"""What the page of a job holds for its script: every number of every example, packed, and what there is of them.
+"""The data of a page: all per-example arrays, packed, images, and a JSON description for the page's script.
 
 Axes: n training examples, t test examples, k ratios, c classes, e epochs, p pairs.
 """
@@ -13,18 +13,18 @@ from jaxgen.types import Dataset, Scores
 from jaxgen.views.page.packing import Packed, deflate_bytes, pack, pack_coarsely
 from jaxgen.views.page.sprites import COLUMNS, ROWS, Sprites, make_sprites
 
-# As much as the page shows of each: predicted classes, points of a learning curve, pairs of influence, features.
+# Limits of what the page contains: predicted classes, points of a learning curve, influence pairs, features.
 MOST_GUESSES, MOST_POINTS, MOST_PAIRS, MOST_FEATURES = 5, 40, 200_000, 64
 
 
 class Column(NamedTuple):
-    """A score of all examples, as it is shown.
+    """A score and its values.
 
     Attributes:
-      score: what it is.
-      values: ``[n]``, NaN where not observed.
-      stderr: ``[n]``, or None.
-      low, high: ``[n]`` ends of its 95 % interval, or None.
+      score: registry entry.
+      values: ``[n]``, NaN where unknown.
+      stderr: standard errors ``[n]``, or None.
+      low, high: limits of the 95 % intervals ``[n]``, or None.
     """
 
     score: Score
@@ -35,12 +35,12 @@ class Column(NamedTuple):
 
 
 class PageData(NamedTuple):
-    """The arrays and pictures of a page.
+    """The arrays and images of a page.
 
     Attributes:
       arrays: by name.
-      pictures: ``train`` and ``test``, where there are any.
-      about: names, sizes and what was left out, for the page's script; plain JSON.
+      pictures: ``train`` and ``test``, as far as available.
+      about: names, sizes and omissions as plain JSON, for the page's script.
     """
 
     arrays: dict[str, Packed]
@@ -49,32 +49,32 @@ class PageData(NamedTuple):
 
 
 def score_columns(scores: Scores) -> list[Column]:
-    """Every score of the registry that is there, in the registry's order."""
-    kept: dict[str, np.ndarray] = {**scores.more, "scores": scores.scores, "stderr": scores.stderr}
+    """The available scores, in the order of the registry."""
+    arrays: dict[str, np.ndarray] = {**scores.more, "scores": scores.scores, "stderr": scores.stderr}
     shape = scores.scores.shape
 
-    def found(name: str) -> np.ndarray | None:
-        if not holds(kept, name, shape, "biuf"):
+    def read(name: str) -> np.ndarray | None:
+        if not holds(arrays, name, shape, "biuf"):
             return None
-        values = np.asarray(kept[name], np.float64)
-        # What single precision does not hold is not known to the page's script.
+        values = np.asarray(arrays[name], np.float64)
+        # The page uses float32, in which larger values would be infinite.
         return np.where(np.abs(values) < np.finfo(np.float32).max, values, np.nan)
 
     columns = []
     for name, score in REGISTRY.items():
-        values = found(name)
+        values = read(name)
         if values is not None:
-            columns.append(Column(score, values, found(score.stderr), found(f"{name}_low"), found(f"{name}_high")))
+            columns.append(Column(score, values, read(score.stderr), read(f"{name}_low"), read(f"{name}_high")))
     return columns
 
 
 def holds(arrays: Mapping[str, np.ndarray], name: str, shape: tuple[int, ...], kinds: str) -> bool:
-    """Whether there is such an array, of this shape and of one of these kinds of numbers; others are left out."""
+    """Whether an array exists with this shape and one of these dtype kinds; files may contain others."""
     return name in arrays and np.shape(arrays[name]) == shape and np.asarray(arrays[name]).dtype.kind in kinds
 
 
 def make_page_data(scores: Scores, columns: list[Column], dataset: Dataset | None) -> PageData:
-    """All that the page's script reads; without the data set there are no pictures and no features."""
+    """The data of a page; without the data set, it has no images and no features."""
     arrays = {"labels": pack(scores.labels), "counts": pack(scores.counts)}
     arrays["by_ratio"] = pack_coarsely(scores.scores_by_ratio, 2)
     for column in columns:
@@ -110,38 +110,39 @@ def make_page_data(scores: Scores, columns: list[Column], dataset: Dataset | Non
         arrays["features"] = pack(source_values(dataset)[:, :MOST_FEATURES])
         about["features"] = dataset.images.shape[1]
     about["pictures"] = {
-        name: {"kind": one.kind, "height": one.height, "width": one.width} for name, one in pictures.items()
+        name: {"kind": sprites.kind, "height": sprites.height, "width": sprites.width}
+        for name, sprites in pictures.items()
     }
     about["arrays"] = {name: packed.form for name, packed in arrays.items()}
     return PageData(arrays, pictures, about)
 
 
 def describe_column(column: Column) -> dict[str, Any]:
-    """What the script needs to know of a score."""
+    """A score, described for the page's script."""
     score = column.score
     return {"name": score.name, "meaning": score.meaning, "suspicious": score.suspicious}
 
 
 def source_values(dataset: Dataset) -> np.ndarray:
-    """Features as their source has them: ``[n, f]``."""
+    """Features in the units of their source, ``[n, f]``."""
     return dataset.images.astype(np.float64) * dataset.spread + dataset.shift
 
 
 def places_of(order: np.ndarray, count: int) -> np.ndarray:
-    """Of each of `count` examples the place of its picture, from 1 up; 0 of those that have none."""
+    """The position of each of `count` examples in ``order``, from 1; 0 for examples that are not in it."""
     places = np.zeros(count, np.int64)
     places[order] = np.arange(1, len(order) + 1)
     return places
 
 
 def pack_texts(texts: np.ndarray) -> Packed:
-    """Texts, a zero between two."""
+    """Packs texts, separated by zero bytes."""
     joined = "\0".join(str(text).replace("\0", " ") for text in texts.tolist())
     return Packed({"type": "text", "shape": texts.shape}, deflate_bytes(joined.encode("utf-8", "replace")))
 
 
 def pack_guesses(scores: Scores) -> dict[str, Packed]:
-    """The most probable classes of each example when held out, and how probable they are."""
+    """The most probable classes of each example when held out, and their probabilities."""
     if not holds(scores.more, "pred_probs", (len(scores.labels), len(scores.class_names)), "f"):
         return {}
     probs = scores.more["pred_probs"]
@@ -152,7 +153,7 @@ def pack_guesses(scores: Scores) -> dict[str, Packed]:
 
 
 def pack_curves(scores: Scores) -> dict[str, Packed]:
-    """Learning curves, thinned to `MOST_POINTS` epochs; example by example, so that one is a slice: ``[n, 2, e]``."""
+    """Learning curves at `MOST_POINTS` or fewer epochs, ``[n, 2, e]``: the curves of an example are contiguous."""
     n, more = len(scores.labels), scores.more
     epochs = np.asarray(more.get("curve_epochs", ()))
     if epochs.ndim != 1 or epochs.dtype.kind not in "iu" or not len(epochs):
@@ -168,9 +169,9 @@ def pack_curves(scores: Scores) -> dict[str, Packed]:
 
 
 def strongest_pairs(scores: Scores) -> np.ndarray:
-    """Positions of the pairs of influence that are shown: the `MOST_PAIRS` farthest from 0, the strongest first.
+    """Indices of the `MOST_PAIRS` influence pairs with the largest absolute value, in descending order.
 
-    None where they are not of examples that there are.
+    Empty if the arrays are missing or refer to examples that do not exist.
     """
     more, count = scores.more, np.shape(scores.more.get("influence", 0))
     places = [name for name in ("influence_train", "influence_test") if holds(more, name, count, "iu")]
@@ -184,7 +185,7 @@ def strongest_pairs(scores: Scores) -> np.ndarray:
 
 
 def pack_pairs(scores: Scores, pairs: np.ndarray) -> dict[str, Packed]:
-    """Who influences whom, and how much; and what is known of the test examples, if it is of all that are named."""
+    """The influence pairs, and labels and accuracies of the test examples if the file has them for all."""
     if not len(pairs):
         return {}
     more, count = scores.more, np.shape(scores.more["influence"])

@@ -1,4 +1,4 @@
-"""Arrays as text in a page: bytes by planes, deflated, in base64. The page's own script reads them back."""
+"""Encoding of arrays as text: byte planes, deflated, in base64. The page's script decodes them."""
 
 import base64
 import zlib
@@ -8,12 +8,12 @@ import numpy as np
 
 
 class Packed(NamedTuple):
-    """An array as the page holds it.
+    """An encoded array.
 
     Attributes:
-      form: what its script needs to read it: ``type`` (u1, u2, u4, f4), ``shape`` and, where numbers stand for steps on
-        a scale, ``low`` and ``step``.
-      text: base64 of the deflated bytes, all first bytes of the numbers before all second ones.
+      form: description for the decoder: ``type`` (u1, u2, u4, f4), ``shape`` and, for quantized values, ``low`` and
+        ``step``.
+      text: base64 of the deflated byte planes: the first bytes of all values, then the second bytes, and so on.
     """
 
     form: dict[str, Any]
@@ -21,26 +21,26 @@ class Packed(NamedTuple):
 
 
 def pack(values: np.ndarray) -> Packed:
-    """Packs numbers as they are: whole ones from 0 up in as few bytes as hold them, all others in single precision."""
+    """Encodes nonnegative integers in the smallest sufficient type, all other values as float32."""
     values = np.asarray(values)
     if values.dtype.kind in "biu":
         values = values.astype(smallest_type(int(values.max(initial=0))))
     else:
-        # What single precision does not hold becomes infinite there.
+        # Values beyond the range of float32 become infinite.
         with np.errstate(over="ignore"):
             values = values.astype("<f4")
     return Packed({"type": values.dtype.str[1:], "shape": values.shape}, deflate(values))
 
 
 def pack_coarsely(values: np.ndarray, num_bytes: int) -> Packed:
-    """Packs numbers as steps on a scale from the lowest to the highest: 254 of them in one byte, 65,534 in two.
+    """Quantizes values linearly from lowest to highest: in 254 steps with one byte, 65,534 with two.
 
-    The highest code is NaN.
+    The highest code stands for NaN.
     """
     kind = {1: np.dtype("u1"), 2: np.dtype("<u2")}[num_bytes]
     missing = np.iinfo(kind).max
     values = np.asarray(values, np.float64)
-    # Not beyond what the page's script computes with.
+    # The decoder uses float32.
     known = np.abs(values) < np.finfo(np.float32).max
     low, high = (float(values[known].min()), float(values[known].max())) if known.any() else (0.0, 0.0)
     step = (high - low) / (missing - 1) or 1.0
@@ -54,11 +54,11 @@ def smallest_type(highest: int) -> np.dtype:
 
 
 def deflate(values: np.ndarray) -> str:
-    """The bytes of an array by planes, deflated, in base64. Like bytes stand together so, and deflate better."""
+    """The byte planes of an array, deflated, in base64; planes group similar bytes, which compress better."""
     planes = np.ascontiguousarray(values).view(np.uint8).reshape(-1, values.dtype.itemsize).T
     return deflate_bytes(np.ascontiguousarray(planes).tobytes())
 
 
 def deflate_bytes(content: bytes) -> str:
-    """Bytes deflated, in base64."""
+    """Deflated bytes in base64."""
     return base64.b64encode(zlib.compress(content, 6)).decode()

@@ -1,4 +1,4 @@
-"""Where the marks of the page's plots stand; the template ``page/plots.html`` draws them."""
+"""Coordinates of the page's plots, which the template ``page/plots.html`` draws as SVG."""
 
 from typing import Any
 
@@ -9,33 +9,33 @@ from jaxgen.views.summary import count_halvings
 
 WIDTH, HEIGHT = 380, 230
 LEFT, RIGHT, TOP, BOTTOM = 48, 368, 10, 190
-# So many runs a ratio have a dot of their own.
+# Runs of a ratio that are shown as dots.
 MOST_DOTS = 60
 
 
 class Scale:
-    """From values on an axis to places on the page."""
+    """A linear map from values to page coordinates."""
 
     def __init__(self, low: float, high: float, start: float, stop: float):
         self.low, self.high, self.start, self.stop = low, high, start, stop
 
     def __call__(self, value: float) -> float:
-        """The place of a value, to a tenth of a pixel."""
+        """The coordinate of a value, rounded to a tenth of a pixel."""
         share = (value - self.low) / (self.high - self.low)
         return round(self.start + share * (self.stop - self.start), 1)
 
 
 def padded(values: np.ndarray) -> tuple[float, float]:
-    """The ends of an axis for accuracies: as far as the values go and a little more, within [0, 1]."""
+    """Limits of an axis for accuracies: the range of the values with a margin, within [0, 1]."""
     if not len(values):
         return 0.0, 1.0
     low, high = float(values.min()), float(values.max())
-    room = 0.08 * (high - low) or 0.05
-    return max(0.0, low - room), min(1.0, high + room)
+    margin = 0.08 * (high - low) or 0.05
+    return max(0.0, low - margin), min(1.0, high + margin)
 
 
 def ticks(scale: Scale, count: int = 5) -> list[tuple[float, str]]:
-    """Round values along an axis, as places and texts."""
+    """Ticks at round values, as coordinates and labels."""
     from matplotlib.ticker import MaxNLocator
 
     values = MaxNLocator(count, steps=[1, 2, 2.5, 5, 10]).tick_values(scale.low, scale.high)
@@ -43,49 +43,49 @@ def ticks(scale: Scale, count: int = 5) -> list[tuple[float, str]]:
 
 
 def accuracy_plot(scores: Scores) -> dict[str, Any]:
-    """Held-out accuracy against subset ratio: a dot a run, mean ± sd over runs; and the same as rows of a table."""
+    """Held-out accuracy against subset ratio: a dot for each run, mean ± sd over runs; and the rows of a table."""
     accuracy = scores.heldout_accuracy
     known = accuracy[np.isfinite(accuracy)]
     y = Scale(*padded(known), BOTTOM, TOP)
     x = Scale(0.0, 1.0, LEFT, RIGHT)
     rows, bars, dots = [], [], []
     for ratio, runs in zip(scores.subset_ratios, accuracy, strict=True):
-        seen = runs[np.isfinite(runs)]
-        if not len(seen):
+        finite = runs[np.isfinite(runs)]
+        if not len(finite):
             rows.append({"ratio": f"{ratio:g}", "mean": "unknown", "sd": "unknown", "n": "0"})
             continue
-        mean, sd = float(seen.mean()), float(seen.std(ddof=1)) if len(seen) > 1 else float("nan")
+        mean, sd = float(finite.mean()), float(finite.std(ddof=1)) if len(finite) > 1 else float("nan")
         rows.append(
             {
                 "ratio": f"{ratio:g}",
                 "mean": f"{mean:.4f}",
                 "sd": f"{sd:.4f}" if np.isfinite(sd) else "unknown",
-                "n": f"{len(seen):,}",
+                "n": f"{len(finite):,}",
             }
         )
-        reach = np.nan_to_num(sd)
-        # An accuracy is within [0, 1], and so are the ends of its bar.
-        ends = [y(min(max(value, y.low), y.high)) for value in (mean - reach, mean + reach)]
+        extent = np.nan_to_num(sd)
+        # Error bars are clipped to the axis.
+        ends = [y(min(max(value, y.low), y.high)) for value in (mean - extent, mean + extent)]
         bars.append((x(ratio), y(mean), *ends))
-        dots += [f"M{x(ratio)} {y(value)}h0" for value in seen[:MOST_DOTS]]
+        dots += [f"M{x(ratio)} {y(value)}h0" for value in finite[:MOST_DOTS]]
     return {
         **frame("Held-out accuracy against subset ratio: a dot a model, mean ± sd", "subset ratio", x, y),
         "spoken": "; ".join(f"ratio {row['ratio']}: {row['mean']} ± {row['sd']} (n = {row['n']})" for row in rows),
         "rows": rows,
         "bars": bars,
         "dots": "".join(dots),
-        "line": ("M" if bars else "") + "L".join(f"{at} {mean}" for at, mean, *_ in bars),
+        "line": ("M" if bars else "") + "L".join(f"{at_ratio} {mean}" for at_ratio, mean, *_ in bars),
     }
 
 
 def reliability_plot(scores: Scores) -> dict[str, Any] | None:
-    """Split-half reliability: a dot a random halving, a line at their mean; None where it is unknown."""
+    """Split-half reliability: a dot for each random halving, a line at their mean; None if it is unknown."""
     halves = scores.reliability[np.isfinite(scores.reliability)]
     if not len(halves):
         return None
     low, high = float(halves.min()), float(halves.max())
-    room = max(0.15 * (high - low), 0.002)
-    x, y = Scale(0, len(halves) + 1, LEFT, RIGHT), Scale(low - room, min(1.0, high + room), BOTTOM, TOP)
+    margin = max(0.15 * (high - low), 0.002)
+    x, y = Scale(0, len(halves) + 1, LEFT, RIGHT), Scale(low - margin, min(1.0, high + margin), BOTTOM, TOP)
     return {
         **frame("Split-half reliability (Spearman-Brown): a dot a random halving", "random halving", x, y),
         "x_ticks": [(x(1), "1"), (x(len(halves)), str(len(halves)))][: len(halves)],
@@ -96,7 +96,7 @@ def reliability_plot(scores: Scores) -> dict[str, Any] | None:
 
 
 def frame(title: str, x_title: str, x: Scale, y: Scale) -> dict[str, Any]:
-    """What the axes need."""
+    """Titles, dimensions and ticks of a plot."""
     return {
         "title": title,
         "x_title": x_title,

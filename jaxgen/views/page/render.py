@@ -1,4 +1,4 @@
-"""The page of a C-score job: one file that holds everything, and fetches nothing."""
+"""Rendering of the page of a C-score job, as a self-contained HTML file."""
 
 import base64
 import hashlib
@@ -15,12 +15,12 @@ from jaxgen.views.page.plots import accuracy_plot, reliability_plot
 from jaxgen.views.summary import describe_reliability
 
 PAGE = pathlib.Path(__file__).parent
-# In the order in which they need each other.
+# In order of their dependencies.
 SCRIPTS = ("arrays", "elements", "pictures", "histogram", "gallery", "details", "main")
-# Flags whose values say in a few words what was trained.
-TOLD = ("dataset", "model", "hidden", "epochs", "batch_size", "optimizer", "learning_rate", "design", "seed")
+# Flags that the page shows at the top.
+SHOWN_FLAGS = ("dataset", "model", "hidden", "epochs", "batch_size", "optimizer", "learning_rate", "design", "seed")
 
-# Of what a score is made, in words.
+# Descriptions of `Score.origin`.
 ORIGINS = {
     "heldout": "models that held it out",
     "trained": "models trained on it",
@@ -30,19 +30,19 @@ ORIGINS = {
 
 
 def render_report(scores: Scores, dataset: Dataset | None, *, flagfile: str, notes: Sequence[str] = ()) -> str:
-    """The whole page as text.
+    """The page as HTML.
 
     Args:
-      scores: what is shown.
-      dataset: the examples themselves; None where they are not at hand, and the page has no pictures.
+      scores: the results of the job.
+      dataset: the examples; None if not available, and the page has no images.
       flagfile: all flags of the job.
-      notes: lines that the reader should see first.
+      notes: lines at the top of the page.
     """
     columns = score_columns(scores)
     data = make_page_data(scores, columns, dataset)
     script = "\n".join(["'use strict';", *((PAGE / f"{name}.js").read_text() for name in SCRIPTS)])
     style = (PAGE / "page.css").read_text()
-    known = np.bincount(scores.labels, minlength=len(scores.class_names))
+    class_sizes = np.bincount(scores.labels, minlength=len(scores.class_names))
     return environment().render(
         policy=content_policy(script, style),
         style=trusted(style),
@@ -50,7 +50,7 @@ def render_report(scores: Scores, dataset: Dataset | None, *, flagfile: str, not
         job=describe_job(scores),
         notes=[*notes, *describe_losses(scores, data.about, data.pictures)],
         columns=[describe_column(column) for column in columns],
-        classes=[(str(name), f"{number:,}") for name, number in zip(scores.class_names, known, strict=True)],
+        classes=[(str(name), f"{number:,}") for name, number in zip(scores.class_names, class_sizes, strict=True)],
         guessed="guesses" in data.arrays,
         accuracy=accuracy_plot(scores),
         reliability=reliability_plot(scores),
@@ -63,7 +63,7 @@ def render_report(scores: Scores, dataset: Dataset | None, *, flagfile: str, not
 
 
 def environment() -> Any:
-    """The page's template. Whatever it is given is text and never markup, but what `trusted` marks."""
+    """The template of the page, with automatic escaping of everything that `trusted` does not mark."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     loader = FileSystemLoader(PAGE)
@@ -72,15 +72,15 @@ def environment() -> Any:
     )
 
 
-def trusted(own: str) -> Any:
-    """The package's own script or style, to stand in the page as it is."""
+def trusted(source: str) -> Any:
+    """Marks a script or style of this package as safe to include without escaping."""
     from markupsafe import Markup
 
-    return Markup(own)
+    return Markup(source)
 
 
 def content_policy(script: str, style: str) -> str:
-    """A policy under which a browser runs this script and no other, and fetches nothing.
+    """A content security policy that allows only this script and style, and no requests.
 
     Content Security Policy Level 3, https://www.w3.org/TR/CSP3/, sections 2.3.1 and 6.7.
     """
@@ -94,18 +94,18 @@ def content_policy(script: str, style: str) -> str:
 
 
 def describe_job(scores: Scores) -> dict[str, Any]:
-    """What was trained, in words."""
+    """The heading and the facts of a job."""
     metadata, flags = scores.metadata, scores.metadata.get("flags", {})
     ratios, runs = len(scores.subset_ratios), scores.num_runs
     setting = f", setting {metadata['setting']}" if metadata.get("setting") else ""
     network = flags.get("model", "network")
-    # Only that network has hidden layers to choose.
+    # Only this network has configurable hidden layers.
     units = f" with {flags['hidden'].replace(',', ' and ')} hidden units" if network == "mlp" else ""
     where = f"each of {ratios} subset ratios" if ratios > 1 else f"subset ratio {scores.subset_ratios[0]:g}"
     trained = f"{ratios * runs:,} models ({network}{units}{setting}): {runs:,} on random subsets at {where}"
     if metadata.get("diverged"):
         trained += f"; {metadata['diverged']:,} diverged and are left out"
-    facts = [(f"--{name}", flags[name]) for name in TOLD if flags.get(name) and (name != "hidden" or units)]
+    facts = [(f"--{name}", flags[name]) for name in SHOWN_FLAGS if flags.get(name) and (name != "hidden" or units)]
     for name, words in (("seconds", "seconds of training, all models"), ("devices", "devices"), ("jax", "jax")):
         if name in metadata:
             facts.append((words, f"{metadata[name]:.4g}" if name == "seconds" else str(metadata[name])))
@@ -121,7 +121,7 @@ def describe_job(scores: Scores) -> dict[str, Any]:
 
 
 def describe_losses(scores: Scores, about: Mapping[str, Any], pictures: Mapping[str, Any]) -> list[str]:
-    """What is missing from the page, or is not exact in it."""
+    """Lines about data that the page lacks or shows inexactly."""
     lines = []
     if unscored := int(np.isnan(scores.scores).sum()):
         lines.append(f"{unscored:,} of {len(scores.scores):,} examples were never held out at some ratio: no C-score.")
@@ -133,26 +133,25 @@ def describe_losses(scores: Scores, about: Mapping[str, Any], pictures: Mapping[
 
 
 def describe_pairs(scores: Scores) -> str:
-    """How many pairs of influence are strong, and how many would be by chance alone; empty where that is not known."""
-    told = scores.metadata.get("influence")
-    if not isinstance(told, dict) or not {"num_runs", "pairs", "by_chance"} <= told.keys():
+    """The number of strong influence pairs, and how many chance alone would give; empty if unknown."""
+    counts = scores.metadata.get("influence")
+    if not isinstance(counts, dict) or not {"num_runs", "pairs", "by_chance"} <= counts.keys():
         return ""
-    at = (
-        f" at ratio {float(scores.more['influence_ratio']):g}" if holds(scores.more, "influence_ratio", (), "f") else ""
-    )
+    has_ratio = holds(scores.more, "influence_ratio", (), "f")
+    ratio = f" at ratio {float(scores.more['influence_ratio']):g}" if has_ratio else ""
     return (
-        f"Influence over n = {told['num_runs']:,} runs{at}: {told['pairs']:,} pairs have memorization of 0.25 and "
-        f"influence of 0.15 or more; by chance alone {told['by_chance']:,} would."
+        f"Influence over n = {counts['num_runs']:,} runs{ratio}: {counts['pairs']:,} pairs have memorization of 0.25 "
+        f"and influence of 0.15 or more; by chance alone {counts['by_chance']:,} would."
     )
 
 
 def describe_column(column: Column) -> dict[str, str]:
-    """A score's row in the table of scores: every number over the examples that have it."""
+    """The row of a score in the table of scores; statistics are over the examples with a value."""
     score, values = column.score, column.values[np.isfinite(column.values)]
     numbers = dict.fromkeys(("mean", "median", "lowest", "highest"), "unknown")
     if len(values):
-        found = (values.mean(), np.median(values), values.min(), values.max())
-        numbers = {name: f"{number:.4g}" for name, number in zip(numbers, found, strict=True)}
+        statistics = (values.mean(), np.median(values), values.min(), values.max())
+        numbers = {name: f"{number:.4g}" for name, number in zip(numbers, statistics, strict=True)}
     source, _, link = score.source.partition(", http")
     errors = column.stderr[np.isfinite(column.stderr)] if column.stderr is not None else values[:0]
     return {

@@ -1,4 +1,4 @@
-"""Small pictures of all examples, a hundred to a sheet, so that a page can hold tens of thousands of them."""
+"""Sprite sheets with small images of all examples, a hundred to a sheet, for pages with tens of thousands of them."""
 
 import base64
 import io
@@ -8,23 +8,23 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, features
 
-# Pictures in a row of a sheet, and rows. A page decodes a sheet when it first shows one of its pictures.
+# Columns and rows of a sheet. The page decodes a sheet when it first shows one of its images.
 COLUMNS, ROWS = 10, 10
-# Pixels a side at most of each picture; and of all pictures together.
+# Largest side of an image in pixels, and largest number of pixels of all images.
 MOST_SIDE, MOST_PIXELS = 64, 128_000_000
-# So many bytes of raw pictures are kept to the last bit; more are compressed with loss.
+# Largest number of raw bytes that are stored losslessly.
 MOST_LOSSLESS = 12_000_000
 QUALITY = 80
 
 
 class Sprites(NamedTuple):
-    """Pictures on sheets.
+    """Images on sprite sheets.
 
     Attributes:
-      sheets: image files in base64; picture p is on sheet ``p // (COLUMNS * ROWS)``, row by row.
-      kind: their MIME type.
-      height, width: of a picture in pixels.
-      is_exact: whether every picture is the image itself, pixel by pixel, in 8 bits a channel.
+      sheets: image files in base64; image i is on sheet ``i // (COLUMNS * ROWS)``, in row-major order.
+      kind: MIME type of the sheets.
+      height, width: of an image in pixels.
+      is_exact: whether all images are stored at full size and losslessly, with 8 bits a channel.
     """
 
     sheets: list[str]
@@ -35,9 +35,12 @@ class Sprites(NamedTuple):
 
 
 def make_sprites(images: np.ndarray, scale: float, order: np.ndarray) -> Sprites:
-    """The pictures of images ``[n, h, w, d]``, of which a value times `scale` is in [0, 1], in this order.
+    """Sprite sheets of images, reduced in size if they are large; alpha is dropped.
 
-    Large images are made smaller; transparency is left out.
+    Args:
+      images: ``[n, h, w, d]``; values times `scale` are in [0, 1].
+      scale: factor of the values.
+      order: indices of the images, in the order of the sheets.
     """
     count, (height, width) = max(1, len(order)), images.shape[1:3]
     side = max(1, min(MOST_SIDE, math.isqrt(MOST_PIXELS // count)))
@@ -46,21 +49,23 @@ def make_sprites(images: np.ndarray, scale: float, order: np.ndarray) -> Sprites
     channels = 1 if images.shape[3] == 1 else 3
     lossless = count * height * width * channels <= MOST_LOSSLESS
     has_webp = features.check("webp")
-    each = COLUMNS * ROWS
+    per_sheet = COLUMNS * ROWS
     sheets = [
-        encode(draw_sheet(images[order[i : i + each]], scale, (width, height)), lossless, has_webp)
-        for i in range(0, len(order), each)
+        encode(draw_sheet(images[order[i : i + per_sheet]], scale, (width, height)), lossless, has_webp)
+        for i in range(0, len(order), per_sheet)
     ]
     kind = "image/webp" if has_webp else "image/png" if lossless else "image/jpeg"
     return Sprites(sheets, kind, height, width, lossless and shrink == 1)
 
 
 def draw_sheet(images: np.ndarray, scale: float, size: tuple[int, int]) -> np.ndarray:
-    """Up to a hundred images side by side: uint8 ``[h, w]`` or ``[h, w, 3]``."""
+    """A sheet of up to a hundred images, resized to `size` (width, height): uint8 ``[h, w]`` or ``[h, w, 3]``."""
     pictures = np.rint(np.clip(images.astype(np.float32) * np.float32(scale), 0, 1) * 255).astype(np.uint8)
     pictures = pictures[..., 0] if pictures.shape[3] == 1 else pictures[..., :3]
     if pictures.shape[1:3] != size[::-1]:
-        pictures = np.stack([np.asarray(Image.fromarray(one).resize(size, Image.Resampling.BOX)) for one in pictures])
+        pictures = np.stack(
+            [np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.BOX)) for picture in pictures]
+        )
     columns = min(COLUMNS, len(pictures))
     rows = math.ceil(len(pictures) / columns)
     sheet = np.zeros((rows * columns, *pictures.shape[1:]), np.uint8)

@@ -1,0 +1,96 @@
+"""Every purpose of a random draw, in one table, and the keys that are made of them.
+
+A key is the path of whole numbers that were folded, one after another, into the key of a job's seed:
+
+    (run, draw, ...)            a member of a table, and what it draws for one purpose: by epoch, by step
+    (stream, run, draw, ...)    a member of a C-score job, where each ratio has a stream of its own
+    (job draw, ...)             what is drawn once for a whole job, or from its results
+
+Two streams meet only if their paths are equal or one begins with the other. They cannot: runs and streams are below
+2**31 and job draws are not; the draws of a member all differ, and each key is either drawn from or folded further.
+"""
+
+import enum
+
+import jax
+
+# Runs and streams of ratios are below, draws of a whole job are not.
+FIRST_JOB_DRAW = 2**31
+
+
+class Draw(enum.IntEnum):
+    """What a member draws: folded into its own key."""
+
+    # C-scores: the subset of a run (`jaxgen.scores.designs`).
+    SUBSET = 0
+    # Initial weights, the order of an epoch, noise on gradients, augmentation, dropout, the validation examples.
+    INIT = 1
+    ORDER = 2
+    NOISE = 3
+    AUGMENT = 4
+    DROPOUT = 5
+    VALIDATION = 6
+    # Label noise.
+    LABELS = 7
+    # Oversampling: the sample, its split, the noise of copies.
+    SAMPLE = 8
+    SPLIT = 9
+    COPIES = 10
+    # Which examples of a step are seen in another version; which pairs SelMix mixes.
+    MIXED = 20
+    PAIRS = 21
+    # LNR: flips, their random control, undersampling, all of stage 2, the passes that probabilities are means of.
+    FLIP = 33
+    CONTROL = 34
+    FEW = 35
+    STAGE2 = 37
+    PASS = 38
+    # Tables: the order of an epoch of a perceptron.
+    MLP_ORDER = 36
+    # C-scores: the groups of a block, folded into the key of the block's first place.
+    BLOCK = 101
+
+
+class JobDraw(enum.IntEnum):
+    """What is drawn once for a whole job: folded into the key of its seed."""
+
+    # Long tails: the selection examples and the examples of the tail.
+    SELECTION = FIRST_JOB_DRAW + 31
+    TAIL = FIRST_JOB_DRAW + 32
+    # Random halves of C-scores' runs, for their reliability.
+    RELIABILITY = 102
+    # Resamples of the number of wrong labels; noise that is injected to judge scores.
+    RESAMPLES = FIRST_JOB_DRAW + 103
+    INJECTION = FIRST_JOB_DRAW + 104
+    # Corrupted versions of images; randomized versions of pixels.
+    CORRUPTIONS = 2**32 - 2
+    VERSIONS = 2**32 - 1
+
+
+# The one stream of a ratio that is a job draw's number, and what it has in its place.
+TAKEN_STREAM, FREE_STREAM = int(JobDraw.RELIABILITY), 1_000_000 + int(JobDraw.RELIABILITY)
+
+
+def run_key(root: jax.Array, run: jax.Array | int) -> jax.Array:
+    """The key of a run: all that its member draws comes of it.
+
+    Args:
+      root: the key of a job's seed, or of a ratio's stream.
+      run: below 2**31.
+    """
+    return jax.random.fold_in(root, run)
+
+
+def draw_key(key: jax.Array, draw: Draw) -> jax.Array:
+    """The key of one of a member's draws."""
+    return jax.random.fold_in(key, int(draw))
+
+
+def job_key(seed: int, draw: JobDraw) -> jax.Array:
+    """The key of one of a job's own draws.
+
+    Args:
+      seed: of the job, below 2**32.
+      draw: which.
+    """
+    return jax.random.fold_in(jax.random.key(seed), int(draw))

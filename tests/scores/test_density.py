@@ -1,0 +1,67 @@
+"""Kernel densities against plain loops, and their laws."""
+
+import numpy as np
+import pytest
+
+from jaxgen import UserError, estimate_scores
+from jaxgen.scores import density
+from support.data import blobs
+
+
+def by_loops(points, labels):
+    """The three densities by two loops over examples."""
+    count = len(points)
+    distances = np.array([[np.linalg.norm(a - b) for b in points] for a in points])
+    width = distances.sum() / (count * (count - 1)) / 2
+    found = np.zeros((3, count))
+    for i in range(count):
+        for j in set(range(count)) - {i}:
+            near, same = np.exp(-(distances[i, j] ** 2) / width**2), labels[i] == labels[j]
+            found[:, i] += near, same * near, (2 * same - 1) * near
+    return found / (count - 1)
+
+
+def test_densities_are_those_of_plain_loops(monkeypatch):
+    rng = np.random.default_rng(0)
+    points, labels = rng.normal(size=(23, 4)).astype(np.float32), np.arange(23) % 3
+    expected = by_loops(points.astype(np.float64), labels)
+    np.testing.assert_allclose(np.stack(density.kernel_density(points, labels, 3)), expected, rtol=1e-4, atol=1e-6)
+    # In blocks of five rows, the last one short.
+    monkeypatch.setattr(density, "AT_ONCE", 5 * 23)
+    np.testing.assert_allclose(np.stack(density.kernel_density(points, labels, 3)), expected, rtol=1e-4, atol=1e-6)
+
+
+def test_permuting_and_scaling_examples_change_nothing_else():
+    rng = np.random.default_rng(1)
+    points, labels, order = rng.normal(size=(30, 3)), np.arange(30) % 2, rng.permutation(30)
+    plain = np.stack(density.kernel_density(points, labels, 2))
+    np.testing.assert_allclose(
+        plain[:, order], np.stack(density.kernel_density(points[order], labels[order], 2)), rtol=1e-4
+    )
+    np.testing.assert_allclose(plain, np.stack(density.kernel_density(100 * points, labels, 2)), rtol=1e-3)
+
+
+def test_a_far_example_is_in_no_density_and_equal_ones_are_in_the_highest():
+    points = np.zeros((10, 2))
+    np.testing.assert_allclose(density.kernel_density(points, np.zeros(10, int), 1).density, 1)
+    points[0] = 100
+    found = density.kernel_density(points, np.array([0] * 9 + [1]), 2)
+    assert found.density[0] < 1e-6 < found.density[1:].min()
+    assert found.density_signed[9] < 0 < found.density_signed[1]
+
+
+FLAGS = {"subset_ratios": (0.5, 0.9), "num_runs": 10, "hidden": (8,), "epochs": 3, "batch_size": 8, "width": 2}
+
+
+def test_densities_are_among_the_scores_if_they_are_asked_for(tmp_path):
+    images, labels = blobs(60)
+    asked = {"track": ("pixel_density", "feature_density"), "save_models": True, "out": str(tmp_path)}
+    found = estimate_scores(images, labels, **FLAGS, **asked).more
+    expected = density.kernel_density(images.reshape(60, -1) / 255, labels, 3)
+    np.testing.assert_allclose(found["pixel_density_signed"], expected.density_signed, rtol=1e-4, atol=1e-6)
+    assert not {"csl", "tracked_runs"} & found.keys()
+    for name in ("feature_density", "feature_density_class", "feature_density_signed"):
+        assert np.isfinite(found[name]).all()
+        assert (found[f"{name}_stderr"] > 0).all()
+    with pytest.raises(UserError, match=r"--track=feature_density: needs the models.*--save_models"):
+        estimate_scores(images, labels, **FLAGS, track=("feature_density",))

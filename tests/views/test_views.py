@@ -1,0 +1,169 @@
+"""Figures and summaries: drawn for every kind of data, with the user's own text shown as text."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from matplotlib import image as matplotlib_image
+
+from jaxgen.data.checks import make_dataset
+from jaxgen.views.figures import write_figure
+from jaxgen.views.gallery import MAX_CLASSES, MAX_SIDE, as_picture, draw_examples, mosaic, rank_class
+from jaxgen.views.histogram import draw_histogram
+from jaxgen.views.summary import describe_reliability, summarize
+from support.data import make_images
+from support.scores import make_scores
+
+
+def texts(figure):
+    return [text.get_text() for axes in figure.axes for text in axes.texts] + [axes.get_title() for axes in figure.axes]
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_the_gallery_shows_both_ends_of_every_class(channels, tmp_path):
+    dataset = make_images(channels=channels)
+    scores = make_scores(dataset)
+    figure = draw_examples(dataset, scores)
+    shown = texts(figure)
+    for label in range(3):
+        ranked = rank_class(scores, label)
+        for i in (ranked[0], ranked[-1]):
+            assert f"{scores.scores[i]:.2f}" in shown
+    titles = f"highest C-scores (1 at {scores.scores.max():.2f})", f"lowest C-scores (1 at {scores.scores.min():.2f})"
+    assert {"0", "1", "2", *titles} <= set(shown)
+    for suffix in ("png", "pdf"):
+        write_figure(figure, tmp_path / f"x.{suffix}")
+        assert (tmp_path / f"x.{suffix}").stat().st_size > 1000
+    assert matplotlib_image.imread(tmp_path / "x.png").std() > 0.05
+
+
+def test_each_tile_is_its_example():
+    dataset = make_images()
+    canvas = mosaic(dataset, [(0.0, [np.array([7, 4])])], 2, 1.3)
+    times = canvas.shape[1] // (2 * 7)
+    picture = canvas[: 6 * times : times, : 7 * times : times, 0]
+    np.testing.assert_allclose(picture, dataset.images[7, ..., 0] / 255, atol=1e-6)
+
+
+def test_examples_without_a_score_are_not_shown():
+    dataset = make_images()
+    values = make_scores(dataset).scores
+    values[dataset.labels == 1] = np.nan
+    scores = make_scores(dataset, scores=values)
+    assert not len(rank_class(scores, 1))
+    assert "nan" not in texts(draw_examples(dataset, scores))
+    assert "40 scored" in " ".join(texts(draw_examples(dataset, scores)))
+
+
+def test_many_classes_are_capped_and_said():
+    dataset = make_images(classes=30)
+    shown = texts(draw_examples(dataset, make_scores(dataset)))
+    assert sum(text in dataset.class_names for text in shown) == MAX_CLASSES
+    assert any("10 of 30 classes" in text for text in shown)
+
+
+def test_small_classes_leave_places_empty():
+    dataset = make_images(count=7)
+    figure = draw_examples(dataset, make_scores(dataset))
+    assert sum(text.replace(".", "").isdigit() and "." in text for text in texts(figure)) == 2 * 7
+
+
+def test_tables_get_histograms_instead():
+    dataset = make_dataset("table", np.random.default_rng(0).normal(size=(60, 4)), np.arange(60) % 3, source="x")
+    figure = draw_examples(dataset, make_scores(dataset))
+    assert [axes.get_title() for axes in figure.axes[:3]] == ["0 (n = 20)", "1 (n = 20)", "2 (n = 20)"]
+
+
+def test_hostile_class_names_are_shown_as_text(tmp_path):
+    names = ["$\\frac{1}$ <script>alert(1)</script>", "$\\undefined$", "x" * 500]
+    dataset = make_images(names=np.array(names))
+    write_figure(draw_examples(dataset, make_scores(dataset)), tmp_path / "x.png")
+    table = make_dataset("t$^$", np.eye(60), np.arange(60) % 3, source="x", class_names=np.array(names))
+    write_figure(draw_examples(table, make_scores(table)), tmp_path / "y.png")
+    write_figure(draw_histogram(table, make_scores(table)), tmp_path / "z.png")
+
+
+def test_ties_are_counted_and_the_first_are_shown():
+    dataset = make_images()
+    scores = make_scores(dataset, scores=np.where(np.arange(60) < 45, 1.0, np.linspace(0, 0.9, 60)))
+    assert rank_class(scores, 0, highest=True)[:3].tolist() == [0, 3, 6]
+    texts = [text.get_text() for text in draw_examples(dataset, scores).axes[0].texts]
+    assert "highest C-scores (45 at 1.00)" in texts
+
+
+def test_bars_end_where_accuracies_do():
+    dataset = make_images()
+    figure = draw_histogram(dataset, make_scores(dataset, heldout_accuracy=np.array([[1.0, 0.9] * 5] * 2)))
+    [bars] = figure.axes[1].containers
+    assert max(end for segment in bars.lines[2][0].get_segments() for end in segment[:, 1]) <= 1
+
+
+def test_large_pictures_are_thinned():
+    dataset = make_images(side=900, count=6)
+    assert max(as_picture(dataset, 0).shape) <= MAX_SIDE
+    assert max(mosaic(dataset, [(0.0, [np.arange(3)])], 3, 1.3).shape[:2]) <= 3 * MAX_SIDE
+
+
+def test_models_at_chance_are_said_to_be():
+    dataset = make_images()
+    words = "no more often than the largest class"
+    assert words not in summarize(dataset, make_scores(dataset))
+    accuracy = np.array([[0.6] * 10, [0.33] * 10])
+    said = summarize(dataset, make_scores(dataset, heldout_accuracy=accuracy))
+    assert f"at ratio 0.7 the models are right {words}" in said
+
+
+def test_the_histogram_says_its_n():
+    dataset = make_images()
+    figure = draw_histogram(dataset, make_scores(dataset))
+    assert figure.axes[0].get_title() == "set: n = 60 examples"
+    assert "10 runs" in figure.axes[1].get_title()
+
+
+@pytest.mark.parametrize("count", [6, 60, 40_000])
+def test_the_axes_of_the_histogram_are_numbered_in_plain_text(count, tmp_path):
+    dataset = make_images(side=1, count=count)
+    figure = draw_histogram(dataset, make_scores(dataset, scores=np.full(count, 0.99)))
+    write_figure(figure, tmp_path / "a.png")
+    low, high = figure.axes[0].get_ylim()
+    drawn = [(tick.get_loc(), tick.label1.get_text()) for tick in figure.axes[0].yaxis.get_major_ticks()]
+    seen = [text for place, text in drawn if low <= place <= high]
+    assert "1" in seen
+    assert all(text.replace(",", "").isdigit() for text in seen)
+
+
+def test_the_histogram_bears_one_run_and_diverged_runs():
+    dataset = make_images()
+    draw_histogram(dataset, make_scores(dataset, heldout_accuracy=np.array([[0.5], [0.6]])))
+    some = np.array([[0.5, np.nan, 0.6], [0.5, 0.6, 0.7]])
+    assert "2 to 3 runs" in draw_histogram(dataset, make_scores(dataset, heldout_accuracy=some)).axes[1].get_title()
+
+
+def test_the_summary_carries_n_with_every_number():
+    dataset = make_images()
+    scores = make_scores(dataset)
+    text = summarize(dataset, scores)
+    lowest = scores.least_regular(1)[0]
+    assert f"{scores.ids[lowest]}  {dataset.class_names[scores.labels[lowest]]}  " in text
+    assert text.count("(10)") == 2 + 5, "runs at each ratio, observations of each example"
+    assert "over 10 random halvings" in text
+
+
+def test_the_summary_tells_of_diverged_models_and_missing_scores():
+    dataset = make_images()
+    values = make_scores(dataset).scores
+    values[:4] = np.nan
+    scores = make_scores(dataset, scores=values, stderr=np.full(60, np.nan), reliability=np.empty(0))
+    scores = dataclasses.replace(scores, metadata={**scores.metadata, "diverged": 3})
+    text = summarize(dataset, scores)
+    assert "3 models diverged and are left out" in text
+    assert "4 of 60 examples were never held out" in text
+    assert "± unknown" in text
+    assert "unknown" in describe_reliability(scores)
+
+
+def test_least_regular_leaves_out_what_has_no_score():
+    dataset = make_images(count=6)
+    scores = make_scores(dataset, scores=np.array([np.nan, 0.5, 0.1, np.nan, 0.9, 0.3]))
+    assert scores.least_regular(3).tolist() == [2, 5, 1]
+    assert scores.least_regular(99).tolist() == [2, 5, 1, 4]
