@@ -22,12 +22,7 @@ def test_every_notebook_runs(path, tmp_path, monkeypatch):
     shutil.copy(path, tmp_path / path.name)
     notebook = nbformat.read(tmp_path / path.name, as_version=4)
     NotebookClient(notebook, timeout=240, resources={"metadata": {"path": tmp_path}}).execute()
-    pictures = [
-        output
-        for run_group in notebook.run_groups
-        for output in run_group.get("outputs", [])
-        if "image/png" in str(output)
-    ]
+    pictures = [output for cell in notebook.cells for output in cell.get("outputs", []) if "image/png" in str(output)]
     assert pictures
 
 
@@ -35,6 +30,6 @@ def test_every_notebook_runs(path, tmp_path, monkeypatch):
 def test_every_notebook_is_committed_as_it_ran(path):
     notebook = nbformat.read(path, as_version=4)
     nbformat.validate(notebook)
-    code = [run_group for run_group in notebook.run_groups if run_group.cell_type == "code"]
-    assert all(run_group.execution_count for run_group in code), "commit it executed, so that readers see its pictures"
-    assert not any(output.output_type == "error" for run_group in code for output in run_group.outputs)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert all(cell.execution_count for cell in code), "commit it executed, so that readers see its pictures"
+    assert not any(output.output_type == "error" for cell in code for output in cell.outputs)

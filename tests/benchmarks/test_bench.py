@@ -101,7 +101,7 @@ def test_only_what_is_compiled_once_is_reused(fresh_jit):
 
 
 def test_the_sequential_sweep_trains_every_setting_and_stops_when_labels_are_fitted():
-    spec = flags.parse(BenchSpec, ["--measure=label_noise", "--epochs=2", "--num_examples=300", "--keep=epochs"])
+    spec = flags.parse(BenchSpec, ["--measure=label_noise", "--epochs=2", "--num_examples=300"])
     sweep = label_noise.SequentialSweep(label_noise.make_sweep(spec), fresh_jit=False)
     assert len(sweep.trainer.hparams) == len(sweep.program.settings) > 1
     accuracies = [sweep.train(number) for number in (0, len(sweep.program.settings) - 1)]

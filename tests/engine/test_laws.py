@@ -127,7 +127,7 @@ def test_half_precision_trains_nearly_as_well(dataset):
         losses[precision] = outcome.loss_curve[:, -1]
         assert all(
             leaf.dtype == np.float32
-            for leaf in jax.tree.leaves(ensemble.shapes(run_group.rows(np.arange(4)), 2)[1].state.weights)
+            for leaf in jax.tree.leaves(ensemble.shapes(run_group.rows(np.arange(4)), 2)[1].learner.weights)
         )
     np.testing.assert_allclose(losses["bf16"], losses["float32"], rtol=0.15, atol=0.03)
     assert not np.array_equal(losses["bf16"], losses["float32"])
