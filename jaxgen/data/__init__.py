@@ -1,4 +1,4 @@
-"""Where data come from: `load_dataset` reads any source that ``--dataset`` can name.
+"""Data sets: `load_dataset` reads any source that ``--dataset`` can name.
 
 A new kind of source is a module here and a line in `READERS` or `EMBEDDED`.
 """
@@ -23,7 +23,7 @@ READERS: dict[str, Callable[[str, DataSpec], Dataset]] = {
     "images": load_image_folder,
     "npz": load_npz,
 }
-# Flags that some sources have no use for, and the kinds that they are for; --image_size is for prepared sets too.
+# Flags of some kinds of source only, and these kinds; --image_size is for prepared sets too.
 LIMITED_FLAGS = {"label_column": ("csv",), "image_size": ("images",), "data_dir": ()}
 # name, name/config, name:1.2.3
 TFDS_NAME = r"\w+(/[\w.-]+)?(:[\d.*]+)?"
@@ -31,10 +31,10 @@ EMBEDDED: dict[str, Callable[[DataSpec], Dataset]] = {"digits": load_digits}
 
 
 def load_dataset(spec: DataSpec, *, fetch: bool = True) -> Dataset:
-    """Reads, checks and maps the data set that `spec` names.
+    """Reads and checks the data set that `spec` names; labels become ``0..c-1``.
 
     Args:
-      spec: which.
+      spec: the source, and which part of it.
       fetch: whether it may be downloaded.
 
     Raises:
@@ -63,7 +63,7 @@ def load_dataset(spec: DataSpec, *, fetch: bool = True) -> Dataset:
 
 
 def refuse_idle_flags(kind: str, spec: DataSpec) -> None:
-    """Raises UserError for a flag that was given and would do nothing."""
+    """Raises UserError for a flag that has no effect on this kind of source."""
     if kind not in READERS and spec.dataset not in EMBEDDED:
         return
     for name, kinds in LIMITED_FLAGS.items():

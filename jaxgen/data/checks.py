@@ -1,4 +1,4 @@
-"""From raw arrays of any source to a `Dataset`: shapes, values and labels checked, labels mapped, all by one rule."""
+"""From raw arrays of any source to a `Dataset`: checks of shapes, values and labels, and labels mapped to integers."""
 
 from typing import Any
 
@@ -24,23 +24,23 @@ def make_dataset(
 ) -> Dataset:
     """A checked `Dataset`.
 
-    Images are kept as uint8 where they are (and scaled by 1/255), else as float32; images with values outside [0, 1]
-    are brought there by the smallest and largest training value. Features (two axes) are standardised by each column's
-    mean and standard deviation over the training examples, labels not being used.
+    uint8 images stay uint8 (scaled by 1/255 on the device), others become float32; values outside [0, 1] are rescaled
+    to it by the smallest and largest training value. Features (two axes) are standardised by each column's mean and
+    standard deviation over the training examples.
 
     Args:
       name: short name.
       images: ``[n, h, w]``, ``[n, h, w, d]`` (d = 1, 3 or 4) or ``[n, f]``, numeric and finite.
-      labels: ``[n]``: integers or text; any values, mapped to ``0..c-1`` in sorted order.
-      source: how the user named the data, for messages.
+      labels: ``[n]``: integers or text of any values, mapped to ``0..c-1`` in sorted order.
+      source: the user's name of the data, for messages.
       test_images, test_labels: the same for t test examples, or neither.
       class_names: ``[c]`` names; allowed if the labels are integers in ``0..c-1``.
-      ids: ``[n]`` integers or text; the position if None.
+      ids: unique, ``[n]`` integers or text; the position if None.
       test_ids: ``[t]``, the same for test examples.
-      scale: for uint8 images, what a stored value is multiplied by, if not 1/255.
+      scale: factor of stored values of uint8 images, if not 1/255.
 
     Raises:
-      UserError: with one line that names the source, what is wrong and what is expected.
+      UserError: one line that names the source, what is wrong and what is expected.
     """
     images = check_images(images, f"{source}: images")
     labels = check_labels(labels, len(images), f"{source}: labels")
@@ -55,7 +55,7 @@ def make_dataset(
             )
         test_labels = check_labels(test_labels, len(test_images), f"{source}: test labels")
     labels, test_labels, names = map_labels(labels, test_labels, class_names, source)
-    own, tests = (images, test_images) if images.ndim == 2 else (None, None)
+    features, test_features = (images, test_images) if images.ndim == 2 else (None, None)
     images, test_images, scale, shift, spread = scale_values(images, test_images, scale, source)
     if ids is None:
         ids = np.arange(len(images))
@@ -63,9 +63,9 @@ def make_dataset(
         raise UserError(f"{source}: ids must be {len(images)} integers or texts, one an example")
     elif np.asarray(ids).dtype.kind == "U":
         ids = as_text(np.asarray(ids), f"{source}: ids")
-    known, counts = np.unique(ids, return_counts=True)
-    if len(known) < len(ids):
-        raise UserError(f"{source}: {counts.max()} examples have the id {known[counts.argmax()]}; ids must differ")
+    unique, counts = np.unique(ids, return_counts=True)
+    if len(unique) < len(ids):
+        raise UserError(f"{source}: {counts.max()} examples have the id {unique[counts.argmax()]}; ids must differ")
     if test_ids is None and test_labels is not None:
         test_ids = np.arange(len(test_labels))
     return Dataset(
@@ -78,15 +78,15 @@ def make_dataset(
         test_images=test_images,
         test_labels=test_labels,
         test_ids=test_ids,
-        features=own,
-        test_features=tests,
+        features=features,
+        test_features=test_features,
         shift=shift,
         spread=spread,
     )
 
 
 def check_images(images: np.ndarray, what: str) -> np.ndarray:
-    """Numeric, finite, not empty, of two or four axes; ``[n, h, w]`` gets its channel axis."""
+    """Images ``[n, h, w, d]`` or features ``[n, f]``, numeric and finite; ``[n, h, w]`` gets a channel axis."""
     images = np.asarray(images)
     if images.dtype.kind not in "biuf":
         raise UserError(f"{what}: are of type {images.dtype}; numbers are needed")
@@ -103,7 +103,7 @@ def check_images(images: np.ndarray, what: str) -> np.ndarray:
 
 
 def check_labels(labels: np.ndarray, count: int, what: str) -> np.ndarray:
-    """One label an example: integers (whole floats count) or text."""
+    """Labels ``[n]``, integers (also whole floats) or text; `count` is n."""
     labels = np.asarray(labels)
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
@@ -119,7 +119,7 @@ def check_labels(labels: np.ndarray, count: int, what: str) -> np.ndarray:
 
 
 def as_text(values: np.ndarray, what: str) -> np.ndarray:
-    """Bytes decoded; text and numbers as text."""
+    """Bytes (UTF-8), text or numbers as text."""
     try:
         texts = np.char.decode(values, "utf-8") if values.dtype.kind == "S" else values.astype(str)
     except UnicodeDecodeError:
@@ -132,36 +132,35 @@ def as_text(values: np.ndarray, what: str) -> np.ndarray:
 def map_labels(
     labels: np.ndarray, test_labels: np.ndarray | None, class_names: np.ndarray | None, source: str
 ) -> tuple[np.ndarray, np.ndarray | None, tuple[str, ...]]:
-    """Labels as int32 in ``0..c-1`` and the names of the classes."""
-    known = np.unique(labels)
-    if len(known) < 2:
-        raise UserError(f"{source}: all labels are {known[0]}; two classes or more are needed")
+    """Training and test labels as int32 in ``0..c-1``, and the names of the classes."""
+    classes = np.unique(labels)
+    if len(classes) < 2:
+        raise UserError(f"{source}: all labels are {classes[0]}; two classes or more are needed")
     if class_names is not None:
         class_names = np.asarray(class_names)
         if class_names.ndim != 1 or class_names.dtype.kind not in "SUiu":
             raise UserError(f"{source}: class_names must be a list of texts")
-        if labels.dtype.kind in "SU" or known[0] < 0 or known[-1] >= len(class_names):
+        if labels.dtype.kind in "SU" or classes[0] < 0 or classes[-1] >= len(class_names):
             raise UserError(
                 f"{source}: {len(class_names)} class_names need integer labels from 0 to "
-                f"{len(class_names) - 1}; found {known[0]} to {known[-1]}"
+                f"{len(class_names) - 1}; found {classes[0]} to {classes[-1]}"
             )
         values, names = np.arange(len(class_names)), tuple(as_text(class_names, f"{source}: class_names").tolist())
     else:
-        values, names = known, tuple(str(value) for value in known.tolist())
+        values, names = classes, tuple(str(value) for value in classes.tolist())
     if test_labels is not None:
-        strange = np.setdiff1d(test_labels, values)
-        if len(strange):
-            raise UserError(f"{source}: test label {strange[0]} is no training label")
+        unclasses = np.setdiff1d(test_labels, values)
+        if len(unclasses):
+            raise UserError(f"{source}: test label {unclasses[0]} is no training label")
         test_labels = np.searchsorted(values, test_labels).astype(np.int32)
-    # What breaks lines or commands a terminal is shown as what it is, on paper too.
+    # Line breaks and terminal codes in names are escaped.
     return np.searchsorted(values, labels).astype(np.int32), test_labels, tuple(map(one_line, names))
 
 
 def scale_values(
     images: np.ndarray, test_images: np.ndarray | None, scale: float | None, source: str
 ) -> tuple[np.ndarray, np.ndarray | None, float, Any, Any]:
-    """Values to be stored for training and test, the scale to be applied on the device, and the shift and spread that
-    were applied."""
+    """Stored training and test values, the scale still to be applied, and the shift and spread applied already."""
     if images.ndim == 4 and test_images is not None:
         check_alike(images, test_images, source)
     if images.ndim == 4 and images.dtype == np.uint8:
@@ -181,7 +180,7 @@ def scale_values(
 
 
 def check_alike(images: np.ndarray, test_images: np.ndarray, source: str) -> None:
-    """Refuses test images on another scale than the training images: both uint8, or both in [0, 1], or neither."""
+    """Requires that training and test images are both uint8, both in [0, 1], or neither."""
     if (images.dtype == np.uint8) != (test_images.dtype == np.uint8):
         raise UserError(
             f"{source}: training images are {images.dtype} and test images {test_images.dtype}; save both as one type"
@@ -198,15 +197,15 @@ def in_unit_range(images: np.ndarray) -> bool:
 
 
 def column_scale(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of each column."""
+    """Mean and standard deviation of each column; of a constant column 1 stands for the deviation."""
     columns = features.astype(np.float64)
     shift, spread = columns.mean(0), columns.std(0)
-    # A constant column says nothing: it becomes 0. Its computed deviation need not be 0, so its range decides.
+    # Rounding can make the computed deviation of a constant column positive, so its range decides.
     return shift, np.where(np.ptp(columns, axis=0) > 0, spread, 1)
 
 
 def image_scale(images: np.ndarray) -> tuple[float, float]:
-    """Smallest value and range, of images that are not in [0, 1] already."""
+    """Smallest value and range; 0 and 1 for images in [0, 1]."""
     if in_unit_range(images):
         return 0.0, 1.0
     low, high = float(images.min()), float(images.max())

@@ -7,21 +7,21 @@ from jaxgen.transforms.corruptions import corrupt_in_batches
 from jaxgen.transforms.corruptions.constants import Kind
 from jaxgen.types import Dataset
 
-# From so many pixels a side on, the constants are those of ImageNet's size.
+# Images of at least this side, in pixels, take the constants of ImageNet-C.
 LARGE_SIDE = 64
 
 
 def constants_for(dataset: Dataset) -> Kind:
-    """Whose constants of corruptions suit images of this size."""
+    """The corruption constants for images of this size."""
     return "imagenet" if min(dataset.images.shape[1:3]) >= LARGE_SIDE else "small"
 
 
 def corrupt(
     name: str, key: jax.Array, dataset: Dataset, images: np.ndarray, severity: int, constants: Kind = "small"
 ) -> np.ndarray:
-    """Stored images under a corruption, in the type and on the scale that they have."""
-    found = corrupt_in_batches(name, key, as_pixels(dataset, images), severity=severity, constants=constants)
-    return as_stored(dataset, found)
+    """Corrupted copies of stored images, in the same type and on the same scale."""
+    pixels = corrupt_in_batches(name, key, as_pixels(dataset, images), severity=severity, constants=constants)
+    return as_stored(dataset, pixels)
 
 
 def as_pixels(dataset: Dataset, images: np.ndarray) -> np.ndarray:
@@ -29,12 +29,12 @@ def as_pixels(dataset: Dataset, images: np.ndarray) -> np.ndarray:
     return images.astype(np.float32) * np.float32(dataset.scale)
 
 
-def as_stored(dataset: Dataset, values: np.ndarray) -> np.ndarray:
-    """Values in [0, 1] in the type and on the scale that the data's images have."""
-    found, kind = values / np.float32(dataset.scale), dataset.images.dtype
-    return np.rint(found).astype(kind) if kind == np.uint8 else found.astype(kind)
+def as_stored(dataset: Dataset, pixels: np.ndarray) -> np.ndarray:
+    """Pixels in [0, 1] in the data set's stored type and scale."""
+    values, dtype = pixels / np.float32(dataset.scale), dataset.images.dtype
+    return np.rint(values).astype(dtype) if dtype == np.uint8 else values.astype(dtype)
 
 
 def bytes_as_stored(dataset: Dataset, images: np.ndarray) -> np.ndarray:
-    """uint8 images, white at 255 whatever it is in the data, in the type and on the scale that the data's have."""
+    """uint8 images with white at 255 in the data set's stored type and scale."""
     return as_stored(dataset, np.arange(256, dtype=np.float32) / 255)[images]

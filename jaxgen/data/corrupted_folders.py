@@ -1,10 +1,10 @@
-"""Folders of corrupted images as CIFAR-10-C and MNIST-C are published: read as they are needed, and written.
+"""Folders of corrupted images in the layouts of CIFAR-10-C and MNIST-C: memory-mapped readers, and a writer.
 
 CIFAR-10-C (D. Hendrycks, T. Dietterich, https://arxiv.org/abs/1903.12261; CIFAR-100-C is alike): for each corruption
-``<corruption>.npy``, uint8 ``[5t, h, w, d]``, the t test images at severity 1, then at 2, and so on to 5; and
-``labels.npy``, ``[5t]``. MNIST-C (N. Mu, J. Gilmer, https://arxiv.org/abs/1906.02337): for each corruption a folder
+``<corruption>.npy``, uint8 ``[5t, h, w, d]``, the t test images at severity 1, then 2, up to 5; and ``labels.npy``,
+``[5t]``. MNIST-C (N. Mu, J. Gilmer, https://arxiv.org/abs/1906.02337): for each corruption a folder
 with ``train_images.npy``, ``train_labels.npy``, ``test_images.npy``, ``test_labels.npy``, at one severity; and a folder
-``identity`` with the images themselves, which is no corruption and is passed over.
+``identity`` with the uncorrupted images, which is skipped.
 """
 
 import os
@@ -27,7 +27,7 @@ MNIST_FILES = ("train_images", "train_labels", "test_images", "test_labels")
 
 
 class LabelledImages(NamedTuple):
-    """Images with what they show, on disk until they are looked at.
+    """Memory-mapped images and their labels.
 
     Attributes:
       images: uint8 ``[n, h, w, d]``.
@@ -39,10 +39,10 @@ class LabelledImages(NamedTuple):
 
 
 class CorruptedFolder(NamedTuple):
-    """What a folder holds.
+    """The contents of a folder.
 
     Attributes:
-      test: by corruption and severity; MNIST-C's one severity counts as 1.
+      test: by corruption and severity; MNIST-C has severity 1 only.
       train: by corruption; empty in the layout of CIFAR-10-C.
     """
 
@@ -60,18 +60,18 @@ def read_folder(path: str | os.PathLike, names: Sequence[str] = ("all",)) -> Cor
 
     Args:
       path: of the folder.
-      names: corruptions that must be there, and the only ones that are read; ``standard`` for the 15 of CIFAR-10-C, or
-        of MNIST-C in its layout, ``all`` for all there are.
+      names: corruptions to read, all of which must be there; ``standard`` for the 15 of CIFAR-10-C or MNIST-C,
+        ``all`` for every one in the folder.
 
     Raises:
-      UserError: for a folder of another kind, files that are missing or damaged, and arrays that do not fit together.
+      UserError: for a folder of neither layout, missing or damaged files, and arrays that do not match.
     """
     root = pathlib.Path(path)
     if not root.is_dir():
         raise UserError(f"{root}: there is no such folder")
     if (root / LABELS).is_file():
         return read_cifar_layout(root, names)
-    folders = sorted(each.name for each in root.iterdir() if (each / f"{MNIST_FILES[2]}.npy").is_file())
+    folders = sorted(path.name for path in root.iterdir() if (path / f"{MNIST_FILES[2]}.npy").is_file())
     if not folders:
         raise UserError(
             f"{root}: has neither {LABELS}, as CIFAR-10-C, nor folders with {MNIST_FILES[2]}.npy, as MNIST-C; give the "
@@ -81,13 +81,13 @@ def read_folder(path: str | os.PathLike, names: Sequence[str] = ("all",)) -> Cor
 
 
 def read_cifar_layout(root: pathlib.Path, names: Sequence[str]) -> CorruptedFolder:
-    """Five blocks a file, one a severity."""
-    found = sorted(each.stem for each in root.glob("*.npy") if each.name != LABELS)
+    """A file for each corruption, with a block of images for each severity."""
+    available = sorted(path.stem for path in root.glob("*.npy") if path.name != LABELS)
     labels = read_labels(root / LABELS)
     if len(labels) % NUM_SEVERITIES or not len(labels):
         raise UserError(f"{root / LABELS}: holds {len(labels)} labels; {NUM_SEVERITIES} blocks are needed")
     size, test = len(labels) // NUM_SEVERITIES, {}
-    for name in choose(names, found, STANDARD, root):
+    for name in choose(names, available, STANDARD, root):
         images = read_images(root / f"{name}.npy", len(labels), LABELS)
         for severity in range(1, NUM_SEVERITIES + 1):
             block = slice((severity - 1) * size, severity * size)
@@ -95,10 +95,10 @@ def read_cifar_layout(root: pathlib.Path, names: Sequence[str]) -> CorruptedFold
     return CorruptedFolder(test, {})
 
 
-def read_mnist_layout(root: pathlib.Path, found: Sequence[str], names: Sequence[str]) -> CorruptedFolder:
-    """A folder a corruption, with training and test images."""
+def read_mnist_layout(root: pathlib.Path, folders: Sequence[str], names: Sequence[str]) -> CorruptedFolder:
+    """A folder for each corruption, with training and test images."""
     test, train = {}, {}
-    for name in choose(names, [each for each in found if each != UNCORRUPTED], MNIST_STANDARD, root):
+    for name in choose(names, [folder for folder in folders if folder != UNCORRUPTED], MNIST_STANDARD, root):
         for part in ("train", "test"):
             labels = read_labels(root / name / f"{part}_labels.npy")
             images = read_images(root / name / f"{part}_images.npy", len(labels), f"{part}_labels.npy")
@@ -133,7 +133,7 @@ def read_labels(path: pathlib.Path) -> np.ndarray:
 
 
 def read_images(path: pathlib.Path, count: int, labelled: str) -> np.ndarray:
-    """uint8 ``[count, h, w, d]``, of which ``[count, h, w]`` becomes one with a channel."""
+    """Images, uint8 ``[count, h, w, d]``; ``[count, h, w]`` gets a channel axis."""
     images = map_array(path)
     if images.dtype != np.uint8 or images.ndim not in (3, 4) or (images.ndim == 4 and images.shape[3] not in (1, 3)):
         raise UserError(
@@ -145,7 +145,7 @@ def read_images(path: pathlib.Path, count: int, labelled: str) -> np.ndarray:
 
 
 def map_array(path: pathlib.Path) -> np.ndarray:
-    """The array of a file, read from disk where it is looked at."""
+    """The memory-mapped array of a file."""
     if not path.is_file():
         raise UserError(f"{path}: is missing; fetch the whole folder again")
     try:
@@ -163,22 +163,21 @@ def write_folder(
     names: Sequence[str] = STANDARD,
     constants: Kind = "small",
 ) -> None:
-    """Writes images under corruptions of all severities in the layout of CIFAR-10-C, which `read_folder` reads.
+    """Writes corrupted copies of images, at all severities, in the layout of CIFAR-10-C.
 
-    An image's draws depend on the seed, the corruption's name, the severity and its place, so that a folder written in
-    two goes is as one written at once. A file appears when it is whole, and one that is there with the same content
-    stays.
+    An image's draws depend on the seed, the corruption's name, the severity and the image's index, so that a folder can
+    be written in several calls. Files are written atomically; a file of the same content stays.
 
     Args:
-      path: of the folder, made if need be.
+      path: of the folder, created if missing.
       images: ``[t, h, w, d]`` uint8, or float in [0, 1].
       labels: integers ``[t]``.
       seed: of all draws.
-      names: which corruptions.
-      constants: whose constants.
+      names: of the corruptions.
+      constants: which constants the severities have.
 
     Raises:
-      UserError: for images or labels that do not fit, an unknown corruption, and files that are there with other
+      UserError: for images or labels of a wrong shape or type, an unknown corruption, and existing files of other
         content.
     """
     check_images(images)
@@ -202,24 +201,24 @@ def write_folder(
 
 
 def write_corrupted(path: pathlib.Path, name: str, images: np.ndarray, seed: int, constants: Kind) -> None:
-    """Writes one block of images a severity, or compares them with those of a file that is there.
+    """Writes a block of images for each severity, or compares them with those of an existing file.
 
     Raises:
-      UserError: if the file is there with other content.
+      UserError: if the file exists with other content.
     """
-    shape, is_there = (NUM_SEVERITIES * len(images), *images.shape[1:]), path.exists()
-    whole = map_array(path) if is_there else open_part(path, shape)
-    fits = whole.shape == shape and whole.dtype == np.uint8
+    shape, exists = (NUM_SEVERITIES * len(images), *images.shape[1:]), path.exists()
+    array = map_array(path) if exists else open_part(path, shape)
+    fits = array.shape == shape and array.dtype == np.uint8
     for severity in range(1, NUM_SEVERITIES + 1):
         block = slice((severity - 1) * len(images), severity * len(images))
         key = draw_key(seed, name, severity)
-        found = corrupt_in_batches(name, key, images, severity=severity, constants=constants)
-        if not is_there:
-            whole[block] = found
-        elif not fits or not np.array_equal(whole[block], found):
+        corrupted = corrupt_in_batches(name, key, images, severity=severity, constants=constants)
+        if not exists:
+            array[block] = corrupted
+        elif not fits or not np.array_equal(array[block], corrupted):
             raise UserError(f"{path}: is there already, with other content; remove it, or name another folder")
-    if not is_there:
-        whole.flush()
+    if not exists:
+        array.flush()
         os.replace(part_of(path), path)
 
 
@@ -236,5 +235,5 @@ def part_of(path: pathlib.Path) -> pathlib.Path:
 
 
 def open_part(path: pathlib.Path, shape: tuple[int, ...]) -> np.memmap:
-    """An array of bytes on disk, to be filled, that is not `path` yet."""
+    """A memory-mapped uint8 array to be written, in a file that is renamed to `path` when complete."""
     return np.lib.format.open_memmap(part_of(path), mode="w+", dtype=np.uint8, shape=shape)

@@ -42,7 +42,7 @@ def load_csv(path: str, spec: DataSpec) -> Dataset:
 
 
 def read_rows(path: str, source: str) -> tuple[list[str], list[list[str]], list[int]]:
-    """The header, the rows, all of one length, and the line of the file on which each row ends."""
+    """The header, the rows (as long as the header), and each row's line number in the file."""
     if pathlib.Path(path).exists() and not pathlib.Path(path).is_file():
         raise UserError(f"{source}: is no file")
     try:
@@ -70,11 +70,11 @@ def columns_of(header: list[str], rows: list[list[str]]) -> dict[str, Sequence[s
 
 
 def as_texts(cells: Sequence[str], what: str) -> np.ndarray:
-    """The cells of a column of names.
+    """A column of names as an array of text.
 
     Raises:
-      UserError: if one is so long that an array of them, in which all take the room of the longest, is far larger than
-        they are.
+      UserError: if one cell is so long that the array, in which all take the room of the longest, would be far larger
+        than the file.
     """
     longest = max(map(len, cells))
     try:
@@ -85,16 +85,16 @@ def as_texts(cells: Sequence[str], what: str) -> np.ndarray:
 
 
 def numbers(values: Sequence[str], lines: list[int], what: str) -> np.ndarray:
-    """The values as float64, all finite."""
+    """The cells as float64, all finite."""
     parsed = np.asarray([to_number(value) for value in values])
     if not np.isfinite(parsed).all():
-        bad = int(np.argmin(np.isfinite(parsed)))
-        raise UserError(f"{what}, line {lines[bad]}: {str(values[bad])!r} is no finite number; fill, encode or drop it")
+        row = int(np.argmin(np.isfinite(parsed)))
+        raise UserError(f"{what}, line {lines[row]}: {str(values[row])!r} is no finite number; fill, encode or drop it")
     return parsed
 
 
 def refuse_quantity(labels: np.ndarray, source: str, name: str) -> None:
-    """Refuses labels that are all numbers, some of them with a fraction."""
+    """Refuses labels that are all numbers and not all whole."""
     values = np.asarray([to_number(label) for label in labels])
     if np.isfinite(values).all() and (values != np.rint(values)).any():
         raise UserError(
@@ -104,7 +104,7 @@ def refuse_quantity(labels: np.ndarray, source: str, name: str) -> None:
 
 
 def to_number(text: str) -> float:
-    """A number as files have it, and not as Python's programs may (1_0); NaN for what is none."""
+    """Text as a number; NaN for text that is none, and for Python's 1_0."""
     try:
         return np.nan if "_" in text else float(text)
     except ValueError:
@@ -112,7 +112,7 @@ def to_number(text: str) -> float:
 
 
 def whole_numbers(values: np.ndarray) -> np.ndarray:
-    """Texts as integers if all are written as such, so that class 10 comes after class 9; 007 stays text."""
+    """Texts as integers if all are written as such, so that class 10 sorts after class 9; 007 stays text."""
     try:
         whole = values.astype(np.int64)
     except (ValueError, OverflowError):

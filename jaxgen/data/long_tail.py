@@ -1,4 +1,4 @@
-"""A long-tailed part of a data set, and a balanced one beside it to choose by."""
+"""A long-tailed subset of a data set, and a balanced selection set held out of it."""
 
 import dataclasses
 from typing import NamedTuple
@@ -11,16 +11,16 @@ from jaxgen.keys import JobDraw, job_key
 from jaxgen.transforms.tails import choose_tail, tail_counts
 from jaxgen.types import Dataset
 
-# A tail is cut of classes that are alike: where one is so many times another, they have a tail of their own.
+# By default, classes whose sizes differ by less than UNEQUAL times get a tail of imbalance USUAL; others have one.
 UNEQUAL, USUAL = 2, 20.0
 
 
 class LongTail(NamedTuple):
-    """Data of unequal classes.
+    """A long-tailed data set and its selection set.
 
     Attributes:
-      dataset: what is trained on, and the test set as it was.
-      images, labels: as many examples of every class, which no model is trained on, to choose by; stored values.
+      dataset: the long-tailed training set, and the original test set.
+      images, labels: the selection set: equally many examples of every class, never trained on; stored values.
     """
 
     dataset: Dataset
@@ -29,17 +29,17 @@ class LongTail(NamedTuple):
 
 
 def cut_tail(dataset: Dataset, spec: TailSpec, seed: int) -> LongTail:
-    """Takes out the examples to choose by, and then leaves of each class what the profile says, the first the most.
+    """Holds out a balanced selection set, then subsamples each class to the tail's profile, largest class first.
 
-    Both are drawn once, by the job's seed: all its models are trained on the same examples.
+    Both draws depend on the job's seed alone: all models of a job are trained on the same examples.
 
     Args:
       dataset: with a test set.
-      spec: flags.
+      spec: flags of the tail.
       seed: of the job.
 
     Raises:
-      UserError: where a class is left without examples.
+      UserError: if a class would be left without examples.
     """
     counts = np.bincount(dataset.labels, minlength=dataset.num_classes)
     if not counts.min():
@@ -63,12 +63,12 @@ def cut_tail(dataset: Dataset, spec: TailSpec, seed: int) -> LongTail:
             raise UserError(f"--imbalance={imbalance:g}: leaves a class without an example; lower it")
         kept = choose_tail(job_key(seed, JobDraw.TAIL), dataset.labels[left], np.array(wanted))
         left = left[np.asarray(kept)]
-    own = dataclasses.replace(dataset, images=dataset.images[left], labels=dataset.labels[left], ids=dataset.ids[left])
-    return LongTail(own, dataset.images[chosen], dataset.labels[chosen])
+    tail = dataclasses.replace(dataset, images=dataset.images[left], labels=dataset.labels[left], ids=dataset.ids[left])
+    return LongTail(tail, dataset.images[chosen], dataset.labels[chosen])
 
 
 def fitting_counts(profile: str, imbalance: float, available: np.ndarray) -> list[int]:
-    """The profile of the largest head for which every class has enough examples."""
+    """Class sizes of the profile, with the largest head for which every class has enough examples."""
     for largest in range(int(available[0]), 0, -1):
         wanted = tail_counts(profile, imbalance, len(available), largest)
         if all(np.array(wanted) <= available):

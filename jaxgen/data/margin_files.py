@@ -1,4 +1,4 @@
-"""Datamodels stores: which examples each model trained on, and by how much it was right.
+"""Datamodels stores: which examples each model trained on, and its margins.
 
     masks.npy bool [M, N], margins.npy float16 [M, T], and optionally _completed.npy bool [M]
 
@@ -20,7 +20,7 @@ MODELS_AT_ONCE = 64
 
 
 class MarginFolder(NamedTuple):
-    """A store of M models; `on_training` where its margins are those of the training examples themselves."""
+    """A memory-mapped store of M models; `on_training` if its margins are those of the training examples."""
 
     path: pathlib.Path
     masks: np.ndarray
@@ -33,7 +33,7 @@ class MarginFolder(NamedTuple):
 
     @property
     def ratio(self) -> float:
-        """The share of the examples that the first completed model trained on."""
+        """The fraction of the examples that the first completed model trained on."""
         return float(self.masks[np.flatnonzero(self.completed)[0]].mean())
 
 
@@ -42,15 +42,16 @@ def is_margin_folder(path: pathlib.Path) -> bool:
 
 
 def open_margin_folder(path: pathlib.Path) -> MarginFolder:
-    """Opens a store without reading it.
+    """Opens a store without reading its values.
 
     Raises:
-      UserError: for arrays of other shapes, or no completed model.
+      UserError: for unreadable files, arrays of other shapes or types, or no completed model.
     """
     try:
         masks, margins = (map_npy(path / f"{name}.npy") for name in ("masks", "margins"))
-        whole = not (path / "_completed.npy").exists()
-        done = np.ones(masks.shape[:1], bool) if whole else read_npy(path / "_completed.npy").astype(bool).reshape(-1)
+        partial = (path / "_completed.npy").exists()
+        completed = read_npy(path / "_completed.npy").astype(bool) if partial else np.ones(masks.shape[:1], bool)
+        completed = completed.reshape(-1)
     except UNREADABLE as error:
         raise UserError(f"{path}: masks.npy, margins.npy or _completed.npy cannot be read ({error})") from None
     kinds = masks.dtype.kind + margins.dtype.kind
@@ -58,32 +59,32 @@ def open_margin_folder(path: pathlib.Path) -> MarginFolder:
         raise UserError(
             f"{path}: masks.npy holds {masks.dtype}, margins.npy {margins.dtype}; truth values and numbers are needed"
         )
-    if masks.ndim != 2 or margins.ndim != 2 or not len(masks) == len(margins) == len(done) or not masks.size:
+    if masks.ndim != 2 or margins.ndim != 2 or not len(masks) == len(margins) == len(completed) or not masks.size:
         raise UserError(
-            f"{path}: masks.npy has shape {masks.shape}, margins.npy {margins.shape}, of {len(done)} models; needed: "
-            "[models, training examples] and [models, examples]"
+            f"{path}: masks.npy has shape {masks.shape}, margins.npy {margins.shape}, of {len(completed)} models; "
+            "needed: [models, training examples] and [models, examples]"
         )
-    if not done.any():
+    if not completed.any():
         raise UserError(f"{path}: _completed.npy says that no model is complete")
-    return MarginFolder(path, masks, margins, done)
+    return MarginFolder(path, masks, margins, completed)
 
 
 def stream_models(folder: MarginFolder) -> Iterator[Outcome]:
-    """The completed models in batches; a model with a margin that is no number counts as diverged.
+    """The completed models in batches; a model with a margin that is not finite counts as diverged.
 
-    Where margins are of the training examples they are given as these and as test examples too.
+    Margins of the training examples are yielded both as training and as test results.
     """
     for start in range(0, len(folder.masks), MODELS_AT_ONCE):
-        here = start + np.flatnonzero(folder.completed[start : start + MODELS_AT_ONCE])
-        if not len(here):
+        models = start + np.flatnonzero(folder.completed[start : start + MODELS_AT_ONCE])
+        if not len(models):
             continue
-        trained_on, margins = folder.masks[here] != 0, np.asarray(folder.margins[here])
+        trained_on, margins = folder.masks[models] != 0, np.asarray(folder.margins[models])
         right = margins > 0
         correct = right if folder.on_training else np.zeros_like(trained_on)
         yield Outcome(
             *(np.packbits(rows, axis=1) for rows in (trained_on, correct, right)),
-            np.full((len(here), 1), np.nan, np.float32),
-            np.zeros(len(here), np.int32),
+            np.full((len(models), 1), np.nan, np.float32),
+            np.zeros(len(models), np.int32),
             np.isfinite(margins).all(1),
-            np.zeros((len(here), 0), np.uint8),
+            np.zeros((len(models), 0), np.uint8),
         )

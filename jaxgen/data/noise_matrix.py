@@ -1,4 +1,4 @@
-"""Class-conditional label noise as users keep it: a matrix of probabilities in a csv, npy or npz file."""
+"""Transition matrices of class-conditional label noise, from csv, npy or npz files."""
 
 import pathlib
 
@@ -7,17 +7,17 @@ import numpy as np
 from jaxgen.errors import UNREADABLE, UserError
 from jaxgen.io.arrays import ArrayFile, read_npy
 
-# Rows are written with a few digits.
+# Files hold probabilities rounded to a few digits.
 ROUNDING = 1e-3
 
 
 def load_noise_matrix(path: str, num_classes: int, said: str = "") -> np.ndarray:
-    """The matrix, float32 ``[c, c]``: from the true class (row) to the class given; rows sum to 1.
+    """The transition matrix, float32 ``[c, c]``: from the true class (row) to the observed one; rows sum to 1.
 
     Args:
       path: of the file.
       num_classes: c.
-      said: the flag that named it, if that is not ``--noise_matrix``.
+      said: the flag that named the file, for messages, if not ``--noise_matrix``.
 
     Raises:
       UserError: if there is no such file, or no such matrix in it.
@@ -42,7 +42,7 @@ def load_noise_matrix(path: str, num_classes: int, said: str = "") -> np.ndarray
 
 
 def read_numbers(path: pathlib.Path) -> np.ndarray:
-    """The one array of a file."""
+    """The only array of a file."""
     if path.suffix == ".npy":
         return read_npy(path)
     if path.suffix == ".npz":
@@ -50,7 +50,7 @@ def read_numbers(path: pathlib.Path) -> np.ndarray:
             if len(file) != 1:
                 raise ValueError(f"{len(file)} arrays where one is needed")
             return next(iter(file.values()))
-    # Opened here: NumPy would unpack what is called .gz, and warn of a file without lines.
+    # Opened here: NumPy would unpack a file called .gz, and warn of a file without lines.
     with open(path, encoding="utf-8") as text:
         lines = text.read().splitlines()
     if not any(line.partition("#")[0].strip() for line in lines):

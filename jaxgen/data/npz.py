@@ -1,4 +1,4 @@
-"""The user's own arrays in an ``.npz`` file."""
+"""Data sets in ``.npz`` files."""
 
 import pathlib
 import zipfile
@@ -36,9 +36,9 @@ def load_npz(path: str, spec: DataSpec) -> Dataset:
     try:
         with ArrayFile(path) as file:
             for part, names in KEYS.items():
-                found = [name for name in names if name in file]
-                if found:
-                    arrays[part] = read_array(file, found[0], source)
+                present = [name for name in names if name in file]
+                if present:
+                    arrays[part] = read_array(file, present[0], source)
                 elif part in REQUIRED:
                     raise UserError(
                         f"--dataset={source}: has no array {' or '.join(names)}; it has {', '.join(file) or 'none'}"

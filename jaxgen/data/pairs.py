@@ -1,4 +1,4 @@
-"""Influences as published: of every pair, as one matrix or a matrix a class."""
+"""Influences of training on test examples as published: one matrix of all pairs, or one matrix for each class."""
 
 import json
 import pathlib
@@ -10,10 +10,10 @@ import numpy as np
 from jaxgen.data.tfds import tfds_order
 from jaxgen.errors import UserError
 
-# More pairs than are compared by mistake.
+# The most pairs that are compared; more are asked for by mistake.
 MOST_PAIRS = 20_000_000
 SHIFT = 32
-# What the ids of pairs are: positions in a file that does not tell their order, or in the original files.
+# Descriptions of the ids of pairs: positions in an unknown order, or in that of the original files.
 UNTOLD = "pairs of positions, whose order the file does not tell"
 BROUGHT = "pairs, brought from tensorflow-datasets order into that of the original files"
 
@@ -22,17 +22,17 @@ def pair_ids(train: np.ndarray, test: np.ndarray) -> np.ndarray:
     """One integer for each pair of training and test positions.
 
     Raises:
-      ValueError: for what are no positions.
+      ValueError: if they are not whole numbers from 0 up.
     """
     return positions(train) << SHIFT | positions(test)
 
 
-def positions(found: np.ndarray) -> np.ndarray:
-    """Positions as int64; raises ValueError for what are none."""
-    found = np.asarray(found)
-    if found.dtype.kind not in "iu" or (found.size and (found.min() < 0 or found.max() >= 2 ** (SHIFT - 1))):
+def positions(values: np.ndarray) -> np.ndarray:
+    """Positions as int64; raises ValueError if they are not whole numbers from 0 up."""
+    values = np.asarray(values)
+    if values.dtype.kind not in "iu" or (values.size and (values.min() < 0 or values.max() >= 2 ** (SHIFT - 1))):
         raise ValueError("positions must be whole numbers from 0 up")
-    return found.astype(np.int64)
+    return values.astype(np.int64)
 
 
 def split_ids(ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -49,7 +49,7 @@ class Block(NamedTuple):
 
 
 class Matrix(NamedTuple):
-    """Influences of all pairs of some blocks; `name` is that of file and score, `order` is what the positions are."""
+    """Influences in blocks of pairs; `name` is the file's and the score's, `order` describes the positions."""
 
     name: str
     blocks: tuple[Block, ...]
@@ -57,7 +57,7 @@ class Matrix(NamedTuple):
 
     @classmethod
     def of_one(cls, name: str, values: np.ndarray) -> "Matrix":
-        """A matrix ``[t, n]``; nothing tells which examples its rows and columns are."""
+        """A matrix ``[t, n]`` whose rows and columns are positions in an unknown order."""
         if values.ndim != 2 or values.dtype.kind not in "biuf":
             raise UserError(
                 f"{name}: influence has shape {values.shape}, type {values.dtype}; needed: numbers, test x training "
@@ -68,7 +68,7 @@ class Matrix(NamedTuple):
 
     @classmethod
     def of_classes(cls, name: str, arrays: Mapping[str, np.ndarray], classes: list[str]) -> "Matrix":
-        """A matrix for each class, test x training as the other or the other way round, as the index arrays tell."""
+        """A matrix for each class, test x training or its transpose, by the lengths of the index arrays."""
         if not classes:
             raise UserError(
                 f"{name}: has no infl_matrix_class of any class, and so no influence; choose another --score"
@@ -91,20 +91,20 @@ class Matrix(NamedTuple):
         return cls(f"{name}: influence", tuple(blocks))
 
     def in_original_order(self) -> "Matrix":
-        """The matrix whose positions, of tensorflow-datasets order, are those of the original files."""
+        """The matrix with positions of tensorflow-datasets order mapped to those of the original files."""
         [block] = self.blocks
         train, test = tfds_order("train", len(block.train)), tfds_order("test", len(block.test))
         return Matrix(self.name, (block._replace(train=train, test=test),), BROUGHT)
 
     def at(self, ids: np.ndarray) -> np.ndarray:
-        """The influences of pairs; NaN of those that are in no block."""
+        """The influences of pairs by their ids; NaN for pairs in no block."""
         train, test = split_ids(ids)
-        found = np.full(len(ids), np.nan)
+        influences = np.full(len(ids), np.nan)
         for block in self.blocks:
             columns, rows = places(block.train, train), places(block.test, test)
-            here = (columns >= 0) & (rows >= 0)
-            found[here] = block.values[rows[here], columns[here]]
-        return found
+            inside = (columns >= 0) & (rows >= 0)
+            influences[inside] = block.values[rows[inside], columns[inside]]
+        return influences
 
     def every_pair(self) -> tuple[np.ndarray, np.ndarray]:
         """Ids and influences of all pairs."""
@@ -121,11 +121,11 @@ class Matrix(NamedTuple):
 
 
 def find_test_ids(path: pathlib.Path, arrays: Mapping[str, np.ndarray], ids: np.ndarray) -> np.ndarray:
-    """The test examples' ids in a cscores.npz; in one without, as its training examples lie, if all are there."""
+    """The test ids of a cscores.npz; in a file without, positions in the order of its training ids, if complete."""
     count = len(arrays["test_labels"])
     if "test_ids" in arrays:
-        own = arrays["test_ids"]
-        return own if own.dtype.kind in "iu" else np.arange(count)
+        test_ids = arrays["test_ids"]
+        return test_ids if test_ids.dtype.kind in "iu" else np.arange(count)
     if np.array_equal(ids, np.arange(len(ids))):
         return np.arange(count)
     part = json.loads(str(arrays["metadata"])).get("flags", {}).get("num_test_examples", "0") != "0"
@@ -138,7 +138,7 @@ def find_test_ids(path: pathlib.Path, arrays: Mapping[str, np.ndarray], ids: np.
 
 
 def places(known: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """Where in `known` each of `wanted` is; -1 where it is not."""
+    """The index in `known` of each of `wanted`; -1 if it is not there."""
     order = np.argsort(known, kind="stable")
     at = np.minimum(np.searchsorted(known[order], wanted), len(known) - 1)
     return np.where(known[order][at] == wanted, order[at], -1)

@@ -1,4 +1,4 @@
-"""A part of a data set: the first examples, the middle of each image, a test set held out."""
+"""Parts of a data set: its first examples, the centre of each image, a held-out test set."""
 
 import dataclasses
 
@@ -9,7 +9,7 @@ from jaxgen.types import Dataset
 
 
 def first_examples(dataset: Dataset, count: int, source: str) -> Dataset:
-    """The data set with its first `count` training examples only (0: all); the classes stay."""
+    """The data set with only its first `count` training examples (0: all); the classes stay."""
     if not count:
         return dataset
     if count > len(dataset.labels):
@@ -26,12 +26,12 @@ def first_examples(dataset: Dataset, count: int, source: str) -> Dataset:
 
 
 def first_test_examples(dataset: Dataset, count: int, source: str) -> Dataset:
-    """The data set with its first `count` test examples only (0: all)."""
+    """The data set with only its first `count` test examples (0: all)."""
     if not count:
         return dataset
-    known = 0 if dataset.test_labels is None else len(dataset.test_labels)
-    if count > known:
-        raise UserError(f"--num_test_examples={count}: {source} has {known} test examples")
+    available = 0 if dataset.test_labels is None else len(dataset.test_labels)
+    if count > available:
+        raise UserError(f"--num_test_examples={count}: {source} has {available} test examples")
     return dataclasses.replace(
         dataset,
         test_images=dataset.test_images[:count],
@@ -42,7 +42,7 @@ def first_test_examples(dataset: Dataset, count: int, source: str) -> Dataset:
 
 
 def crop_center(dataset: Dataset, size: int, source: str) -> Dataset:
-    """The middle of each image, `size` pixels a side (0: the whole image)."""
+    """The data set with images cropped to their central `size` x `size` pixels (0: not cropped)."""
     if not size:
         return dataset
     if not dataset.has_images:
@@ -53,21 +53,21 @@ def crop_center(dataset: Dataset, size: int, source: str) -> Dataset:
     rows = slice((height - size) // 2, (height - size) // 2 + size)
     columns = slice((width - size) // 2, (width - size) // 2 + size)
     images, tests = (
-        None if part is None else np.ascontiguousarray(part[:, rows, columns])
-        for part in (dataset.images, dataset.test_images)
+        None if array is None else np.ascontiguousarray(array[:, rows, columns])
+        for array in (dataset.images, dataset.test_images)
     )
     return dataclasses.replace(dataset, images=images, test_images=tests)
 
 
 def whitened(dataset: Dataset, whiten: bool, source: str) -> Dataset:
-    """The data set whose images a network sees with mean 0 and deviation 1 each, if `whiten`."""
+    """The data set, if `whiten` with each image standardised to mean 0 and deviation 1 before the network."""
     if whiten and not dataset.has_images:
         raise UserError(f"--whiten: is for images, and {source} has rows of features; leave it out")
     return dataclasses.replace(dataset, whiten=whiten)
 
 
 def hold_out_test(dataset: Dataset, share: float, seed: int) -> Dataset:
-    """The data set with a `share` of its training examples, of every class alike, as its test set, if it has none.
+    """The data set with a `share` of its training examples, stratified by class, as its test set, if it has none.
 
     Raises:
       UserError: if there are too few examples for that.
@@ -78,9 +78,9 @@ def hold_out_test(dataset: Dataset, share: float, seed: int) -> Dataset:
         raise UserError(f"--test_share=0: {dataset.name} has no test set; give a share to be held out, such as 0.2")
     from sklearn.model_selection import train_test_split
 
-    places = np.arange(len(dataset.labels))
+    positions = np.arange(len(dataset.labels))
     try:
-        own, held_out = train_test_split(places, test_size=share, random_state=seed, stratify=dataset.labels)
+        train, held_out = train_test_split(positions, test_size=share, random_state=seed, stratify=dataset.labels)
     except ValueError:
         counts = np.bincount(dataset.labels, minlength=dataset.num_classes)
         rarest, name = counts.min(), dataset.class_names[counts.argmin()]
@@ -90,39 +90,39 @@ def hold_out_test(dataset: Dataset, share: float, seed: int) -> Dataset:
                 "the class out, merge it with another, or give data with a test set"
             ) from None
         raise UserError(
-            f"--test_share={share:g}: cannot be held out of {len(places)} examples in {dataset.num_classes} classes, "
-            f"the rarest of {rarest}; change it, or give data with a test set"
+            f"--test_share={share:g}: cannot be held out of {len(positions)} examples in {dataset.num_classes} "
+            f"classes, the rarest of {rarest}; change it, or give data with a test set"
         ) from None
-    return part_off(dataset, own, held_out)
+    return split_off(dataset, train, held_out)
 
 
 def hold_out_rest(dataset: Dataset, count: int, seed: int) -> Dataset:
-    """The data set with `count` of its training examples, of every class alike, and all others of them as its test set.
+    """The data set with `count` of its training examples, stratified by class, and the rest as its test set.
 
     Raises:
-      UserError: if so many leave no example of each class.
+      UserError: if one of the two would lack a class.
     """
     from sklearn.model_selection import train_test_split
 
-    places = np.arange(len(dataset.labels))
+    positions = np.arange(len(dataset.labels))
     try:
-        own, held_out = train_test_split(places, train_size=count, random_state=seed, stratify=dataset.labels)
+        train, held_out = train_test_split(positions, train_size=count, random_state=seed, stratify=dataset.labels)
     except ValueError:
         raise UserError(
-            f"--test_set=rest: {count} of {len(places)} examples in {dataset.num_classes} classes, the rarest of "
+            f"--test_set=rest: {count} of {len(positions)} examples in {dataset.num_classes} classes, the rarest of "
             f"{np.bincount(dataset.labels).min()}, leave too few to test on; take smaller samples, or leave it out"
         ) from None
-    return part_off(dataset, own, held_out)
+    return split_off(dataset, train, held_out)
 
 
-def part_off(dataset: Dataset, own: np.ndarray, held_out: np.ndarray) -> Dataset:
-    """The data set with the training examples at the places `own`, and those `held_out` as its test set."""
-    own, held_out = np.sort(own), np.sort(held_out)
+def split_off(dataset: Dataset, train: np.ndarray, held_out: np.ndarray) -> Dataset:
+    """The data set with the training examples at the positions `train`, and those at `held_out` as its test set."""
+    train, held_out = np.sort(train), np.sort(held_out)
     return dataclasses.replace(
         dataset,
-        images=dataset.images[own],
-        labels=dataset.labels[own],
-        ids=dataset.ids[own],
+        images=dataset.images[train],
+        labels=dataset.labels[train],
+        ids=dataset.ids[train],
         test_images=dataset.images[held_out],
         test_labels=dataset.labels[held_out],
         test_ids=dataset.ids[held_out],

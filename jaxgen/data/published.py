@@ -1,8 +1,8 @@
-"""Scores that others have published, and our own, as values of examples or of pairs; told apart by their keys.
+"""Published scores and those of jaxgen, as values of examples or of pairs; the layout follows from a file's keys.
 
-The layouts are those of the files beside Jiang et al. 2021 (https://pluskid.github.io/structural-regularity), of those
-beside Feldman and Zhang 2020 (https://pluskid.github.io/influence-memorization) and of the latter's MNIST demo. Nothing
-is unpickled unless the user names the file, and then nothing but arrays of bytes, texts and numbers.
+The layouts are those published with Jiang et al. 2021 (https://pluskid.github.io/structural-regularity), with Feldman
+and Zhang 2020 (https://pluskid.github.io/influence-memorization), and of the latter's MNIST demo. Pickles are read only
+in files that the user names, and only as arrays of bytes, texts and numbers.
 """
 
 import pathlib
@@ -21,7 +21,7 @@ from jaxgen.errors import UNREADABLE, UserError
 from jaxgen.io.arrays import ArrayFile, read_npy
 
 OURS = {"scores", "labels", "ids", "counts", "subset_ratios", "scores_by_ratio"}
-NOT_KNOWN = ("", "nan", "na")
+MISSING = ("", "nan", "na")
 
 
 class Values(NamedTuple):
@@ -29,10 +29,10 @@ class Values(NamedTuple):
 
     Attributes:
       name: file and score.
-      values: float64 ``[n]``; NaN where it is not known.
+      values: float64 ``[n]``; NaN where missing.
       labels: int64 or text ``[n]``, or None.
-      ids: ``[n]``, which example or pair it is, whatever the order: the position in the original files, a file's name,
-        or `pair_ids`; None where the file does not tell.
+      ids: ``[n]``, of examples or pairs: positions in the original files, file names, or `pair_ids`; None where the
+        file has none.
       order: what `ids` are, in words.
       pairs: whether these are values of pairs.
       class_names: text ``[c]``, if `labels` are codes in ``0..c-1`` and the file has names for them.
@@ -50,16 +50,16 @@ class Values(NamedTuple):
 def read_published(
     path: pathlib.Path, score: str, unpickled: Collection[str] = (), label_column: str = "label"
 ) -> Values | Matrix:
-    """The values in a file, of whatever layout.
+    """The values in a file of any layout.
 
     Args:
       path: an .npz or .npy file, or FILE.csv:COLUMN.
-      score: which of the file's scores; empty: the one it is about.
-      unpickled: files whose arrays of objects may be read.
+      score: name of one of the file's scores; empty for its main one.
+      unpickled: files whose object arrays may be read.
       label_column: of a CSV file.
 
     Raises:
-      UserError: for what is no such file.
+      UserError: for a missing or unreadable file, or one without that score.
     """
     if ".csv:" in path.name and not path.exists():
         return read_column(path, label_column)
@@ -78,7 +78,7 @@ def read_published(
 
 
 class Members(Mapping[str, np.ndarray]):
-    """The arrays of an .npz file, read when they are asked for."""
+    """The arrays of an .npz file, each read on access."""
 
     def __init__(self, path: pathlib.Path, unpickled: Collection[str] = ()):
         self.path, self.allowed = path, {str(path), path.name} & set(unpickled)
@@ -131,8 +131,8 @@ def by_keys(arrays: Members, score: str) -> Values | Matrix:
             return numbers(f"{path.name}: memorization", arrays["memorization"])
         return Matrix.of_one(path.name, arrays["influence"])
     if keys >= {"influence_train", "influence_test", "influence"} and score == "influence":
-        found = pair_ids(arrays["influence_train"], arrays["influence_test"])
-        return numbers(f"{path.name}: influence", arrays["influence"], None, found, UNTOLD)._replace(pairs=True)
+        pairs = pair_ids(arrays["influence_train"], arrays["influence_test"])
+        return numbers(f"{path.name}: influence", arrays["influence"], None, pairs, UNTOLD)._replace(pairs=True)
     if keys >= {"labels", "scores", "filenames"} and score in ("", "scores"):
         texts = np.asarray(arrays["filenames"]).astype(str)
         return numbers(f"{path.name}: scores", arrays["scores"], arrays["labels"], texts, "file names")
@@ -142,31 +142,31 @@ def by_keys(arrays: Members, score: str) -> Values | Matrix:
 
 
 def pick(path: pathlib.Path, score: str, known: tuple[str, ...]) -> str:
-    """The score asked for, or else the first of those that the file has."""
+    """`score`, or the first of those that the file has if it is empty."""
     if score and score not in known:
         raise UserError(f"--score={score}: {path} has {' and '.join(known)}")
     return score or known[0]
 
 
 def numbers(name: str, values: np.ndarray, labels=None, ids=None, order: str = "positions") -> Values:
-    """Checked values."""
+    """Values ``[n]``, labels and ids, checked."""
     if np.ndim(values) != 1 or values.dtype.kind not in "biuf" or not len(values):
         raise UserError(f"{name}: has shape {np.shape(values)} of {values.dtype}; needed: one number an example")
-    labels = tell_apart(f"{name}: labels", labels, len(values))
-    ids = tell_apart(f"{name}: ids", ids, len(values))
+    labels = check_names(f"{name}: labels", labels, len(values))
+    ids = check_names(f"{name}: ids", ids, len(values))
     values = values.astype(np.float64)
     if np.isinf(values).any():
         raise UserError(f"{name}: value {int(np.argmax(np.isinf(values)))} is infinite; mend the file")
     return Values(name, values, labels, ids, order)
 
 
-def tell_apart(what: str, found: np.ndarray | None, count: int) -> np.ndarray | None:
-    """Labels or ids of `count` values, as numbers or text; None where there are none."""
-    if found is None:
+def check_names(what: str, names: np.ndarray | None, count: int) -> np.ndarray | None:
+    """Labels or ids of `count` values, as numbers or text; None if there are none."""
+    if names is None:
         return None
-    if found.shape != (count,) or found.dtype.kind not in "biufSU":
-        raise UserError(f"{what}: have shape {found.shape} of {found.dtype} for {count} values; give one a value")
-    return as_text(found, what) if found.dtype.kind in "SU" else found
+    if names.shape != (count,) or names.dtype.kind not in "biufSU":
+        raise UserError(f"{what}: have shape {names.shape} of {names.dtype} for {count} values; give one a value")
+    return as_text(names, what) if names.dtype.kind in "SU" else names
 
 
 def original(name: str, values: np.ndarray, labels: np.ndarray | None = None) -> Values:
@@ -175,39 +175,39 @@ def original(name: str, values: np.ndarray, labels: np.ndarray | None = None) ->
 
 
 def read_own(arrays: Members, score: str) -> Values:
-    """A cscores.npz: any score of one number an example, or its pairs."""
+    """A score of one number an example of a cscores.npz, or its influence pairs."""
     path, ids, score = arrays.path, arrays["ids"], score or "scores"
     if score not in arrays:
-        count, able = len(ids), []
+        count, available = len(ids), []
         for name in sorted(set(arrays) - {"labels", "ids"}):
             array = arrays[name]
-            able += [name] if array.shape == (count,) and array.dtype.kind in "biuf" else []
-        able += ["influence"] if "influence_train" in arrays else []
-        raise UserError(f"--score={score}: {path} has {', '.join(able)}")
+            available += [name] if array.shape == (count,) and array.dtype.kind in "biuf" else []
+        available += ["influence"] if "influence_train" in arrays else []
+        raise UserError(f"--score={score}: {path} has {', '.join(available)}")
     if score != "influence":
-        found = numbers(f"{path.name}: {score}", arrays[score], arrays["labels"], ids, "ids")
+        values = numbers(f"{path.name}: {score}", arrays[score], arrays["labels"], ids, "ids")
         names = arrays.get("class_names")
         if names is not None and (names.ndim != 1 or names.dtype.kind not in "iuSU"):
             raise UserError(f"{path}: class_names has shape {names.shape} of {names.dtype}; needed: one text a class")
-        return found._replace(class_names=names)
-    # Of names, positions tell.
+        return values._replace(class_names=names)
+    # Ids of text are replaced by positions.
     ids = ids if ids.dtype.kind in "iu" else np.arange(len(ids))
-    found = pair_ids(ids[arrays["influence_train"]], find_test_ids(path, arrays, ids)[arrays["influence_test"]])
-    return numbers(f"{path.name}: influence", arrays[score], None, found, "pairs")._replace(pairs=True)
+    pairs = pair_ids(ids[arrays["influence_train"]], find_test_ids(path, arrays, ids)[arrays["influence_test"]])
+    return numbers(f"{path.name}: influence", arrays[score], None, pairs, "pairs")._replace(pairs=True)
 
 
 def read_pairs(arrays: Members, score: str) -> Values:
     """Pairs of large influence, or the memorization of their training examples."""
     name = f"{arrays.path.name}: {score}"
     if score == "influence":
-        found = pair_ids(arrays["tr_idx"], arrays["tt_idx"])
-        return numbers(name, arrays["infl"], None, found, "pairs")._replace(pairs=True)
+        pairs = pair_ids(arrays["tr_idx"], arrays["tt_idx"])
+        return numbers(name, arrays["infl"], None, pairs, "pairs")._replace(pairs=True)
     train, first = np.unique(arrays["tr_idx"], return_index=True)
     return numbers(name, arrays["mem"][first], None, train, "positions in the original files")
 
 
 def read_any(arrays: Members, score: str) -> Values:
-    """An .npz file of a layout that nobody knows: the array named by the user, or the only one of numbers."""
+    """An .npz file of unknown layout: the array that the user names."""
     path = arrays.path
     if not score:
         raise UserError(
@@ -215,27 +215,26 @@ def read_any(arrays: Members, score: str) -> Values:
         )
     if score not in arrays:
         raise UserError(f"--score={score}: {path} has {', '.join(sorted(arrays))}")
-    beside = [arrays.get(key) for key in ("labels", "ids")]
-    return numbers(f"{path.name}: {score}", arrays[score], *beside, "ids")
+    return numbers(f"{path.name}: {score}", arrays[score], arrays.get("labels"), arrays.get("ids"), "ids")
 
 
 def read_bare(path: pathlib.Path, score: str) -> Values:
-    """One array and nothing else; the published one of MNIST is known by its name."""
+    """An .npy file; the published scores of MNIST are recognised by their file name."""
     if score not in ("", "scores"):
         raise UserError(f"--score={score}: {path} is one array without names; leave it out")
     try:
-        values = read_npy(path)
+        array = read_npy(path)
     except UNREADABLE as error:
         raise UserError(f"{path}: is no .npy file of numbers ({error})") from None
-    found = numbers(path.name, values)
+    values = numbers(path.name, array)
     if path.name == "mnist-cscores.npy":
         order = "positions in the original files, from tensorflow-datasets order"
-        return found._replace(ids=tfds_order("train", len(values)), order=order)
-    return found
+        return values._replace(ids=tfds_order("train", len(array)), order=order)
+    return values
 
 
 def read_column(path: pathlib.Path, label_column: str) -> Values:
-    """A column of a CSV file; that of labels is named, and one called id is what it says."""
+    """A column of a CSV file, with the labels of `label_column` and the ids of a column ``id``, if any."""
     file, _, column = str(path).rpartition(":")
     header, rows, lines = read_rows(file, file)
     if column not in header:
@@ -245,10 +244,10 @@ def read_column(path: pathlib.Path, label_column: str) -> Values:
     table = columns_of(header, rows)
     texts = table[column]
     values = np.asarray([to_number(text) for text in texts])
-    strange = np.isnan(values) & [text.lower() not in NOT_KNOWN for text in texts]
-    if strange.any():
-        place = int(np.argmax(strange))
-        raise UserError(f"{path}: line {lines[place]}: {str(texts[place])!r} is no number")
+    invalid = np.isnan(values) & [text.lower() not in MISSING for text in texts]
+    if invalid.any():
+        row = int(np.argmax(invalid))
+        raise UserError(f"{path}: line {lines[row]}: {str(texts[row])!r} is no number")
     labels, ids = (
         whole_numbers(as_texts(table[name], f"{file}: column {name}")) if name in table else None
         for name in (label_column, "id")

@@ -1,10 +1,10 @@
-"""Single runs in the layout in which those behind the published scores are given away.
+"""Single runs, in the layout of the published runs behind Jiang et al. 2021 and Feldman and Zhang 2020.
 
     EXPERIMENT/<subset ratio>/<run>/aux_arrays.npz
 
-(https://github.com/google-research/heldout-influence-estimation, of Jiang et al. 2021 and Feldman and Zhang 2020). A
-file holds ``correctness_<part>`` and ``index_<part>`` of the parts train, removed and test, and ``subsample_idx``; the
-indices of train and removed together are those of the whole training set.
+(https://github.com/google-research/heldout-influence-estimation). A file holds ``correctness_<part>`` and
+``index_<part>`` of the parts train, removed and test, and ``subsample_idx``. The indices of train and removed together
+are those of the whole training set.
 """
 
 import pathlib
@@ -27,9 +27,9 @@ class RunFolder(NamedTuple):
 
     Attributes:
       path: of the experiment.
-      ratios: k numbers, ascending.
-      files: of each ratio its runs' files, in the order of their numbers.
-      num_examples, num_tests: n and t; t is 0 where the files tell of no test set.
+      ratios: k subset ratios, ascending.
+      files: the runs of each ratio, in the order of their numbers.
+      num_examples, num_tests: n and t; t is 0 for runs without a test set.
     """
 
     path: pathlib.Path
@@ -44,12 +44,12 @@ def is_run_folder(path: pathlib.Path) -> bool:
 
 
 def open_run_folder(path: pathlib.Path) -> RunFolder:
-    """Finds the runs below `path`; the first file tells the numbers of examples.
+    """Finds the runs below `path`; the numbers of examples are those of the first file.
 
     Raises:
-      UserError: for a folder named by no ratio or no run, or a first file of another layout.
+      UserError: for a folder not named by a ratio or a run, or a first file of another layout.
     """
-    found: dict[float, list[tuple[int, pathlib.Path]]] = {}
+    runs: dict[float, list[tuple[int, pathlib.Path]]] = {}
     for file in path.glob(f"*/*/{NAME}"):
         try:
             ratio, run = float(file.parts[-3]), int(file.parts[-2])
@@ -57,9 +57,9 @@ def open_run_folder(path: pathlib.Path) -> RunFolder:
             raise UserError(f"{file}: is not in a folder <subset ratio>/<run number>; move it out of the way") from None
         if not 0 < ratio < 1:
             raise UserError(f"{file}: {ratio:g} is no subset ratio; they lie between 0 and 1")
-        found.setdefault(ratio, []).append((run, file))
-    ratios = tuple(sorted(found))
-    files = tuple(tuple(file for _, file in sorted(found[ratio])) for ratio in ratios)
+        runs.setdefault(ratio, []).append((run, file))
+    ratios = tuple(sorted(runs))
+    files = tuple(tuple(file for _, file in sorted(runs[ratio])) for ratio in ratios)
     trained, _, tests = read_run(files[0][0])
     return RunFolder(path, ratios, files, len(trained), len(tests))
 
@@ -83,7 +83,7 @@ def stream_runs(folder: RunFolder, place: int) -> Iterator[Outcome]:
 
 
 def read_run(file: pathlib.Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """What one run trained on ``[n]``, got right of it all ``[n]``, and of the test set ``[t]``, as bool."""
+    """One run as bool: trained on ``[n]``, correct ``[n]``, and test correct ``[t]``."""
     if not zipfile.is_zipfile(file):
         raise UserError(f"{file}: is no .npz file; fetch it again")
     try:
@@ -102,7 +102,7 @@ def read_run(file: pathlib.Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
                 f"{file}: {part} indices and correctness do not belong together ({index.dtype} {index.shape}, "
                 f"{values.dtype} {values.shape})"
             )
-    # Of whatever types they are: whole numbers of two types together are none.
+    # NumPy concatenates uint64 and int64 to float64.
     inside, outside, tests = (parts[part][0].astype(np.int64) for part in PARTS)
     right = [parts[part][1] != 0 for part in PARTS]
     correct = scatter(file, np.concatenate([inside, outside]), np.concatenate(right[:2]), "training")
@@ -112,16 +112,16 @@ def read_run(file: pathlib.Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def scatter(file: pathlib.Path, index: np.ndarray, values: np.ndarray, what: str) -> np.ndarray:
-    """The values in the order of their examples; every example must have one."""
+    """The values in the order of the examples; the index must hold each example once."""
     if not np.array_equal(np.sort(index), np.arange(len(index))):
         raise UserError(f"{file}: its {what} indices are not those of {len(index)} examples, each once")
-    found = np.zeros(len(index), bool)
-    found[index] = values
-    return found
+    ordered = np.zeros(len(index), bool)
+    ordered[index] = values
+    return ordered
 
 
 def write_run(path: pathlib.Path, trained_on: np.ndarray, correct: np.ndarray, test_correct: np.ndarray) -> None:
-    """Writes one run: bool ``[n]``, ``[n]`` and ``[t]``."""
+    """Writes one run: bool ``[n]``, ``[n]`` and ``[t]``, in the order that `read_run` returns."""
     inside, outside = np.flatnonzero(trained_on), np.flatnonzero(~trained_on)
     path.mkdir(parents=True, exist_ok=True)
     np.savez(

@@ -15,16 +15,16 @@ from jaxgen.io.arrays import ArrayFile
 from jaxgen.io.writing import write_durably
 from jaxgen.types import Scores
 
-# What a job calls its own.
+# The file of a job.
 NAME = "cscores.npz"
-# What every such file has; all other keys are what is more.
+# The keys of every such file; all others go to `Scores.more`.
 FIELDS = tuple(field.name for field in dataclasses.fields(Scores) if field.name != "more")
-# Beyond all seconds and numbers of models.
+# More than any number of seconds or models.
 MOST = 1e18
 
 
 def write_scores(scores: Scores, path: str | os.PathLike) -> None:
-    """Writes `scores` as an ``.npz`` that loads with ``allow_pickle=False``; a reader never sees half of it."""
+    """Writes `scores` atomically as an ``.npz`` that loads with ``allow_pickle=False``."""
     arrays = {name: np.asarray(getattr(scores, name)) for name in FIELDS}
     if taken := arrays.keys() & scores.more.keys():
         raise ValueError(f"{min(taken)}: is a field of the scores, and may be no key of what is more")
@@ -39,7 +39,7 @@ def load_scores(path: str | os.PathLike) -> Scores:
     """Reads what `write_scores` wrote.
 
     Raises:
-      UserError: if there is no such file, or it is another kind of file.
+      UserError: if there is no such file, or it is no cscores.npz.
     """
     if not os.path.exists(path):
         raise UserError(f"{path}: there is no such file; a cscores.npz, as jaxgen.cscore writes it, is needed")
@@ -58,18 +58,18 @@ def load_scores(path: str | os.PathLike) -> Scores:
 
 
 def check_layout(scores: Scores) -> None:
-    """Holds the fields against each other, and their values against what they mean.
+    """Checks the shapes, types and ranges of the fields.
 
     Raises:
-      ValueError: naming the first that does not fit.
+      ValueError: naming the first field that is wrong.
     """
     count, ratios, classes = scores.labels.size, scores.subset_ratios.size, scores.class_names.size
-    wanted = {name: ((count,), "f") for name in ("scores", "stderr")}
-    wanted |= {"labels": ((count,), "iuf"), "ids": ((count,), "iuU"), "class_names": ((classes,), "U")}
-    wanted |= {"counts": ((ratios, count), "iu"), "scores_by_ratio": ((ratios, count), "f")}
-    wanted |= {"subset_ratios": ((ratios,), "f"), "reliability": ((scores.reliability.size,), "f")}
-    wanted["heldout_accuracy"] = ((ratios, scores.num_runs), "f")
-    for name, (shape, kinds) in wanted.items():
+    layout = {name: ((count,), "f") for name in ("scores", "stderr")}
+    layout |= {"labels": ((count,), "iuf"), "ids": ((count,), "iuU"), "class_names": ((classes,), "U")}
+    layout |= {"counts": ((ratios, count), "iu"), "scores_by_ratio": ((ratios, count), "f")}
+    layout |= {"subset_ratios": ((ratios,), "f"), "reliability": ((scores.reliability.size,), "f")}
+    layout["heldout_accuracy"] = ((ratios, scores.num_runs), "f")
+    for name, (shape, kinds) in layout.items():
         array = getattr(scores, name)
         if array.shape != shape or array.dtype.kind not in kinds:
             raise ValueError(f"{name} has shape {array.shape} and type {array.dtype} for {count} examples")
@@ -78,23 +78,23 @@ def check_layout(scores: Scores) -> None:
         raise ValueError(f"labels are not numbers of its {classes} classes")
     if not ratios or not ((scores.subset_ratios > 0) & (scores.subset_ratios <= 1)).all():
         raise ValueError("subset_ratios are not between 0 and 1")
-    # Means of ones round to a little more.
+    # Rounding may bring a mean of ones slightly above 1.
     for name, low, high in (
         *((name, 0, 1 + 1e-6) for name in ("scores", "scores_by_ratio", "heldout_accuracy")),
         *((name, 0, MOST) for name in ("counts", "stderr")),
         ("reliability", -np.inf, 1 + 1e-6),
     ):
-        known = getattr(scores, name)[~np.isnan(getattr(scores, name))]
-        if ((known < low) | (known > high)).any():
+        values = getattr(scores, name)[~np.isnan(getattr(scores, name))]
+        if ((values < low) | (values > high)).any():
             raise ValueError(f"{name} has numbers below {low:g} or above {high:g}")
     check_metadata(scores.metadata)
 
 
 def check_metadata(metadata: Any) -> None:
-    """Holds against what they mean the metadata that are more than shown.
+    """Checks the types and ranges of the metadata that are computed with.
 
     Raises:
-      ValueError: naming the first that does not fit.
+      ValueError: naming the first entry that is wrong.
     """
     flags = metadata.get("flags", {}) if isinstance(metadata, dict) else None
     if not isinstance(flags, dict) or not all(isinstance(text, str) for text in flags.values()):

@@ -1,9 +1,9 @@
-"""tensorflow-datasets by name, without TensorFlow wherever that can be.
+"""Data sets of tensorflow-datasets by name, without TensorFlow where possible.
 
-MNIST, Fashion-MNIST, CIFAR-10 and CIFAR-100 are downloaded and verified by tensorflow-datasets' own download manager,
-parsed here, and put into its order, which is that of the published MNIST scores (`mnist-cscores.npy`). The published
-CIFAR scores are in the order of the original files instead: `ids` holds that, so ``scores[np.argsort(ids)]`` lines up
-with them. Any other name is read from an array_record folder; preparing one needs TensorFlow once.
+MNIST, Fashion-MNIST, CIFAR-10 and CIFAR-100 are downloaded and verified by tensorflow-datasets' download manager,
+parsed here, and put into the order of tensorflow-datasets, which is that of the published MNIST scores
+(`mnist-cscores.npy`). The published CIFAR scores are in the order of the original files: ``scores[np.argsort(ids)]`` is
+in that order. Other sets are read from array_record folders, which only TensorFlow can prepare.
 """
 
 import hashlib
@@ -33,10 +33,10 @@ PROBE_SECONDS = 4
 
 
 def load_tfds(spec: DataSpec, *, fetch: bool = True) -> Dataset:
-    """Reads the training split, and the test (or else validation) split, of the set `spec.dataset` names.
+    """Reads the training split and the test (or else validation) split of a data set.
 
     Args:
-      spec: which set.
+      spec: its name in `dataset`, and where it is kept.
       fetch: whether it may be downloaded.
     """
     if spec.image_size and spec.dataset in (*IDX_SETS, *CIFAR_SETS):
@@ -72,19 +72,19 @@ def find_builder(spec: DataSpec) -> Any:
 
 
 def label_names(builder: Any) -> np.ndarray | None:
-    """Names of the classes, where the set has any but numbers."""
+    """Names of the classes; None if the data set has none."""
     feature = builder.info.features[builder.info.supervised_keys[1]]
     return np.asarray(feature.names) if getattr(feature, "names", None) else None
 
 
 def download(builder: Any, spec: DataSpec, fetch: bool) -> dict[str, pathlib.Path]:
-    """The set's source files by URL: from the download cache if there, else fetched; their SHA-256 verified."""
+    """The source files by URL, from the download cache or fetched, with their SHA-256 verified."""
     import tensorflow_datasets as tfds
 
     root = pathlib.Path(spec.data_dir or tfds.core.constants.DATA_DIR).expanduser()
     urls = list(builder.url_infos)
-    is_here = all(is_cached(root, builder, url) for url in urls)
-    if not is_here:
+    cached = all(is_cached(root, builder, url) for url in urls)
+    if not cached:
         refuse_unasked(spec, fetch)
     manager = tfds.download.DownloadManager(
         download_dir=root / "downloads",
@@ -92,7 +92,7 @@ def download(builder: Any, spec: DataSpec, fetch: bool) -> dict[str, pathlib.Pat
         url_infos=builder.url_infos,
         force_checksums_validation=True,
     )
-    if is_here:
+    if cached:
         tfds.disable_progress_bar()
     else:
         probe_network(urls, spec)
@@ -108,7 +108,7 @@ def download(builder: Any, spec: DataSpec, fetch: bool) -> dict[str, pathlib.Pat
 
 
 def refuse_unasked(spec: DataSpec, fetch: bool) -> None:
-    """Raises UserError for what would have to be fetched and may not be."""
+    """Raises UserError for a data set that would have to be fetched, unless `fetch`."""
     if not fetch:
         raise UserError(
             f"--dataset={spec.dataset}: is not on this disk where it was, and is fetched only if asked for; give the "
@@ -124,7 +124,7 @@ def is_cached(root: pathlib.Path, builder: Any, url: str) -> bool:
 
 
 def probe_network(urls: list[str], spec: DataSpec) -> None:
-    """Fails within seconds where tensorflow-datasets would retry for minutes."""
+    """Raises UserError within seconds if there is no network; tensorflow-datasets would retry for minutes."""
     for url in urls[:1]:
         parts = urllib.parse.urlsplit(url)
         proxy = urllib.request.getproxies().get(parts.scheme)
@@ -149,7 +149,7 @@ def connection_failure(host: str, port: int) -> str:
         except OSError as error:
             failure[0] = str(error)
 
-    # In a thread that nobody waits for: a name server that is silent heeds no timeout.
+    # In a daemon thread, because name resolution has no timeout.
     thread = threading.Thread(target=attempt, daemon=True)
     thread.start()
     thread.join(PROBE_SECONDS)
@@ -157,7 +157,7 @@ def connection_failure(host: str, port: int) -> str:
 
 
 def read_cifar(archive: pathlib.Path, label_bytes: int, label_at: int) -> dict[str, np.ndarray]:
-    """The binary version of CIFAR (A. Krizhevsky 2009): records of labels, then red, green and blue planes."""
+    """The binary version of CIFAR (A. Krizhevsky 2009): records of labels and the red, green and blue planes."""
     try:
         with tarfile.open(archive, "r:gz") as tar:
             files = {pathlib.PurePosixPath(member.name).name: member for member in tar}
@@ -174,7 +174,7 @@ def read_cifar(archive: pathlib.Path, label_bytes: int, label_at: int) -> dict[s
 
 
 def in_tfds_order(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Arrays of the original order in tensorflow-datasets' order; ``ids`` and ``test_ids`` keep the original index."""
+    """Arrays reordered as in tensorflow-datasets; ``ids`` and ``test_ids`` are positions in the original files."""
     order = tfds_order("train", len(arrays["labels"]))
     test_order = tfds_order("test", len(arrays["test_labels"]))
     return {
@@ -188,12 +188,12 @@ def in_tfds_order(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def tfds_order(split: str, count: int) -> np.ndarray:
-    """Which original example stands at each position: sorted by the MD5 of ``<split><original index>``."""
+    """The original index of the example at each position: sorted by the MD5 of ``<split><original index>``."""
     return np.asarray(sorted(range(count), key=lambda i: hashlib.md5(f"{split}{i}".encode()).digest()))
 
 
 def read_prepared(builder: Any, spec: DataSpec, fetch: bool) -> Dataset:
-    """Reads a prepared array_record folder; prepares it first where TensorFlow is installed."""
+    """Reads a prepared array_record folder; prepares it first if TensorFlow is installed."""
     try:
         train = builder.as_data_source(split="train")
     except Exception as error:  # noqa: BLE001 - not prepared shows in many ways

@@ -1,5 +1,6 @@
-"""Bytes to arrays and back: reading files that nobody vouches for, writing files that survive a crash.
+"""Arrays from files and back: safe readers for files of any origin, writes that survive a crash.
 
-`arrays` holds what a file's header claims against the bytes that are there; `writing` writes a temporary file, syncs
-and renames it.
+`arrays` compares the size that a file's header claims with the bytes that are there; `writing` writes a temporary file,
+syncs it and renames it. A new format of arrays gets a reader here if more than one folder reads it; the layouts of data
+sets belong to `data`.
 """

@@ -1,4 +1,4 @@
-"""Files that are whole or not there at all."""
+"""Atomic writes: a file is complete or not there at all."""
 
 import io
 import os
@@ -12,31 +12,31 @@ import numpy as np
 from jaxgen.types import TRACKED
 
 Arrays = Mapping[str, np.ndarray]
-# How hard to pack: the least takes a fifth of the time of the usual, for a tenth more bytes.
-PACKING = 1
+# zlib's lowest level takes a fifth of the default's time, for a tenth more bytes.
+COMPRESSION_LEVEL = 1
 
 
 def process_name() -> str:
-    """A name that no other process on a shared folder has."""
+    """A name unique among all processes that share a folder."""
     return f"{platform.node()}-{os.getpid()}"
 
 
 def write_npz(path: pathlib.Path, arrays: Arrays) -> None:
-    """Puts arrays in place as one file, whole; those that tell of single examples, many and alike, are packed."""
+    """Writes arrays as one .npz file, atomically; arrays of single examples (`TRACKED`) are compressed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as file:
         for name, array in arrays.items():
             content = io.BytesIO()
             np.lib.format.write_array(content, np.asanyarray(array), allow_pickle=False)
-            entry, packed = zipfile.ZipInfo(f"{name}.npy"), name.startswith(TRACKED)
-            kind = zipfile.ZIP_DEFLATED if packed else zipfile.ZIP_STORED
-            file.writestr(entry, content.getbuffer(), kind, PACKING if packed else None)
+            member, compress = zipfile.ZipInfo(f"{name}.npy"), name.startswith(TRACKED)
+            method = zipfile.ZIP_DEFLATED if compress else zipfile.ZIP_STORED
+            file.writestr(member, content.getbuffer(), method, COMPRESSION_LEVEL if compress else None)
     write_durably(path, buffer.getvalue())
 
 
 def write_durably(path: pathlib.Path, content: bytes | memoryview, *, replace: bool = True) -> None:
-    """Puts a file in place whole, on the disk before it has its name; without `replace` a file that is there stays."""
+    """Writes a file atomically: synced to disk, then renamed. Without `replace` an existing file stays."""
     part = path.with_name(f".{path.name}.{process_name()}.part")
     try:
         with open(part, "wb") as file:

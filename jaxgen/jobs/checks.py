@@ -10,7 +10,7 @@ from jaxgen.errors import UserError
 
 
 def refuse_empty_validation(spec: Any, count: int, what: str) -> None:
-    """Refuses early stopping by no example at all: a share of `count` examples, those of `what`."""
+    """Refuses a ``--validation_share`` that is none of `count` examples, those of `what`, where members stop by it."""
     share = min(sweep.alternatives(spec.stopping.validation_share))
     if any(sweep.alternatives(spec.stopping.patience)) and int(count * share) < 1:
         raise UserError(f"--validation_share={share:g}: is none of the {count} examples of {what}; raise it")
@@ -25,7 +25,7 @@ def refuse_precision(precision: str, platform: str) -> None:
 
 
 def refuse_all_diverged(rows: Sequence[Mapping[str, Any]]) -> None:
-    """Where nothing was learnt there is nothing to write.
+    """Refuses to report a job all of whose members diverged.
 
     Args:
       rows: one a member.
@@ -40,7 +40,7 @@ def refuse_all_diverged(rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def refuse_idle(spec: LnrSpec, heeded: Sequence[str], protocol: str, idle: Sequence[str] = ()) -> None:
-    """Refuses flags that a protocol takes no notice of: those of parts that are not `heeded`, and `idle` ones of them.
+    """Refuses flags that have no effect: those of topics that are not `heeded`, and the `idle` ones of those that are.
 
     Raises:
       UserError: naming the first.

@@ -24,7 +24,9 @@ RUNTIME_FLAGS = {"width", "num_devices", "checkpoint_minutes", "save_models", "d
 
 
 def identify(settings: Sequence[sweep.Setting], flags: Collection[str]) -> dict[str, str]:
-    """By flag what the settings have, whether by a preset or by hand, but for the circumstances; and a digest of all.
+    """The values of flags over all settings, and a digest of the settings.
+
+    Runtime flags are left out. A value counts whether a preset set it or the user.
 
     Args:
       settings: of the job.

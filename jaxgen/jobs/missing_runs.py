@@ -22,10 +22,10 @@ class Trained(NamedTuple):
 def train_missing_runs(
     trainer: Trainer, store: Store, session: Session, *, program: str, models: ModelFolder | None = None
 ) -> Trained:
-    """Trains and keeps all runs of the trainer's cells that are missing in the store.
+    """Trains the runs of a program that the store lacks, and keeps each chunk as it is finished.
 
     Args:
-      trainer: knows the cells of one program.
+      trainer: of the program.
       store: what is done, and where new chunks go.
       session: how to resume, and whether to show a progress bar.
       program: the program's name in the store.
@@ -66,7 +66,7 @@ def train_missing_runs(
 
 
 def read_execution_plan(trainer: Trainer, store: Store, program: str) -> ExecutionPlan | None:
-    """The arrangement that the store's runs were trained in, if any were.
+    """The execution plan that the store's runs were trained by, or None if there are none.
 
     Raises:
       UserError: if flags ask for another one.
@@ -76,7 +76,7 @@ def read_execution_plan(trainer: Trainer, store: Store, program: str) -> Executi
 
 
 def count_missing(trainer: Trainer, store: Store) -> dict[str, int]:
-    """By cell of the trainer, how many runs of its share the store lacks."""
+    """The number of runs in this driver's share that the store lacks, by run group."""
     missing = count_runs(trainer.share(store.missing()))
     return {run_group: missing[run_group] for run_group in trainer.run_groups}
 

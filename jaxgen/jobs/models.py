@@ -1,4 +1,4 @@
-"""Where a job keeps its models, and what they take."""
+"""The folder of a job's models, and their size."""
 
 import pathlib
 
@@ -13,7 +13,7 @@ from jaxgen.types import Dataset
 
 
 def model_folder(dataset: Dataset, program: Program) -> ModelFolder:
-    """Where the program's models are kept, and what is needed to use them again."""
+    """The folder of the program's models, with the description that loading one needs."""
     model = {name: value for name, value in flag_values(program.spec.model).items() if name != "hidden"}
     description = {
         "model": model,
@@ -32,7 +32,7 @@ def model_folder(dataset: Dataset, program: Program) -> ModelFolder:
 
 
 def model_bytes(dataset: Dataset, program: Program) -> int:
-    """What the weights and batch statistics of one model take."""
+    """Bytes of the weights and batch statistics of one model."""
     shape = dataset.images.shape[1:]
     shapes = variable_shapes(make_model(program.spec.model, dataset.num_classes, shape), shape)
     return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(shapes))

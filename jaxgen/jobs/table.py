@@ -1,4 +1,4 @@
-"""A job as one table of members: the member of a row, the programs' cells, the plan of all runs."""
+"""A job whose members are the rows of one table: a run of a setting each."""
 
 import functools
 import hashlib
@@ -32,14 +32,14 @@ REPORTING_FLAGS = {"preset", "seed", "out", "num_runs", "baseline", "export_dir"
 
 
 class Row(NamedTuple):
-    """A member: which run it is, and which of the program's settings it has; arrays ``[m]``."""
+    """The run and the setting of each member, ints ``[m]``; `setting` counts within the program."""
 
     run: np.ndarray
     setting: np.ndarray
 
 
 class Job(NamedTuple):
-    """All that a table-shaped experiment is to train.
+    """What an experiment trains whose members are all runs of all settings.
 
     Attributes:
       spec: what was asked for.
@@ -68,7 +68,7 @@ class Job(NamedTuple):
 
 
 class View(NamedTuple):
-    """What the members of a setting see: a version of the images, and in a `share` of training another."""
+    """The version of the images that a setting trains on; in a `share` of its training another one."""
 
     version: int = 0
     mixed: int = 0
@@ -76,7 +76,7 @@ class View(NamedTuple):
 
 
 class Drawn(NamedTuple):
-    """What members are drawn by besides their row.
+    """What the members of a table have in common.
 
     Attributes:
       num_classes: c.
@@ -130,7 +130,7 @@ def load_matrix(settings: Sequence[sweep.Setting], spec: LabelNoiseSpec, num_cla
 
 
 def make_rows(program: Program, numbers: np.ndarray) -> Row:
-    """The rows ``[m]`` of numbered runs: number i is run i div s of setting i mod s."""
+    """The rows ``[m]`` of members by their number: with s settings, number i is run i // s of setting i % s."""
     numbers, count = np.asarray(numbers), len(program.settings)
     return Row((numbers // count).astype(np.int32), (numbers % count).astype(np.int32))
 
@@ -141,7 +141,7 @@ def run_group_name(program: Program) -> str:
 
 
 def make_run_groups(job: Job, program: Program) -> dict[str, RunGroup]:
-    """The program's runs, which are of one size."""
+    """The program's only run group: all of its members train on as many examples."""
     size = len(job.dataset.labels)
     # Members that keep examples for validation train on the others; so many are kept by the engine's arithmetic.
     held = int(np.float32(size) * np.float32(program.spec.stopping.validation_share))
@@ -168,7 +168,7 @@ def make_workload(job: Job) -> Workload:
 
 
 def run_bytes(job: Job) -> int:
-    """What a run takes on disk, and a little more."""
+    """An upper bound of the bytes that a run takes on disk."""
     count, tests = len(job.dataset.labels), len(job.dataset.test_labels)
     shown, epochs = job.versions.dataset, max(setting.spec.train.epochs for setting in job.settings)
     probed = 0 if shown.probes is None else len(shown.probes) * (1 if shown.num_classes <= 256 else 2)
@@ -181,5 +181,5 @@ def curves_of(own: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def epochs_trained(own: Mapping[str, np.ndarray]) -> int:
-    """How many epochs a member was trained for, kept or not."""
+    """The number of epochs that a member was trained for, whichever epoch's weights were kept."""
     return max(int(np.isfinite(own["train_loss_curve"]).sum()), int(own["epochs"]))

@@ -1,4 +1,4 @@
-"""A program on this machine's devices, made ready and trained."""
+"""Training one program: devices, trainer, and what ends a job of several programs."""
 
 import contextlib
 import itertools
@@ -30,8 +30,11 @@ def make_trainer(
     *,
     here: bool = False,
 ) -> Trainer:
-    """Starts the devices and puts the data on them, or, unless it is to be `here`, connects to a cluster, whose
-    workers do."""
+    """Returns a trainer of the program.
+
+    It starts this machine's devices and copies the data to them; with ``--launcher=ray``, and unless it is to be
+    `here`, it connects to the cluster, whose workers do so.
+    """
     compute = program.spec.compute
     if compute.launcher == "ray" and not here:
         # Imported here: most jobs need no cluster.
@@ -47,7 +50,7 @@ def make_trainer(
 
 
 def refuse_unkept(trainer: Trainer, store: Store, models: ModelFolder | None) -> None:
-    """Refuses to keep models of a job that has finished some without keeping them.
+    """Refuses ``--save_models`` where finished runs were trained without it.
 
     Raises:
       UserError: if a finished run lacks its file.
@@ -66,7 +69,7 @@ def refuse_unkept(trainer: Trainer, store: Store, models: ModelFolder | None) ->
 
 
 class Done(NamedTuple):
-    """A program whose runs are all there.
+    """How a program whose runs are all finished was trained.
 
     Attributes:
       parameters: of one model.
@@ -95,7 +98,7 @@ def train_program(
     describe: Callable[[int], str],
     models: ModelFolder | None,
 ) -> Done:
-    """Trains what the store lacks of a program.
+    """Trains the runs of a program that the store lacks.
 
     Args:
       dataset: what its members see.
@@ -118,7 +121,7 @@ def train_program(
 
 
 def refuse_unfinished(store: Store, compute: ComputeSpec, things: str = "models") -> None:
-    """Ends here what has trained its share of a plan, while shares of others are not done; runs are `things`.
+    """Ends a driver whose share is trained while runs of other shares are missing; `things` names the runs.
 
     Raises:
       Unfinished: if runs are missing; `NotThere` where nothing was to be trained.
@@ -140,7 +143,7 @@ def refuse_unfinished(store: Store, compute: ComputeSpec, things: str = "models"
 
 @contextlib.contextmanager
 def collect_errors(errors: list[UserError]) -> Iterator[None]:
-    """Goes on with the rest of a job where a part of it is unfinished or failed; `raise_collected` ends it then."""
+    """Collects the error of a failed or unfinished part of a job, so that the other parts are still trained."""
     try:
         yield
     except (Unfinished, FailedRuns) as error:
@@ -148,7 +151,7 @@ def collect_errors(errors: list[UserError]) -> Iterator[None]:
 
 
 def raise_collected(errors: Sequence[UserError]) -> None:
-    """Ends here a job of which parts failed or are unfinished.
+    """Raises the collected errors of a job's parts as one, if there are any.
 
     Raises:
       UserError: the first of those that failed, or else of all.
@@ -160,7 +163,7 @@ def raise_collected(errors: Sequence[UserError]) -> None:
 
 
 def describe_program(dataset: Dataset, program: Program, parameters: int, num_runs: int) -> str:
-    """One line: the data, the network, the members."""
+    """One line about the data, the network and the members."""
     shape = "x".join(str(size) for size in dataset.images.shape[1:])
     return (
         f"{dataset.name}: {len(dataset.labels):,} {'images of' if dataset.has_images else 'rows of'} {shape} in "

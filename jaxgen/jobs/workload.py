@@ -21,7 +21,7 @@ class Workload(NamedTuple):
       dataset: what members see.
       programs: each with its groups of runs by name.
       plan: the job's identity, and how many runs of each group are wanted.
-      run_bytes: what a run takes on disk, and a little more.
+      run_bytes: an upper bound of the bytes that a run takes on disk.
       describe: gives a line about a program.
       folder: of the store.
       remedy: what else to do where the disk has no room.
@@ -65,7 +65,7 @@ def make_workload(
       run_groups: from a program to its groups of runs by name.
       identity: all that a run depends on besides its group and number, in words.
       num_runs: of each setting in each group.
-      run_bytes: what a run takes on disk, and a little more.
+      run_bytes: an upper bound of the bytes that a run takes on disk.
       describe: gives a line about a program.
       out: the job's folder.
       store: the store's, below it.

@@ -25,12 +25,12 @@ def test_lines_stay_lines_where_they_are_wanted():
 def test_who_is_asked_to_stop_does_not_wait_for_what_is_compiled():
     program = """
 import sys, threading, time
-from jaxgen.config import flags, spec
+from jaxgen.config import CscoreSpec, flags
 threading.Thread(target=time.sleep, args=(50,)).start()
 def job(spec):
     raise KeyboardInterrupt
 print("before")
-flags.run_entry("jaxgen.cscore", spec.CscoreSpec, job, sys.argv[1:])
+flags.run_entry("jaxgen.cscore", CscoreSpec, job, sys.argv[1:])
 """
     began = time.monotonic()
     done = subprocess.run([sys.executable, "-c", program, "--num_runs=2"], capture_output=True, text=True, timeout=100)

@@ -14,7 +14,7 @@ ROUNDS = 3
 
 
 def tracking_cost(trainer: Trainer) -> tuple[float, ...]:
-    """So many times as long as plain training does tracked training of all the trainer's cells take, by round.
+    """How many times as long as plain training tracked training of all run groups takes, by round.
 
     In each round steps and examinations of either are timed in turn, and put together as the job has them.
     """

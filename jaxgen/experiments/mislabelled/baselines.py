@@ -25,7 +25,7 @@ def suits_data_oob(dataset: Dataset) -> bool:
 
 
 def describe_missing(dataset: Dataset) -> list[str]:
-    """A line for each rival that is left out, with the remedy if there is one."""
+    """A line for each baseline that is left out, with the remedy if there is one."""
     lines = []
     if not has_cleanlab():
         lines.append("cleanlab is not installed, so confident learning is left out; pip install -e '.[cleanlab]'")

@@ -109,7 +109,7 @@ def draw_benchmark(rows: Sequence[Mapping[str, Any]], names: Sequence[str], chos
 
 
 def draw_noise(axis: Axes, rows: Sequence[Mapping[str, Any]], names: Sequence[str], chosen: str) -> None:
-    """One noise: a dot a repeat, a ring their mean; rivals in grey."""
+    """One noise: a dot a repeat, a ring their mean; baselines in grey."""
     least = 0.5 / max(row["wrong"] * (row["n"] - row["wrong"]) for row in rows)
     for place, name in enumerate(names):
         own = [row for row in rows if row["score"] == name]

@@ -33,9 +33,9 @@ REPORTING_FLAGS = {"keel", "what_if", "protocol", *IDLE}
 
 
 def open_table_store(job: TableJob) -> Store:
-    """The store of the job below ``spec.out``: a cell for each table, a run for each repeat.
+    """The store of the job below ``spec.out``: a run group for each table, a run for each repeat.
 
-    A table's cell is named by its contents, so that a job with more tables judges only those.
+    A table's run group is named by its contents, so that a job with more tables judges only those.
     """
     given = flag_values(job.spec.tabular) | flag_values(job.spec.flips)
     flags = {name: value for name, value in given.items() if name not in REPORTING_FLAGS}
@@ -47,7 +47,7 @@ def open_table_store(job: TableJob) -> Store:
 
 
 def run_group_of(job: TableJob, name: str) -> str:
-    """The cell of a table: its name, and what it holds."""
+    """The run group of a table: its name and a digest of its rows."""
     digest = hashlib.sha256(str(job.tables[name].x.shape).encode())
     for array in job.tables[name]:
         digest.update(np.ascontiguousarray(array).data)
