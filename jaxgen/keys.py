@@ -5,9 +5,13 @@ A key is the path of whole numbers that were folded, one after another, into the
     (run, draw, ...)            a member of a table, and what it draws for one purpose: by epoch, by step
     (stream, run, draw, ...)    a member of a C-score job, where each ratio has a stream of its own
     (job draw, ...)             what is drawn once for a whole job, or from its results
+    (draw number,)              bootstrap samples of a comparison, which has no runs; a multiple of 50
+    (letter, ..., severity)     corrupted images that are exported, by the letters of the corruption's name
 
 Two streams meet only if their paths are equal or one begins with the other. They cannot: runs and streams are below
-2**31 and job draws are not; the draws of a member all differ, and each key is either drawn from or folded further.
+2**31 and job draws are not, but for one, which no stream is; and all draws that are folded into one key differ. The
+parts of a split are the keys that 0, 1, ... give when they are folded in, so that a key is never both split and folded
+into. `tests/test_keys.py` proves it from these tables. Never renumber: every draw would change.
 """
 
 import enum
@@ -67,6 +71,46 @@ class JobDraw(enum.IntEnum):
     VERSIONS = 2**32 - 1
 
 
+class StreamDraw(enum.IntEnum):
+    """What a class-aware stream of examples draws: folded into the key of an epoch's order, or of a pass."""
+
+    CLASSES = 1
+    EXAMPLES = 2
+
+
+class AugmentDraw(enum.IntEnum):
+    """What the augmentation of a step draws; each has the name of its flag."""
+
+    FLIP = 1
+    CROP = 2
+    TRANSLATE = 3
+    COLOR_JITTER = 4
+    INPUT_NOISE = 5
+    CUTOUT = 6
+    MIXUP = 7
+    CUTMIX = 8
+    # Which of the two a batch gets, and which examples are mixed.
+    CHOICE = 9
+    PARTNER = 10
+
+
+class VersionDraw(enum.IntEnum):
+    """What randomized versions of images are drawn by: folded into the key of `JobDraw.VERSIONS`."""
+
+    SHUFFLE = 1
+    TRAIN = 2
+    TEST = 3
+    CORRUPT = 4
+
+
+class CorruptionDraw(enum.IntEnum):
+    """Which images are corrupted: folded into the key of `JobDraw.CORRUPTIONS`."""
+
+    TRAIN = 1
+    TEST = 2
+    SCORED = 3
+
+
 # The one stream of a ratio that is a job draw's number, and what it has in its place.
 TAKEN_STREAM, FREE_STREAM = int(JobDraw.RELIABILITY), 1_000_000 + int(JobDraw.RELIABILITY)
 
@@ -81,8 +125,8 @@ def run_key(root: jax.Array, run: jax.Array | int) -> jax.Array:
     return jax.random.fold_in(root, run)
 
 
-def draw_key(key: jax.Array, draw: Draw) -> jax.Array:
-    """The key of one of a member's draws."""
+def draw_key(key: jax.Array, draw: enum.IntEnum) -> jax.Array:
+    """The key of one of the draws that come of `key`: a member's, or those of a table for what it draws."""
     return jax.random.fold_in(key, int(draw))
 
 

@@ -9,13 +9,10 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
+from jaxgen.keys import AugmentDraw, draw_key
 from jaxgen.training.optimizers import HParams
 from jaxgen.transforms.draws import draw_below, draw_box
 from jaxgen.transforms.mixing import Mixed, choose_blend, draw_cutmix, draw_mixup, interpolate, mix
-
-# What is folded into the key for each draw. Never renumber: every draw would change.
-KEYS = {"flip": 1, "crop": 2, "translate": 3, "color_jitter": 4, "input_noise": 5, "cutout": 6, "mixup": 7, "cutmix": 8}
-CHOICE, PARTNER = 9, 10
 
 # Weights of red, green and blue in the luma (ITU-R BT.601).
 LUMA = (0.299, 0.587, 0.114)
@@ -163,7 +160,7 @@ def make_augmentation(names: frozenset[str]) -> Callable[[jax.Array, jax.Array, 
         raise ValueError(f"unknown augmentations {sorted(unknown)}; known: {', '.join(AUGMENTATIONS)}")
 
     def augment(key: jax.Array, images: jax.Array, hparams: HParams, count: jax.Array) -> Mixed:
-        keys = {name: jax.random.fold_in(key, constant) for name, constant in KEYS.items()}
+        keys = {name: draw_key(key, AugmentDraw[name.upper()]) for name in AUGMENTATIONS}
 
         def change_one(example: tuple[jax.Array, jax.Array]) -> jax.Array:
             place, image = example
@@ -181,7 +178,7 @@ def make_augmentation(names: frozenset[str]) -> Callable[[jax.Array, jax.Array, 
             return Mixed(images, jnp.arange(len(images)), jnp.ones(len(images)))
         blends = [MIXES[name](keys[name], images.shape[1:], hparams[name]) for name in used]
         if len(blends) == 2:
-            blends = [choose_blend(jax.random.fold_in(key, CHOICE), *blends, hparams)]
-        return mix(jax.random.fold_in(key, PARTNER), images, blends[0], count)
+            blends = [choose_blend(draw_key(key, AugmentDraw.CHOICE), *blends, hparams)]
+        return mix(draw_key(key, AugmentDraw.PARTNER), images, blends[0], count)
 
     return augment

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from jaxgen.keys import AugmentDraw, draw_key
 from jaxgen.transforms import augment, mixing
 from jaxgen.transforms.augment import AUGMENTATIONS, make_augmentation
 from jaxgen.transforms.draws import draw_symmetric_beta
@@ -318,7 +319,7 @@ def in_turn(key, images, names):
     """The named changes one after another, each with its own key."""
     for name in CHANGES:
         if name in names:
-            images = jitted(name)(jax.random.fold_in(key, augment.KEYS[name]), images, OPTIONAL_HPARAMS[name])
+            images = jitted(name)(draw_key(key, AugmentDraw[name.upper()]), images, OPTIONAL_HPARAMS[name])
     return images
 
 
@@ -399,8 +400,8 @@ def test_what_is_not_named_is_not_in_the_program():
 
 
 def test_every_augmentation_has_a_key_of_its_own():
-    assert tuple(augment.KEYS) == AUGMENTATIONS == (*CHANGES, *MIXES)
-    assert len({*augment.KEYS.values(), augment.CHOICE, augment.PARTNER}) == len(AUGMENTATIONS) + 2
+    assert (*CHANGES, *MIXES) == AUGMENTATIONS
+    assert {name.upper() for name in AUGMENTATIONS} | {"CHOICE", "PARTNER"} == {*AugmentDraw.__members__}
 
 
 def test_unknown_augmentations_are_named_with_the_known_ones():

@@ -6,7 +6,6 @@ import pathlib
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-import jax
 import numpy as np
 
 from jaxgen.data import margin_files, run_files
@@ -14,6 +13,7 @@ from jaxgen.data.pairs import BROUGHT, UNTOLD, pair_ids, places, split_ids
 from jaxgen.data.published import Values
 from jaxgen.data.tfds import tfds_order
 from jaxgen.errors import UserError
+from jaxgen.keys import JobDraw, job_key
 from jaxgen.scores import heldout, influence
 from jaxgen.scores.from_answers import from_answers
 from jaxgen.scores.memorization import nearest_ratio
@@ -122,7 +122,8 @@ def recompute(runs: Runs, seed: int) -> dict[str, np.ndarray]:
     """All scores of one number an example that the runs give, and what they are made of, by the keys of a
     cscores.npz."""
     blocks = [1] * len(runs.ratios)
-    key = jax.random.key(seed)
+    # As in a job of its own: the key of the seed itself draws the bootstrap samples.
+    key = job_key(seed, JobDraw.RELIABILITY)
     found = heldout.estimate(
         runs.stream, runs.num_examples, max(runs.counts), blocks, shared_blocks=runs.nested, key=key
     )

@@ -6,11 +6,11 @@ import jax
 import jax.numpy as jnp
 
 from jaxgen.engine.order import draw_rounds, draw_rounds_each, send
+from jaxgen.keys import StreamDraw, draw_key
 from jaxgen.transforms.classes import class_counts
 
 # Of a class at each visit, as in the class-aware sampler of MiSLAS.
 VISIT = 4
-CLASSES, EXAMPLES = 1, 2
 
 
 class ByClass(NamedTuple):
@@ -74,13 +74,13 @@ def draw_places(key: jax.Array, count: int, groups: ByClass) -> Places:
     number = jnp.sum(groups.counts > 0)
     visits = jnp.arange(-(-count // VISIT), dtype=jnp.int32)
     cycle = visits // number
-    rounds = draw_rounds_each(jax.random.fold_in(key, CLASSES), cycle)
+    rounds = draw_rounds_each(draw_key(key, StreamDraw.CLASSES), cycle)
     visited = present[send(rounds, visits % number, number)]
     chosen, cycle = (jnp.repeat(each, VISIT)[:count] for each in (visited, cycle))
     # How many examples of its class have come before.
     before = cycle * VISIT + jnp.arange(count, dtype=jnp.int32) % VISIT
     sizes = jnp.maximum(groups.counts[chosen], 1)
-    rounds = draw_rounds_each(jax.random.fold_in(key, EXAMPLES), chosen + num_classes * (before // sizes))
+    rounds = draw_rounds_each(draw_key(key, StreamDraw.EXAMPLES), chosen + num_classes * (before // sizes))
     return Places(rounds, before % sizes, sizes, groups.first[chosen])
 
 

@@ -12,7 +12,7 @@ from jaxgen.data.corrupted import constants_for, corrupt
 from jaxgen.engine.batch import Variables
 from jaxgen.engine.curves import predict_version
 from jaxgen.engine.members import EnsembleConfig, Examples, Member
-from jaxgen.keys import JobDraw, job_key
+from jaxgen.keys import JobDraw, VersionDraw, draw_key, job_key
 from jaxgen.transforms.corruptions import can_corrupt
 from jaxgen.transforms.pixels import draw_gaussian, scatter_pixels, shuffle_pixels
 from jaxgen.types import Dataset
@@ -20,7 +20,6 @@ from jaxgen.types import Dataset
 # Corruptions of the test images under which every model is examined, and how severe.
 WATCHED = ("gaussian_noise", "gaussian_blur", "occlusion", "pixelate")
 SEVERITY = 3
-SHUFFLE, TRAIN, TEST, CORRUPT = 1, 2, 3, 4
 
 
 class Versions(NamedTuple):
@@ -50,11 +49,11 @@ def make_versions(dataset: Dataset, pixels: Sequence[str], seed: int) -> Version
     """
     root = job_key(seed, JobDraw.VERSIONS)
     kinds = ["true", *(kind for kind in dict.fromkeys(pixels) if kind != "true")]
-    train = [draw_version(kind, root, TRAIN, dataset, dataset.images) for kind in kinds]
-    test = [draw_version(kind, root, TEST, dataset, dataset.test_images) for kind in kinds]
+    train = [draw_version(kind, root, VersionDraw.TRAIN, dataset, dataset.images) for kind in kinds]
+    test = [draw_version(kind, root, VersionDraw.TEST, dataset, dataset.test_images) for kind in kinds]
     names = watched(dataset)
     for i, name in enumerate(names):
-        key = jax.random.fold_in(jax.random.fold_in(root, CORRUPT), i)
+        key = jax.random.fold_in(draw_key(root, VersionDraw.CORRUPT), i)
         test.append(corrupt(name, key, dataset, dataset.test_images, SEVERITY, constants_for(dataset)))
     whole = dataclasses.replace(dataset, images=np.concatenate(train), test_images=np.concatenate(test))
     places = {kind: i for i, kind in enumerate(kinds)}
@@ -73,14 +72,14 @@ def versions_bytes(dataset: Dataset, pixels: Sequence[str]) -> int:
     return stored * (4 // dataset.images.dtype.itemsize if "gaussian" in pixels else 1)
 
 
-def draw_version(kind: str, root: jax.Array, part: int, dataset: Dataset, images: np.ndarray) -> np.ndarray:
+def draw_version(kind: str, root: jax.Array, part: VersionDraw, dataset: Dataset, images: np.ndarray) -> np.ndarray:
     """Training or test images with pixels of a kind."""
-    key = jax.random.fold_in(root, part)
+    key = draw_key(root, part)
     if kind == "true":
         return images
     if kind == "shuffled":
         # The test images are permuted as the training images are.
-        return np.asarray(shuffle_pixels(jax.random.fold_in(root, SHUFFLE), jnp.asarray(images)))
+        return np.asarray(shuffle_pixels(draw_key(root, VersionDraw.SHUFFLE), jnp.asarray(images)))
     if kind == "random":
         return np.asarray(scatter_pixels(key, jnp.asarray(images)))
     axes = tuple(range(images.ndim - 1)) if dataset.has_images else 0

@@ -12,11 +12,10 @@ from jaxgen.config.corruption_names import CORRUPTIONS, STANDARD, spell_out
 from jaxgen.data.corrupted import as_pixels, bytes_as_stored, constants_for, corrupt
 from jaxgen.data.corrupted_folders import CorruptedFolder, write_folder
 from jaxgen.errors import UserError
-from jaxgen.keys import JobDraw, job_key
+from jaxgen.keys import CorruptionDraw, JobDraw, draw_key, job_key
 from jaxgen.transforms import corruptions
 from jaxgen.types import Dataset
 
-TRAIN, TEST, SCORED = 1, 2, 3
 CLEAN = ("none", 0)
 
 
@@ -103,15 +102,17 @@ def make_versions(
     modified = [name for name in dict.fromkeys(one.train_modification for one in seen) if name != "none"]
     mixed = [name for name in dict.fromkeys(one.train_corruption for one in seen) if name != "none"]
 
-    def draw(part: int, images: np.ndarray, name: str, severity: int) -> np.ndarray:
+    def draw(part: CorruptionDraw, images: np.ndarray, name: str, severity: int) -> np.ndarray:
         if not severity:
             return images
-        key = jax.random.fold_in(jax.random.fold_in(root, part), CORRUPTIONS.index(name))
+        key = jax.random.fold_in(draw_key(root, part), CORRUPTIONS.index(name))
         return corrupt(name, jax.random.fold_in(key, severity), dataset, images, severity, constants)
 
     level, count = spec.train_severity, len(dataset.test_labels)
     shown = tuple(dict.fromkeys([CLEAN, *((name, level) for name in modified), *judged]))
-    parts = [(TEST, dataset.test_images)] + ([(SCORED, dataset.images)] if scores is not None else [])
+    parts = [(CorruptionDraw.TEST, dataset.test_images)]
+    if scores is not None:
+        parts.append((CorruptionDraw.SCORED, dataset.images))
     labels = np.concatenate([dataset.test_labels] + ([dataset.labels] if scores is not None else []))
     probes = []
     for version in shown:
@@ -119,7 +120,7 @@ def make_versions(
             probes.append(bytes_as_stored(dataset, folder.test[version].images))
         else:
             probes += [draw(part, images, *version) for part, images in parts]
-    train = [draw(TRAIN, dataset.images, name, level) for name in (*modified, *mixed)]
+    train = [draw(CorruptionDraw.TRAIN, dataset.images, name, level) for name in (*modified, *mixed)]
     # Those that are judged too are the same images.
     test = [probes[shown.index((name, level)) * len(parts)] for name in modified]
     whole = dataclasses.replace(
