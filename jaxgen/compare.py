@@ -16,6 +16,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run(spec: CompareSpec, command: str) -> None:
+    """Compares the score files of a spec, and shows and writes the report."""
     # Imported here: --help and refused flags need no JAX.
     from jaxgen.experiments.compare.report import make_report
     from jaxgen.experiments.compare.run import compare

@@ -16,6 +16,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run(spec: LnrSpec, command: str) -> None:
+    """Runs the job of a spec, in stages or, for tables, in folds; `command` is what its report says was typed."""
     # Imported here: --help and refused flags need no JAX.
     from jaxgen.experiments.longtail.experiment import EXPERIMENT as IN_STAGES
     from jaxgen.experiments.tabular.experiment import EXPERIMENT as IN_FOLDS

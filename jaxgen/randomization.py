@@ -16,6 +16,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run(spec: RandomizationSpec, command: str) -> None:
+    """Runs the job of a spec; `command` is what its report says was typed."""
     # Imported here: --help and refused flags need no JAX.
     from jaxgen.experiments.randomization.experiment import EXPERIMENT
     from jaxgen.jobs import experiment

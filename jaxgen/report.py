@@ -14,6 +14,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run(spec: ReportSpec) -> None:
+    """Writes the page of a finished job, and shows its path and size."""
     # Imported here: --help and refused flags need no NumPy.
     from jaxgen.experiments.cscore.page import write_report
     from jaxgen.reporting.console import log, show

@@ -11,7 +11,8 @@ from jaxgen.types import Dataset
 from support.data import blobs
 
 # Files that take longest go first: workers that are given a file at a time then end at about the same time.
-LONGEST = ("cli", "ensemble", "faults", "long_tail", "lnr_cli", "robustness", "tracking", "randomization", "laws")
+LONGEST = ("cli", "reference_jobs", "ensemble", "faults", "long_tail", "lnr_cli", "robustness", "tracking")
+LONGEST += ("randomization", "laws")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

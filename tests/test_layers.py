@@ -2,6 +2,8 @@
 
 import ast
 import pathlib
+import re
+from collections.abc import Iterator
 
 import pytest
 
@@ -125,11 +127,25 @@ def test_files_and_functions_are_short(path):
             assert size <= 45, f"{node.name} has {size} lines"
 
 
+def public_things(body: list[ast.stmt]) -> Iterator[ast.ClassDef | ast.FunctionDef]:
+    """Classes, functions and methods without an underscore; Flax's `setup` says what it is by its name."""
+    for node in body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef) and not node.name.startswith("_") and node.name != "setup":
+            yield node
+            if isinstance(node, ast.ClassDef):
+                yield from public_things(node.body)
+
+
 @pytest.mark.parametrize("path", MODULES, ids=dotted_name)
 def test_public_things_have_docstrings(path):
     tree = ast.parse(path.read_text())
-    if path.stat().st_size:
-        assert ast.get_docstring(tree), "module docstring"
-    for node in tree.body:
-        if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
-            assert ast.get_docstring(node), node.name
+    assert ast.get_docstring(tree), "module docstring"
+    assert [node.name for node in public_things(tree.body) if not ast.get_docstring(node)] == []
+
+
+def test_no_test_module_imports_another():
+    """What two of them need stands in tests/support/."""
+    importing = {path.name: path.read_text() for path in pathlib.Path(__file__).parent.rglob("*.py")}
+    pattern = re.compile(r"^\s*(from|import) (\S*\.)?(test_\w+|conftest)\b", re.MULTILINE)
+    assert len(importing) > 70
+    assert [name for name, text in importing.items() if pattern.search(text)] == []

@@ -33,6 +33,7 @@ class FieldParser(absl_flags.ArgumentParser):
         self.field = field
 
     def parse(self, argument: Any) -> Any:
+        """The field's value; raises ValueError for one that its rule refuses."""
         value = read_text(self.field, argument) if isinstance(argument, str) else argument
         if problem := complaint(self.field, value):
             raise ValueError(problem)

@@ -193,6 +193,7 @@ def check_alike(images: np.ndarray, test_images: np.ndarray, source: str) -> Non
 
 
 def in_unit_range(images: np.ndarray) -> bool:
+    """Whether images lie in [0, 1], and are not bytes."""
     return images.dtype != np.uint8 and images.min() >= 0 and images.max() <= 1
 
 

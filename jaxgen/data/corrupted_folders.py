@@ -126,6 +126,7 @@ def choose(names: Sequence[str], found: Sequence[str], standard: Sequence[str], 
 
 
 def read_labels(path: pathlib.Path) -> np.ndarray:
+    """Integer labels ``[n]``, memory-mapped; raises UserError for anything else."""
     labels = map_array(path)
     if labels.ndim != 1 or labels.dtype.kind not in "iu":
         raise UserError(f"{path}: holds {labels.dtype} of shape {labels.shape}; integers [n] are needed")
@@ -231,6 +232,7 @@ def draw_key(seed: int, name: str, severity: int) -> jax.Array:
 
 
 def part_of(path: pathlib.Path) -> pathlib.Path:
+    """The path that a file has until it is complete."""
     return path.with_name(f"{path.name}.part")
 
 

@@ -60,6 +60,7 @@ def list_folders(root: pathlib.Path) -> list[pathlib.Path]:
 
 
 def is_picture(path: pathlib.Path) -> bool:
+    """Whether a path is a file with the suffix of a picture."""
     return path.suffix.lower() in SUFFIXES and path.is_file()
 
 

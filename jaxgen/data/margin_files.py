@@ -29,6 +29,7 @@ class MarginFolder(NamedTuple):
 
     @property
     def on_training(self) -> bool:
+        """Whether the margins are those of the training examples."""
         return self.masks.shape[1] == self.margins.shape[1]
 
     @property
@@ -38,6 +39,7 @@ class MarginFolder(NamedTuple):
 
 
 def is_margin_folder(path: pathlib.Path) -> bool:
+    """Whether a folder has the files of this layout."""
     return (path / "masks.npy").is_file() and (path / "margins.npy").is_file()
 
 

@@ -49,6 +49,7 @@ def load_npz(path: str, spec: DataSpec) -> Dataset:
 
 
 def read_array(file: ArrayFile, name: str, source: str) -> np.ndarray:
+    """An array of a data set's file; raises UserError for one that cannot be read."""
     try:
         return file[name]
     except UNREADABLE as error:

@@ -56,6 +56,7 @@ class TextUnpickler(pickle.Unpickler):
     """Unpickles arrays of bytes, texts and numbers, and refuses all else."""
 
     def find_class(self, module: str, name: str) -> Any:
+        """A known constructor of arrays; raises UnpicklingError for any other name."""
         if (module, name) not in KNOWN:
             raise pickle.UnpicklingError(f"it would call {module}.{name}")
         return KNOWN[module, name]

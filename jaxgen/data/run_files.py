@@ -40,6 +40,7 @@ class RunFolder(NamedTuple):
 
 
 def is_run_folder(path: pathlib.Path) -> bool:
+    """Whether a folder has the files of this layout."""
     return next(path.glob(f"*/*/{NAME}"), None) is not None
 
 

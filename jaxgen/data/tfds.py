@@ -56,6 +56,7 @@ def load_tfds(spec: DataSpec, *, fetch: bool = True) -> Dataset:
 
 
 def find_builder(spec: DataSpec) -> Any:
+    """The builder of the data set that a spec names; raises UserError where there is none."""
     try:
         import tensorflow_datasets as tfds
     except ImportError as error:
@@ -117,6 +118,7 @@ def refuse_unasked(spec: DataSpec, fetch: bool) -> None:
 
 
 def is_cached(root: pathlib.Path, builder: Any, url: str) -> bool:
+    """Whether a download lies in the cache."""
     from tensorflow_datasets.core.download import resource
 
     name = resource.get_dl_fname(url, builder.url_infos[url].checksum)
@@ -217,6 +219,7 @@ def read_prepared(builder: Any, spec: DataSpec, fetch: bool) -> Dataset:
 
 
 def prepare(builder: Any, spec: DataSpec, error: Exception) -> Any:
+    """Downloads and prepares a data set; raises UserError, with the remedy, where that fails."""
     import tensorflow_datasets as tfds
 
     try:
@@ -232,6 +235,7 @@ def prepare(builder: Any, spec: DataSpec, error: Exception) -> Any:
 
 
 def split_arrays(source: Any, image_key: str, label_key: str, spec: DataSpec, prefix: str) -> dict[str, np.ndarray]:
+    """The images and labels of a split, in its own order; raises UserError for images of several sizes."""
     images, labels = [], []
     for example in source:
         image = np.asarray(example[image_key])
@@ -243,5 +247,6 @@ def split_arrays(source: Any, image_key: str, label_key: str, spec: DataSpec, pr
 
 
 def first_line(error: BaseException) -> str:
+    """The first line of an error's message, at most 200 characters; its type where there is none."""
     text = str(error).strip()
     return text.splitlines()[0][:200] if text else type(error).__name__

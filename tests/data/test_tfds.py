@@ -1,7 +1,6 @@
 """tensorflow-datasets without TensorFlow: order, archives, cache, checksums, and what is said when offline."""
 
 import io
-import os
 import pathlib
 import pickle
 import shutil
@@ -22,6 +21,7 @@ from jaxgen.data import tfds as module
 from jaxgen.data.checks import make_dataset
 from jaxgen.data.parts import first_test_examples
 from jaxgen.errors import UserError
+from support.forging import MakesFolder
 
 SHARED = pathlib.Path(__file__).parents[3] / "shared" / "data"
 needs_files = pytest.mark.skipif(not (SHARED / "mnist").is_dir(), reason="the original MNIST files are not at hand")
@@ -132,7 +132,7 @@ def test_offline_is_said_at_once_with_what_to_do(name, tmp_path, offline):
 
 def test_behind_a_proxy_the_proxy_is_asked(tmp_path, offline, monkeypatch):
     monkeypatch.setenv("https_proxy", "http://proxy.example:3128")
-    with pytest.raises(UserError):
+    with pytest.raises(UserError, match="does not answer"):
         load_dataset(DataSpec(dataset="mnist", data_dir=str(tmp_path)))
     assert offline == [("proxy.example", 3128)]
 
@@ -215,6 +215,10 @@ def test_without_tensorflow_datasets_its_name_is_said(monkeypatch):
 def test_nothing_is_unpickled(tmp_path, monkeypatch):
     """A hostile file where originals are expected is refused before anything could load it."""
     path, _ = cifar_archive(tmp_path, 1, {"data_batch_1.bin": 2, "test_batch.bin": 2})
-    path.write_bytes(pickle.dumps(os.getcwd))
-    with pytest.raises(UserError):
+    content = pickle.dumps(MakesFolder(tmp_path / "called"))
+    path.write_bytes(content)
+    with pytest.raises(UserError, match="is no archive that can be read"):
         module.read_cifar(path, 1, 0)
+    assert not (tmp_path / "called").exists()
+    pickle.loads(content)
+    assert (tmp_path / "called").exists(), "who loads it runs it"

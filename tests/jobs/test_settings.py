@@ -78,7 +78,9 @@ def test_each_setting_is_what_it_is_alone(swept, data, tmp_path):
 
 def test_runs_of_one_number_share_their_subset_in_all_settings(swept):
     folder, _, _, _, _ = swept
-    for path in folder.glob("store/*/ratio_0.5/*.npz"):
+    paths = list(folder.glob("store/*/ratio_0.5/*.npz"))
+    assert paths
+    for path in paths:
         with np.load(path) as file:
             masks = {}
             for run, mask in zip(file["run"] // 6, file["trained_on"], strict=True):
@@ -125,6 +127,7 @@ def test_rows_of_a_table_by_hand():
 
 def test_the_files_of_a_sweep(swept):
     folder, _, found, text, files = swept
+    assert {"results.csv", "settings.csv", "settings.md"} <= {file.name for file in files}
     assert all(list(folder.glob(str(file.relative_to(folder)))) for file in files)
     members, settings = rows_of(folder / "results.csv"), rows_of(folder / "settings.csv")
     assert len(members) == 6 * 2 * 4
@@ -257,7 +260,9 @@ def test_training_accuracy_is_of_what_was_learnt(tmp_path):
     noise = make_dataset("noise", rng.normal(size=(60, 20)).astype(np.float32), rng.integers(0, 3, 60), source="noise")
     flags = {"validation_share": 0.5, "hidden": (64,), "epochs": 60, "learning_rate": 0.2, "subset_ratios": (0.8,)}
     score(noise, tmp_path, **flags)
-    for path in tmp_path.glob("store/*/ratio_0.8/*.npz"):
+    paths = list(tmp_path.glob("store/*/ratio_0.8/*.npz"))
+    assert paths
+    for path in paths:
         with np.load(path) as file:
             assert (file["train_accuracy"] == 1).all()
             assert (file["validation_accuracy"] < 0.75).all()

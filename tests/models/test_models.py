@@ -223,8 +223,11 @@ def test_bottlenecks_and_projections_have_finite_gradients(norm):
         logits, _ = model.apply(variables, inputs, Mode(True), mutable=["batch_stats"])
         return jnp.sum(logits**2)
 
-    for leaf in jax.tree.leaves(jax.jit(jax.grad(loss), compiler_options=HASTILY)(variables)["params"]):
-        assert np.isfinite(leaf).all()
+    gradients = jax.tree.leaves(jax.jit(jax.grad(loss), compiler_options=HASTILY)(variables)["params"])
+    assert len(gradients) > 10
+    for gradient in gradients:
+        assert np.isfinite(gradient).all()
+    assert all(gradient.any() for gradient in gradients if gradient.ndim > 1), "every kernel is reached"
 
 
 def test_without_a_norm_a_block_begins_as_its_shortcut():
@@ -347,7 +350,9 @@ def test_images_that_are_too_small_are_refused_with_what_would_do(name):
 @pytest.mark.parametrize("name", CONVOLUTIONAL)
 def test_no_stride_meets_a_lone_pixel_on_the_smallest_images(name):
     shape = least_shape(name)
-    for geometry in convolutions(make(name, shape), shape):
+    geometries = convolutions(make(name, shape), shape)
+    assert geometries
+    for geometry in geometries:
         assert geometry.strides == (1, 1) or min(geometry.inputs[:2]) > 1
 
 

@@ -18,6 +18,7 @@ from jaxgen.runs.progress import ProgressBar
 from jaxgen.runs.run_cache import RunCache
 from jaxgen.runs.signals import SIGNALS, Stop
 from jaxgen.runs.store import DamagedChunk, open_store
+from support.forging import MakesFolder
 from support.stores import IDENTITY, plan, rows, store
 
 
@@ -152,9 +153,12 @@ def test_no_pickle_is_ever_loaded(tmp_path):
     kept = store(tmp_path)
     chunk = Chunk("a", 0, 1)
     kept.write(chunk, rows(chunk))
-    np.savez(kept.path(chunk), bits=np.array([object()], dtype=object))
+    np.savez(kept.path(chunk), **{**rows(chunk), "bits": np.array([MakesFolder(tmp_path / "called")], dtype=object)})
     with pytest.raises(DamagedChunk):
         kept.read(chunk)
+    assert not (tmp_path / "called").exists()
+    np.load(kept.path(chunk), allow_pickle=True)["bits"]
+    assert (tmp_path / "called").exists(), "who loads it runs it"
 
 
 def test_runs_of_other_flags_are_refused_by_name(tmp_path):

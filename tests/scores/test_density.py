@@ -21,6 +21,16 @@ def by_loops(points, labels):
     return found / (count - 1)
 
 
+def test_densities_of_three_points_by_hand():
+    """At 0, 1 and 3 they are 1, 3 and 2 apart; half the mean distance is 1."""
+    near, middle, far = np.exp(-1), np.exp(-4), np.exp(-9)
+    found = density.kernel_density(np.array([[0.0], [1.0], [3.0]]), np.array([0, 0, 1]), 2)
+    np.testing.assert_allclose(found.density, [(near + far) / 2, (near + middle) / 2, (far + middle) / 2], rtol=1e-4)
+    np.testing.assert_allclose(found.density_class, [near / 2, near / 2, 0], rtol=1e-4)
+    signed = [(near - far) / 2, (near - middle) / 2, -(far + middle) / 2]
+    np.testing.assert_allclose(found.density_signed, signed, rtol=1e-4)
+
+
 def test_densities_are_those_of_plain_loops(monkeypatch):
     rng = np.random.default_rng(0)
     points, labels = rng.normal(size=(23, 4)).astype(np.float32), np.arange(23) % 3

@@ -92,6 +92,14 @@ def test_errors_from_few_blocks_are_a_little_too_large_at_most(ratio, runs, bloc
     assert all((f.stderr[(f.scores > 0) & (f.scores < 1)] > 0.01).all() for f in found)
 
 
+def test_the_standard_error_of_two_blocks_that_disagree_by_hand():
+    """Blocks of two runs, the first right and the second wrong: variances 1/4 of blocks and 1/12 of observations."""
+    found = estimate([outcome(np.zeros((4, 8)), np.repeat([[1], [1], [0], [0]], 8, axis=1))], [2])
+    np.testing.assert_allclose(found.scores, 0.5)
+    # One degree of freedom of the blocks, four of the observations: (1/4 + 4/12) / 5.
+    np.testing.assert_allclose(found.stderr, np.sqrt(7 / 60))
+
+
 def test_standard_error_is_brute_force_cluster_variance():
     outcomes, _ = ensembles(3, [0.7], 25, design="balanced")
     trained_on = np.unpackbits(outcomes[0].trained_on, axis=1).astype(bool)

@@ -95,6 +95,15 @@ def test_the_error_of_memorization_is_the_spread_between_repeated_ensembles(desi
     np.testing.assert_allclose(np.sqrt(claimed / spread), 1, atol=0.3)
 
 
+def test_memorization_and_its_error_of_two_blocks_by_hand():
+    """Trained on in runs 0 and 2, and right in all but the last: variances 1/4 of blocks and 1/4 of observations."""
+    trained_on = np.repeat([[1], [0], [1], [0]], EXAMPLES, axis=1)
+    correct = np.repeat([[1], [1], [1], [0]], EXAMPLES, axis=1)
+    found = memorize([outcome(trained_on, correct)], [0.5], [2])
+    np.testing.assert_allclose(found.memorization, 1 - 1 / 2)
+    np.testing.assert_allclose(found.memorization_stderr, 1 / 2)
+
+
 def test_the_error_over_blocks_is_brute_force_cluster_variance():
     [each], _ = ensembles(3, [0.7], 25, design="balanced")
     found = memorize([each], [0.7], [10], batch=4)

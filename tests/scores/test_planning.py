@@ -13,6 +13,9 @@ from support.scores import make_scores
 
 
 def test_so_many_runs_step_reliability_up_to_the_target():
+    # Spearman and Brown: 4 * 0.8 / (1 + 3 * 0.8), and nine times the runs make 0.9 of 0.5.
+    assert planning.stepped_up(0.8, 4) == pytest.approx(16 / 17)
+    assert planning.runs_for_reliability(0.5, 10, 0.9) == pytest.approx(90)
     for reliability in (0.3, 0.8, 0.98):
         needed = planning.runs_for_reliability(reliability, 20, 0.95)
         assert planning.stepped_up(reliability, needed / 20) == pytest.approx(0.95)

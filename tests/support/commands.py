@@ -69,9 +69,9 @@ class Command:
         return Result(self.process.exitcode, out, err)
 
 
-def type_in(folder, *arguments, **options):
+def type_in(folder, *arguments, timeout=120, **options):
     """Types ``python -m jaxgen.cscore ARGUMENTS``, or another entry, in a folder, and waits for its end."""
-    return Command(folder, *arguments, **options).result()
+    return Command(folder, *arguments, **options).result(timeout)
 
 
 def command(folder, *typed, entry="cscore", **environment):

@@ -3,6 +3,7 @@ headers, and archives that are whole and hold the wrong things."""
 
 import io
 import json
+import os
 import re
 import zipfile
 
@@ -22,6 +23,16 @@ NUMBERS = ["?", "u1", "i1", "i8", "u8", "f2", "f4", "f8", "c16", ">f4", ">i8"]
 TYPES = [*NUMBERS, "S3", "U3", "V2", "O", "f4,i8", "M8[s]", "U0"]
 SETS = [b"\0" * 4, b"\xff" * 4, b"\xff" * 8, b"\x7f\xff\xff\xff", b"PK\x01\x02", b"\n", b",", b'"', b"<"]
 SHAPES = [(), (0,), (1,), (3,), (12,), (13,), (2, 12), (12, 2), (0, 7), (2, 3, 12), (12, 3), (3, 12), (1,) * 40]
+
+
+class MakesFolder:
+    """Makes a folder when it is unpickled."""
+
+    def __init__(self, folder):
+        self.folder = str(folder)
+
+    def __reduce__(self):
+        return os.mkdir, (self.folder,)
 
 
 def profile(examples):

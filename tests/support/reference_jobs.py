@@ -1,25 +1,26 @@
-"""A small job of every experiment, and digests of the numbers that it writes.
+"""A small job of every experiment, run and compared with what it wrote when it was recorded.
 
-    python tests/support/reference_jobs.py     what the installed jaxgen writes, into tests/reference_jobs.json
+    python tests/support/reference_jobs.py [JOB ...]             what differs from the record
+    python tests/support/reference_jobs.py --record [JOB ...]    what is written now becomes the record
 
-Two kinds of digest. On a processor like the one that recorded them, every array, row and table is compared to the last
-bit. Elsewhere floats round otherwise, so that only draws (subsets, noise, samples) are compared exactly and what was
-learnt by its mean.
+Without names, all jobs. Record only those whose numbers were changed on purpose; the commit says why.
 """
 
-import csv
-import hashlib
-import importlib.metadata
-import json
 import pathlib
-import platform
-import re
 import sys
 import tempfile
 
 import numpy as np
 
-RECORD = pathlib.Path(__file__).parents[1] / "reference_jobs.json"
+if __name__ == "__main__":
+    sys.path[0] = str(pathlib.Path(__file__).parents[1])
+    import support.jax_settings  # noqa: F401
+
+from support.commands import type_in
+from support.data import blobs
+from support.records import compare, read_record, summarize_folder, write_record
+
+RECORD = pathlib.Path(__file__).with_suffix(".jsonl")
 TRAINING = (
     "--dataset=npz:mine.npz",
     "--hidden=16",
@@ -139,25 +140,12 @@ JOBS = {
         "--mlp_epochs=5",
     ),
 }
-# What is drawn before anything is learnt: equal on every machine.
-DRAWN = {"trained_on", "validation", "changed", "run", "setting", "subset_ratio", "sample_size", "num_train", "fold"}
-# Clocks, and what names a machine.
-UNTOLD = {"seconds", "metadata", "checksum", "checksum_of_tracked"}
-
-
-def blobs(count, side, seed=0, classes=3):
-    """Noisy images, one bright pixel a class."""
-    rng = np.random.default_rng(seed)
-    labels = rng.permutation(np.arange(count) % classes)
-    images = rng.integers(0, 160, (count, side * side))
-    images[np.arange(count), labels] += 90
-    return images.astype(np.uint8).reshape(count, side, side), labels
 
 
 def write_data(folder):
     """The data sets that the jobs name."""
     for name, count, side in (("mine", 60, 4), ("wide", 60, 8), ("tail", 240, 4)):
-        (images, labels), (tests, test_labels) = blobs(count, side), blobs(30, side, seed=1)
+        (images, labels), (tests, test_labels) = blobs(count, side=side), blobs(30, side=side, seed=1)
         arrays = {"images": images, "labels": labels, "test_images": tests, "test_labels": test_labels}
         np.savez(folder / f"{name}.npz", class_names=["a", "b", "c"], **arrays)
     rng = np.random.default_rng(0)
@@ -165,81 +153,31 @@ def write_data(folder):
     np.savez(folder / "table.npz", images=rng.normal(size=(120, 3)) + labels[:, None], labels=labels)
 
 
-def machine():
-    """What decides how floats round: the processor and what compiles for it."""
-    model = (
-        re.search(r"model name\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text())
-        if sys.platform == "linux"
-        else None
-    )
-    packages = ("jax", "jaxlib", "numpy", "optax", "flax", "scikit-learn", "imbalanced-learn")
-    return [model[1] if model else platform.processor(), *(importlib.metadata.version(name) for name in packages)]
-
-
-def columns_of(path):
-    """A csv file's columns, or an npz file's arrays."""
-    if path.suffix == ".npz":
-        with np.load(path, allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in arrays.files}
-    with open(path) as file:
-        rows = list(csv.DictReader(file))
-    return {name: np.array([row[name] for row in rows]) for name in (rows[0] if rows else ())}
-
-
-def digest(array):
-    """Of an array's values, whatever wider type they have."""
-    return hashlib.sha256(f"{array.dtype.kind}{array.shape}".encode() + array.tobytes()).hexdigest()[:16]
-
-
-def mean(array):
-    """The mean of the numbers among an array's values; None of text."""
-    try:
-        values = np.unpackbits(array) if array.dtype == np.uint8 else array.astype(float)
-    except ValueError:
-        return None
-    values = values[np.isfinite(values)]
-    return round(float(values.mean()), 6) if values.size else None
-
-
-def name_of(path, out):
-    """Of a file below a job's folder, without digests of plans, which name their version."""
-    return re.sub(r"\b[0-9a-f]{12}\b", "PLAN", path.relative_to(out).as_posix())
-
-
-def read_job(out):
-    """All numbers that a job has left in its folder: by file and column ``{"exact", "drawn", "mean"}``."""
-    found = {}
-    for path in sorted(out.rglob("*")):
-        if path.suffix in (".csv", ".npz"):
-            for name, array in columns_of(path).items():
-                if name not in UNTOLD:
-                    key = f"{name_of(path, out)}:{name}"
-                    found[key] = {"exact": digest(array), "drawn": name in DRAWN, "mean": mean(array)}
-        elif path.suffix in (".md", ".png", ".pdf", ".html", ".cfg"):
-            text = path.suffix == ".md"
-            found[name_of(path, out)] = {"exact": digest(np.frombuffer(path.read_bytes(), np.uint8)) if text else ""}
-    return found
-
-
 def run_job(folder, name):
-    """Types a job's command in a folder that has the data; returns all numbers that it wrote."""
-    from support.commands import Command
-
+    """Types a job's command in a folder that has the data; returns the summary of what it wrote."""
     entry, *flags = JOBS[name]
-    said = Command(folder, *flags, f"--out={name}", entry=entry).result(timeout=600)
-    assert said.returncode == 0, said.stderr
-    return read_job(folder / name)
+    result = type_in(folder, *flags, f"--out={name}", entry=entry, timeout=600)
+    assert result.returncode == 0, result.stderr
+    return summarize_folder(folder / name)
+
+
+def main(arguments):
+    """Compares or records jobs; returns how many differ."""
+    recording = "--record" in arguments
+    names = [name for name in arguments if name != "--record"] or list(JOBS)
+    record, num_different = read_record(RECORD), 0
+    with tempfile.TemporaryDirectory() as folder:
+        write_data(pathlib.Path(folder))
+        for name in names:
+            summary = run_job(pathlib.Path(folder), name)
+            differences = compare(record.get(name), summary)
+            num_different += bool(differences)
+            print(name, "; ".join(differences) or "equal", flush=True)
+            if recording:
+                record[name] = summary
+                write_record(RECORD, record)
+    return num_different
 
 
 if __name__ == "__main__":
-    sys.path[0] = str(RECORD.parent)
-    import support.jax_settings  # noqa: F401  (the settings of JAX that tests have)
-
-    with tempfile.TemporaryDirectory() as place:
-        write_data(pathlib.Path(place))
-        names = sys.argv[1:] or list(JOBS)
-        kept = json.loads(RECORD.read_text())["jobs"] if RECORD.exists() and sys.argv[1:] else {}
-        for name in names:
-            kept[name] = run_job(pathlib.Path(place), name)
-            RECORD.write_text(json.dumps({"machine": machine(), "jobs": kept}, indent=0, sort_keys=True) + "\n")
-            print(name, flush=True)
+    sys.exit(min(main(sys.argv[1:]), 1))

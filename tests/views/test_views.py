@@ -77,7 +77,9 @@ def test_tables_get_histograms_instead():
 def test_hostile_class_names_are_shown_as_text(tmp_path):
     names = ["$\\frac{1}$ <script>alert(1)</script>", "$\\undefined$", "x" * 500]
     dataset = make_images(names=np.array(names))
-    write_figure(draw_examples(dataset, make_scores(dataset)), tmp_path / "x.png")
+    figure = draw_examples(dataset, make_scores(dataset))
+    write_figure(figure, tmp_path / "x.png")
+    assert sum("alert(1)" in text for text in texts(figure)) == 1
     table = make_dataset("t$^$", np.eye(60), np.arange(60) % 3, source="x", class_names=np.array(names))
     write_figure(draw_examples(table, make_scores(table)), tmp_path / "y.png")
     write_figure(draw_histogram(table, make_scores(table)), tmp_path / "z.png")

@@ -79,15 +79,18 @@ class Runs(NamedTuple):
         return pair_ids(train, test), found.values
 
     def strongest(self) -> influence.InfluencePairs:
+        """The strongest influences, at the ratio nearest to 0.7."""
         return influence.strongest(self.answers(), PAIRS)
 
     def answers(self) -> influence.PackedRuns:
+        """The runs of the ratio nearest to 0.7; raises UserError where they have no test set."""
         if not self.num_tests:
             raise UserError(f"{self.name}: its runs tell nothing of a test set, so there is no influence")
         return influence.gather(self.stream(nearest_ratio(self.ratios)), self.num_examples, self.num_tests)
 
 
 def is_folder_of_runs(path: pathlib.Path) -> bool:
+    """Whether a folder holds runs in either layout."""
     return path.is_dir() and (margin_files.is_margin_folder(path) or run_files.is_run_folder(path))
 
 

@@ -36,6 +36,7 @@ def check_export(spec: CscoreSpec, digest: str) -> None:
 
 
 def refusal(path: str, error: OSError) -> UserError:
+    """The error for a folder that cannot be written."""
     return UserError(f"--export_runs={path}: cannot be written ({error.strerror}); choose another folder")
 
 

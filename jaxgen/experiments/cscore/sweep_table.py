@@ -128,4 +128,5 @@ def digest(rows: list[dict[str, Any]], flags: Sequence[str]) -> str:
 
 
 def describe_mean(mean: float, deviation: float) -> str:
+    """A mean and its standard deviation; the mean alone where that is not finite."""
     return f"{mean:.4f} ± {deviation:.4f}" if np.isfinite(deviation) else f"{mean:.4f}"

@@ -16,6 +16,7 @@ MOST_NUMBERS = 500_000
 
 
 def has_cleanlab() -> bool:
+    """Whether cleanlab is installed."""
     return importlib.util.find_spec("cleanlab") is not None
 
 

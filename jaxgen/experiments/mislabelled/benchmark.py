@@ -102,6 +102,7 @@ def own_spec(spec: MislabelledSpec, noise: Noise, repeat: int) -> MislabelledSpe
 
 
 def with_width(spec: MislabelledSpec, width: int) -> MislabelledSpec:
+    """The spec with `--width` set."""
     return dataclasses.replace(spec, compute=dataclasses.replace(spec.compute, width=width))
 
 

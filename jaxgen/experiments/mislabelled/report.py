@@ -128,10 +128,12 @@ def report_benchmark(benchmark: Benchmark, spec: MislabelledSpec) -> Report:
 
 
 def num_repeats(benchmark: Benchmark) -> int:
+    """How many repeats were run."""
     return len({row["repeat"] for row in benchmark.rows})
 
 
 def noises_of(benchmark: Benchmark) -> list[str]:
+    """The kinds of injected noise, in the order that they were run."""
     return list(dict.fromkeys(row["noise"] for row in benchmark.rows))
 
 

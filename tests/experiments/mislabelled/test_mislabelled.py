@@ -316,6 +316,7 @@ def test_a_league_judges_every_score_and_rival_on_every_noise_and_repeat(benchma
     measured = np.array([[row[name] for name in ("auroc", "average_precision", "precision")] for row in found.rows])
     assert (measured >= 0).all()
     assert (measured <= 1 + 1e-9).all()
+    assert len(found.estimates) == 2
     assert all(abs(row["estimated"] - row["wrong"]) < 15 for row in found.estimates)
     assert sum("labels changed" in line for line in said) == 2
 

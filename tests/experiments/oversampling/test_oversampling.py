@@ -441,6 +441,7 @@ def test_whitened_pixels_are_refused(data):
 def test_files_hold_what_was_found(copied):
     folder, job, results = copied
     text, files = written(make_report(job, results), "jaxgen.oversampling", "python -m jaxgen.oversampling")
+    assert {"table.md", "results.csv"} <= {file.name for file in files}
     assert all(file.stat().st_size for file in files)
     with open(folder / "results.csv") as file:
         rows = list(csv.DictReader(file))

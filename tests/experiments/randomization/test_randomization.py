@@ -273,6 +273,7 @@ def test_stopping_by_validation_is_told_beside_the_fit(data, tmp_path):
 def test_files_hold_what_was_found(figure1):
     folder, job, results = figure1
     text, files = written(make_report(job, results), "jaxgen.randomization", "python -m jaxgen.randomization")
+    assert {"table.md", "results.csv"} <= {file.name for file in files}
     assert all(file.stat().st_size for file in files)
     with open(folder / "results.csv") as file:
         rows = list(csv.DictReader(file))

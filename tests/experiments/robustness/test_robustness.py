@@ -126,6 +126,7 @@ def test_every_number_is_that_of_the_models_own_predictions(swept):
 
 def test_trained_on_inverted_images_it_is_right_on_inverted_ones(swept):
     _, _, results = swept
+    assert {row["train_modification"] for row in results.rows} == {"none", "invert"}
     for row in results.rows:
         own, other = row["test_accuracy"], row["test_accuracy_invert_test_set"]
         assert (own > other) == (row["train_modification"] == "none")
@@ -147,6 +148,7 @@ def test_mce_is_relative_to_the_baseline(data, swept):
 def test_files_are_written_and_a_finished_job_is_only_read(swept, data):
     folder, job, results = swept
     text, files = written(make_report(job, results), "jaxgen.robustness", "a command")
+    assert {"table.md", "results.csv"} <= {file.name for file in files}
     assert all(file.stat().st_size for file in files)
     assert text.startswith("12 models trained in")
     table = (folder / "table.md").read_text()
