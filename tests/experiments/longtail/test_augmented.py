@@ -59,7 +59,7 @@ def test_a_step_trains_classifier_and_scale_and_nothing_of_the_network(shift):
     schedule = make_schedule("constant", epochs=1, milestones=())
     optimize = make_optimizer("sgd", frozenset({"weight_decay"}), schedule=schedule)
     methods = LearnerConfig(optimize, in_use=frozenset({"weight_decay"}), groups=("network", "head", "scale"))
-    remade = Retrained(3, network.kernels, network, shift)
+    remade = Retrained(3, network.compute, network, shift)
     learner = make_learner(remade, methods, (4, 4, 1))
     before = learner.init(jax.random.key(0), KNOBS)
     images, labels = blobs(12)
