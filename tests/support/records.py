@@ -19,7 +19,7 @@ PACKAGES = ("jax", "jaxlib", "numpy", "optax", "flax", "scikit-learn", "imbalanc
 DRAWN = {"trained_on", "validation", "changed", "run", "setting", "subset_ratio", "sample_size", "num_train", "fold"}
 # Clocks, and what names a machine.
 LEFT_OUT = {"seconds", "metadata", "checksum", "checksum_of_tracked"}
-# TODO
+# Other rounding turns single answers over: of tens of examples and members a mean moves by hundredths.
 TOLERANCE = 0.05
 FIGURES = {".png", ".pdf", ".html", ".cfg"}
 
