@@ -128,9 +128,9 @@ def test_files_and_functions_are_short(path):
 
 
 def public_things(body: list[ast.stmt]) -> Iterator[ast.ClassDef | ast.FunctionDef]:
-    """Classes, functions and methods without an underscore; Flax's `setup` says what it is by its name."""
+    """Classes, functions and methods without an underscore."""
     for node in body:
-        if isinstance(node, ast.ClassDef | ast.FunctionDef) and not node.name.startswith("_") and node.name != "setup":
+        if isinstance(node, ast.ClassDef | ast.FunctionDef) and not node.name.startswith("_"):
             yield node
             if isinstance(node, ast.ClassDef):
                 yield from public_things(node.body)
