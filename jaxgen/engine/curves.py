@@ -3,6 +3,7 @@
 Axes: m members, n training examples, t test examples, s examples of a piece, c classes.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -82,9 +83,30 @@ def piece(labels: jax.Array, start: jax.Array, size: int) -> jax.Array:
     return jax.lax.dynamic_slice_in_dim(jnp.atleast_2d(labels), start, size, axis=1)
 
 
-def measure_epoch(config: EnsembleConfig, members: Member, train_state: TrainState, data: Data) -> Curves:
-    """One point of every curve, as fields ``[m]``."""
-    variables, number = final_variables(train_state.learner), len(members.size)
+def measure_epoch(config: EnsembleConfig, members: Member, train_state: TrainState, data: Data) -> dict[str, jax.Array]:
+    """One point of every curve by name, ``[m]``: the fields of `Curves`, and what the experiment adds to them.
+
+    Raises:
+      ValueError: if the experiment's hook measures what `Curves` has.
+    """
+    variables = final_variables(train_state.learner)
+    curves = standard_curves(config, members, variables, data)._asdict()
+    more = config.epoch_metrics.after_epoch
+    added = more(config, members, variables, data) if more else {}
+    if taken := sorted(curves.keys() & added.keys()):
+        raise ValueError(f"EpochMetrics.after_epoch: {', '.join(taken)}: these names are of the engine's own curves")
+    return curves | added
+
+
+def start_curves(config: EnsembleConfig, members: Member, train_state: TrainState, data: Data) -> dict[str, jax.Array]:
+    """Curves of members that have not been trained, by name: NaN ``[m, e]``."""
+    points = jax.eval_shape(functools.partial(measure_epoch, config), members, train_state, data)
+    return {name: jnp.full((*point.shape, config.epochs), jnp.nan) for name, point in points.items()}
+
+
+def standard_curves(config: EnsembleConfig, members: Member, variables: Variables, data: Data) -> Curves:
+    """One point of every curve that the engine measures, as fields ``[m]``."""
+    number = len(members.size)
     given, truth = training_labels(members.config, data.train), true_labels(members.config, data.train)
     learnt = learnt_examples(config, members)
 

@@ -42,7 +42,7 @@ def finish_members(config: EnsembleConfig, members: Member, train_state: TrainSt
         kept = {name: variables.params[name] for name in config.keeps}
         measures["params"] = flatten_variables(variables._replace(params=kept))
     if config.epoch_metrics:
-        curves = {f"{name}_curve": curve for name, curve in train_state.curves._asdict().items()}
+        curves = {f"{name}_curve": curve for name, curve in train_state.curves.items()}
         measures |= {**curves, **measure_end(config, members, variables, data)}
     return Outcome(trained_on, correct, test_correct, loss_curve, epochs, finite, validation, measures)
 

@@ -69,11 +69,14 @@ class EpochMetrics(NamedTuple):
 
     Attributes:
       fit_at: training accuracy, on the labels trained with, at which a member is done; above 1: never.
+      after_epoch: ``(config, members, variables, data) -> {name: float32 [m]}``: a point of further curves, for `Data`;
+        None: only those of `Curves`.
       at_end: ``(config, members, variables, test) -> {name: [m, ...]}``: more measures of trained members on a test
         set; None: only those of `jaxgen.engine.curves.measure_end`.
     """
 
     fit_at: float
+    after_epoch: "Callable[[EnsembleConfig, Member, Variables, Data], dict[str, jax.Array]] | None" = None
     at_end: "Callable[[EnsembleConfig, Member, Variables, Examples], dict[str, jax.Array]] | None" = None
 
 
@@ -175,7 +178,8 @@ class TrainState(NamedTuple):
       epoch: epochs finished.
       done: whether its training is over.
       best: None without early stopping.
-      curves: None without `EpochMetrics`.
+      curves: by name, float32 ``[e]``: the fields of `Curves`, and what `EpochMetrics.after_epoch` measures; None
+        without `EpochMetrics`.
       sampler: the state of its sampler; None if that has no `init`.
       records: float32 ``[n, a]``, statistics of single examples; None unless they are tracked.
     """
@@ -185,7 +189,7 @@ class TrainState(NamedTuple):
     epoch: jax.Array
     done: jax.Array
     best: Best | None
-    curves: Curves | None
+    curves: dict[str, jax.Array] | None
     sampler: Any = None
     records: jax.Array | None = None
 

@@ -8,7 +8,6 @@ from jaxgen.engine.learner import final_variables
 from jaxgen.engine.member_inputs import training_inputs, training_labels
 from jaxgen.engine.members import (
     Best,
-    Curves,
     Data,
     EnsembleConfig,
     Examples,
@@ -33,7 +32,7 @@ def end_epoch(config: EnsembleConfig, members: Member, train_state: TrainState, 
             train_state.curves, measure_epoch(config, members, train_state, data), train_state.epoch, live
         )
         # NaN compares as false: a member that has diverged fits nothing. An accuracy is exact up to rounding.
-        over |= curves.train_accuracy[jnp.arange(len(epoch)), epoch - 1] >= config.epoch_metrics.fit_at - ROUNDING
+        over |= curves["train_accuracy"][jnp.arange(len(epoch)), epoch - 1] >= config.epoch_metrics.fit_at - ROUNDING
         train_state = train_state._replace(curves=curves)
     if config.patience:
         best = update_best(config, members, train_state, epoch, data.train)
@@ -42,7 +41,9 @@ def end_epoch(config: EnsembleConfig, members: Member, train_state: TrainState, 
     return train_state._replace(epoch=epoch, done=train_state.done | over)
 
 
-def write_epoch(curves: Curves, measured: Curves, epoch: jax.Array, live: jax.Array) -> Curves:
+def write_epoch(
+    curves: dict[str, jax.Array], measured: dict[str, jax.Array], epoch: jax.Array, live: jax.Array
+) -> dict[str, jax.Array]:
     """Writes what was measured, ``[m]``, into the curves ``[m, e]`` of the members that are `live`."""
 
     def write(curve: jax.Array, now: jax.Array) -> jax.Array:

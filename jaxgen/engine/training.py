@@ -10,8 +10,9 @@ import jax
 import jax.numpy as jnp
 
 from jaxgen.engine.batch import StepIndex
+from jaxgen.engine.curves import start_curves
 from jaxgen.engine.learner import final_variables
-from jaxgen.engine.members import Best, Block, Curves, Data, EnsembleConfig, Member, TrainState, keep_where, map_members
+from jaxgen.engine.members import Best, Block, Data, EnsembleConfig, Member, TrainState, keep_where, map_members
 from jaxgen.engine.order import permute
 from jaxgen.engine.stopping import end_epoch
 from jaxgen.engine.tracking import track_epoch
@@ -36,15 +37,17 @@ def start_members(config: EnsembleConfig, rows: Any, data: Data) -> tuple[Member
         learner = config.learner.init(key, hparams, *member_config.variables)
         nothing = jnp.zeros((), jnp.int32)
         best = Best(final_variables(learner), jnp.float32(jnp.inf), nothing) if config.patience else None
-        curves = Curves(*[jnp.full(config.epochs, jnp.nan)] * len(Curves._fields)) if config.epoch_metrics else None
         init = config.sampler.init
         sampler = init(config, member_config, final_variables(learner)) if init else None
         records = jnp.zeros((config.num_examples, config.track.num_columns)) if config.track else None
         sums = jnp.zeros(config.epochs)
-        return member, TrainState(learner, sums, nothing, jnp.zeros((), bool), best, curves, sampler, records)
+        return member, TrainState(learner, sums, nothing, jnp.zeros((), bool), best, None, sampler, records)
 
     # One member after another: a vmapped initializer takes twice as long to compile and is no faster.
-    return jax.lax.map(start, rows)
+    members, train_state = jax.lax.map(start, rows)
+    if config.epoch_metrics:
+        train_state = train_state._replace(curves=start_curves(config, members, train_state, data))
+    return members, train_state
 
 
 def advance_members(

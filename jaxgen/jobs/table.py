@@ -12,7 +12,7 @@ import numpy as np
 from jaxgen.config import LabelNoiseSpec, sweep
 from jaxgen.config.fields import flag_values, format_value
 from jaxgen.data.noise_matrix import load_noise_matrix
-from jaxgen.engine.members import Curves, Examples, MemberConfig
+from jaxgen.engine.members import Examples, MemberConfig
 from jaxgen.errors import UserError
 from jaxgen.jobs import workload
 from jaxgen.jobs.identity import describe_data, identify, make_identity
@@ -177,7 +177,8 @@ def run_bytes(job: Job) -> int:
 
 def curves_of(own: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """A member's curves ``[e]`` by name."""
-    return {name: own[f"{name}_curve"] for name in Curves._fields} | {"step_loss": own["loss_curve"]}
+    names = sorted(name.removesuffix("_curve") for name in own if name.endswith("_curve") and name != "loss_curve")
+    return {name: own[f"{name}_curve"] for name in names} | {"step_loss": own["loss_curve"]}
 
 
 def epochs_trained(own: Mapping[str, np.ndarray]) -> int:

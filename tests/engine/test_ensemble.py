@@ -11,6 +11,7 @@ import numpy as np
 import optax
 import pytest
 
+from jaxgen.engine.curves import norms
 from jaxgen.engine.ensemble import FIRST, Ensemble, next_block
 from jaxgen.engine.members import Block, EpochMetrics
 from jaxgen.engine.order import permute
@@ -337,6 +338,35 @@ def test_examples_of_ones_own_are_those_of_a_data_set_made_of_them(dataset):
     # Examples of one's own are examined member by member: another product, which may round otherwise.
     jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-5), first.measures, second.measures)
     assert len(np.unique(rows)) < len(rows)
+
+
+def test_an_experiment_adds_curves_of_its_own(dataset):
+    def norm_and_count(config, members, variables, data):
+        counted = jnp.full(len(members.size), len(data.train.labels), jnp.float32)
+        return {"norm_now": norms(variables.params), "examples": counted}
+
+    spec, hooks = job(), EpochMetrics(fit_at=2.0, after_epoch=norm_and_count)
+    outcome = train(
+        dataset, spec, [0, 1, 2], ensemble=member_config(dataset, spec, lambda who: who, epoch_metrics=hooks)
+    )
+    plain = member_config(dataset, spec, lambda who: who, epoch_metrics=EpochMetrics(fit_at=2.0))
+    expected = train(dataset, spec, [0, 1, 2], ensemble=plain)
+    added = outcome.measures.pop("norm_now_curve"), outcome.measures.pop("examples_curve")
+    assert_same(outcome, expected, exactly=True)
+    assert added[0].shape == added[1].shape == (3, spec.train.epochs)
+    np.testing.assert_array_equal(added[0][:, -1], outcome.measures["weight_norm"])
+    assert (np.diff(added[0], axis=1) != 0).all()
+    assert (added[1] == len(dataset.labels)).all()
+
+
+def test_a_curve_of_the_engine_is_not_measured_twice(dataset):
+    def test_loss_again(config, members, variables, data):
+        return {"test_loss": jnp.zeros(len(members.size))}
+
+    spec, hooks = job(), EpochMetrics(fit_at=2.0, after_epoch=test_loss_again)
+    ensemble = member_config(dataset, spec, lambda who: who, epoch_metrics=hooks)
+    with pytest.raises(ValueError, match=r"after_epoch: test_loss: "):
+        train(dataset, spec, [0], ensemble=ensemble)
 
 
 def test_fewer_examples_of_ones_own_make_a_smaller_table(dataset):
