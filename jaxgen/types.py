@@ -19,7 +19,7 @@ TRACKED = "tracked_"
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Dataset:
-    """Labelled examples in host memory; `jaxgen.data.make_dataset` makes one with checked and mapped labels.
+    """Labelled examples in host memory; `jaxgen.data.checks.make_dataset` makes one with checked and mapped labels.
 
     Attributes:
       name: short name, used in titles and folder names.

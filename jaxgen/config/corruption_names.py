@@ -1,4 +1,7 @@
-"""The names of all corruptions, for flags; `jaxgen.transforms.corruptions` implements them, and imports JAX."""
+"""The names of all corruptions, in a module without JAX, so that flags can be defined quickly.
+
+`jaxgen.transforms.corruptions` implements them.
+"""
 
 from collections.abc import Sequence
 
@@ -21,6 +24,7 @@ STANDARD = (
     "jpeg_compression",
 )
 
+# New ones go at the end: random draws depend on a corruption's place.
 CORRUPTIONS = (
     "gaussian_noise",
     "shot_noise",

@@ -1,6 +1,11 @@
-"""Data sets: `load_dataset` reads any source that ``--dataset`` can name.
+"""Data sets: `load_dataset` reads any source that ``--dataset`` can name. Other modules read files of scores and runs.
 
-A new kind of source is a module here and a line in `READERS` or `EMBEDDED`.
+To add a kind of source, write ``load_KIND(path, spec) -> Dataset`` in a module here: it refuses what it cannot use by a
+`UserError` and ends in `checks.make_dataset`. Enter it in `READERS`, its own flags in `LIMITED_FLAGS`, both in the help
+of `jaxgen.config.training.DataSpec`, an extra in ``setup.py`` if it needs a library, and a file of it in ``MAKERS`` of
+``tests/data/test_data.py`` and ``cases`` of ``tests/io/test_fuzz.py``. Files are read anew by every job; which data
+a store belongs to is told by `Dataset.fingerprint`. Modules of sources are `csv_file`, `idx`, `npz`, `image_folder`,
+`digits`, `tfds` and, for tables in folds, `keel`; `parts`, `long_tail` and `corrupted` derive data from data.
 """
 
 import re
@@ -23,7 +28,8 @@ READERS: dict[str, Callable[[str, DataSpec], Dataset]] = {
     "images": load_image_folder,
     "npz": load_npz,
 }
-# Flags of some kinds of source only, and these kinds; --image_size is for prepared sets too.
+# Flags that only some kinds of source have, and those kinds of `READERS`. None: tensorflow-datasets names only, which
+# have --image_size too.
 LIMITED_FLAGS = {"label_column": ("csv",), "image_size": ("images",), "data_dir": ()}
 # name, name/config, name:1.2.3
 TFDS_NAME = r"\w+(/[\w.-]+)?(:[\d.*]+)?"
@@ -47,7 +53,7 @@ def load_dataset(spec: DataSpec, *, fetch: bool = True) -> Dataset:
     elif spec.dataset in EMBEDDED:
         dataset = EMBEDDED[spec.dataset](spec)
     elif not re.fullmatch(TFDS_NAME, spec.dataset):
-        if (suffix := spec.dataset.rpartition(".")[2]) in ("npz", "csv"):
+        if (suffix := spec.dataset.rpartition(".")[2]) in READERS:
             raise UserError(f"--dataset={spec.dataset}: say of what kind it is: --dataset={suffix}:{spec.dataset}")
         raise UserError(
             f"--dataset={spec.dataset}: unknown; known: {', '.join(EMBEDDED)}, a tensorflow-datasets name, "

@@ -17,7 +17,11 @@ LOSS_LIMIT = 10.0
 
 
 def finish_members(config: EnsembleConfig, members: Member, train_state: TrainState, data: Data) -> Outcome:
-    """The outcome of each member: correct predictions of all examples, curves, whether its training stayed finite."""
+    """The outcome of each member: correct predictions of all examples, curves, whether its training stayed finite.
+
+    Where examples are tracked, `jaxgen.engine.tracking.evaluate_tracked` predicts the training examples and takes their
+    statistics in one pass; otherwise `correct_predictions` does.
+    """
     variables = chosen_variables(train_state)
     measures = {}
     if config.track:

@@ -2,5 +2,5 @@
 
 Most have the form ``transform(key, arrays, *, rate) -> transformed``, where rate 0 is the identity. To add a kind of
 label noise, write a function and add it to `labels.KINDS`; an augmentation is an entry of `augment.CHANGES` or
-`augment.MIXES`, a corruption a function below `corruptions` and an entry of `corruptions.ALL`.
+`augment.MIXES`. For a corruption see `corruptions`.
 """

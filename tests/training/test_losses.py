@@ -1,4 +1,4 @@
-"""Smoothed and mixed cross-entropy by hand; the plain one is in `test_models_and_losses`."""
+"""Smoothed and mixed cross-entropy by hand."""
 
 import jax
 import jax.numpy as jnp

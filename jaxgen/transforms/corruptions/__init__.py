@@ -1,9 +1,11 @@
 """Common image corruptions at severities 1 to 5: noise, blur, weather, lighting, compression, geometry.
 
 ``CORRUPTIONS[name](key, images, severity=3)`` is a pure function that can be jitted; `corrupt` is the compiled version,
-and `corrupt_in_batches` takes arrays in host memory. Module `constants` documents the sources of all constants. To add
-a corruption, write a function of one image in a module here, and add it to `ALL` and its constants to
-`constants.TABLES`.
+and `corrupt_in_batches` takes arrays in host memory. Module `constants` documents the sources of all constants.
+
+To add a corruption, write a function of one image in a module here and its constants in `constants.TABLES`; enter it at
+the end of `ALL`, and its name at the end of `jaxgen.config.corruption_names.CORRUPTIONS`. Flags, their help and the
+tests of all corruptions follow from these.
 
 Images differ from the published ones because random draws come from JAX. Further known differences: values are rounded
 to 8 bits, not truncated; glass blur moves all pixels at once; frost is a synthetic texture; spatter uses exact
@@ -94,6 +96,7 @@ class Corruption:
         return jax.vmap(corrupt_one, (0, 0, 0 if severity.ndim else None))(indices, images, severity)
 
 
+# In the order of `jaxgen.config.corruption_names.CORRUPTIONS`.
 ALL = (
     Corruption("gaussian_noise", noise.add_gaussian_noise),
     Corruption("shot_noise", noise.add_shot_noise),

@@ -72,6 +72,9 @@ def swept(data, tmp_path_factory):
 def test_the_names_are_those_of_the_transforms():
     assert tuple(corruptions.CORRUPTIONS) == CORRUPTIONS
     assert corruptions.STANDARD == STANDARD
+    # The place of a corruption is part of its random draws: new ones go to the end.
+    places = {"gaussian_noise": 0, "frost": 10, "elastic_transform": 16, "rotate": 24, "canny_edges": 31}
+    assert {name: CORRUPTIONS.index(name) for name in places} == places
 
 
 def test_versions_are_the_originals_then_what_was_asked_for(swept, data):
