@@ -67,6 +67,11 @@ class StepIndex(NamedTuple):
         """Epochs finished after this step, float32."""
         return self.epoch + (self.step + 1) / self.num_steps
 
+    @property
+    def length(self) -> jax.Array:
+        """The part of an epoch that a step takes, float32."""
+        return 1 / self.num_steps
+
 
 class Variables(NamedTuple):
     """Variables of a network: parameters, and running batch statistics (empty without batch norm)."""
@@ -81,6 +86,7 @@ class LearnerConfig(NamedTuple):
     Attributes:
       optimize: from `jaxgen.training.optimizers.make_optimizer`.
       augment: from `jaxgen.transforms.augment.make_augmentation`, or None.
+      normalize: of augmented inputs, as in `jaxgen.engine.members.EnsembleConfig`.
       in_use: names of the hyperparameters that are above 0 for some member; the others are not compiled in.
       microbatch_size: examples whose gradient is computed together, a divisor of the batch size; None: the whole batch.
         Activations of a few examples stay in a CPU's cache. Networks with batch norm need the whole batch.
@@ -92,6 +98,7 @@ class LearnerConfig(NamedTuple):
 
     optimize: Callable[[jax.Array, HParams], optax.GradientTransformationExtraArgs]
     augment: Callable[[jax.Array, jax.Array, HParams, jax.Array], Mixed] | None = None
+    normalize: Callable[[jax.Array], jax.Array] | None = None
     in_use: frozenset[str] = frozenset()
     microbatch_size: int | None = None
     precision: str = "float32"

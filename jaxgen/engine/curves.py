@@ -14,7 +14,8 @@ from jaxgen.engine.batch import Variables
 from jaxgen.engine.learner import final_variables
 from jaxgen.engine.member_inputs import (
     gather_images,
-    scale_images,
+    network_inputs,
+    normalize,
     training_inputs,
     training_labels,
     true_labels,
@@ -62,16 +63,16 @@ def scan_batches(
 
     def predict(member: Member, variables: Variables, chosen: jax.Array, inputs: jax.Array | None) -> jax.Array:
         if inputs is None and own:
-            inputs = training_inputs(config, member.config, data, chosen)
+            inputs = normalize(config, training_inputs(config, member.config, data, chosen))
         elif inputs is None:
-            inputs = scale_images(config, gather_images(member.config, data, chosen))
+            inputs = network_inputs(config, gather_images(member.config, data, chosen))
         return config.learner.predict(variables, inputs)
 
     def scan_piece(i: jax.Array, carry: Any) -> Any:
         start = jnp.minimum(i * size, total - size)
         chosen = start + jnp.arange(size)
-        # Images that all members share are scaled once, and have no member axis.
-        inputs = scale_images(config, jax.lax.dynamic_slice_in_dim(data.images, start, size)) if shared else None
+        # Images that all members share are scaled and normalized once, and have no member axis.
+        inputs = network_inputs(config, jax.lax.dynamic_slice_in_dim(data.images, start, size)) if shared else None
         logits = map_members(predict, (0, 0, None, None))(members, variables, chosen, inputs)
         return accumulate(carry, start, chosen >= i * size, logits)
 

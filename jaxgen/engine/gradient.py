@@ -34,13 +34,18 @@ class Targets(NamedTuple):
 def prepare(
     learner_config: LearnerConfig, key: jax.Array, hparams: HParams, batch: Batch, step_index: StepIndex
 ) -> tuple[jax.Array, Targets]:
-    """Augmented inputs and targets of a batch; draws are functions of the member's key, step and example."""
+    """Inputs, augmented and then normalized, and targets of a batch.
+
+    Draws are functions of the member's key, step and example.
+    """
     size = len(batch.labels)
     inputs, partner, share = batch.inputs, jnp.arange(size), jnp.ones(())
     if learner_config.augment:
         step_key = jax.random.fold_in(draw_key(key, Draw.AUGMENT), step_index.count)
         count = jnp.sum(batch.weights > 0)
         inputs, partner, share = learner_config.augment(step_key, inputs, hparams, count)
+    if learner_config.normalize:
+        inputs = learner_config.normalize(inputs)
     keys = None
     if "dropout" in learner_config.in_use:
         step_key = jax.random.fold_in(draw_key(key, Draw.DROPOUT), step_index.count)

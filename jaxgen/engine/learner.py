@@ -71,7 +71,8 @@ def make_learner(model: nn.Module, learner_config: LearnerConfig, input_shape: t
                 ascended = ascend(params, grads, hparams["sam_radius"])
                 _, grads, _, _ = differentiate(ascended, stats, inputs, targets)
             optimizer = learner_config.optimize(draw_key(key, Draw.NOISE), hparams)
-            updates, opt_state = optimizer.update(grads, state.opt_state, params, progress=step_index.progress)
+            when = {"progress": step_index.progress, "length": step_index.length}
+            updates, opt_state = optimizer.update(grads, state.opt_state, params, **when)
             if learner_config.groups:
                 rates = {group: hparams[f"{group}_rate"] for group in learner_config.groups}
                 updates = {group: optax.tree.scale(rate, updates[group]) for group, rate in rates.items()}

@@ -6,13 +6,21 @@ import jax.numpy as jnp
 from jaxgen.engine.batch import Variables
 from jaxgen.engine.learner import final_variables
 from jaxgen.engine.members import EnsembleConfig, Examples, Member, MemberConfig, TrainState
-from jaxgen.transforms.pixels import whiten_images
+
+
+def network_inputs(config: EnsembleConfig, images: jax.Array) -> jax.Array:
+    """Stored values ``[b, ...]`` as inputs of the network: float32, scaled and normalized."""
+    return normalize(config, scale_images(config, images))
 
 
 def scale_images(config: EnsembleConfig, images: jax.Array) -> jax.Array:
-    """Stored values ``[b, ...]`` as inputs of the network: float32, scaled, whitened where `config.whiten` says so."""
-    inputs = images.astype(jnp.float32) * config.scale
-    return whiten_images(inputs) if config.whiten else inputs
+    """Stored values ``[b, ...]`` as float32, scaled: images in [0, 1]."""
+    return images.astype(jnp.float32) * config.scale
+
+
+def normalize(config: EnsembleConfig, inputs: jax.Array) -> jax.Array:
+    """Inputs as `EnsembleConfig.normalize` makes them."""
+    return inputs if config.normalize is None else config.normalize(inputs)
 
 
 def gather_images(member_config: MemberConfig, data: Examples, chosen: jax.Array) -> jax.Array:
@@ -24,7 +32,10 @@ def gather_images(member_config: MemberConfig, data: Examples, chosen: jax.Array
 def training_inputs(
     config: EnsembleConfig, member_config: MemberConfig, train: Examples, chosen: jax.Array
 ) -> jax.Array:
-    """Inputs ``[b, ...]`` of the network: the `chosen` ones of a member's training examples, int ``[b]``."""
+    """The `chosen` ones of a member's training examples, int ``[b]``: scaled inputs ``[b, ...]``, not normalized yet.
+
+    Augmentation comes in between: it is defined for images in [0, 1].
+    """
     rows = chosen if member_config.rows is None else member_config.rows[chosen]
     inputs = scale_images(config, gather_images(member_config, train, rows))
     return inputs if config.input_transform is None else config.input_transform(member_config, chosen, inputs)

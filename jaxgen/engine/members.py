@@ -29,7 +29,7 @@ class EnsembleConfig(NamedTuple):
       num_examples: n: training examples of the data, or of each member where it has `MemberConfig.rows`.
       num_classes: c.
       scale: inputs of the network are stored values times this.
-      whiten: whether each input image is scaled to mean 0 and standard deviation 1.
+      normalize: inputs ``[b, ...]`` to inputs, after all else that changes them; None: the identity.
       eval_batch_size: examples in a batch of an evaluation.
       validation_share: the part of a member's training examples that is held out for early stopping, in [0, 1).
       patience: epochs without a better validation loss after which a member stops; its best variables are kept. 0:
@@ -37,7 +37,7 @@ class EnsembleConfig(NamedTuple):
       epoch_metrics: what is measured after each epoch and at the end; None: only the loss of training steps.
       keeps: top-level groups of parameters that the outcome holds, with all batch statistics.
       input_transform: ``(member_config, chosen [b], inputs [b, ...]) -> inputs``, applied to training examples whenever
-        they are seen, in training and evaluation; None: the identity.
+        they are seen, in training and evaluation, before augmentation; None: the identity.
       track: which statistics of single examples are kept; None: none.
     """
 
@@ -49,7 +49,7 @@ class EnsembleConfig(NamedTuple):
     num_examples: int
     num_classes: int
     scale: float
-    whiten: bool = False
+    normalize: Callable[[jax.Array], jax.Array] | None = None
     eval_batch_size: int = 500
     validation_share: float = 0.0
     patience: int = 0

@@ -5,6 +5,10 @@ Feistel network (Luby and Rackoff 1988) permutes 0..size-1 with arithmetic alone
 for a traced size: positions are written as two digits in base a = ceil(sqrt(size)), passed through rounds that add a
 hash of one digit to the other modulo a, and walked on while they land in a^2 - size (Black and Rogaway 2002, "Ciphers
 with arbitrary finite domains", cycle walking).
+
+On small sets that network is not uniform: of 5 elements its permutations are 0.14 from uniform in total variation, and
+of 9 or 25 all have one parity. Below `SMALL` elements, the swap-or-not shuffle is used instead (Hoang, Morris and
+Rogaway 2012, "An enciphering scheme based on a card shuffle"), which is uniform up to what 100,000 draws can tell.
 """
 
 import jax
@@ -16,6 +20,8 @@ NUM_ROUNDS = 8
 # Of a word: bits of the half that a digit is in, the lower half, and the bit above the upper half's digit.
 DIGIT, LOWER, UNMOVED = 16, 0xFFFF, 0x8000
 MAX_SIZE = 2**30
+# Sets of fewer elements are shuffled by swap-or-not, in so many rounds: after 12 no difference from uniform was found.
+SMALL, NUM_SWAPS = 64, 16
 
 
 def permute(key: jax.Array, positions: jax.Array, size: jax.Array) -> jax.Array:
@@ -56,13 +62,13 @@ def send(rounds: jax.Array, positions: jax.Array, size: jax.Array) -> jax.Array:
     size, positions = size.astype(jnp.uint32), positions.astype(jnp.uint32)
     base = jnp.ceil(jnp.sqrt(size.astype(jnp.float32))).astype(jnp.uint32)
     base = jnp.where(base * base < size, base + 1, base)
-    inside = positions < size
+    inside, small = positions < size, size < SMALL
 
     def value(digits: jax.Array) -> jax.Array:
         return (digits >> DIGIT) * base + (digits & LOWER)
 
     def astray(digits: jax.Array) -> jax.Array:
-        return inside & (value(digits) >= size)
+        return inside & ~small & (value(digits) >= size)
 
     def walk(digits: jax.Array) -> jax.Array:
         return jnp.where(astray(digits), feistel(rounds, digits, base), digits)
@@ -72,7 +78,21 @@ def send(rounds: jax.Array, positions: jax.Array, size: jax.Array) -> jax.Array:
     # beyond any size.
     start = (positions // base | UNMOVED) << DIGIT | positions % base
     digits = jax.lax.while_loop(lambda digits: jnp.any(astray(digits)), walk, start)
-    return jnp.where(inside, value(digits), 0).astype(jnp.int32)
+    placed = jnp.where(small, swap_or_not(rounds, positions, size), value(digits))
+    return jnp.where(inside, placed, 0).astype(jnp.int32)
+
+
+def swap_or_not(rounds: jax.Array, positions: jax.Array, size: jax.Array) -> jax.Array:
+    """Where the swap-or-not shuffle sends `positions` below `size`, which is below 2^16: uint32 ``[p]``; `rounds` as of
+    `send`. In each round, positions that add up to a random number modulo `size` change places, or not.
+    """
+    for i in range(NUM_SWAPS):
+        word = mix(rounds[i % NUM_ROUNDS] + jnp.uint32(i + 1))
+        total = (word >> 16) * size >> 16
+        partner = jnp.where(positions > total, total + size - positions, total - positions)
+        swap = mix(jnp.maximum(positions, partner) ^ mix(word)) >> 31
+        positions = jnp.where(swap == 1, partner, positions)
+    return positions
 
 
 def feistel(rounds: jax.Array, digits: jax.Array, base: jax.Array) -> jax.Array:

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 
 from jaxgen.engine.curves import measure_epoch
 from jaxgen.engine.learner import final_variables
-from jaxgen.engine.member_inputs import training_inputs, training_labels
+from jaxgen.engine.member_inputs import normalize, training_inputs, training_labels
 from jaxgen.engine.members import (
     Best,
     Data,
@@ -83,7 +83,7 @@ def validation_losses(config: EnsembleConfig, members: Member, train_state: Trai
         def piece_loss(member: Member, train_state: TrainState) -> jax.Array:
             positions = i * config.batch_size + jnp.arange(config.batch_size)
             chosen = member.own[jnp.minimum(member.size + positions, config.num_examples - 1)]
-            inputs = training_inputs(config, member.config, train, chosen)
+            inputs = normalize(config, training_inputs(config, member.config, train, chosen))
             logits = config.learner.predict(final_variables(train_state.learner), inputs)
             losses = cross_entropy(logits, training_labels(member.config, train)[chosen])
             return jnp.sum(jnp.where(positions < member.num_validation, losses, 0))

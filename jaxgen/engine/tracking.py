@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jaxgen.engine.batch import Variables
 from jaxgen.engine.curves import learnt_examples, piece, scan_batches
 from jaxgen.engine.learner import final_variables
-from jaxgen.engine.member_inputs import training_inputs, training_labels, true_labels
+from jaxgen.engine.member_inputs import normalize, training_inputs, training_labels, true_labels
 from jaxgen.engine.members import Data, EnsembleConfig, Member, TrainState, map_members
 from jaxgen.scores.example_stats import (
     CONFIDENCE,
@@ -187,7 +187,7 @@ def gradient_norms(config: EnsembleConfig, members: Member, variables: Variables
         given = training_labels(member.config, data.train)
 
         def norm(example: jax.Array) -> jax.Array:
-            inputs = training_inputs(config, member.config, data.train, example[None])
+            inputs = normalize(config, training_inputs(config, member.config, data.train, example[None]))
 
             def loss(params: Any) -> jax.Array:
                 logits = config.learner.predict(variables._replace(params=params), inputs)

@@ -24,6 +24,7 @@ from jaxgen.scores.example_stats import TrackingConfig
 from jaxgen.training.optimizers import OPTIONAL_HPARAMS, HParams, make_optimizer
 from jaxgen.training.schedules import make_schedule
 from jaxgen.transforms.augment import AUGMENTATIONS, make_augmentation
+from jaxgen.transforms.pixels import whiten_images
 from jaxgen.types import Dataset
 
 # HParams that every program has, whatever their values.
@@ -144,11 +145,11 @@ def make_methods(program: Program, microbatch_size: int | None = None) -> Learne
     return LearnerConfig(
         make_optimizer(train.optimizer, in_use & set(OPTIONAL_HPARAMS), schedule=schedule),
         make_augmentation(augmentations) if augmentations else None,
-        in_use,
-        microbatch_size,
-        product_precision(program.spec.compute.precision),
-        program.groups,
-        program.track is not None,
+        in_use=in_use,
+        microbatch_size=microbatch_size,
+        precision=product_precision(program.spec.compute.precision),
+        groups=program.groups,
+        returns_logits=program.track is not None,
     )
 
 
@@ -167,6 +168,11 @@ def make_network(dataset: Dataset, program: Program, compute: ComputeConfig = DE
     return program.remake(network) if program.remake else network
 
 
+def normalization(dataset: Dataset) -> Callable[[jax.Array], jax.Array] | None:
+    """What the data set asks for, as `LearnerConfig.normalize`."""
+    return whiten_images if dataset.whiten else None
+
+
 def make_ensemble_config(
     dataset: Dataset,
     program: Program,
@@ -176,8 +182,9 @@ def make_ensemble_config(
 ) -> EnsembleConfig:
     """All that the program's members share."""
     spec, network = program.spec, make_network(dataset, program, compute)
+    learner_config = make_methods(program, microbatch_size)._replace(normalize=normalization(dataset))
     return EnsembleConfig(
-        learner=make_learner(network, make_methods(program, microbatch_size), dataset.images.shape[1:]),
+        learner=make_learner(network, learner_config, dataset.images.shape[1:]),
         sampler=program.sampler,
         make_member=functools.partial(program.make_member, program),
         epochs=spec.train.epochs,
@@ -185,7 +192,7 @@ def make_ensemble_config(
         num_examples=program.num_examples or len(dataset.labels),
         num_classes=dataset.num_classes,
         scale=dataset.scale,
-        whiten=dataset.whiten,
+        normalize=learner_config.normalize,
         eval_batch_size=eval_batch_size,
         validation_share=spec.stopping.validation_share,
         patience=spec.stopping.patience,

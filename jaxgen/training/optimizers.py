@@ -15,8 +15,8 @@ import optax
 
 HParams = Mapping[str, jax.Array]
 
-# ``factor(progress, hparams)``, from `jaxgen.training.schedules.make_schedule`.
-Schedule = Callable[[jax.Array, HParams], jax.Array]
+# ``factor(progress, length, hparams)``, from `jaxgen.training.schedules.make_schedule`.
+Schedule = Callable[[jax.Array, jax.Array, HParams], jax.Array]
 
 # Optional links, in the order of the chain.
 OPTIONAL_HPARAMS = ("clip_norm", "weight_decay", "l1", "gradient_noise", "decoupled_weight_decay")
@@ -28,7 +28,7 @@ RULES: dict[str, Callable[[HParams], optax.GradientTransformation]] = {
     "adam": lambda hparams: optax.scale_by_adam(hparams["momentum"], hparams["second_moment"]),
     "adamw": lambda hparams: optax.scale_by_adam(hparams["momentum"], hparams["second_moment"]),
     "rmsprop": lambda hparams: optax.chain(
-        optax.scale_by_rms(hparams["second_moment"]), optax.trace(hparams["momentum"])
+        optax.scale_by_rms(hparams["second_moment"], bias_correction=True), optax.trace(hparams["momentum"])
     ),
 }
 
@@ -52,10 +52,12 @@ def add_gradient_noise(key: jax.Array, stddev: jax.Array) -> optax.GradientTrans
 
 
 def scale_by_scheduled_rate(schedule: Schedule, hparams: HParams) -> optax.GradientTransformationExtraArgs:
-    """Multiplies by ``-learning_rate`` and the factor of the schedule; `update` takes an extra argument `progress`."""
+    """Multiplies by ``-learning_rate`` and the factor of the schedule; `update` takes `progress` and `length` too."""
 
-    def update(updates: Any, state: Any, params: Any = None, *, progress: jax.Array, **others: Any) -> tuple[Any, Any]:
-        rate = hparams["learning_rate"] * schedule(progress, hparams)
+    def update(
+        updates: Any, state: Any, params: Any = None, *, progress: jax.Array, length: jax.Array, **others: Any
+    ) -> tuple[Any, Any]:
+        rate = hparams["learning_rate"] * schedule(progress, length, hparams)
         return optax.scale_by_learning_rate(rate).update(updates, state, params)
 
     return optax.GradientTransformationExtraArgs(optax.init_empty_state, update)
@@ -70,8 +72,10 @@ def make_optimizer(
     times schedule. Decoupled weight decay subtracts ``learning_rate * factor * decay * p`` from a parameter p
     (Loshchilov and Hutter 2019, "Decoupled weight decay regularization", https://arxiv.org/abs/1711.05101; as in optax
     and PyTorch, it is multiplied by the learning rate). ``adamw`` is ``adam`` with decoupled ``weight_decay``. The
-    momentum of RMSprop accumulates updates before the learning rate is applied, as in PyTorch; optax's accumulates them
-    after, which differs when the learning rate changes. Epsilons are optax's defaults.
+    running mean of RMSprop is bias-corrected, as Adam's: without it, as in PyTorch and Keras, the first step would be
+    1 / sqrt(1 - second_moment) times the learning rate, 32 times at 0.999. Its momentum accumulates updates before the
+    learning rate is applied, as in PyTorch; optax's accumulates them after, which differs when the learning rate
+    changes. Epsilons are optax's defaults.
 
     Args:
       kind: ``sgd``, ``nesterov``, ``adam``, ``adamw`` or ``rmsprop``.
@@ -79,8 +83,8 @@ def make_optimizer(
       schedule: from `jaxgen.training.schedules.make_schedule`.
 
     Returns:
-      ``build(key, hparams)``, which returns the chain of a member; its `update` takes an extra argument ``progress``.
-      `key` draws the gradient noise. `hparams` holds scalars: ``learning_rate``; ``momentum`` (b1 of Adam);
+      ``build(key, hparams)``, which returns the chain of a member; its `update` takes ``progress`` and ``length`` too,
+      as schedules do. `key` draws the gradient noise. `hparams` holds scalars: ``learning_rate``; ``momentum`` (b1 of Adam);
       ``second_moment`` (b2 of Adam, decay of RMSprop); one for each link; those of the schedule.
 
     Raises:

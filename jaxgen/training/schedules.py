@@ -1,8 +1,10 @@
 """Learning-rate schedules as functions of epochs, so that they do not depend on the size of the training set.
 
-A schedule returns a factor of the learning rate, given the `progress` of a step: the number of epochs finished when the
-step is done, a float32 scalar above 0 and at most the number of epochs. Name, epochs and milestones are fixed when a
-program is compiled; rates are hyperparameters of a member.
+A schedule returns a factor of the learning rate, given the `progress` of a step and its `length`: the number of epochs
+finished when the step is done, a float32 scalar above 0 and at most the number of epochs, and the part of an epoch that
+it takes. A warm-up counts the step itself, so that the first step has a rate above 0; a decay counts those before it,
+so that the last one has. Name, epochs and milestones are fixed when a program is compiled; rates are hyperparameters of
+a member.
 """
 
 import jax
@@ -27,9 +29,9 @@ def make_schedule(name: str, *, epochs: int, milestones: tuple[float, ...] = ())
     * ``exponential``: multiplied by ``decay_rate`` after each epoch (Zhang et al. 2017, "Understanding deep learning
       requires rethinking generalization", appendix A, https://arxiv.org/abs/1611.03530, with 0.95).
     * ``cosine`` (Loshchilov and Hutter 2017, "SGDR", equation 5, https://arxiv.org/abs/1608.03983), ``linear``: from 1
-      at the end of the warm-up to ``final_rate`` in the last step.
-    * ``triangle``: from 0 to 1 over the warm-up, by default 15 % of the epochs, then linearly to 0 in the last step
-      (Feldman and Zhang 2020, "What neural networks memorize and why", https://arxiv.org/abs/2008.03703).
+      at the end of the warm-up to ``final_rate`` at the end of training, after the last step.
+    * ``triangle``: from 0 to 1 over the warm-up, by default 15 % of the epochs, then linearly to 0 at the end, after
+      the last step (Feldman and Zhang 2020, "What neural networks memorize and why", https://arxiv.org/abs/2008.03703).
 
     Args:
       name: one of the above.
@@ -37,8 +39,9 @@ def make_schedule(name: str, *, epochs: int, milestones: tuple[float, ...] = ())
       milestones: epochs, for ``step``; the step that ends exactly at a milestone still has the old rate.
 
     Returns:
-      ``factor(progress, hparams)``, the factor of the learning rate, in [0, 1] for rates in [0, 1]. `hparams` holds
-      scalars: ``warmup_epochs`` (0 for none), and ``decay_rate`` or ``final_rate`` for the schedules that use them.
+      ``factor(progress, length, hparams)``, the factor of the learning rate, in [0, 1] for rates in [0, 1]. `hparams`
+      holds scalars: ``warmup_epochs`` (0 for none), and ``decay_rate`` or ``final_rate`` for the schedules that use
+      them.
 
     Raises:
       ValueError: if the name is unknown.
@@ -56,11 +59,12 @@ def make_schedule(name: str, *, epochs: int, milestones: tuple[float, ...] = ())
     if name not in decays:
         raise ValueError(f"unknown schedule {name}; known: {', '.join(decays)}")
 
-    def factor(progress: jax.Array, hparams: HParams) -> jax.Array:
+    def factor(progress: jax.Array, length: jax.Array, hparams: HParams) -> jax.Array:
         warmup = hparams["warmup_epochs"]
         if name == "triangle":
             warmup = jnp.where(warmup > 0, warmup, TRIANGLE_RISE * epochs)
-        return warm_up(progress, warmup) * decays[name](progress, passed_share(progress, warmup, epochs), hparams)
+        passed = passed_share(progress - length, warmup, epochs)
+        return warm_up(progress, warmup) * decays[name](progress, passed, hparams)
 
     return factor
 
@@ -70,11 +74,11 @@ def warm_up(progress: jax.Array, warmup: jax.Array) -> jax.Array:
     return jnp.where(progress < warmup, progress / jnp.maximum(progress, warmup), 1)
 
 
-def passed_share(progress: jax.Array, warmup: jax.Array, epochs: int) -> jax.Array:
-    """Fraction of the time from the end of the warm-up to the last epoch that has passed, in [0, 1]."""
+def passed_share(before: jax.Array, warmup: jax.Array, epochs: int) -> jax.Array:
+    """Fraction of the time from the end of the warm-up to the last epoch that has passed `before` a step, in [0, 1]."""
     # The warm-up may be as long as the training, or longer.
     length = jnp.maximum(epochs - warmup, jnp.finfo(jnp.float32).tiny)
-    return jnp.clip((progress - warmup) / length, 0, 1)
+    return jnp.clip((before - warmup) / length, 0, 1)
 
 
 def interpolate(final: jax.Array | float, share: jax.Array) -> jax.Array:

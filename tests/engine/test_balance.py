@@ -55,7 +55,8 @@ def train(dataset, make_member=None, **flags):
 def learner(augmentations=frozenset()):
     schedule = make_schedule("constant", epochs=1, milestones=())
     augment = make_augmentation(augmentations) if augmentations else None
-    methods = LearnerConfig(make_optimizer("sgd", frozenset(), schedule=schedule), augment, frozenset(augmentations))
+    optimize = make_optimizer("sgd", frozenset(), schedule=schedule)
+    methods = LearnerConfig(optimize, augment, in_use=frozenset(augmentations))
     return make_learner(ScaledLinear(3), methods, (5,))
 
 

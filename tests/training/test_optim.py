@@ -27,7 +27,7 @@ def update(links, key=0, steps=1, kind="sgd", schedule=CONSTANT, **strengths):
     optimizer = make_optimizer(kind, frozenset(links), schedule=schedule)(jax.random.key(key), hparams(**strengths))
     state = optimizer.init(PARAMS)
     for step in range(steps):
-        updates, state = optimizer.update(GRADS, state, PARAMS, progress=jnp.float32(step + 1))
+        updates, state = optimizer.update(GRADS, state, PARAMS, progress=jnp.float32(step + 1), length=1.0)
     return updates["w"]
 
 
@@ -45,7 +45,7 @@ def train(optimizer):
 
     def step(carry, inputs):
         (params, state), (grads, progress) = carry, inputs
-        updates, state = optimizer.update(grads, state, params, progress=progress)
+        updates, state = optimizer.update(grads, state, params, progress=progress, length=1.0)
         return (optax.apply_updates(params, updates), state), None
 
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *gradients)
@@ -78,8 +78,11 @@ def test_adam_starts_with_the_sign():
         np.testing.assert_allclose(update([], kind=kind, momentum=0.9), [-0.5, -0.5, 0], rtol=1e-6)
 
 
-def test_rmsprop_divides_by_the_running_root_mean_square():
-    np.testing.assert_allclose(update([], kind="rmsprop", second_moment=0.75), [-1, -1, 0], rtol=1e-6)
+@pytest.mark.parametrize("second_moment", [0.75, 0.99, 0.999])
+def test_rmsprop_divides_by_the_running_root_mean_square_from_the_first_step_on(second_moment):
+    for steps in (1, 3):
+        found = update([], kind="rmsprop", second_moment=second_moment, steps=steps)
+        np.testing.assert_allclose(found, [-0.5, -0.5, 0], rtol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -89,7 +92,11 @@ def test_rmsprop_divides_by_the_running_root_mean_square():
         ("nesterov", [], lambda rate, first, second: optax.sgd(rate, first, nesterov=True)),
         ("adam", [], lambda rate, first, second: optax.adam(rate, first, second)),
         ("adamw", ["weight_decay"], lambda rate, first, second: optax.adamw(rate, first, second, weight_decay=0.1)),
-        ("rmsprop", [], lambda rate, first, second: optax.rmsprop(rate, second, momentum=first)),
+        (
+            "rmsprop",
+            [],
+            lambda rate, first, second: optax.rmsprop(rate, second, momentum=first, bias_correction=True),
+        ),
     ],
 )
 def test_every_kind_is_that_of_optax(kind, links, alias):
@@ -145,7 +152,9 @@ def test_the_schedule_scales_the_step_and_the_decoupled_decay():
     chosen = {"steps": EPOCHS, "decoupled_weight_decay": 0.1}
     np.testing.assert_allclose(
         update(["decoupled_weight_decay"], schedule=linear, final_rate=0.25, **chosen),
-        0.25 * update(["decoupled_weight_decay"], **chosen),
+        # Four of five steps have passed before the last one.
+        (1 - 0.8 * 0.75) * update(["decoupled_weight_decay"], **chosen),
+        rtol=1e-6,
     )
 
 

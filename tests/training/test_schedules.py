@@ -12,11 +12,11 @@ NAMES = ("constant", "step", "exponential", "cosine", "linear", "triangle")
 STEPS = 7
 
 
-def factors(name, progress, epochs=10, milestones=(), **hparams):
-    """The factors at each `progress`, by one member's knobs."""
+def factors(name, progress, epochs=10, milestones=(), length=0.0, **hparams):
+    """The factors at each `progress` for steps of a `length`, 0 in the limit, by one member's hyperparameters."""
     hparams = {"warmup_epochs": 0.0, "decay_rate": 0.1, "final_rate": 0.0, **hparams}
     schedule = make_schedule(name, epochs=epochs, milestones=milestones)
-    return np.asarray(jax.vmap(schedule, (0, None))(jnp.asarray(progress, jnp.float32), hparams))
+    return np.asarray(jax.vmap(schedule, (0, None, None))(jnp.asarray(progress, jnp.float32), length, hparams))
 
 
 def progress_of(count):
@@ -91,18 +91,29 @@ def test_the_end_is_the_final_rate_to_the_bit(name, final_rate):
 
 
 def test_decays_are_those_of_optax():
-    count = 10 * STEPS
+    count, length = 10 * STEPS, 1 / STEPS
     cosine = optax.cosine_decay_schedule(1.0, count, alpha=0.1)
     np.testing.assert_allclose(
-        factors("cosine", progress_of(count), final_rate=0.1), cosine(jnp.arange(1, count + 1)), rtol=1e-5
+        factors("cosine", progress_of(count), length=length, final_rate=0.1), cosine(jnp.arange(count)), rtol=1e-5
     )
     linear = optax.linear_schedule(1.0, 0.1, count - 2 * STEPS, transition_begin=2 * STEPS)
     warm = optax.linear_schedule(0.0, 1.0, 2 * STEPS)
     np.testing.assert_allclose(
-        factors("linear", progress_of(count), final_rate=0.1, warmup_epochs=2.0),
-        linear(jnp.arange(1, count + 1)) * warm(jnp.arange(1, count + 1)),
+        factors("linear", progress_of(count), length=length, final_rate=0.1, warmup_epochs=2.0),
+        linear(jnp.arange(count)) * warm(jnp.arange(1, count + 1)),
         rtol=1e-5,
     )
+
+
+@pytest.mark.parametrize("warmup", [0.0, 2.0])
+@pytest.mark.parametrize("name", ["cosine", "linear", "triangle"])
+def test_no_step_is_in_vain(name, warmup):
+    rates = factors(name, progress_of(10 * STEPS), length=1 / STEPS, warmup_epochs=warmup)
+    assert (rates > 0).all()
+    assert rates.max() == pytest.approx(1, abs=0.05)
+    # The step after the last one would be the first without an effect.
+    after = factors(name, [10 + 1 / STEPS], length=1 / STEPS, warmup_epochs=warmup)
+    np.testing.assert_allclose(after, 0, atol=1e-6)
 
 
 def test_steps_are_those_of_optax():
@@ -133,19 +144,19 @@ def test_knobs_and_progress_may_differ_over_members_in_one_program(name):
     traces = []
 
     @jax.jit
-    def mapped(progress, hparams):
+    def mapped(progress, length, hparams):
         traces.append(name)
-        return jax.vmap(schedule)(progress, hparams)
+        return jax.vmap(schedule)(progress, length, hparams)
 
     for shift in (0.0, 0.5):
-        progress = jnp.array([0.25, 3.0, 9.0]) + shift
+        progress, length = jnp.array([0.25, 3.0, 9.0]) + shift, jnp.array([0.1, 0.25, 1.0])
         hparams = {
             "warmup_epochs": jnp.array([0.0, 4.0, 1.0]) + shift,
             "decay_rate": jnp.array([0.5, 0.1, 0.9]),
             "final_rate": jnp.array([0.0, 0.2, 0.01]),
         }
-        for i, factor in enumerate(mapped(progress, hparams)):
-            alone = schedule(progress[i], {key: values[i] for key, values in hparams.items()})
+        for i, factor in enumerate(mapped(progress, length, hparams)):
+            alone = schedule(progress[i], length[i], {key: values[i] for key, values in hparams.items()})
             np.testing.assert_allclose(factor, alone, rtol=1e-5)
     assert len(traces) == 1
 

@@ -15,7 +15,7 @@ from jaxgen.config import OversamplingSpec
 from jaxgen.config.fields import spec_from_values
 from jaxgen.data.checks import make_dataset
 from jaxgen.engine.ensemble import Ensemble
-from jaxgen.engine.member_inputs import scale_images
+from jaxgen.engine.member_inputs import network_inputs
 from jaxgen.engine.members import Examples
 from jaxgen.experiments.oversampling import samples
 from jaxgen.experiments.oversampling.job import make_job, make_rows, make_run_groups, make_workload
@@ -229,10 +229,10 @@ def test_accuracies_are_those_of_the_weights_on_what_was_shown(data):
     run_group = make_run_groups(job, program)["size_40"]
     outcome = ensemble.train(run_group.rows(np.arange(3)), 3, run_group.max_size, 100, on_weights=weights.__setitem__)
     predict, show = jax.jit(ensemble.config.learner.predict), jax.jit(program.input_transform)
-    tests = scale_images(ensemble.config, jnp.asarray(data.test_images))
+    tests = network_inputs(ensemble.config, jnp.asarray(data.test_images))
     for number, arm in enumerate(arms):
         who, key, places, present = make_member(job, arm, 40)
-        raw = scale_images(ensemble.config, jnp.asarray(data.images)[who.rows])
+        raw = network_inputs(ensemble.config, jnp.asarray(data.images)[who.rows])
         shown = show(who._replace(key=key), jnp.arange(len(raw)), raw)
         right = np.argmax(predict(weights[number], shown), -1) == who.labels
         assert (np.unpackbits(outcome.correct[number], count=144).astype(bool) != right)[present].sum() <= 1

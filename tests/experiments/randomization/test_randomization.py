@@ -15,7 +15,7 @@ from jaxgen.data.checks import make_dataset
 from jaxgen.data.parts import hold_out_test
 from jaxgen.engine.curves import QUANTILES
 from jaxgen.engine.ensemble import Ensemble
-from jaxgen.engine.member_inputs import scale_images
+from jaxgen.engine.member_inputs import network_inputs
 from jaxgen.engine.members import Examples
 from jaxgen.experiments.randomization.figures import draw_figure1
 from jaxgen.experiments.randomization.job import make_job
@@ -232,7 +232,7 @@ def test_norms_margins_and_calibration_are_those_of_the_weights(data):
             jax.random.fold_in(key, Draw.LABELS), data.labels, rate=(0.0, 0.4)[setting], num_classes=3
         )
         np.testing.assert_array_equal(np.unpackbits(found["changed"][i], count=60).astype(bool), noisy.changed)
-        inputs, tests = (scale_images(config, images) for images in (data.images, data.test_images))
+        inputs, tests = (network_inputs(config, images) for images in (data.images, data.test_images))
         logits, own = np.asarray(config.learner.predict(kept[i], inputs)), np.eye(3, dtype=bool)[noisy.labels]
         margin = logits[own] - np.where(own, -np.inf, logits).max(1)
         np.testing.assert_allclose(found["margin_quantiles"][i], np.quantile(margin, QUANTILES), atol=1e-4)
