@@ -71,7 +71,7 @@ class TrainSpec(Spec):
     learning_rate: float = hparam(0.03, "step size; the largest one, if a schedule changes it", **above(0))
     momentum: float = hparam(0.9, "momentum; Adam's b1", **between(0, 1))
     second_moment: float = hparam(
-        0.999, "Adam's b2; RMSprop's decay of squared gradients, bias-corrected as Adam's", **between(0, 1)
+        0.999, "Adam's b2; RMSprop's decay of squared gradients (with bias correction)", **between(0, 1)
     )
     schedule: Literal["constant", "step", "exponential", "cosine", "linear", "triangle"] = option(
         "constant", "how the step size goes on", sweep=True

@@ -47,6 +47,22 @@ def correlations(first: np.ndarray, second: np.ndarray) -> Correlations:
     return Correlations(*(float(test(first, second).statistic) for test in tests))
 
 
+def spearman_interval(rho: float, n: int) -> tuple[float, float]:
+    """95 % interval of a rank correlation over n examples; NaN for fewer than four.
+
+    Fisher's transform with variance (1 + rho^2 / 2) / (n - 3) (D. G. Bonett, T. A. Wright, Sample size requirements for
+    estimating Pearson, Kendall and Spearman correlations, Psychometrika 2000). It reflects the sampling of examples,
+    not that of the models.
+    """
+    from scipy.stats import norm
+
+    if n < 4:
+        return float("nan"), float("nan")
+    half = norm.ppf((1 + CONFIDENCE) / 2) * np.sqrt((1 + rho**2 / 2) / (n - 3))
+    middle = np.arctanh(np.clip(rho, -1, 1)) if abs(rho) < 1 else np.inf * rho
+    return float(np.tanh(middle - half)), float(np.tanh(middle + half))
+
+
 def bootstrap(key: jax.Array, first: np.ndarray, second: np.ndarray, num_draws: int) -> np.ndarray:
     """95 % percentile bootstrap intervals of the three correlations, ``[3, 2]``.
 

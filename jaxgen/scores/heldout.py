@@ -31,6 +31,7 @@ import jax
 import numpy as np
 
 from jaxgen.scores.blocks import PRIOR_BLOCKS, NestedVariance
+from jaxgen.scores.planning import stepped_up
 from jaxgen.types import Outcome
 
 ROWS_AT_ONCE = 64
@@ -135,7 +136,8 @@ def estimate(
     by_ratio = divide(hits, counts)
     stderr = np.sqrt(score_variance(runs, by_ratio, counts, block_sizes, shared_blocks=shared_blocks))
     half_scores = divide(half_hits, half_counts).mean(2)
-    reliability = np.asarray([stepped_up_correlation(first, second) for first, second in half_scores])
+    lengths = whole_to_half(by_ratio, counts, halves)
+    reliability = np.asarray([stepped_up_correlation(*pair, f) for pair, f in zip(half_scores, lengths, strict=True)])
     return Estimate(by_ratio.mean(0), stderr, counts, by_ratio, accuracy, reliability[np.isfinite(reliability)])
 
 
@@ -191,7 +193,7 @@ def family_variance(
 def half_masks(key: jax.Array, num_runs: int, block: int) -> np.ndarray:
     """`NUM_SPLITS` random pairs of halves of the runs, bool ``[NUM_SPLITS, 2, num_runs]``; blocks stay together.
 
-    With an odd number of blocks one is left out, because the Spearman-Brown formula assumes halves of equal size.
+    With an odd number of blocks one is left out, a different one each time, so that both halves are equally long.
     """
     num_blocks = -(-num_runs // block)
     draws = jax.random.uniform(key, (NUM_SPLITS, num_blocks))
@@ -200,16 +202,35 @@ def half_masks(key: jax.Array, num_runs: int, block: int) -> np.ndarray:
     return np.repeat(chosen, block, axis=2)[..., :num_runs]
 
 
-def stepped_up_correlation(first: np.ndarray, second: np.ndarray) -> float:
-    """Reliability of the whole from the scores ``[n]`` of its halves: 2r / (1 + r) (Spearman 1910, Brown 1910).
+def whole_to_half(by_ratio: np.ndarray, counts: np.ndarray, halves: Sequence[np.ndarray]) -> np.ndarray:
+    """How many times as long as a half the whole is, in each split: ``[NUM_SPLITS]``.
 
-    NaN if fewer than three examples are scored by both halves, or if the scores of one half are constant.
+    It is the noise variance of a half's scores in units of the whole's. A ratio of an odd number of blocks has halves
+    of less than half its runs, of 3 blocks for example a third; ratios count by their part of the noise.
+
+    Args:
+      by_ratio, counts: scores and observations of the whole, ``[k, n]``.
+      halves: from `half_masks` for each ratio.
+    """
+    noise = np.nan_to_num(np.nanmean(divide(by_ratio * (1 - by_ratio), counts - 1), axis=1), nan=0.0)
+    shares = noise / noise.sum() if noise.sum() > 0 else np.full(len(noise), 1 / len(noise))
+    factors = [masks.shape[2] * np.mean(1 / np.maximum(masks.sum(2), 1), axis=1) for masks in halves]
+    return shares @ np.stack(factors)
+
+
+def stepped_up_correlation(first: np.ndarray, second: np.ndarray, factor: float = 2.0) -> float:
+    """Reliability of the whole from the scores ``[n]`` of two parts: f r / (1 + (f - 1) r) (Spearman 1910, Brown 1910).
+
+    NaN if fewer than three examples are scored by both parts, or if the scores of one part are constant.
+
+    Args:
+      first, second: the scores by each part.
+      factor: f: how many times as long as a part the whole is.
     """
     both = np.isfinite(first) & np.isfinite(second)
     if both.sum() < 3 or not first[both].std() or not second[both].std():
         return np.nan
-    correlation = np.corrcoef(first[both], second[both])[0, 1]
-    return 2 * correlation / (1 + correlation)
+    return stepped_up(np.corrcoef(first[both], second[both])[0, 1], factor)
 
 
 def divide(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:

@@ -21,11 +21,14 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jaxgen.scores import intervals
 from jaxgen.scores.heldout import divide
 from jaxgen.types import Outcome
 
 # Thresholds of the published pairs: memorization of the training example, and influence.
 MEMORIZED, INFLUENTIAL = 0.25, 0.15
+# Permutations of the runs that show what arises by chance.
+NUM_SHIFTS = 5
 # Examples in a block: its float32 values take 32 MB, and its sort keys twice that.
 TRAIN_BLOCK, TEST_BLOCK = 4096, 2048
 PAIRS_AT_ONCE = 65536
@@ -59,12 +62,16 @@ class InfluencePairs(NamedTuple):
       values: float64 ``[p]``: influence, in [-1, 1].
       stderr: float64 ``[p]``: standard error, sqrt(p1 q1 / (k1 - 1) + p0 q0 / (k0 - 1)) for k1 runs that trained on the
         example and k0 that held it out; NaN if k1 or k0 is 1.
+      low, high: float64 ``[p]``: limits of the 95 % interval of a pair (`intervals.newcombe`). They do not account for
+        the choice of the strongest among many pairs, which are too large on average; `by_chance` tells by how much.
     """
 
     train: np.ndarray
     test: np.ndarray
     values: np.ndarray
     stderr: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
 
 
 class PairCounts(NamedTuple):
@@ -228,7 +235,7 @@ def read_keys(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def estimate_pairs(runs: PackedRuns, train: np.ndarray, test: np.ndarray) -> InfluencePairs:
     """Exact influences and standard errors of given pairs ``[p]``, largest first, then by test example."""
-    values, variances = np.full((2, len(train)), np.nan)
+    values, variances, low, high = np.full((4, len(train)), np.nan)
     for start in range(0, len(train), PAIRS_AT_ONCE):
         chunk = slice(start, start + PAIRS_AT_ONCE)
         correct = runs.correct[test[chunk]]
@@ -240,9 +247,10 @@ def estimate_pairs(runs: PackedRuns, train: np.ndarray, test: np.ndarray) -> Inf
             errors.append(divide(rate * (1 - rate), counts[-1] - 1))
         values[chunk] = divide(hits[0] * counts[1] - hits[1] * counts[0], counts[0] * counts[1])
         variances[chunk] = errors[0] + errors[1]
+        low[chunk], high[chunk] = intervals.newcombe(np.stack(hits), np.stack(counts))
     order = np.lexsort((train, test, -values))
     indices = train[order].astype(np.int32), test[order].astype(np.int32)
-    return InfluencePairs(*indices, values[order], np.sqrt(variances[order]))
+    return InfluencePairs(*indices, *(array[order] for array in (values, np.sqrt(variances), low, high)))
 
 
 def select_pairs(
@@ -263,6 +271,42 @@ def select_pairs(
             # Rounding may take a value of 0.15 below it.
             counts[rows] += (values >= INFLUENTIAL - 1e-6).sum(axis=1)
     return PairCounts(int(counts.sum()), int((counts > 0).sum()), int((counts == 1).sum()))
+
+
+class ByChance(NamedTuple):
+    """What there is where training has no influence: each run's subset beside the predictions of other runs.
+
+    Attributes:
+      pairs: int64 ``[s]``: pairs above the thresholds, for each of s shifts.
+      strongest: float64 ``[s]``: the largest influence on any test example.
+    """
+
+    pairs: np.ndarray
+    strongest: np.ndarray
+
+
+def by_chance(
+    runs: PackedRuns,
+    memorization: np.ndarray,
+    *,
+    labels: tuple[np.ndarray, np.ndarray] | None = None,
+    num_shifts: int = NUM_SHIFTS,
+) -> ByChance:
+    """Pairs and influences that arise by chance, in several permutations of the runs that keep their order.
+
+    Args:
+      runs, memorization, labels: as for `select_pairs`.
+      num_shifts: s; shifts are spread over the runs, and none is small, so that runs of one block are not paired.
+    """
+    shifts = np.unique(np.linspace(0, runs.num_runs, num_shifts + 2)[1:-1].astype(int))
+    pairs, strongest = np.zeros(len(shifts), np.int64), np.full(len(shifts), np.nan)
+    for i, shift in enumerate(shifts):
+        for train, test in groups(runs, labels):
+            for columns, _, values in blocks(runs, train, test, int(shift)):
+                strongest[i] = np.fmax(strongest[i], values.max(initial=-1))
+                chosen = memorization[columns] >= MEMORIZED
+                pairs[i] += (values[:, chosen] >= INFLUENTIAL - 1e-6).sum()
+    return ByChance(pairs, strongest)
 
 
 def influence_matrix(runs: PackedRuns) -> np.ndarray:

@@ -44,6 +44,25 @@ def wilson(hits: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray
     return np.clip(low, 0, 1), np.clip(high, 0, 1)
 
 
+def newcombe(hits: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Lower and upper limits of the 95 % intervals of differences of two proportions, the first less the second.
+
+    R. G. Newcombe. Interval estimation for the difference between independent proportions: comparison of eleven
+    methods. Statistics in Medicine 1998, method 10. Wilson's limits of both are combined in quadrature, so that the
+    interval has a positive width also at proportions of 0 and 1. NaN where a count is 0.
+
+    Args:
+      hits, counts: ``[2, ...]``.
+    """
+    low, high = wilson(hits, counts)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = hits / counts
+    difference = share[0] - share[1]
+    below = np.sqrt((share[0] - low[0]) ** 2 + (high[1] - share[1]) ** 2)
+    above = np.sqrt((high[0] - share[0]) ** 2 + (share[1] - low[1]) ** 2)
+    return difference - below, difference + above
+
+
 def mean_share(hits: np.ndarray, counts: np.ndarray, inflation: np.ndarray | float = 1.0) -> np.ndarray:
     """Lower and upper limits ``[2, n]`` of the 95 % interval of the plain mean over k groups of their proportions.
 

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jaxgen.scores import intervals
 from jaxgen.scores.blocks import BlockVariance
 from jaxgen.scores.heldout import RunStream, divide
 from jaxgen.types import Outcome
@@ -27,12 +28,16 @@ class Memorization(NamedTuple):
       memorization: float64 ``[n]`` in [-1, 1], at `memorization_ratio`.
       memorization_stderr: float64 ``[n]``: standard error; NaN if fewer than two runs trained on the example, or held
         it out.
+      memorization_low, memorization_high: float64 ``[n]``: limits of the 95 % interval (`intervals.newcombe`), which
+        has a width also where the standard error is 0.
       memorization_by_ratio: float64 ``[k, n]``.
       memorization_ratio: float64 scalar: the trained ratio nearest to 0.7.
     """
 
     memorization: np.ndarray
     memorization_stderr: np.ndarray
+    memorization_low: np.ndarray
+    memorization_high: np.ndarray
     memorization_by_ratio: np.ndarray
     memorization_ratio: np.ndarray
 
@@ -92,7 +97,8 @@ def estimate(runs: RunStream, num_examples: int, ratios: Sequence[float], block_
         counts[:, chosen],
         block_sizes[chosen],
     )
-    return Memorization(by_ratio[chosen], np.sqrt(variance), by_ratio, np.float64(ratios[chosen]))
+    limits = intervals.newcombe(hits[:, chosen], counts[:, chosen])
+    return Memorization(by_ratio[chosen], np.sqrt(variance), *limits, by_ratio, np.float64(ratios[chosen]))
 
 
 def difference_variance(runs: Iterable[RunMasks], shares: np.ndarray, counts: np.ndarray, block: int) -> np.ndarray:

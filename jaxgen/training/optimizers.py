@@ -84,8 +84,8 @@ def make_optimizer(
 
     Returns:
       ``build(key, hparams)``, which returns the chain of a member; its `update` takes ``progress`` and ``length`` too,
-      as schedules do. `key` draws the gradient noise. `hparams` holds scalars: ``learning_rate``; ``momentum`` (b1 of Adam);
-      ``second_moment`` (b2 of Adam, decay of RMSprop); one for each link; those of the schedule.
+      as schedules do. `key` draws the gradient noise. `hparams` holds scalars: ``learning_rate``; ``momentum`` (b1 of
+      Adam); ``second_moment`` (b2 of Adam, decay of RMSprop); one for each link; those of the schedule.
 
     Raises:
       ValueError: if the kind or a link is unknown.

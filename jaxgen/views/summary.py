@@ -77,6 +77,8 @@ def describe_tracking(scores: Scores) -> str:
     """Rank correlations of all other scores with the C-score."""
     from scipy.stats import spearmanr
 
+    from jaxgen.scores.agreement import spearman_interval
+
     tracked, models = int(scores.more["tracked_runs"]), len(scores.subset_ratios) * scores.num_runs
     of = f"{tracked:,} of {models:,} models" if tracked < models else "all models"
     if not tracked:
@@ -85,25 +87,31 @@ def describe_tracking(scores: Scores) -> str:
     for name in sorted(REGISTRY.keys() & scores.more.keys() - {"memorization"}):
         both = np.isfinite(scores.scores) & np.isfinite(scores.more[name])
         if both.sum() > 2 and np.ptp(scores.scores[both]) and np.ptp(scores.more[name][both]):
-            correlations[name] = spearmanr(scores.scores[both], scores.more[name][both]).statistic
-    ranked = sorted(correlations, key=lambda name: -abs(correlations[name]))
-    listed = ", ".join(f"{name} {correlations[name]:.3f}" for name in ranked)
-    return f"rank correlation with the C-score (Spearman, over examples; tracked in {of}): {listed}"
+            rho = float(spearmanr(scores.scores[both], scores.more[name][both]).statistic)
+            correlations[name] = rho, *spearman_interval(rho, int(both.sum()))
+    ranked = sorted(correlations, key=lambda name: -abs(correlations[name][0]))
+    listed = ", ".join("{} {:.3f} [{:.3f}, {:.3f}]".format(name, *correlations[name]) for name in ranked)
+    return (
+        f"rank correlation with the C-score (Spearman, 95 % intervals over n = {len(scores.scores):,} examples; "
+        f"tracked in {of}): {listed}"
+    )
 
 
 def describe_memorization(scores: Scores) -> str:
     """The number of memorized examples, and the five with the highest memorization."""
-    values, errors = scores.more["memorization"], scores.more["memorization_stderr"]
+    values = scores.more["memorization"]
     known = np.isfinite(values)
     highest = [i for i in np.argsort(-values, kind="stable")[:5] if known[i]]
 
-    def error(i: int) -> str:
-        return f"{errors[i]:.3f}" if np.isfinite(errors[i]) else "unknown"
+    def interval(i: int) -> str:
+        limits = [scores.more.get(f"memorization_{end}", values * np.nan)[i] for end in ("low", "high")]
+        return f"[{limits[0]:.3f}, {limits[1]:.3f}]" if np.isfinite(limits).all() else "[unknown]"
 
     return (
         f"memorization (accuracy trained on less held out) at ratio {scores.more['memorization_ratio']:g}: "
-        f"{(values >= MEMORIZED).sum():,} of {known.sum():,} examples at {MEMORIZED:g} or above; highest, by id: "
-        + ", ".join(f"{scores.ids[i]} ({values[i]:.3f} ± {error(i)})" for i in highest)
+        f"{(values >= MEMORIZED).sum():,} of {known.sum():,} examples at {MEMORIZED:g} or above; highest, by id and "
+        "with the 95 % interval of one example alone: "
+        + ", ".join(f"{scores.ids[i]} {values[i]:.3f} {interval(i)}" for i in highest)
     )
 
 

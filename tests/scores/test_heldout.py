@@ -161,6 +161,25 @@ def test_reliability_rises_with_runs_and_is_about_right():
     np.testing.assert_allclose(many.reliability.mean(), 1 - error.mean() / true.var(), atol=0.005)
 
 
+@pytest.mark.parametrize(
+    ("design", "ratios", "runs", "blocks"),
+    [
+        ("balanced", [0.9], 30, [10]),
+        ("balanced", [0.5, 0.9], 30, [2, 10]),
+        ("independent", [0.5], 7, [1]),
+        ("balanced", [0.5], 40, [2]),
+    ],
+)
+def test_reliability_is_the_correlation_of_two_such_ensembles(design, ratios, runs, blocks):
+    found = [estimate(ensembles(seed, ratios, runs, design=design)[0], blocks) for seed in range(160)]
+    whole = [each for each in found if np.isfinite(each.scores).all()]
+    pairs = zip(whole[::2], whole[1::2], strict=False)
+    real = np.mean([np.corrcoef(first.scores, second.scores)[0, 1] for first, second in pairs])
+    told = np.mean([each.reliability.mean() for each in whole])
+    # Three blocks by 2 r / (1 + r), as if a half were half of them, would be 0.07 less.
+    assert told == pytest.approx(real, abs=0.02)
+
+
 def test_one_block_cannot_be_halved():
     assert not len(estimate([outcome([[0] * 8], [[1] * 8])]).reliability)
     assert not len(estimate(ensembles(0, [0.9], 10, design="balanced")[0], [10]).reliability)

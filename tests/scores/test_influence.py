@@ -219,7 +219,17 @@ def test_answers_of_other_runs_show_what_chance_selects():
     none = gather(trained_on, rng.random((60, 100)) < 0.5)
     real, chance = (influence.select_pairs(none, memorization, shift=shift).pairs for shift in (0, 30))
     assert 0.8 < real / chance < 1.25
+    shifted = influence.by_chance(none, memorization, num_shifts=3)
+    # Shifts of 15, 30 and 45 runs; the strongest of 30,000 pairs of no influence is far from 0.
+    assert shifted.pairs[1] == chance
+    strongest = influence.strongest(none, 1).values.max()
+    np.testing.assert_allclose(shifted.strongest, strongest, atol=0.12)
+    assert shifted.strongest.min() > 0.4
     trained_on = rng.random((600, 300)) < 0.7
     caused = gather(trained_on, trained_on[:, :100])
     real, chance = (influence.select_pairs(caused, memorization, shift=shift).pairs for shift in (0, 300))
     assert real - 100 == pytest.approx(chance, abs=20)
+    shifted = influence.by_chance(caused, memorization)
+    assert len(shifted.pairs) == influence.NUM_SHIFTS
+    assert np.mean(shifted.pairs) == pytest.approx(real - 100, abs=20)
+    assert influence.strongest(caused, 1).values.max() == 1 > shifted.strongest.max()

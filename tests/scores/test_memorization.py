@@ -129,6 +129,27 @@ def test_the_interval_of_one_share_is_wilsons():
     assert np.isnan(intervals.wilson(np.array([0]), np.array([0]))).all()
 
 
+def test_newcombes_interval_as_published():
+    # Newcombe 1998, table II, method 10: 56/70 - 48/80; 9/10 - 3/10; 10/10 - 0/20; 10/10 - 0/10.
+    hits = np.array([[56, 9, 10, 10], [48, 3, 0, 0]])
+    counts = np.array([[70, 10, 10, 10], [80, 10, 20, 10]])
+    low, high = intervals.newcombe(hits, counts)
+    np.testing.assert_allclose(low, [0.0524, 0.1705, 0.6791, 0.6075], atol=5e-5)
+    np.testing.assert_allclose(high, [0.3339, 0.8090, 1.0, 1.0], atol=5e-5)
+    assert np.isnan(intervals.newcombe(np.zeros((2, 1)), np.array([[0], [5]]))).all()
+
+
+@pytest.mark.parametrize(("design", "blocks"), [("independent", [1]), ("balanced", [10])])
+def test_the_interval_of_memorization_covers_that_of_a_known_population(design, blocks):
+    covered = []
+    for seed in range(100):
+        outcomes, _ = ensembles(seed, [0.7], 60, design=design)
+        found = memorize(outcomes, [0.7], blocks)
+        assert (found.memorization_high - found.memorization_low > 0.05).all()
+        covered.append((found.memorization_low <= 0) & (found.memorization_high >= 0))
+    assert 0.93 < np.mean(covered) < 0.99
+
+
 @pytest.mark.parametrize(
     ("design", "ratios", "runs"), [("independent", [0.5], 40), ("balanced", [0.5, 0.9], 40), ("nested", [0.3, 0.5], 40)]
 )

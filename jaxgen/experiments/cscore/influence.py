@@ -41,18 +41,25 @@ def add_influence(dataset: Dataset, spec: CscoreSpec, runs: RunStream, scores: S
     pairs = influence.strongest(answers, chosen.influence_pairs, labels=labels)
     memorized = scores.more["memorization"]
     selected = influence.select_pairs(answers, memorized, labels=labels)
-    # Each run's subset beside the answers of a run of another block.
-    chance = influence.select_pairs(answers, memorized, labels=labels, shift=answers.num_runs // 2)
+    chance = influence.by_chance(answers, memorized, labels=labels)
     arrays = {
         "influence_train": pairs.train,
         "influence_test": pairs.test,
         "influence": pairs.values.astype(np.float32),
         "influence_stderr": pairs.stderr.astype(np.float32),
+        "influence_low": pairs.low.astype(np.float32),
+        "influence_high": pairs.high.astype(np.float32),
         "influence_ratio": np.float64(ratios[place]),
         "test_labels": dataset.test_labels.astype(np.int64),
         "test_accuracy_by_example": influence.test_accuracy(answers),
     }
     if dataset.test_ids is not None:
         arrays["test_ids"] = dataset.test_ids
-    told = {"num_runs": answers.num_runs, **selected._asdict(), "by_chance": chance.pairs}
+    told = {
+        "num_runs": answers.num_runs,
+        **selected._asdict(),
+        "by_chance": round(float(chance.pairs.mean())) if len(chance.pairs) else 0,
+        "by_chance_of_shifts": chance.pairs.tolist(),
+        "strongest_by_chance_of_shifts": chance.strongest.tolist(),
+    }
     return dataclasses.replace(scores, more={**scores.more, **arrays}, metadata={**scores.metadata, "influence": told})

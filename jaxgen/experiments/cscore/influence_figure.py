@@ -1,6 +1,8 @@
 """Test examples beside the training examples that influence them most, as Feldman and Zhang (2020, figure 3) show."""
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -64,10 +66,9 @@ def describe_influence(dataset: Dataset, scores: Scores) -> str:
     lines = [
         f"influence at ratio {more['influence_ratio']:g} over {told['num_runs']:,} runs: {count:,} pairs are kept; of "
         f"memorization >= 0.25 and influence >= 0.15 there are {told['pairs']:,}, on {told['test_examples']:,} test "
-        f"examples (with but one pair: {told['single']:,}); by chance alone, by other models' answers: "
-        f"{told['by_chance']:,} pairs",
+        f"examples (with but one pair: {told['single']:,}); {describe_chance(told)}",
         "",
-        "most influential: training id, label -> test position, label, influence ± standard error"
+        "most influential: training id, label -> test position, label, influence, its 95 % interval as one pair alone"
         + (f" (the first of {ties:,} pairs alike)" if ties > 5 else ""),
     ]
     names = dataset.class_names
@@ -75,6 +76,18 @@ def describe_influence(dataset: Dataset, scores: Scores) -> str:
         train, test = more["influence_train"][i], more["influence_test"][i]
         lines.append(
             f"{dataset.ids[train]}  {names[dataset.labels[train]]} -> {test}  {names[dataset.test_labels[test]]}  "
-            f"{more['influence'][i]:.3f} ± {more['influence_stderr'][i]:.3f}"
+            f"{more['influence'][i]:.3f} [{more['influence_low'][i]:.3f}, {more['influence_high'][i]:.3f}]"
         )
     return "\n".join(lines)
+
+
+def describe_chance(told: Mapping[str, Any]) -> str:
+    """What there would be without influence: pairs, and the largest of all, which selection makes too large."""
+    pairs, strongest = told["by_chance_of_shifts"], told["strongest_by_chance_of_shifts"]
+    if not pairs:
+        return "too few runs to tell what arises by chance"
+    return (
+        f"by chance alone, with other models' answers (n = {len(pairs)} pairings): {np.mean(pairs):,.0f} pairs "
+        f"({min(pairs):,} to {max(pairs):,}), and the largest influence of all is {np.mean(strongest):.3f} "
+        f"({min(strongest):.3f} to {max(strongest):.3f})"
+    )

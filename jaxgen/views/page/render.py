@@ -141,7 +141,7 @@ def describe_pairs(scores: Scores) -> str:
     ratio = f" at ratio {float(scores.more['influence_ratio']):g}" if has_ratio else ""
     return (
         f"Influence over n = {counts['num_runs']:,} runs{ratio}: {counts['pairs']:,} pairs have memorization of 0.25 "
-        f"and influence of 0.15 or more; by chance alone {counts['by_chance']:,} would."
+        f"and influence of 0.15 or more; by chance alone about {counts['by_chance']:,} would."
     )
 
 
