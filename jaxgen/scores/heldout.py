@@ -212,7 +212,7 @@ def whole_to_half(by_ratio: np.ndarray, counts: np.ndarray, halves: Sequence[np.
       by_ratio, counts: scores and observations of the whole, ``[k, n]``.
       halves: from `half_masks` for each ratio.
     """
-    noise = np.nan_to_num(np.nanmean(divide(by_ratio * (1 - by_ratio), counts - 1), axis=1), nan=0.0)
+    noise = np.nan_to_num(divide(by_ratio * (1 - by_ratio), counts - 1)).sum(1)
     shares = noise / noise.sum() if noise.sum() > 0 else np.full(len(noise), 1 / len(noise))
     factors = [masks.shape[2] * np.mean(1 / np.maximum(masks.sum(2), 1), axis=1) for masks in halves]
     return shares @ np.stack(factors)

@@ -122,10 +122,10 @@ def test_the_interval_of_one_share_is_wilsons():
     from scipy.stats import binomtest
 
     hits, counts = np.array([0, 3, 10, 7]), np.array([10, 10, 10, 200])
-    for ends in (np.stack(intervals.wilson(hits, counts)), intervals.mean_share(hits[None], counts[None])):
-        for i in range(4):
-            expected = binomtest(int(hits[i]), int(counts[i])).proportion_ci(method="wilson")
-            np.testing.assert_allclose(ends[:, i], [expected.low, expected.high], atol=1e-12)
+    ends = np.stack(intervals.wilson(hits, counts))
+    for i in range(4):
+        expected = binomtest(int(hits[i]), int(counts[i])).proportion_ci(method="wilson")
+        np.testing.assert_allclose(ends[:, i], [expected.low, expected.high], atol=1e-12)
     assert np.isnan(intervals.wilson(np.array([0]), np.array([0]))).all()
 
 
@@ -163,7 +163,7 @@ def test_the_interval_covers_the_score_of_a_known_population(design, ratios, run
         assert ((low <= found.scores) & (found.scores <= high) & (high - low > 0.02)).all()
         covered.append((low <= accuracy) & (accuracy <= high))
     # Of 200 times 16 intervals; a standard error is 0.4 %.
-    assert 0.93 < np.mean(covered) < 0.99
+    assert 0.94 < np.mean(covered) < 0.995
 
 
 def test_the_interval_is_longer_where_a_runs_answers_are_shared_by_ratios():
@@ -195,10 +195,11 @@ def test_further_scores_survive_a_round_trip_and_older_files_load(tmp_path):
 def test_the_summary_names_the_ratio_of_memorization_and_who_leads():
     dataset = make_images()
     values = np.linspace(0, 0.5, 60)
-    more = {"memorization": values, "memorization_stderr": np.full(60, 0.01), "memorization_ratio": np.float64(0.7)}
+    more = {"memorization": values, "memorization_low": values - 0.1, "memorization_high": values + 0.2}
+    more["memorization_ratio"] = np.float64(0.7)
     text = summarize(dataset, make_scores(dataset, more=more))
     assert re.search(r"memorization.* at ratio 0\.7: 30 of 60 .* 0\.25", text)
-    assert "59 (0.500 ± 0.010)" in text
+    assert "59 0.500 [0.400, 0.700]" in text
     assert "memoriz" not in summarize(dataset, make_scores(dataset))
 
 
