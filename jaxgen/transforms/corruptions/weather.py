@@ -1,7 +1,7 @@
 """Weather: fog, frost, snow, spatter (Hendrycks and Dietterich 2019).
 
 Functions map one ``image [h, w, d]`` of floats in [0, 1] to another, which is clipped afterwards. Frost is a synthetic
-texture; the published code crops it from six photographs.
+texture of the brightness and contrast of the six photographs from which the published code crops it.
 """
 
 import jax
@@ -21,7 +21,10 @@ FOG_DETAIL = {"small": 1.0, "imagenet": 1.0, "mnist": 256 / 28}
 SNOW_ANGLES = (-135, -45)
 # Pale turquoise, brown, and the grey that MNIST-C uses for brown.
 WATER, MUD, GREY_MUD = (175 / 255, 238 / 255, 238 / 255), (63 / 255, 42 / 255, 20 / 255), (63 / 255,)
-ICE = (0.86, 0.94, 1.0)
+# Colour of frost, of mean 1.
+ICE = (0.92, 1.01, 1.07)
+# Crops of the published photographs, as they are resized for 32 pixels: mean, and deviation of their means and within.
+FROST_MEAN, FROST_BETWEEN, FROST_WITHIN = 0.635, 0.055, 0.058
 NUM_CRYSTALS = 12
 # Distance between the needles of a crystal, in sides of the image.
 NEEDLE = 0.11
@@ -69,7 +72,7 @@ def add_frost(seeds: jax.Array, image: jax.Array, severity: jax.Array, strength:
 
 
 def frost(seeds: jax.Array, shape: tuple[int, ...]) -> jax.Array:
-    """A frost texture ``[h, w]`` in [0, 1]: needles in chevrons along the axes of random crystals."""
+    """A frost texture ``[h, w]``: needles in chevrons along the axes of random crystals, bright and of low contrast."""
     side = min(shape[:2])
     rows, columns = jnp.meshgrid(*(jnp.arange(size) / side for size in shape[:2]), indexing="ij")
     draws = seeded_uniform(fold_seeds(seeds, 0), (NUM_CRYSTALS, 3))
@@ -88,7 +91,9 @@ def frost(seeds: jax.Array, shape: tuple[int, ...]) -> jax.Array:
     needles = jnp.abs(((along + 0.6 * across) / NEEDLE) % 1 - 0.5) * 2
     spine = jnp.exp(-((across / 0.03) ** 2))
     patches = plasma(fold_seeds(seeds, 1), power_of_two(max(shape[:2])), jnp.float32(1.6))[: shape[0], : shape[1]]
-    return jnp.clip(patches * (0.35 + 0.9 * jnp.maximum(needles**2, spine)), 0, 1)
+    texture = patches * (0.35 + 0.9 * jnp.maximum(needles**2, spine))
+    level = FROST_MEAN + FROST_BETWEEN * seeded_normal(fold_seeds(seeds, 2), ())
+    return level + FROST_WITHIN * (texture - texture.mean()) / jnp.maximum(texture.std(), 1e-6)
 
 
 def add_snow(seeds: jax.Array, image: jax.Array, severity: jax.Array, strength: Strength) -> jax.Array:
