@@ -25,12 +25,12 @@ from jaxgen.experiments.randomization.presets import settings_of
 from jaxgen.experiments.randomization.report import make_report, setting_rows
 from jaxgen.experiments.randomization.run import measure_job
 from jaxgen.experiments.randomization.takeaways import take_away
-from jaxgen.experiments.randomization.versions import SHUFFLE, make_versions
+from jaxgen.experiments.randomization.versions import make_versions
 from jaxgen.jobs.dry_run import describe_workload
 from jaxgen.jobs.program import hparam_table, make_ensemble_config, make_kernels
 from jaxgen.jobs.session import QUIET
 from jaxgen.jobs.table import make_rows, make_run_groups, make_workload
-from jaxgen.keys import Draw, JobDraw, job_key
+from jaxgen.keys import Draw, JobDraw, VersionDraw, draw_key, job_key
 from jaxgen.reporting.statements import list_statements
 from jaxgen.scores.metrics import expected_calibration_error
 from jaxgen.transforms.labels import corrupt_uniform
@@ -165,7 +165,7 @@ def test_going_on_after_the_fit_changes_nothing_before_it(figure1, data, tmp_pat
 
 def test_shuffled_pixels_are_true_pixels_of_shuffled_data(figure1, data, tmp_path):
     _, _, results = figure1
-    key = jax.random.fold_in(job_key(0, JobDraw.VERSIONS), SHUFFLE)
+    key = draw_key(job_key(0, JobDraw.VERSIONS), VersionDraw.SHUFFLE)
     shuffled = dataclasses.replace(
         data,
         images=np.asarray(shuffle_pixels(key, data.images)),
