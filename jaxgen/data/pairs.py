@@ -40,7 +40,7 @@ def split_ids(ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return ids >> SHIFT, ids & (2**SHIFT - 1)
 
 
-class Block(NamedTuple):
+class InfluenceBlock(NamedTuple):
     """Influences ``[b, a]`` of training examples ``train [a]`` on test examples ``test [b]``."""
 
     train: np.ndarray
@@ -52,7 +52,7 @@ class Matrix(NamedTuple):
     """Influences in blocks of pairs; `name` is the file's and the score's, `order` describes the positions."""
 
     name: str
-    blocks: tuple[Block, ...]
+    blocks: tuple[InfluenceBlock, ...]
     order: str = "pairs"
 
     @classmethod
@@ -63,7 +63,7 @@ class Matrix(NamedTuple):
                 f"{name}: influence has shape {values.shape}, type {values.dtype}; needed: numbers, test x training "
                 "examples"
             )
-        block = Block(np.arange(values.shape[1]), np.arange(values.shape[0]), values)
+        block = InfluenceBlock(np.arange(values.shape[1]), np.arange(values.shape[0]), values)
         return cls(f"{name}: influence", (block,), UNTOLD)
 
     @classmethod
@@ -87,7 +87,7 @@ class Matrix(NamedTuple):
                     f"{name}: infl_matrix_class{label} has shape {values.shape} for {len(train)} training and "
                     f"{len(test)} test examples"
                 )
-            blocks.append(Block(train, test, values))
+            blocks.append(InfluenceBlock(train, test, values))
         return cls(f"{name}: influence", tuple(blocks))
 
     def in_original_order(self) -> "Matrix":

@@ -72,12 +72,12 @@ def read_published(
     if not zipfile.is_zipfile(path):
         raise UserError(f"{path}: is no .npz, .npy or .csv file; give one of these, or a folder of published runs")
     try:
-        return by_keys(Members(path, unpickled), score)
+        return by_keys(NpzArrays(path, unpickled), score)
     except (IndexError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(f"{path}: has not the layout that its keys promise ({error})") from None
 
 
-class Members(Mapping[str, np.ndarray]):
+class NpzArrays(Mapping[str, np.ndarray]):
     """The arrays of an .npz file, each read on access."""
 
     def __init__(self, path: pathlib.Path, unpickled: Collection[str] = ()):
@@ -114,7 +114,7 @@ class Members(Mapping[str, np.ndarray]):
         return read_objects(self.path, name)
 
 
-def by_keys(arrays: Members, score: str) -> Values | Matrix:
+def by_keys(arrays: NpzArrays, score: str) -> Values | Matrix:
     """The values that `score` names in an .npz file of any known layout."""
     keys, path = set(arrays), arrays.path
     if keys >= OURS:
@@ -174,7 +174,7 @@ def original(name: str, values: np.ndarray, labels: np.ndarray | None = None) ->
     return numbers(name, values, labels, np.arange(len(values)), "positions in the original files")
 
 
-def read_own(arrays: Members, score: str) -> Values:
+def read_own(arrays: NpzArrays, score: str) -> Values:
     """A score of one number an example of a cscores.npz, or its influence pairs."""
     path, ids, score = arrays.path, arrays["ids"], score or "scores"
     if score not in arrays:
@@ -196,7 +196,7 @@ def read_own(arrays: Members, score: str) -> Values:
     return numbers(f"{path.name}: influence", arrays[score], None, pairs, "pairs")._replace(pairs=True)
 
 
-def read_pairs(arrays: Members, score: str) -> Values:
+def read_pairs(arrays: NpzArrays, score: str) -> Values:
     """Pairs of large influence, or the memorization of their training examples."""
     name = f"{arrays.path.name}: {score}"
     if score == "influence":
@@ -206,7 +206,7 @@ def read_pairs(arrays: Members, score: str) -> Values:
     return numbers(name, arrays["mem"][first], None, train, "positions in the original files")
 
 
-def read_any(arrays: Members, score: str) -> Values:
+def read_any(arrays: NpzArrays, score: str) -> Values:
     """An .npz file of unknown layout: the array that the user names."""
     path = arrays.path
     if not score:

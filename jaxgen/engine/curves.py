@@ -211,7 +211,7 @@ def distances(config: EnsembleConfig, members: Member, variables: Variables) -> 
     """The Euclidean distance of each member's parameters from its initial ones, ``[m]``."""
 
     def initial(member_config: MemberConfig) -> Any:
-        return config.learner.init(member_config.key, member_config.hparams, *member_config.variables).weights.params
+        return config.learner.init(member_config.key, member_config.hparams, *member_config.variables).variables.params
 
     # One after another, as when they were drawn.
     return norms(jax.tree.map(jnp.subtract, variables.params, jax.lax.map(initial, members.config)))

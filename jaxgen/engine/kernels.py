@@ -27,7 +27,7 @@ MOST_EVALUATED = 500
 TIMINGS = 2
 
 
-class Choice(NamedTuple):
+class BackendChoice(NamedTuple):
     """The back-end of each convolution timed, and all seconds per image and member that were measured."""
 
     backends: dict[Geometry, str]
@@ -71,7 +71,7 @@ def choose_backends(
     time_one: Callable[[Geometry, str], float],
     *,
     worthwhile: Callable[[], bool],
-) -> Choice:
+) -> BackendChoice:
     """The fastest back-end of each convolution, the costliest convolutions first.
 
     Args:
@@ -87,7 +87,7 @@ def choose_backends(
         for name in names:
             seconds[geometry, name] = time_one(geometry, name)
         backends[geometry] = min(names, key=lambda name: seconds[geometry, name])
-    return Choice(backends, seconds)
+    return BackendChoice(backends, seconds)
 
 
 def time_convolution(

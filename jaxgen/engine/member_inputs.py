@@ -49,4 +49,4 @@ def validation_mask(member: Member) -> jax.Array:
 
 def chosen_variables(train_state: TrainState) -> Variables:
     """What members are evaluated with: those of the best epoch where members may stop early, or else the last ones."""
-    return final_variables(train_state.learner) if train_state.best is None else train_state.best.weights
+    return final_variables(train_state.learner) if train_state.best is None else train_state.best.variables

@@ -141,7 +141,7 @@ class Member(NamedTuple):
 class Best(NamedTuple):
     """The best epoch so far: variables and validation loss after it, and its number from 1."""
 
-    weights: Variables
+    variables: Variables
     loss: jax.Array
     epoch: jax.Array
 

@@ -26,7 +26,7 @@ LONGEST = 4
 TIMINGS = 3
 
 
-class Choice(NamedTuple):
+class WidthChoice(NamedTuple):
     """The width chosen, its seconds per member and step on one device, all timings, and the reason."""
 
     width: int
@@ -70,7 +70,7 @@ def fit(width: int, num_members: int, num_devices: int) -> int:
 
 def choose_width(
     time_step: Callable[[int], float], widths: Sequence[int], start: int, *, steps: float, cost: Callable[[], float]
-) -> Choice:
+) -> WidthChoice:
     """Climbs from `start` to neighbouring widths while that pays.
 
     Args:
@@ -90,7 +90,9 @@ def choose_width(
         there = best + direction
         while 0 <= there < len(widths):
             if cost() > WORTHWHILE * timed[widths[best]] * steps:
-                return Choice(widths[best], timed[widths[best]], timed, "timing more would not pay in so short a job")
+                return WidthChoice(
+                    widths[best], timed[widths[best]], timed, "timing more would not pay in so short a job"
+                )
             timed[widths[there]] = time_step(widths[there])
             # Not above but at least: two widths that do not fit in memory are both infinite.
             if timed[widths[there]] >= (1 - margin) * timed[widths[best]]:
@@ -98,7 +100,7 @@ def choose_width(
             best, there = there, there + direction
         if best != first:
             break
-    return Choice(widths[best], timed[widths[best]], timed, "the fastest of those timed")
+    return WidthChoice(widths[best], timed[widths[best]], timed, "the fastest of those timed")
 
 
 def time_step(

@@ -30,7 +30,7 @@ from jaxgen.types import Dataset
 ALWAYS = ("learning_rate", "momentum", "second_moment", "warmup_epochs", "decay_rate", "final_rate")
 
 
-class Row(NamedTuple):
+class ProgramRow(NamedTuple):
     """A member: its subset, and which of the program's settings it has; arrays ``[m]``."""
 
     subset: designs.SubsetRow
@@ -99,7 +99,7 @@ def make_programs(
     return programs
 
 
-def subset_rows(program: Program, ratio: float, num_examples: int, numbers: np.ndarray) -> Row:
+def subset_rows(program: Program, ratio: float, num_examples: int, numbers: np.ndarray) -> ProgramRow:
     """The rows ``[m]`` of runs of one ratio: run number i has setting i mod s, and the subset of run i div s.
 
     So runs of one number, whatever their setting, share subset, initial weights and order: they can be compared in
@@ -107,7 +107,7 @@ def subset_rows(program: Program, ratio: float, num_examples: int, numbers: np.n
     """
     numbers = np.asarray(numbers)
     subset = designs.subset_rows(program.spec.subsets.design, ratio, num_examples, numbers // len(program.settings))
-    return Row(subset, (numbers % len(program.settings)).astype(np.int32))
+    return ProgramRow(subset, (numbers % len(program.settings)).astype(np.int32))
 
 
 def split_runs(program: Program, arrays: Mapping[str, np.ndarray]) -> Iterator[tuple[int, int, dict[str, Any]]]:
@@ -117,7 +117,7 @@ def split_runs(program: Program, arrays: Mapping[str, np.ndarray]) -> Iterator[t
         yield run, setting, {name: array[i] for name, array in arrays.items()}
 
 
-def make_subset_member(program: Program, row: Row, train: Examples) -> MemberConfig:
+def make_subset_member(program: Program, row: ProgramRow, train: Examples) -> MemberConfig:
     """The member of a row, which trains on its subset of the data."""
     root = jax.random.key(program.spec.seed)
     subset = designs.draw_subset(root, row.subset, len(train.labels))
@@ -152,9 +152,9 @@ def make_methods(program: Program, microbatch_size: int | None = None) -> Learne
     )
 
 
-def make_kernels(program: Program, backends: tuple = (), otherwise: str = "plain") -> ComputeConfig:
+def make_kernels(program: Program, backends: tuple = (), default_backend: str = "plain") -> ComputeConfig:
     """How the convolutions and products of the program's network are computed."""
-    return ComputeConfig(backends, otherwise, activation_dtype(program.spec.compute.precision))
+    return ComputeConfig(backends, default_backend, activation_dtype(program.spec.compute.precision))
 
 
 def make_network(dataset: Dataset, program: Program, compute: ComputeConfig = DEFAULT_COMPUTE) -> nn.Module:

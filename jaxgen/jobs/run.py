@@ -12,14 +12,14 @@ from jaxgen.jobs.checks import refuse_all_diverged
 from jaxgen.jobs.models import model_folder
 from jaxgen.jobs.program import Program
 from jaxgen.jobs.session import Session
-from jaxgen.jobs.table import Job, make_workload, run_group_name
+from jaxgen.jobs.table import TableJob, make_workload, run_group_name
 from jaxgen.jobs.train import Done, collect_errors, raise_collected, refuse_unfinished, train_program
 from jaxgen.jobs.workload import Workload
 from jaxgen.runs.saved_models import ModelFolder
 from jaxgen.runs.store import Arrays, Store
 
 # (job, program, a chunk's arrays, parameters of the network) -> its members; each has a `row` with setting and run.
-Measure = Callable[[Job, Program, Arrays, int], Iterator[Any]]
+Measure = Callable[[TableJob, Program, Arrays, int], Iterator[Any]]
 # (store, program, parameters of the network) -> what its members came to, in the order of the store.
 Read = Callable[[Store, Program, int], Iterable[Any]]
 # What else is done once a program's runs are all there, such as training more of them.
@@ -101,7 +101,7 @@ def measure_workload(workload: Workload, session: Session, read: Read) -> Member
     )
 
 
-def measure_table(job: Job, measure: Measure, session: Session) -> Members:
+def measure_table(job: TableJob, measure: Measure, session: Session) -> Members:
     """As `measure_workload`, of a table of members: in the order of settings, then runs.
 
     Args:

@@ -31,14 +31,14 @@ NEVER = 2.0
 REPORTING_FLAGS = {"preset", "seed", "out", "num_runs", "baseline", "export_dir"}
 
 
-class Row(NamedTuple):
+class TableRow(NamedTuple):
     """The run and the setting of each member, ints ``[m]``; `setting` counts within the program."""
 
     run: np.ndarray
     setting: np.ndarray
 
 
-class Job(NamedTuple):
+class TableJob(NamedTuple):
     """What an experiment trains whose members are all runs of all settings.
 
     Attributes:
@@ -91,7 +91,7 @@ class Drawn(NamedTuple):
     view: Callable[[Any], View]
 
 
-def make_table_member(drawn: Drawn, program: Program, row: Row, train: Examples) -> MemberConfig:
+def make_table_member(drawn: Drawn, program: Program, row: TableRow, train: Examples) -> MemberConfig:
     """The member of a row. A run has the same key in every setting, so that settings can be compared in pairs."""
     settings, count = [setting.spec.noise for setting in program.settings], len(train.labels)
     key = run_key(jax.random.key(program.spec.seed), row.run)
@@ -129,10 +129,10 @@ def load_matrix(settings: Sequence[sweep.Setting], spec: LabelNoiseSpec, num_cla
     return load_noise_matrix(spec.noise_matrix, num_classes) if spec.noise_matrix else None
 
 
-def make_rows(program: Program, numbers: np.ndarray) -> Row:
+def make_rows(program: Program, numbers: np.ndarray) -> TableRow:
     """The rows ``[m]`` of members by their number: with s settings, number i is run i // s of setting i % s."""
     numbers, count = np.asarray(numbers), len(program.settings)
-    return Row((numbers // count).astype(np.int32), (numbers % count).astype(np.int32))
+    return TableRow((numbers // count).astype(np.int32), (numbers % count).astype(np.int32))
 
 
 def run_group_name(program: Program) -> str:
@@ -140,7 +140,7 @@ def run_group_name(program: Program) -> str:
     return program.name or "all"
 
 
-def make_run_groups(job: Job, program: Program) -> dict[str, RunGroup]:
+def make_run_groups(job: TableJob, program: Program) -> dict[str, RunGroup]:
     """The program's only run group: all of its members train on as many examples."""
     size = len(job.dataset.labels)
     # Members that keep examples for validation train on the others; so many are kept by the engine's arithmetic.
@@ -148,7 +148,7 @@ def make_run_groups(job: Job, program: Program) -> dict[str, RunGroup]:
     return {run_group_name(program): RunGroup(functools.partial(make_rows, program), size - held)}
 
 
-def make_workload(job: Job) -> Workload:
+def make_workload(job: TableJob) -> Workload:
     """All that the job trains: a group of runs for each program."""
     spec = job.spec
     deciding = {*flag_values(spec)} - {*flag_values(spec.data)} - REPORTING_FLAGS
@@ -167,7 +167,7 @@ def make_workload(job: Job) -> Workload:
     )
 
 
-def run_bytes(job: Job) -> int:
+def run_bytes(job: TableJob) -> int:
     """An upper bound of the bytes that a run takes on disk."""
     count, tests = len(job.dataset.labels), len(job.dataset.test_labels)
     shown, epochs = job.versions.dataset, max(setting.spec.train.epochs for setting in job.settings)

@@ -8,7 +8,7 @@ import numpy as np
 from jaxgen.config import CscoreSpec
 from jaxgen.config.sweep import Setting
 from jaxgen.experiments.cscore.collect import estimate_heldout, make_reader
-from jaxgen.experiments.cscore.job import Job, make_workload
+from jaxgen.experiments.cscore.job import CscoreJob, make_workload
 from jaxgen.jobs.missing_runs import train_missing_runs
 from jaxgen.jobs.program import Program
 from jaxgen.jobs.session import Session
@@ -49,7 +49,7 @@ def train_to_target(
         if wanted == num_runs:
             break
         program = with_runs(program, wanted)
-        store = make_workload(Job(dataset, program.spec, [program])).open_store()
+        store = make_workload(CscoreJob(dataset, program.spec, [program])).open_store()
         more = train_missing_runs(done.trainer, store, session, program=program.name, models=models)
         done = done._replace(
             models_now=done.models_now + more.models,

@@ -20,7 +20,7 @@ from jaxgen.scores import designs
 from jaxgen.types import Dataset
 
 
-class Job(NamedTuple):
+class CscoreJob(NamedTuple):
     """All that is to be trained.
 
     Attributes:
@@ -34,14 +34,14 @@ class Job(NamedTuple):
     programs: list[Program]
 
 
-def make_job(dataset: Dataset, spec: CscoreSpec) -> Job:
+def make_job(dataset: Dataset, spec: CscoreSpec) -> CscoreJob:
     """The job that `spec` asks for, with what it tracks.
 
     Raises:
       UserError: for what the data do not suit, and for huge sweeps without consent.
     """
     refuse_unkept_features(spec)
-    return Job(dataset, spec, with_tracking(check_job(dataset, spec), dataset, spec))
+    return CscoreJob(dataset, spec, with_tracking(check_job(dataset, spec), dataset, spec))
 
 
 def check_job(dataset: Dataset, spec: CscoreSpec) -> list[Program]:
@@ -72,7 +72,7 @@ def check_job(dataset: Dataset, spec: CscoreSpec) -> list[Program]:
         if largest >= count:
             raise UserError(f"--subset_ratios={ratio:g}: holds out none of {count} examples; leave it out")
         refuse_empty_validation(spec, smallest, f"a subset at ratio {ratio:g}")
-    check_export(spec, make_workload(Job(dataset, spec, programs)).plan.digest)
+    check_export(spec, make_workload(CscoreJob(dataset, spec, programs)).plan.digest)
     return programs
 
 
@@ -99,7 +99,7 @@ def refuse_open_shares(spec: CscoreSpec) -> None:
         )
 
 
-def make_workload(job: Job) -> Workload:
+def make_workload(job: CscoreJob) -> Workload:
     """All that the job trains: a group of runs for each program and ratio."""
     spec, programs = job.spec, job.programs
     chosen: dict[str, Any] = {"design": spec.subsets.design}

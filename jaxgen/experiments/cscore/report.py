@@ -7,7 +7,7 @@ from jaxgen.config import sweep
 from jaxgen.experiments.cscore import sweep_table as tables
 from jaxgen.experiments.cscore.figures import draw_settings
 from jaxgen.experiments.cscore.influence_figure import describe_influence, draw_influence
-from jaxgen.experiments.cscore.job import Job, make_workload, run_group_name
+from jaxgen.experiments.cscore.job import CscoreJob, make_workload, run_group_name
 from jaxgen.reporting.files import FLAG_FILE, with_resolved_width
 from jaxgen.reporting.report import Report
 from jaxgen.reporting.tables import to_csv
@@ -19,7 +19,7 @@ from jaxgen.views.summary import summarize
 SettingScores = tuple[sweep.Setting, Scores]
 
 
-def make_report(job: Job, scored: Sequence[SettingScores]) -> Report:
+def make_report(job: CscoreJob, scored: Sequence[SettingScores]) -> Report:
     """The report of a job by the scores of each of its settings."""
     if sweep.swept(job.spec):
         return report_settings(job, scored)
@@ -27,7 +27,7 @@ def make_report(job: Job, scored: Sequence[SettingScores]) -> Report:
     return report_scores(job, scores)
 
 
-def report_scores(job: Job, scores: Scores) -> Report:
+def report_scores(job: CscoreJob, scores: Scores) -> Report:
     """Scores, figures and summary of a single setting.
 
     The flags hold the width that was found, because models of another width may round otherwise.
@@ -47,7 +47,7 @@ def report_scores(job: Job, scores: Scores) -> Report:
     return Report(with_resolved_width(job.spec, widths([scores])), "\n\n".join(summary), files)
 
 
-def report_settings(job: Job, scored: Sequence[SettingScores]) -> Report:
+def report_settings(job: CscoreJob, scored: Sequence[SettingScores]) -> Report:
     """Tables of a sweep's members and settings, their picture, and every setting's scores."""
     flags, store = sweep.swept(job.spec), make_workload(job).open_store()
     members = list(tables.member_rows(store, job.programs, flags, run_group_name))

@@ -14,7 +14,7 @@ from jaxgen.errors import UserError
 from jaxgen.experiments.cscore.collect import collect, make_reader
 from jaxgen.experiments.cscore.density import densities
 from jaxgen.experiments.cscore.growth import train_to_target
-from jaxgen.experiments.cscore.job import Job, make_job, make_workload
+from jaxgen.experiments.cscore.job import CscoreJob, make_job, make_workload
 from jaxgen.experiments.cscore.tracking_cost import WORTHWHILE, describe_cost, tracking_cost
 from jaxgen.jobs.program import Program
 from jaxgen.jobs.python_call import spec_of_call
@@ -105,7 +105,7 @@ def score_settings(dataset: Dataset, spec: CscoreSpec, session: Session = QUIET)
     return measure_job(make_job(dataset, spec), session)
 
 
-def measure_job(job: Job, session: Session) -> list[tuple[sweep.Setting, Scores]]:
+def measure_job(job: CscoreJob, session: Session) -> list[tuple[sweep.Setting, Scores]]:
     """Trains what the job's store lacks, and estimates each setting's scores from all of its runs."""
     dataset, scored = job.dataset, {}
 

@@ -25,7 +25,7 @@ from jaxgen.experiments.longtail.selmix import SELMIX
 from jaxgen.jobs.identity import typed_flags
 from jaxgen.jobs.models import model_bytes
 from jaxgen.jobs.program import Program, hparams_of
-from jaxgen.jobs.table import Row, make_rows
+from jaxgen.jobs.table import TableRow, make_rows
 from jaxgen.jobs.trainer import RunGroup
 from jaxgen.jobs.workload import Describe, Workload, make_workload
 from jaxgen.keys import Draw, draw_key, run_key
@@ -150,7 +150,7 @@ def stage2_spec(job: Job) -> LnrSpec:
     )
 
 
-def make_head_member(program: Program, row: Row, train: Examples) -> MemberConfig:
+def make_head_member(program: Program, row: TableRow, train: Examples) -> MemberConfig:
     """The member of a row of stage 2. A run has the features and the classifier of its model of stage 1."""
     stage2, found = program.context, program.context.found
     methods = [make_methods(program.spec.head)[head.method] for head in stage2.heads]

@@ -8,7 +8,7 @@ from jaxgen.experiments.mislabelled.search import check_search
 from jaxgen.types import Dataset
 
 
-class Job(NamedTuple):
+class MislabelledJob(NamedTuple):
     """All that is to be searched.
 
     Attributes:

@@ -10,7 +10,7 @@ import numpy as np
 from jaxgen.config import MislabelledSpec
 from jaxgen.experiments.mislabelled.benchmark import Benchmark
 from jaxgen.experiments.mislabelled.figures import draw_benchmark, draw_suspects
-from jaxgen.experiments.mislabelled.job import Job
+from jaxgen.experiments.mislabelled.job import MislabelledJob
 from jaxgen.experiments.mislabelled.search import Mislabelled
 from jaxgen.reporting.files import with_resolved_width
 from jaxgen.reporting.report import Report
@@ -26,7 +26,7 @@ MOST_SHOWN = 20
 MEASURES = {"auroc": "AUROC", "average_precision": "average precision", "precision": "precision at the number wrong"}
 
 
-def make_report(job: Job, results: Mislabelled | Benchmark) -> Report:
+def make_report(job: MislabelledJob, results: Mislabelled | Benchmark) -> Report:
     """The report of a search, or of a benchmark of scores."""
     if isinstance(results, Benchmark):
         return report_benchmark(results, job.spec)

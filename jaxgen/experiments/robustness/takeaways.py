@@ -7,7 +7,7 @@ import numpy as np
 
 from jaxgen.experiments.robustness.measure import NUM_GROUPS, judged, modified_places
 from jaxgen.experiments.robustness.run import Results
-from jaxgen.jobs.table import Job
+from jaxgen.jobs.table import TableJob
 from jaxgen.reporting.statements import LEAST, describe, is_consistent
 from jaxgen.scores.paired import compare, describe_difference
 
@@ -32,7 +32,7 @@ class ClassChange(NamedTuple):
     verdict: int
 
 
-def pairs(job: Job, results: Results, modification: str) -> list[tuple[int, int]]:
+def pairs(job: TableJob, results: Results, modification: str) -> list[tuple[int, int]]:
     """Members trained on the original and on the modified data, alike in all else; both finite."""
     others = [flag for flag in job.flags if flag != "train_modification"]
 
@@ -48,7 +48,7 @@ def pairs(job: Job, results: Results, modification: str) -> list[tuple[int, int]
     ]
 
 
-def class_changes(job: Job, results: Results) -> Iterator[ClassChange]:
+def class_changes(job: TableJob, results: Results) -> Iterator[ClassChange]:
     """Every modification, test set and class."""
     sets = ["none", *(name for name, _ in modified_places(job))]
     for modification in sets[1:]:
@@ -76,7 +76,7 @@ def interval(differences: Sequence[float]) -> str:
     return describe_difference(compare(differences))
 
 
-def take_away(job: Job, results: Results) -> list[str]:
+def take_away(job: TableJob, results: Results) -> list[str]:
     """All statements that hold."""
     return [
         *say_hardest(job, results),
@@ -91,7 +91,7 @@ def own_runs(results: Results, setting: str) -> dict[int, int]:
     return {row["run"]: i for i, row in enumerate(results.rows) if row["setting"] == setting and row["finite"]}
 
 
-def say_hardest(job: Job, results: Results) -> Iterator[str]:
+def say_hardest(job: TableJob, results: Results) -> Iterator[str]:
     """What costs the baseline most, and least."""
     own = list(own_runs(results, results.baseline).values())
     if len(own) < LEAST or len(judged(job)) < 2:
@@ -127,7 +127,7 @@ def say_settings(results: Results) -> Iterator[str]:
             yield f"{setting} against {results.baseline}: {', '.join(said)} (n = {len(runs)} pairs)."
 
 
-def say_modifications(job: Job, results: Results) -> Iterator[str]:
+def say_modifications(job: TableJob, results: Results) -> Iterator[str]:
     """Which classes gained and which lost by training on a modified data set."""
     changes = list(class_changes(job, results))
     for modification, _ in modified_places(job):
@@ -146,7 +146,7 @@ def say_modifications(job: Job, results: Results) -> Iterator[str]:
                 yield f"trained on {modification} images, on the {where} test set: {changes_told}; n = {count} pairs."
 
 
-def say_groups(job: Job, results: Results) -> Iterator[str]:
+def say_groups(job: TableJob, results: Results) -> Iterator[str]:
     """Whether irregular examples break first."""
     if job.versions.scores is None:
         return

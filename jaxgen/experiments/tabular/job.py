@@ -22,7 +22,7 @@ IDLE = ("methods", "flip_rounds")
 RESAMPLED = ("smote", "borderline_smote", "adasyn", "oversampling", "undersampling")
 
 
-class TableJob(NamedTuple):
+class TabularJob(NamedTuple):
     """All that is to be judged: every repeat of every fold of every table, by every classifier.
 
     Attributes:
@@ -76,7 +76,9 @@ def are_tables(datasets: Sequence[Dataset], spec: LnrSpec) -> bool:
     return own.protocol == "auto" and not dataset.has_images and dataset.num_classes == 2
 
 
-def make_table_job(datasets: Sequence[Dataset], spec: LnrSpec, *, log: Callable[[str], None] | None = None) -> TableJob:
+def make_table_job(
+    datasets: Sequence[Dataset], spec: LnrSpec, *, log: Callable[[str], None] | None = None
+) -> TabularJob:
     """The job that `spec` asks for.
 
     Args:
@@ -97,4 +99,4 @@ def make_table_job(datasets: Sequence[Dataset], spec: LnrSpec, *, log: Callable[
     for name in {*RESAMPLED} & {*treatments}:
         resample(next(iter(tables.values())), name, 0)
     own = dataclasses.replace(spec.tabular, treatments=treatments)
-    return TableJob(dataclasses.replace(spec, tabular=own), tables)
+    return TabularJob(dataclasses.replace(spec, tabular=own), tables)

@@ -6,9 +6,9 @@ import numpy as np
 
 from jaxgen.experiments.tabular.figures import draw_ranks, draw_treatments
 from jaxgen.experiments.tabular.folds import MEASURES
-from jaxgen.experiments.tabular.job import TableJob
-from jaxgen.experiments.tabular.results import TITLES, Found
-from jaxgen.experiments.tabular.run import Results
+from jaxgen.experiments.tabular.job import TabularJob
+from jaxgen.experiments.tabular.results import TITLES, TabularArrays
+from jaxgen.experiments.tabular.run import TabularResults
 from jaxgen.experiments.tabular.takeaways import contest_table, contests, statements, threshold_table
 from jaxgen.reporting.files import as_whole
 from jaxgen.reporting.report import Report
@@ -16,7 +16,7 @@ from jaxgen.reporting.tables import nan_mean, percent, to_csv, to_table
 from jaxgen.scores.paired import compare_folds, describe_difference, describe_p
 
 
-def treatment_table(found: Found, table: int) -> str:
+def treatment_table(found: TabularArrays, table: int) -> str:
     """Of a table: a line a classifier and treatment."""
     header = ["classifier", "treatment", *TITLES.values(), "flips a fold", "F1 - none", "p", "n", "refused"]
     lines, scores = [], found.by_repeat[table]
@@ -41,7 +41,7 @@ def treatment_table(found: Found, table: int) -> str:
     return to_table(header, lines)
 
 
-def rank_table(found: Found) -> str:
+def rank_table(found: TabularArrays) -> str:
     """Mean ranks of the treatments over tables: a line a treatment, by every measure, and by F1 for each classifier."""
     overall = {TITLES[name]: found.ranking(name) for name in MEASURES}
     columns = {**overall, **{f"F1, {name}": found.ranking("f1", name) for name in found.classifiers}}
@@ -55,14 +55,14 @@ def rank_table(found: Found) -> str:
     return to_table(["treatment", *columns], lines)
 
 
-def mean_table(found: Found) -> str:
+def mean_table(found: TabularArrays) -> str:
     """Mean F1 of each treatment on each table, over classifiers, folds and repeats."""
     means = found.by_table[..., 0]
     lines = [[name, *(f"{100 * one:.1f}" for one in means[i])] for i, name in enumerate(found.tables)]
     return to_table(["F1, percent", *found.treatments], lines)
 
 
-def to_text(job: TableJob, found: Found) -> str:
+def to_text(job: TabularJob, found: TabularArrays) -> str:
     """All tables, with what they are."""
     own = job.spec.tabular
     sizes = "; ".join(
@@ -106,9 +106,9 @@ def to_text(job: TableJob, found: Found) -> str:
     return "\n\n".join(parts)
 
 
-def make_report(job: TableJob, results: Results) -> Report:
+def make_report(job: TabularJob, results: TabularResults) -> Report:
     """Scores of every fold, thresholds in hindsight, tables, statements and figures."""
-    found = Found(job, *results)
+    found = TabularArrays(job, *results)
     stated = "\n".join(f"- {line}" for line in statements(found)) or "Nothing is stated: that takes lnr and a control."
     means = nan_mean(found.by_repeat, 0)
     files = {
@@ -127,6 +127,6 @@ def make_report(job: TableJob, results: Results) -> Report:
     return Report(as_whole(job.spec), f"{table}\n\n{stated}", files)
 
 
-def title_of(found: Found) -> str:
+def title_of(found: TabularArrays) -> str:
     """Whose scores a figure shows."""
     return found.tables[0] if len(found.tables) == 1 else f"{len(found.tables)} data sets"

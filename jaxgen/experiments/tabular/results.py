@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from jaxgen.experiments.tabular.folds import MEASURES
-from jaxgen.experiments.tabular.job import TableJob
+from jaxgen.experiments.tabular.job import TabularJob
 from jaxgen.reporting.tables import nan_mean
 from jaxgen.scores.paired import Difference, compare_folds
 from jaxgen.scores.ranking import Ranking, rank_methods
@@ -13,7 +13,7 @@ from jaxgen.scores.ranking import Ranking, rank_methods
 TITLES = dict(zip(MEASURES, ("F1", "G-mean", "AUC"), strict=True))
 
 
-class Found:
+class TabularArrays:
     """All results of a job.
 
     Attributes:
@@ -24,7 +24,7 @@ class Found:
       chosen: thresholds, ``[tables, classifiers, repeats, folds]``.
     """
 
-    def __init__(self, job: TableJob, rows: list[dict[str, Any]], in_hindsight: list[dict[str, Any]]):
+    def __init__(self, job: TabularJob, rows: list[dict[str, Any]], in_hindsight: list[dict[str, Any]]):
         own = job.spec.tabular
         self.tables, self.classifiers, self.treatments = list(job.tables), own.classifiers, own.treatments
         axes = self.tables, self.classifiers, self.treatments, range(job.spec.num_runs), range(own.folds)

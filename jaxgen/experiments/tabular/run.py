@@ -15,14 +15,14 @@ import numpy as np
 
 from jaxgen.config.fields import flag_values
 from jaxgen.experiments.tabular.folds import MEASURES, Fold, Judged, judge_fold, out_of_fold, split, standardize
-from jaxgen.experiments.tabular.job import IDLE, TableJob
+from jaxgen.experiments.tabular.job import IDLE, TabularJob
 from jaxgen.jobs.identity import make_identity, typed_flags
 from jaxgen.jobs.session import QUIET, Session
 from jaxgen.jobs.train import refuse_unfinished
 from jaxgen.reporting.tables import to_table
 from jaxgen.runs.launch import train_chunks
 from jaxgen.runs.plan import Chunk, Plan, count_runs, cut_chunks
-from jaxgen.runs.progress import Report
+from jaxgen.runs.progress import ProgressCallback
 from jaxgen.runs.shards import read_shard
 from jaxgen.runs.signals import Stop
 from jaxgen.runs.store import Arrays, Store, open_store
@@ -32,7 +32,7 @@ from jaxgen.transforms.lnr import lnr_flip_binary
 REPORTING_FLAGS = {"keel", "what_if", "protocol", *IDLE}
 
 
-def open_table_store(job: TableJob) -> Store:
+def open_table_store(job: TabularJob) -> Store:
     """The store of the job below ``spec.out``: a run group for each table, a run for each repeat.
 
     A table's run group is named by its contents, so that a job with more tables judges only those.
@@ -46,7 +46,7 @@ def open_table_store(job: TableJob) -> Store:
     return open_store(pathlib.Path(job.spec.out) / "store", plan, each * bytes_each + 500)
 
 
-def run_group_of(job: TableJob, name: str) -> str:
+def run_group_of(job: TabularJob, name: str) -> str:
     """The run group of a table: its name and a digest of its rows."""
     digest = hashlib.sha256(str(job.tables[name].x.shape).encode())
     for array in job.tables[name]:
@@ -59,7 +59,7 @@ def fold_seed(seed: int, run: int, fold: int) -> int:
     return int(np.random.SeedSequence([seed, run, fold]).generate_state(1)[0] >> 1)
 
 
-def judge_table(job: TableJob, jobs: int, stop: Stop, chunk: Chunk, report: Report) -> Arrays:
+def judge_table(job: TabularJob, jobs: int, stop: Stop, chunk: Chunk, report: ProgressCallback) -> Arrays:
     """All folds of repeats of a table, by all classifiers, side by side; given up where a stop is asked for."""
     from joblib import Parallel, delayed
 
@@ -90,12 +90,12 @@ def judge_table(job: TableJob, jobs: int, stop: Stop, chunk: Chunk, report: Repo
     }
 
 
-def table_work(job: TableJob, run_group: str) -> float:
+def table_work(job: TabularJob, run_group: str) -> float:
     """The work of a repeat, in rows and something for each fit."""
     return len(job.tables[run_group.rpartition("-")[0]].y) + 300.0
 
 
-class Results(NamedTuple):
+class TabularResults(NamedTuple):
     """What a job on tables came to.
 
     Attributes:
@@ -107,12 +107,12 @@ class Results(NamedTuple):
     in_hindsight: list[dict[str, Any]]
 
 
-def measure_job(job: TableJob, session: Session) -> Results:
+def measure_job(job: TabularJob, session: Session) -> TabularResults:
     """Judges what is missing, and reads all that was judged."""
-    return Results(run_tables(job, session), threshold_rows(job))
+    return TabularResults(run_tables(job, session), threshold_rows(job))
 
 
-def run_tables(job: TableJob, session: Session = QUIET) -> list[dict[str, Any]]:
+def run_tables(job: TabularJob, session: Session = QUIET) -> list[dict[str, Any]]:
     """Judges what is missing; a row for each table, repeat, fold, classifier and treatment."""
     import joblib
 
@@ -157,7 +157,7 @@ def on_the_cpu() -> Iterator[None]:
             os.environ["JAX_PLATFORMS"] = before
 
 
-def fold_rows(job: TableJob, name: str, chunks: Any) -> list[dict[str, Any]]:
+def fold_rows(job: TabularJob, name: str, chunks: Any) -> list[dict[str, Any]]:
     """The rows of a table."""
     own, rows = job.spec.tabular, []
     for arrays in chunks:
@@ -183,7 +183,7 @@ def fold_rows(job: TableJob, name: str, chunks: Any) -> list[dict[str, Any]]:
     return rows
 
 
-def threshold_rows(job: TableJob) -> list[dict[str, Any]]:
+def threshold_rows(job: TabularJob) -> list[dict[str, Any]]:
     """What is known in hindsight: F1 of flips at every threshold, a row for each table, repeat, fold and classifier."""
     store, own, rows = open_table_store(job), job.spec.tabular, []
     if not {"lnr", "random_flips"} & {*own.treatments}:
@@ -201,7 +201,7 @@ def threshold_rows(job: TableJob) -> list[dict[str, Any]]:
     return rows
 
 
-def describe_folds(job: TableJob) -> str:
+def describe_folds(job: TabularJob) -> str:
     """What would be judged."""
     own = job.spec.tabular
     each = own.folds * len(own.classifiers)
@@ -215,7 +215,7 @@ def describe_folds(job: TableJob) -> str:
     )
 
 
-def expect_table_flips(job: TableJob) -> str:
+def expect_table_flips(job: TabularJob) -> str:
     """How many labels of each whole table each threshold is expected to flip, by out-of-fold probabilities."""
     lines = []
     for name, part in job.tables.items():

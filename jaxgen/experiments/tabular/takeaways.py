@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxgen.experiments.tabular.folds import MEASURES
-from jaxgen.experiments.tabular.results import TITLES, Found
+from jaxgen.experiments.tabular.results import TITLES, TabularArrays
 from jaxgen.reporting.tables import nan_mean, to_table
 from jaxgen.scores.paired import Difference, compare, describe_difference, describe_p
 from jaxgen.scores.ranking import holm, signed_rank_p
@@ -30,7 +30,7 @@ class Contest(NamedTuple):
     better: int
 
 
-def contests(found: Found) -> list[Contest]:
+def contests(found: TabularArrays) -> list[Contest]:
     """lnr against each control that was judged, by each measure."""
     if "lnr" not in found.treatments or len(found.tables) < 2:
         return []
@@ -48,7 +48,7 @@ def contests(found: Found) -> list[Contest]:
     ]
 
 
-def contest_table(found: Found) -> str:
+def contest_table(found: TabularArrays) -> str:
     """A line a control, by every measure."""
     lines: dict[str, list[str]] = {}
     for one in contests(found):
@@ -58,7 +58,7 @@ def contest_table(found: Found) -> str:
     return to_table(header, [*lines.values()])
 
 
-def statements(found: Found) -> list[str]:
+def statements(found: TabularArrays) -> list[str]:
     """What holds of flips by the rule: against each control, how often there are none, and of their thresholds."""
     if "lnr" not in found.treatments:
         return []
@@ -72,7 +72,7 @@ def statements(found: Found) -> list[str]:
     return said + say_thresholds(found)
 
 
-def say_contest(found: Found, one: Contest) -> str:
+def say_contest(found: TabularArrays, one: Contest) -> str:
     """Of several data sets."""
     verdict = "not told apart"
     if one.difference.p < SIGNIFICANT:
@@ -86,7 +86,7 @@ def say_contest(found: Found, one: Contest) -> str:
     )
 
 
-def say_alone(found: Found, other: str) -> str:
+def say_alone(found: TabularArrays, other: str) -> str:
     """Of one data set."""
     difference = found.difference(0, "lnr", other)
     return (
@@ -113,7 +113,7 @@ class Hindsight(NamedTuple):
     at_overall: np.ndarray
 
 
-def look_back(found: Found) -> Hindsight:
+def look_back(found: TabularArrays) -> Hindsight:
     """The choice of thresholds against hindsight."""
     means = nan_mean(nan_mean(nan_mean(found.by_threshold, 4), 3), 1)
     # From the highest threshold down, so that of as good ones the highest is found.
@@ -124,7 +124,7 @@ def look_back(found: Found) -> Hindsight:
     return Hindsight(thresholds[best], means.max(1), chosen, float(thresholds[overall]), means[:, overall])
 
 
-def threshold_table(found: Found) -> str:
+def threshold_table(found: TabularArrays) -> str:
     """A line a table: which thresholds were chosen, and what that cost against the best one in hindsight."""
     past = look_back(found)
     lines = []
@@ -140,7 +140,7 @@ def threshold_table(found: Found) -> str:
     return to_table(header, lines)
 
 
-def say_thresholds(found: Found) -> list[str]:
+def say_thresholds(found: TabularArrays) -> list[str]:
     """What choosing cost, and whether one threshold for all would have done."""
     past = look_back(found)
     regret = compare(past.at_best - past.chosen)

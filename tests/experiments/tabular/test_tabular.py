@@ -38,8 +38,14 @@ from jaxgen.experiments.tabular.folds import (
 from jaxgen.experiments.tabular.job import as_table, make_table_job
 from jaxgen.experiments.tabular.mlp import predict_each
 from jaxgen.experiments.tabular.report import make_report, rank_table
-from jaxgen.experiments.tabular.results import Found
-from jaxgen.experiments.tabular.run import Results, describe_folds, expect_table_flips, run_tables, threshold_rows
+from jaxgen.experiments.tabular.results import TabularArrays
+from jaxgen.experiments.tabular.run import (
+    TabularResults,
+    describe_folds,
+    expect_table_flips,
+    run_tables,
+    threshold_rows,
+)
 from jaxgen.experiments.tabular.takeaways import contests, look_back, statements, threshold_table
 from jaxgen.jobs.session import QUIET
 from jaxgen.scores.paired import compare_folds
@@ -325,7 +331,7 @@ def test_thresholds_by_hand():
                 same = {"g_mean": 0.5, "auc": 0.5, "flips": fold, "refused": False}
                 judged.append({**row, "treatment": "lnr", "f1": scores[fold], **same})
                 judged.append({**row, "treatment": "none", "f1": 0.25, **same})
-    found = Found(job, judged, hindsight)
+    found = TabularArrays(job, judged, hindsight)
     past = look_back(found)
     np.testing.assert_allclose(past.best, [1, 3])
     np.testing.assert_allclose(past.at_best - past.chosen, [0, 0.05])
@@ -351,12 +357,12 @@ def test_p_values_over_data_sets_by_hand():
 def test_tables_and_figures_say_what_was_found(ran):
     job, found = ran
     hindsight = threshold_rows(job)
-    text, files = written(make_report(job, Results(found, hindsight)), "jaxgen.lnr", "command")
+    text, files = written(make_report(job, TabularResults(found, hindsight)), "jaxgen.lnr", "command")
     assert {file.name for file in files} == {
         *("results.csv", "thresholds.csv", "table.md", "takeaways.md"),
         *("treatments.png", "ranks.png", "flags.cfg"),
     }
-    means = Found(job, found, hindsight)
+    means = TabularArrays(job, found, hindsight)
     own = [
         row["f1"] for row in found if (row["table"], row["classifier"], row["treatment"]) == ("table1", "cart", "lnr")
     ]
