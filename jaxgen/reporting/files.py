@@ -24,11 +24,11 @@ def with_resolved_width(spec: Any, widths: Collection[int]) -> Any:
     Models of another width may round otherwise.
     """
     width = next(iter(widths)) if len(set(widths)) == 1 else spec.compute.width
-    spec = as_whole(spec)
+    spec = without_shard(spec)
     return dataclasses.replace(spec, compute=dataclasses.replace(spec.compute, width=width))
 
 
-def as_whole(spec: Any) -> Any:
+def without_shard(spec: Any) -> Any:
     """The flags of the whole job, of whatever share they are."""
     return dataclasses.replace(spec, compute=dataclasses.replace(spec.compute, shard="", aggregate_only=False))
 

@@ -1,4 +1,4 @@
-"""The search for mislabelled examples as an experiment: what ``python -m jaxgen.mislabelled`` runs."""
+"""The experiment behind ``python -m jaxgen.mislabelled``."""
 
 from jaxgen.experiments.cscore.job import make_job, make_workload
 from jaxgen.experiments.mislabelled.benchmark import Benchmark, run_benchmark
@@ -10,12 +10,12 @@ from jaxgen.jobs.session import Session
 
 
 def describe(job: MislabelledJob, session: Session) -> str:
-    """What the C-score job underneath would train."""
+    """Describes the runs of the underlying C-score job."""
     return describe_workload(make_workload(make_job(job.dataset, cscore_spec(job.spec))), session)
 
 
 def measure(job: MislabelledJob, session: Session) -> Mislabelled | Benchmark:
-    """The examples in order of suspicion; or, of known noise, how every score finds it."""
+    """The ranked examples; or, with ``--inject``, the benchmark of all scores."""
     if job.spec.search.inject:
         return run_benchmark(job.dataset, job.spec, session)
     return search(job.dataset, job.spec, session)

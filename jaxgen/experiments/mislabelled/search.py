@@ -56,7 +56,7 @@ class Mislabelled:
     def rows(self) -> Iterator[dict[str, Any]]:
         """One dictionary an example, in order: what ``mislabelled.csv`` has."""
         names, counts = self.scores.class_names, self.scores.counts.sum(0)
-        others = {name: column for name, column in columns(self.scores).items() if name != self.score.name}
+        others = {name: column for name, column in score_columns(self.scores).items() if name != self.score.name}
         counted = len(self.suspects())
         for place, i in enumerate(self.order):
             yield {
@@ -72,7 +72,7 @@ class Mislabelled:
             }
 
 
-def columns(scores: Scores) -> dict[str, np.ndarray]:
+def score_columns(scores: Scores) -> dict[str, np.ndarray]:
     """Every score of the registry that the job has given its examples, ``[n]`` each, by name."""
     known = {**scores.more, "scores": scores.scores}
     return {name: np.asarray(known[name], np.float64) for name in REGISTRY if name in known}
@@ -174,7 +174,7 @@ def rank_examples(scores: Scores, spec: MislabelledSpec) -> Mislabelled:
     Raises:
       UserError: if the job did not give it to its examples.
     """
-    known, score = columns(scores), REGISTRY[spec.search.score]
+    known, score = score_columns(scores), REGISTRY[spec.search.score]
     if score.name not in known:
         raise UserError(f"--score={score.name}: this job has not tracked it; give one of {', '.join(known)}")
     pred_probs = scores.more.get("pred_probs", np.full((len(scores.labels), len(scores.class_names)), np.nan))

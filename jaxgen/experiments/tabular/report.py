@@ -10,7 +10,7 @@ from jaxgen.experiments.tabular.job import TabularJob
 from jaxgen.experiments.tabular.results import TITLES, TabularArrays
 from jaxgen.experiments.tabular.run import TabularResults
 from jaxgen.experiments.tabular.takeaways import contest_table, contests, statements, threshold_table
-from jaxgen.reporting.files import as_whole
+from jaxgen.reporting.files import without_shard
 from jaxgen.reporting.report import Report
 from jaxgen.reporting.tables import nan_mean, percent, to_csv, to_table
 from jaxgen.scores.paired import compare_folds, describe_difference, describe_p
@@ -124,7 +124,7 @@ def make_report(job: TabularJob, results: TabularResults) -> Report:
         rankings = {TITLES[name]: found.ranking(name) for name in MEASURES}
         files["ranks.png"] = functools.partial(draw_ranks, rankings, found.treatments)
     table = rank_table(found) if len(found.tables) > 1 else treatment_table(found, 0)
-    return Report(as_whole(job.spec), f"{table}\n\n{stated}", files)
+    return Report(without_shard(job.spec), f"{table}\n\n{stated}", files)
 
 
 def title_of(found: TabularArrays) -> str:
