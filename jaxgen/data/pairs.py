@@ -14,8 +14,8 @@ from jaxgen.errors import UserError
 MOST_PAIRS = 20_000_000
 SHIFT = 32
 # Descriptions of the ids of pairs: positions in an unknown order, or in that of the original files.
-UNTOLD = "pairs of positions, whose order the file does not tell"
-BROUGHT = "pairs, brought from tensorflow-datasets order into that of the original files"
+UNKNOWN_ORDER = "pairs of positions, whose order the file does not tell"
+REORDERED = "pairs, brought from tensorflow-datasets order into that of the original files"
 
 
 def pair_ids(train: np.ndarray, test: np.ndarray) -> np.ndarray:
@@ -64,7 +64,7 @@ class Matrix(NamedTuple):
                 "examples"
             )
         block = InfluenceBlock(np.arange(values.shape[1]), np.arange(values.shape[0]), values)
-        return cls(f"{name}: influence", (block,), UNTOLD)
+        return cls(f"{name}: influence", (block,), UNKNOWN_ORDER)
 
     @classmethod
     def of_classes(cls, name: str, arrays: Mapping[str, np.ndarray], classes: list[str]) -> "Matrix":
@@ -94,7 +94,7 @@ class Matrix(NamedTuple):
         """The matrix with positions of tensorflow-datasets order mapped to those of the original files."""
         [block] = self.blocks
         train, test = tfds_order("train", len(block.train)), tfds_order("test", len(block.test))
-        return Matrix(self.name, (block._replace(train=train, test=test),), BROUGHT)
+        return Matrix(self.name, (block._replace(train=train, test=test),), REORDERED)
 
     def at(self, ids: np.ndarray) -> np.ndarray:
         """The influences of pairs by their ids; NaN for pairs in no block."""

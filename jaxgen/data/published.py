@@ -14,7 +14,7 @@ import numpy as np
 
 from jaxgen.data.checks import as_text
 from jaxgen.data.csv_file import as_texts, columns_of, read_rows, to_number, whole_numbers
-from jaxgen.data.pairs import UNTOLD, Matrix, find_test_ids, pair_ids
+from jaxgen.data.pairs import UNKNOWN_ORDER, Matrix, find_test_ids, pair_ids
 from jaxgen.data.pickled import read_objects
 from jaxgen.data.tfds import tfds_order
 from jaxgen.errors import UNREADABLE, UserError
@@ -132,7 +132,7 @@ def by_keys(arrays: NpzArrays, score: str) -> Values | Matrix:
         return Matrix.of_one(path.name, arrays["influence"])
     if keys >= {"influence_train", "influence_test", "influence"} and score == "influence":
         pairs = pair_ids(arrays["influence_train"], arrays["influence_test"])
-        return numbers(f"{path.name}: influence", arrays["influence"], None, pairs, UNTOLD)._replace(pairs=True)
+        return numbers(f"{path.name}: influence", arrays["influence"], None, pairs, UNKNOWN_ORDER)._replace(pairs=True)
     if keys >= {"labels", "scores", "filenames"} and score in ("", "scores"):
         texts = np.asarray(arrays["filenames"]).astype(str)
         return numbers(f"{path.name}: scores", arrays["scores"], arrays["labels"], texts, "file names")

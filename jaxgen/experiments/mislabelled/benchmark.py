@@ -13,7 +13,7 @@ from jaxgen.config.mislabelled import read_injection
 from jaxgen.errors import UserError
 from jaxgen.experiments.mislabelled import baselines as baselines
 from jaxgen.experiments.mislabelled.injection import Noise, inject, load_noise
-from jaxgen.experiments.mislabelled.search import check_search, score_columns, rank_examples, train_scores
+from jaxgen.experiments.mislabelled.search import check_search, rank_examples, score_columns, train_scores
 from jaxgen.jobs.compilation_cache import shared_compilations
 from jaxgen.jobs.session import QUIET, Session
 from jaxgen.jobs.train import collect_errors, raise_collected
@@ -133,7 +133,7 @@ def probabilities(scores: Scores) -> np.ndarray | None:
     """Held-out probabilities ``[n, c]``; None if they were not tracked."""
     if not {"pred_probs", "soft_score"} <= scores.more.keys():
         return None
-    return baselines.sharpen(scores.more["pred_probs"], scores.more["soft_score"], scores.labels)
+    return baselines.with_label_probabilities(scores.more["pred_probs"], scores.more["soft_score"], scores.labels)
 
 
 def evaluate_scores(

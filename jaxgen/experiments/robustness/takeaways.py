@@ -8,7 +8,7 @@ import numpy as np
 from jaxgen.experiments.robustness.measure import NUM_GROUPS, judged, modified_places
 from jaxgen.experiments.robustness.run import Results
 from jaxgen.jobs.table import TableJob
-from jaxgen.reporting.statements import LEAST, describe, is_consistent
+from jaxgen.reporting.statements import MIN_RUNS, describe, is_consistent
 from jaxgen.scores.paired import compare, describe_difference
 
 
@@ -94,7 +94,7 @@ def own_runs(results: Results, setting: str) -> dict[int, int]:
 def say_hardest(job: TableJob, results: Results) -> Iterator[str]:
     """What costs the baseline most, and least."""
     own = list(own_runs(results, results.baseline).values())
-    if len(own) < LEAST or len(judged(job)) < 2:
+    if len(own) < MIN_RUNS or len(judged(job)) < 2:
         return
     drops = {
         name: [results.rows[i]["test_accuracy"] - results.rows[i][f"test_accuracy_{name}"] for i in own]
@@ -116,7 +116,7 @@ def say_settings(results: Results) -> Iterator[str]:
     for setting in dict.fromkeys(row["setting"] for row in results.rows):
         own = own_runs(results, setting)
         runs = sorted(own.keys() & base.keys())
-        if setting == results.baseline or len(runs) < LEAST:
+        if setting == results.baseline or len(runs) < MIN_RUNS:
             continue
         said = []
         for measure, where in (("test_accuracy", "clean"), ("corrupted_accuracy", "corrupted")):
@@ -152,7 +152,7 @@ def say_groups(job: TableJob, results: Results) -> Iterator[str]:
         return
     own = list(own_runs(results, results.baseline).values())
     kept = np.array([results.measured[i].kept.mean(0) for i in own])
-    if len(own) < LEAST or not np.isfinite(kept[:, [0, NUM_GROUPS - 1]]).all():
+    if len(own) < MIN_RUNS or not np.isfinite(kept[:, [0, NUM_GROUPS - 1]]).all():
         return
     differences = kept[:, -1] - kept[:, 0]
     if is_consistent(differences):
