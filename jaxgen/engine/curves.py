@@ -23,7 +23,7 @@ from jaxgen.engine.members import Curves, Data, EnsembleConfig, Examples, Member
 from jaxgen.scores.metrics import expected_calibration_error, margins
 from jaxgen.training.losses import cross_entropy
 
-# Of the training margins.
+# Quantiles of training margins.
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
@@ -35,32 +35,31 @@ def scan_batches(
     accumulate: Callable[[Any, jax.Array, jax.Array, jax.Array], Any],
     init: Any,
     *,
-    own: bool = False,
+    training_examples: bool = False,
 ) -> Any:
     """Runs all members on all examples, `eval_batch_size` at a time, and accumulates over their logits.
 
     Args:
       config: of all members.
       members: m of them.
-      variables: what they predict with.
+      variables: to predict with.
       data: the examples.
-      accumulate: ``(carry, start, fresh, logits) -> carry`` for examples start, start + 1, ...: `fresh`, bool ``[s]``,
-        is false for those that a piece before had, because the last piece starts early enough to be whole; logits
-        ``[m, s, c]``.
-      init: the carry that `accumulate` begins with.
-      own: whether the examples are members' training examples, each member's perhaps others, and `data` the training
-        data.
+      accumulate: ``(carry, start, fresh, logits) -> carry`` for examples start, start + 1, ..., with logits
+        ``[m, s, c]``. The last batch overlaps the one before so that it is full; `fresh`, bool ``[s]``, is False for
+        examples seen before.
+      init: initial carry.
+      training_examples: whether to run each member on its own training examples, with `data` the training data.
 
     Returns:
       The last carry.
     """
-    total, member_config = config.num_examples if own else len(data.labels), members.config
+    total, member_config = config.num_examples if training_examples else len(data.labels), members.config
     size = min(config.eval_batch_size, total)
-    differs = own and (member_config.rows is not None or config.input_transform)
+    differs = training_examples and (member_config.rows is not None or config.input_transform)
     shared = member_config.version is None and not differs
 
     def predict(member: Member, variables: Variables, chosen: jax.Array, inputs: jax.Array | None) -> jax.Array:
-        if inputs is None and own:
+        if inputs is None and training_examples:
             inputs = training_inputs(config, member.config, data, chosen)
         elif inputs is None:
             inputs = scale_images(config, gather_images(member.config, data, chosen))
@@ -83,7 +82,7 @@ def piece(labels: jax.Array, start: jax.Array, size: int) -> jax.Array:
 
 
 def measure_epoch(config: EnsembleConfig, members: Member, train_state: TrainState, data: Data) -> Curves:
-    """One point of every curve, as fields ``[m]``."""
+    """The values of all curves after an epoch, as fields ``[m]``."""
     variables, number = final_variables(train_state.learner), len(members.size)
     given, truth = training_labels(members.config, data.train), true_labels(members.config, data.train)
     learnt = learnt_examples(config, members)
@@ -107,7 +106,7 @@ def measure_epoch(config: EnsembleConfig, members: Member, train_state: TrainSta
         return sums + jnp.stack([jnp.sum(losses, axis=1), jnp.sum(right, axis=1)])
 
     loss, clean_right, flipped_right, true_right, clean, flipped = scan_batches(
-        config, members, variables, data.train, add_train, jnp.zeros((6, number)), own=True
+        config, members, variables, data.train, add_train, jnp.zeros((6, number)), training_examples=True
     )
     tested = jnp.full((2, number), jnp.nan)
     if data.test is not None:
@@ -152,7 +151,7 @@ def measure_end(config: EnsembleConfig, members: Member, variables: Variables, d
         return jax.lax.dynamic_update_slice(carry, jax.vmap(margins)(logits, labels), (0, start))
 
     nothing = jnp.zeros((number, config.num_examples))
-    margin = scan_batches(config, members, variables, data.train, write_margins, nothing, own=True)
+    margin = scan_batches(config, members, variables, data.train, write_margins, nothing, training_examples=True)
     learnt = jnp.where(learnt_examples(config, members), margin, jnp.nan)
     measures["margin_quantiles"] = jnp.nanquantile(learnt, jnp.array(QUANTILES), axis=1).T
     if members.config.labels is not None:
@@ -213,7 +212,7 @@ def distances(config: EnsembleConfig, members: Member, variables: Variables) -> 
     def initial(member_config: MemberConfig) -> Any:
         return config.learner.init(member_config.key, member_config.hparams, *member_config.variables).variables.params
 
-    # One after another, as when they were drawn.
+    # Sequentially, as in `start_members`.
     return norms(jax.tree.map(jnp.subtract, variables.params, jax.lax.map(initial, members.config)))
 
 

@@ -1,4 +1,4 @@
-"""Which back-end computes each convolution of a network: timed, because it depends on shape, members and device.
+"""Chooses the back-end of each convolution by timing, as it depends on shape, number of members and device.
 
 On a CPU the activations of a whole batch do not fit in the cache, so a network without batch statistics takes its batch
 in microbatches of a few images; on a GPU the batch stays whole.
@@ -35,7 +35,7 @@ class BackendChoice(NamedTuple):
 
 
 def candidates(platform: str) -> tuple[str, ...]:
-    """The back-ends worth timing; the first, likely the best, is used where there is no time for timings."""
+    """The back-ends to time; the first is the default without timings."""
     return CPU_BACKENDS if platform == "cpu" else ("batched", *(name for name in BACKENDS if name != "batched"))
 
 
@@ -75,8 +75,8 @@ def choose_backends(
     """The fastest back-end of each convolution, the costliest convolutions first.
 
     Args:
-      geometries: what is to be chosen for.
-      names: candidates; the first is taken where nothing was timed.
+      geometries: the convolutions.
+      names: candidates; the first is the default without timings.
       time_one: seconds per image and member, infinite where there is not enough memory.
       worthwhile: whether there is time for one more convolution.
     """

@@ -1,4 +1,4 @@
-"""The records that the engine's modules share, and how functions are mapped over members.
+"""Data types shared by the engine's modules, and mapping of functions over members.
 
 `EnsembleConfig` is fixed when a program is compiled, and holds the three hooks by which an experiment changes training:
 a `Sampler`, an input transform and `EpochMetrics`. All else is an argument. Axes: m members, n training examples, b
@@ -127,13 +127,13 @@ class Member(NamedTuple):
 
     Attributes:
       config: what it trains on, and how.
-      own: int32 ``[n]``: first the examples that it trains on, then its validation examples, then all others.
-      size: int32: how many it trains on.
-      num_validation: int32: how many validation examples it has.
+      example_order: int32 ``[n]``: first the examples that it trains on, then its validation examples, then all others.
+      size: int32: number of examples that it trains on.
+      num_validation: int32: number of validation examples.
     """
 
     config: MemberConfig
-    own: jax.Array
+    example_order: jax.Array
     size: jax.Array
     num_validation: jax.Array
 

@@ -1,4 +1,4 @@
-"""Per-example statistics of training: visits of trained-on examples, evaluations of held-out ones, in one record each.
+"""Per-example statistics: of trained-on examples at their visits, of held-out ones at evaluations.
 
 An example is either trained on or held out by a member, so one record serves both. An observation of an example is one
 visit in training, or one evaluation between epochs or at the end. Axes: m members, n examples, a columns of a record.
@@ -49,7 +49,7 @@ def track_epoch(config: EnsembleConfig, members: Member, train_state: TrainState
         def evaluate(records: jax.Array) -> jax.Array:
             early = ended == track.early_examination
             accumulate = observe_heldout(config, members, data, ended, early, due)
-            return scan_batches(config, members, variables, data.train, accumulate, records, own=True)
+            return scan_batches(config, members, variables, data.train, accumulate, records, training_examples=True)
 
         # Members admitted at different times end different epochs: all are evaluated, and only those due are recorded.
         records = jax.lax.cond(jnp.any(due), evaluate, lambda same: same, train_state.records)
@@ -135,7 +135,7 @@ def evaluate_tracked(
     }
     if track.probabilities:
         init["probabilities"] = jnp.zeros((number, n, config.num_classes), jnp.uint8)
-    scanned = scan_batches(config, members, variables, data.train, accumulate, init, own=True)
+    scanned = scan_batches(config, members, variables, data.train, accumulate, init, training_examples=True)
     correct, records = scanned.pop("correct"), scanned.pop("records")
     kept = {**scanned, **summarize_records(config, members, train_state, records)}
     return correct, {f"{TRACKED}{name}": array for name, array in kept.items()}

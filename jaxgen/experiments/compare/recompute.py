@@ -19,7 +19,7 @@ from jaxgen.scores.from_answers import from_answers
 from jaxgen.scores.memorization import nearest_ratio
 from jaxgen.types import Outcome
 
-# Pairs per test example, where the other file lists none.
+# Pairs per example, where the other file lists none.
 PAIRS = 5
 PAIR_VALUES = ("influence", "influence_stderr")
 

@@ -12,7 +12,7 @@ from jaxgen.experiments.cscore.job import CscoreJob, make_workload
 from jaxgen.jobs.missing_runs import train_missing_runs
 from jaxgen.jobs.program import Program
 from jaxgen.jobs.session import Session
-from jaxgen.jobs.train import Done
+from jaxgen.jobs.train import TrainedProgram
 from jaxgen.runs.saved_models import ModelFolder
 from jaxgen.runs.store import Store
 from jaxgen.scores import designs
@@ -21,8 +21,8 @@ from jaxgen.types import Dataset
 
 
 def train_to_target(
-    dataset: Dataset, program: Program, store: Store, done: Done, models: ModelFolder | None, session: Session
-) -> tuple[Program, Store, Done]:
+    dataset: Dataset, program: Program, store: Store, done: TrainedProgram, models: ModelFolder | None, session: Session
+) -> tuple[Program, Store, TrainedProgram]:
     """Trains more runs until the target is reached or there are ``--max_runs``; does nothing without a target.
 
     The next number of runs depends on the stored runs alone, so an interrupted job continues as if it had not stopped.

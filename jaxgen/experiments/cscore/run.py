@@ -20,7 +20,7 @@ from jaxgen.jobs.program import Program
 from jaxgen.jobs.python_call import spec_of_call
 from jaxgen.jobs.run import train_workload
 from jaxgen.jobs.session import QUIET, Session
-from jaxgen.jobs.train import Done
+from jaxgen.jobs.train import TrainedProgram
 from jaxgen.reporting.console import log
 from jaxgen.runs.saved_models import ModelFolder
 from jaxgen.runs.store import Store
@@ -109,7 +109,9 @@ def measure_job(job: CscoreJob, session: Session) -> list[tuple[sweep.Setting, S
     """Trains the job's missing runs, and estimates the scores of each setting from all runs."""
     dataset, scored = job.dataset, {}
 
-    def finish(program: Program, store: Store, done: Done, models: ModelFolder | None) -> tuple[Program, Store, Done]:
+    def finish(
+        program: Program, store: Store, done: TrainedProgram, models: ModelFolder | None
+    ) -> tuple[Program, Store, TrainedProgram]:
         program, store, done = train_to_target(dataset, program, store, done, models, session)
         measurable = program.track and not program.track.gradients and job.spec.compute.launcher == "local"
         if measurable and session.log and done.seconds_now >= MIN_SECONDS:

@@ -1,4 +1,4 @@
-"""Tables of two classes as an experiment: what ``python -m jaxgen.lnr`` runs on rows of features."""
+"""The experiment behind ``python -m jaxgen.lnr`` for binary tables."""
 
 from jaxgen.experiments.tabular.job import TabularJob, load_tables, make_table_job
 from jaxgen.experiments.tabular.run import describe_folds, expect_table_flips, measure_job
@@ -7,7 +7,7 @@ from jaxgen.jobs.session import Session
 
 
 def answer(job: TabularJob, session: Session) -> str | None:
-    """With ``--what_if``, how many labels each threshold is expected to flip."""
+    """With ``--what_if``, the expected number of flips at each threshold; else None."""
     return expect_table_flips(job) if job.spec.flips.what_if else None
 
 
