@@ -37,7 +37,7 @@ def test_densities_are_those_of_plain_loops(monkeypatch):
     expected = by_loops(points.astype(np.float64), labels)
     np.testing.assert_allclose(np.stack(density.kernel_density(points, labels, 3)), expected, rtol=1e-4, atol=1e-6)
     # In blocks of five rows, the last one short.
-    monkeypatch.setattr(density, "BATCH_SIZE", 5 * 23)
+    monkeypatch.setattr(density, "AT_ONCE", 5 * 23)
     np.testing.assert_allclose(np.stack(density.kernel_density(points, labels, 3)), expected, rtol=1e-4, atol=1e-6)
 
 
