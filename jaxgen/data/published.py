@@ -1,4 +1,4 @@
-"""Published scores and those of jaxgen, as values of examples or of pairs; the layout follows from a file's keys.
+"""Reads score files, published ones and those of jaxgen; the layout follows from the keys of a file.
 
 The layouts are those published with Jiang et al. 2021 (https://pluskid.github.io/structural-regularity), with Feldman
 and Zhang 2020 (https://pluskid.github.io/influence-memorization), and of the latter's MNIST demo. Pickles are read only
@@ -33,7 +33,7 @@ class Values(NamedTuple):
       labels: int64 or text ``[n]``, or None.
       ids: ``[n]``, of examples or pairs: positions in the original files, file names, or `pair_ids`; None where the
         file has none.
-      order: what `ids` are, in words.
+      order: description of `ids`.
       pairs: whether these are values of pairs.
       class_names: text ``[c]``, if `labels` are codes in ``0..c-1`` and the file has names for them.
     """

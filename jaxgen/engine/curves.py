@@ -150,8 +150,8 @@ def measure_end(config: EnsembleConfig, members: Member, variables: Variables, d
         labels = jnp.broadcast_to(piece(given, start, logits.shape[1]), logits.shape[:2])
         return jax.lax.dynamic_update_slice(carry, jax.vmap(margins)(logits, labels), (0, start))
 
-    nothing = jnp.zeros((number, config.num_examples))
-    margin = scan_batches(config, members, variables, data.train, write_margins, nothing, training_examples=True)
+    init = jnp.zeros((number, config.num_examples))
+    margin = scan_batches(config, members, variables, data.train, write_margins, init, training_examples=True)
     learnt = jnp.where(learnt_examples(config, members), margin, jnp.nan)
     measures["margin_quantiles"] = jnp.nanquantile(learnt, jnp.array(QUANTILES), axis=1).T
     if members.config.labels is not None:

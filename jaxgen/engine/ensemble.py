@@ -102,12 +102,16 @@ class Ensemble:
 
     def _set_config(self, config: EnsembleConfig) -> None:
         self.config = config
-        each, same = P("members"), P()
+        sharded, replicated = P("members"), P()
         self.jitted = {
-            "start": self._sharded(functools.partial(start_members, config), (each, same)),
-            "advance": self._sharded(functools.partial(advance_members, config), (each, each, same, same), donate=(1,)),
-            "finish": self._sharded(functools.partial(finish_members, config), (each, each, same)),
-            "refill": self._sharded(functools.partial(refill_members, config), (*[each] * 4, same), donate=(2, 3)),
+            "start": self._sharded(functools.partial(start_members, config), (sharded, replicated)),
+            "advance": self._sharded(
+                functools.partial(advance_members, config), (sharded, sharded, replicated, replicated), donate=(1,)
+            ),
+            "finish": self._sharded(functools.partial(finish_members, config), (sharded, sharded, replicated)),
+            "refill": self._sharded(
+                functools.partial(refill_members, config), (*[sharded] * 4, replicated), donate=(2, 3)
+            ),
         }
         # By program and width; some are still being compiled.
         self.compiled: dict[tuple[str, int], concurrent.futures.Future] = {}

@@ -57,5 +57,5 @@ def correct_predictions(
         right = jnp.argmax(logits, -1) == piece(labels, start, logits.shape[1])
         return jax.lax.dynamic_update_slice(correct, right, (0, start))
 
-    nothing = jnp.zeros((len(members.size), labels.shape[-1]), bool)
-    return scan_batches(config, members, variables, data, accumulate, nothing, training_examples=training_examples)
+    init = jnp.zeros((len(members.size), labels.shape[-1]), bool)
+    return scan_batches(config, members, variables, data, accumulate, init, training_examples=training_examples)

@@ -103,9 +103,9 @@ class SlotPool:
         done = np.asarray(state.get("done", ()), int)
         if not len(done):
             return
-        nothing = dict.fromkeys(Outcome._fields[:-1], np.zeros((len(done), 0), np.uint8))
-        arrays = {**nothing, **{name: np.asarray(field) for name, field in state["found"].items()}}
-        outcome = Outcome.from_arrays(arrays, sorted(state["found"].keys() - nothing.keys()))
+        empty = dict.fromkeys(Outcome._fields[:-1], np.zeros((len(done), 0), np.uint8))
+        arrays = {**empty, **{name: np.asarray(field) for name, field in state["found"].items()}}
+        outcome = Outcome.from_arrays(arrays, sorted(state["found"].keys() - empty.keys()))
         for i, row in enumerate(done):
             self.outcomes[int(row)] = jax.tree.map(lambda field, i=i: field[i], outcome)
 

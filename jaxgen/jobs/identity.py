@@ -31,13 +31,13 @@ def identify(settings: Sequence[sweep.Setting], flags: Collection[str]) -> dict[
     """
     identity = {}
     for name in sorted({*flags} - RUNTIME_FLAGS):
-        found = dict.fromkeys(format_value(flag_values(each.spec)[name]) for each in settings)
-        identity[f"--{name}"] = ",".join(found)
+        values = dict.fromkeys(format_value(flag_values(setting.spec)[name]) for setting in settings)
+        identity[f"--{name}"] = ",".join(values)
     # Digest of all values: names of settings leave out common values.
-    valued = [flag_values(setting.spec) for setting in settings]
+    all_values = [flag_values(setting.spec) for setting in settings]
     varied = sweep.varied(settings)
-    listed = "\n".join(sweep.name_setting({flag: each[flag] for flag in varied}) for each in valued)
-    identity["the settings"] = f"{len(settings)} {hashlib.sha256(listed.encode()).hexdigest()[:12]}"
+    names = "\n".join(sweep.name_setting({flag: values[flag] for flag in varied}) for values in all_values)
+    identity["the settings"] = f"{len(settings)} {hashlib.sha256(names.encode()).hexdigest()[:12]}"
     return identity
 
 

@@ -32,7 +32,7 @@ CACHE_PREFIX, STALE_SECONDS = "jaxgen-ray-", 2 * 24 * 3600
 
 
 class WorkerTrainer:
-    """The trainer inside a worker, as `jaxgen.runs.worker.Worker` needs it.
+    """A trainer inside a worker, for `jaxgen.runs.worker.Worker`.
 
     Args:
       trainer: not configured yet.

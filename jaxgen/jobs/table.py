@@ -96,15 +96,15 @@ def make_table_member(table_config: TableConfig, program: Program, row: TableRow
     noises, count = [setting.spec.noise for setting in program.settings], len(train.labels)
     key = run_key(jax.random.key(program.spec.seed), row.run)
     labels = version = mixed = None
-    rates = np.array([each.label_noise for each in noises], np.float32)
+    rates = np.array([noise.label_noise for noise in noises], np.float32)
     if rates.any():
         corrupt = make_noise(program.spec.noise.noise_kind, table_config.num_classes, table_config.matrix)
         images = train.images[:count].astype(jnp.float32) * table_config.scale
         rate = jnp.asarray(rates)[row.setting]
         labels = corrupt(draw_key(key, Draw.LABELS), train.labels, rate, images).labels
     views = [table_config.view(setting.spec) for setting in program.settings]
-    versions, other_versions = (np.array([each[i] for each in views], np.int32) for i in (0, 1))
-    shares = np.array([each.share for each in views], np.float32)
+    versions, other_versions = (np.array([view[i] for view in views], np.int32) for i in (0, 1))
+    shares = np.array([view.share for view in views], np.float32)
     if versions.any():
         version = jnp.asarray(versions)[row.setting]
     if shares.any():

@@ -145,11 +145,11 @@ def read_runs(path: pathlib.Path, score: str, seed: int) -> tuple[Values | Runs,
     if score == "influence" or not runs.scored:
         if score not in ("", "influence"):
             raise UserError(f"--score={score}: {path} has margins of test examples, and so influence only")
-        found = recompute(runs, seed) if runs.scored else {}
+        scores = recompute(runs, seed) if runs.scored else {}
         pairs = dict(zip(("influence_train", "influence_test", *PAIR_VALUES), runs.strongest(), strict=True))
-        return runs, {**found, **pairs, "influence_ratio": np.float64(runs.ratios[nearest_ratio(runs.ratios)])}
-    found, score = recompute(runs, seed), score or "scores"
-    known = [name for name, array in found.items() if np.shape(array) == (runs.num_examples,)]
+        return runs, {**scores, **pairs, "influence_ratio": np.float64(runs.ratios[nearest_ratio(runs.ratios)])}
+    scores, score = recompute(runs, seed), score or "scores"
+    known = [name for name, array in scores.items() if np.shape(array) == (runs.num_examples,)]
     if score not in known:
         raise UserError(f"--score={score}: of {path} can be recomputed {', '.join([*known, 'influence'])}")
-    return Values(f"{path.name}: {score}", np.asarray(found[score], np.float64)), found
+    return Values(f"{path.name}: {score}", np.asarray(scores[score], np.float64)), scores
