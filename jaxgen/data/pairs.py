@@ -101,12 +101,12 @@ class Matrix(NamedTuple):
         train, test = split_ids(ids)
         influences = np.full(len(ids), np.nan)
         for block in self.blocks:
-            columns, rows = places(block.train, train), places(block.test, test)
+            columns, rows = find_indices(block.train, train), find_indices(block.test, test)
             inside = (columns >= 0) & (rows >= 0)
             influences[inside] = block.values[rows[inside], columns[inside]]
         return influences
 
-    def every_pair(self) -> tuple[np.ndarray, np.ndarray]:
+    def all_pairs(self) -> tuple[np.ndarray, np.ndarray]:
         """Ids and influences of all pairs."""
         count = sum(block.values.size for block in self.blocks)
         if count > MOST_PAIRS:
@@ -137,7 +137,7 @@ def find_test_ids(path: pathlib.Path, arrays: Mapping[str, np.ndarray], ids: np.
     return tfds_order("test", count)
 
 
-def places(known: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+def find_indices(known: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     """The index in `known` of each of `wanted`; -1 if it is not there."""
     order = np.argsort(known, kind="stable")
     at = np.minimum(np.searchsorted(known[order], wanted), len(known) - 1)

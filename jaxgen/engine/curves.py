@@ -76,7 +76,7 @@ def scan_batches(
     return jax.lax.fori_loop(0, -(-total // size), scan_piece, init)
 
 
-def piece(labels: jax.Array, start: jax.Array, size: int) -> jax.Array:
+def slice_labels(labels: jax.Array, start: jax.Array, size: int) -> jax.Array:
     """Labels start, start + 1, ... of ``[n]`` or ``[m, n]``, as ``[1 or m, s]``."""
     return jax.lax.dynamic_slice_in_dim(jnp.atleast_2d(labels), start, size, axis=1)
 
@@ -85,12 +85,12 @@ def measure_epoch(config: EnsembleConfig, members: Member, train_state: TrainSta
     """The values of all curves after an epoch, as fields ``[m]``."""
     variables, number = final_variables(train_state.learner), len(members.size)
     given, truth = training_labels(members.config, data.train), true_labels(members.config, data.train)
-    learnt = learnt_examples(config, members)
+    learnt = training_mask(config, members)
 
     def add_train(sums: jax.Array, start: jax.Array, fresh: jax.Array, logits: jax.Array) -> jax.Array:
         size = logits.shape[1]
-        true, labels = piece(truth, start, size), piece(given, start, size)
-        counted = (fresh[None] & piece(learnt, start, size)).astype(jnp.float32)
+        true, labels = slice_labels(truth, start, size), slice_labels(given, start, size)
+        counted = (fresh[None] & slice_labels(learnt, start, size)).astype(jnp.float32)
         predicted = jnp.argmax(logits, -1)
         clean = counted * (true == labels)
         flipped = counted * (true != labels)
@@ -100,7 +100,7 @@ def measure_epoch(config: EnsembleConfig, members: Member, train_state: TrainSta
         return sums + jnp.stack([jnp.sum(column, axis=1) for column in columns])
 
     def add_test(sums: jax.Array, start: jax.Array, fresh: jax.Array, logits: jax.Array) -> jax.Array:
-        true = piece(data.test.labels, start, logits.shape[1])
+        true = slice_labels(data.test.labels, start, logits.shape[1])
         losses = jnp.where(fresh[None], losses_of(logits, true), 0)
         right = fresh[None] & (jnp.argmax(logits, -1) == true)
         return sums + jnp.stack([jnp.sum(losses, axis=1), jnp.sum(right, axis=1)])
@@ -127,14 +127,14 @@ def losses_of(logits: jax.Array, labels: jax.Array) -> jax.Array:
     return jax.vmap(cross_entropy)(logits, jnp.broadcast_to(labels, logits.shape[:2]))
 
 
-def learnt_examples(config: EnsembleConfig, members: Member) -> jax.Array:
-    """The examples that members train on, without those for validation: bool ``[m, n]``."""
+def training_mask(config: EnsembleConfig, members: Member) -> jax.Array:
+    """Whether members train on examples, those for validation excluded: bool ``[m, n]``."""
     trained_on = members.config.trained_on
     return trained_on & ~jax.vmap(validation_mask)(members) if config.validation_share else trained_on
 
 
 def measure_end(config: EnsembleConfig, members: Member, variables: Variables, data: Data) -> dict[str, jax.Array]:
-    """Measures of trained members by name, a row each.
+    """Measures of trained members by name, each with a leading axis m.
 
     Returns:
       ``weight_norm``, ``distance_from_init``: Euclidean, over all parameters. ``margin_quantiles [m, 5]``: of the
@@ -147,12 +147,12 @@ def measure_end(config: EnsembleConfig, members: Member, variables: Variables, d
     number, given = len(members.size), training_labels(members.config, data.train)
 
     def write_margins(carry: jax.Array, start: jax.Array, fresh: jax.Array, logits: jax.Array) -> jax.Array:
-        labels = jnp.broadcast_to(piece(given, start, logits.shape[1]), logits.shape[:2])
+        labels = jnp.broadcast_to(slice_labels(given, start, logits.shape[1]), logits.shape[:2])
         return jax.lax.dynamic_update_slice(carry, jax.vmap(margins)(logits, labels), (0, start))
 
     init = jnp.zeros((number, config.num_examples))
     margin = scan_batches(config, members, variables, data.train, write_margins, init, training_examples=True)
-    learnt = jnp.where(learnt_examples(config, members), margin, jnp.nan)
+    learnt = jnp.where(training_mask(config, members), margin, jnp.nan)
     measures["margin_quantiles"] = jnp.nanquantile(learnt, jnp.array(QUANTILES), axis=1).T
     if members.config.labels is not None:
         measures["changed"] = jnp.packbits(given != jnp.atleast_2d(true_labels(members.config, data.train)), axis=1)

@@ -21,7 +21,7 @@ from jax.sharding import PartitionSpec as P
 
 from jaxgen.engine.batch import Variables
 from jaxgen.engine.evaluation import finish_members
-from jaxgen.engine.member_inputs import chosen_variables
+from jaxgen.engine.member_inputs import evaluation_variables
 from jaxgen.engine.members import Block, Data, EnsembleConfig, Examples, Member, TrainState
 from jaxgen.engine.slots import SlotPool
 from jaxgen.engine.training import advance_members, refill_members, start_members
@@ -89,7 +89,7 @@ class Ensemble:
         self.clock, self.room, self.waited = clock, math.inf, 0.0
         self._set_config(config)
 
-    def rebuilt(self, config: EnsembleConfig) -> "Ensemble":
+    def with_config(self, config: EnsembleConfig) -> "Ensemble":
         """An ensemble with another config on the same data, which are not copied again."""
         other = copy.copy(self)
         other._set_config(config)
@@ -213,7 +213,7 @@ class Ensemble:
         self, train_state: TrainState, rows: np.ndarray, ended: np.ndarray, on_weights: Callable[[int, Variables], None]
     ) -> None:
         """Fetches the variables in the `ended` slots, one member after another."""
-        variables = chosen_variables(train_state)
+        variables = evaluation_variables(train_state)
         for slot in np.flatnonzero(ended):
             on_weights(int(rows[slot]), jax.device_get(jax.tree.map(lambda leaf, slot=slot: leaf[slot], variables)))
 

@@ -1,13 +1,13 @@
-"""Evaluation of trained members: what they get right of all training and test examples."""
+"""Evaluation of trained members on all training and test examples."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jaxgen.engine.batch import Variables
-from jaxgen.engine.curves import measure_end, piece, scan_batches
+from jaxgen.engine.curves import measure_end, scan_batches, slice_labels
 from jaxgen.engine.flat_variables import flatten_variables
-from jaxgen.engine.member_inputs import chosen_variables, true_labels, validation_mask
+from jaxgen.engine.member_inputs import evaluation_variables, true_labels, validation_mask
 from jaxgen.engine.members import Data, EnsembleConfig, Examples, Member, TrainState
 from jaxgen.engine.tracking import evaluate_tracked
 from jaxgen.types import Outcome
@@ -18,7 +18,7 @@ LOSS_LIMIT = 10.0
 
 def finish_members(config: EnsembleConfig, members: Member, train_state: TrainState, data: Data) -> Outcome:
     """The outcome of each member: correct predictions of all examples, curves, whether its training stayed finite."""
-    variables = chosen_variables(train_state)
+    variables = evaluation_variables(train_state)
     measures = {}
     if config.track:
         correct, measures = evaluate_tracked(config, members, train_state, variables, data)
@@ -54,7 +54,7 @@ def correct_predictions(
     labels = true_labels(members.config, data) if training_examples else data.labels
 
     def accumulate(correct: jax.Array, start: jax.Array, fresh: jax.Array, logits: jax.Array) -> jax.Array:
-        right = jnp.argmax(logits, -1) == piece(labels, start, logits.shape[1])
+        right = jnp.argmax(logits, -1) == slice_labels(labels, start, logits.shape[1])
         return jax.lax.dynamic_update_slice(correct, right, (0, start))
 
     init = jnp.zeros((len(members.size), labels.shape[-1]), bool)

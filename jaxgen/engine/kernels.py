@@ -58,7 +58,7 @@ def piece_size(platform: str, geometries: Sequence[Geometry], batch_size: int) -
 
 
 def eval_batch_size(platform: str, geometries: Sequence[Geometry]) -> int:
-    """How many examples to evaluate in one batch."""
+    """The number of examples in a batch of an evaluation."""
     if not geometries:
         return MOST_EVALUATED
     room = PIECE_BYTES if platform == "cpu" else EVALUATION_BYTES
@@ -165,7 +165,7 @@ def repeat_convolution(
 
 
 def describe(choice: dict[Geometry, str]) -> str:
-    """The back-ends in words; where they differ, with the convolutions that each computes."""
+    """The back-ends as text; if they differ, with the convolutions that each computes."""
     names = sorted(set(choice.values()))
     if len(names) == 1:
         return f"convolutions: {names[0]}"

@@ -17,7 +17,7 @@ from jaxgen.training.optimizers import HParams, ascend, average, limit_norms
 
 
 class LearnerState(NamedTuple):
-    """What training changes; `averaged` is None without an exponential moving average of the variables."""
+    """Variables and optimizer state; `averaged` is None without an exponential moving average of the variables."""
 
     variables: Variables
     opt_state: Any

@@ -47,6 +47,6 @@ def validation_mask(member: Member) -> jax.Array:
     return jnp.zeros(len(member.example_order), bool).at[member.example_order].set(validated_on)
 
 
-def chosen_variables(train_state: TrainState) -> Variables:
+def evaluation_variables(train_state: TrainState) -> Variables:
     """The variables for evaluation: those of the best epoch with early stopping, else the last ones."""
     return final_variables(train_state.learner) if train_state.best is None else train_state.best.variables

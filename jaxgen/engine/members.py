@@ -65,7 +65,7 @@ class EnsembleConfig(NamedTuple):
 
 
 class EpochMetrics(NamedTuple):
-    """What is measured beside correct predictions: a point of all `Curves` after each epoch, and measures at the end.
+    """Measures besides correct predictions: a point of all `Curves` after each epoch, and measures at the end.
 
     Attributes:
       fit_at: training accuracy, on the labels trained with, at which a member is done; above 1: never.
@@ -207,7 +207,7 @@ class Data(NamedTuple):
 
 
 class Block(NamedTuple):
-    """A piece of training: `num_epochs` epochs, in each the steps ``[first_step, last_step)``; with `ends_epoch` an
+    """A block of training: `num_epochs` epochs, in each the steps ``[first_step, last_step)``; with `ends_epoch` an
     epoch is over after its last step."""
 
     num_epochs: int

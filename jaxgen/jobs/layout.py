@@ -69,7 +69,7 @@ class Layout:
 
     def apply(self, execution_plan: ExecutionPlan) -> Ensemble:
         """Rebuilds the ensemble by an execution plan; the data stay on the devices."""
-        self.ensemble = self.ensemble.rebuilt(self._config(execution_plan.backends, execution_plan.microbatch_size))
+        self.ensemble = self.ensemble.with_config(self._config(execution_plan.backends, execution_plan.microbatch_size))
         return self.ensemble
 
     def untracked(self, execution_plan: ExecutionPlan) -> Ensemble:

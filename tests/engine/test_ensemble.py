@@ -271,7 +271,7 @@ def test_a_test_set_is_examined_and_none_is_no_trouble(dataset):
 def test_a_data_set_larger_than_one_examination_is_examined_whole(dataset):
     whole = train(dataset, job(), [0, 1])
     ensemble = make(dataset, job())
-    pieces = train(dataset, job(), [0, 1], ensemble=ensemble.rebuilt(ensemble.config._replace(eval_batch_size=7)))
+    pieces = train(dataset, job(), [0, 1], ensemble=ensemble.with_config(ensemble.config._replace(eval_batch_size=7)))
     np.testing.assert_array_equal(whole.correct, pieces.correct)
     np.testing.assert_array_equal(whole.test_correct, pieces.test_correct)
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxgen.data import margin_files, run_files
-from jaxgen.data.pairs import REORDERED, UNKNOWN_ORDER, pair_ids, places, split_ids
+from jaxgen.data.pairs import REORDERED, UNKNOWN_ORDER, find_indices, pair_ids, split_ids
 from jaxgen.data.published import Values
 from jaxgen.data.tfds import tfds_order
 from jaxgen.errors import UserError
@@ -66,13 +66,14 @@ class Runs(NamedTuple):
             )
         if self.original:
             train, test = (
-                places(original, positions) for original, positions in zip(self.original, (train, test), strict=True)
+                find_indices(original, positions)
+                for original, positions in zip(self.original, (train, test), strict=True)
             )
             ids = pair_ids(train, test)
         pairs = influence.estimate_pairs(self.answers(), train, test)
-        return pairs.values[places(pair_ids(pairs.train, pairs.test), ids)]
+        return pairs.values[find_indices(pair_ids(pairs.train, pairs.test), ids)]
 
-    def every_pair(self) -> tuple[np.ndarray, np.ndarray]:
+    def all_pairs(self) -> tuple[np.ndarray, np.ndarray]:
         """Ids and influences of the strongest pairs."""
         pairs = self.strongest()
         train, test = pairs.train, pairs.test

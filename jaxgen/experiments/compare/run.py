@@ -133,7 +133,7 @@ def resolve(*sources: Values | Matrix | Runs, reorder: str = "none") -> list[Val
         sources = order_pairs(sources, reorder)
     listed = [source for source in sources if isinstance(source, Values)]
     if not listed:
-        ids, values = sources[0].every_pair()
+        ids, values = sources[0].all_pairs()
         listed = [Values(sources[0].name, values, None, ids, sources[0].order, True)]
         sources = (listed[0], sources[1])
     resolved = []
