@@ -1,4 +1,4 @@
-"""A job whose members are the rows of one table: a run of a setting each."""
+"""Jobs with one member for each run of each setting."""
 
 import functools
 import hashlib
@@ -25,31 +25,31 @@ from jaxgen.keys import Draw, draw_key, run_key
 from jaxgen.transforms.labels import make_noise
 from jaxgen.types import Dataset
 
-# No member gets so large a share of its labels right: none is done before its last epoch.
+# A training accuracy that no member reaches, so that none stops before its last epoch.
 NEVER = 2.0
-# Flags that say what is made of models, and those whose values the settings have.
-REPORTING_FLAGS = {"preset", "seed", "out", "num_runs", "baseline", "export_dir"}
+# Flags that do not affect training.
+NON_TRAINING_FLAGS = {"preset", "seed", "out", "num_runs", "baseline", "export_dir"}
 
 
-class Row(NamedTuple):
-    """The run and the setting of each member, ints ``[m]``; `setting` counts within the program."""
+class TableRow(NamedTuple):
+    """Run and setting of each member, ints ``[m]``; `setting` is an index within the program."""
 
     run: np.ndarray
     setting: np.ndarray
 
 
-class Job(NamedTuple):
-    """What an experiment trains whose members are all runs of all settings.
+class TableJob(NamedTuple):
+    """A job that trains every run of every setting.
 
     Attributes:
-      spec: what was asked for.
-      dataset: as its source has it, with a test set.
-      versions: what members see of it, as its own `dataset`.
-      settings: all, in the order of tables.
-      programs: what is compiled for them.
+      spec: the flags.
+      dataset: the original data, with a test set.
+      versions: versions of the data, of which `versions.dataset` is what members see.
+      settings: in the order of tables.
+      programs: compiled programs of the settings.
       matrix: class-conditional noise, if any.
-      experiment: its name.
-      also: what else its runs depend on, by name, beside data and flags.
+      experiment: name of the experiment.
+      also: pairs of name and text: what runs depend on besides data and flags.
     """
 
     spec: Any
@@ -63,26 +63,26 @@ class Job(NamedTuple):
 
     @property
     def flags(self) -> tuple[str, ...]:
-        """The flags in which settings differ."""
+        """Names of the flags in which settings differ."""
         return sweep.varied(self.settings)
 
 
 class View(NamedTuple):
-    """The version of the images that a setting trains on; in a `share` of its training another one."""
+    """The version of the images that a setting trains on; with probability `share` an example is of version `mixed`."""
 
     version: int = 0
     mixed: int = 0
     share: float = 0.0
 
 
-class Drawn(NamedTuple):
-    """What the members of a table have in common.
+class TableConfig(NamedTuple):
+    """What all members of a table share.
 
     Attributes:
       num_classes: c.
-      scale: of the data's stored values.
+      scale: factor from stored values to inputs.
       matrix: class-conditional noise, if any.
-      view: from a setting's spec to what its members see.
+      view: maps the spec of a setting to its `View`.
     """
 
     num_classes: int
@@ -91,24 +91,24 @@ class Drawn(NamedTuple):
     view: Callable[[Any], View]
 
 
-def make_table_member(drawn: Drawn, program: Program, row: Row, train: Examples) -> MemberConfig:
-    """The member of a row. A run has the same key in every setting, so that settings can be compared in pairs."""
-    settings, count = [setting.spec.noise for setting in program.settings], len(train.labels)
+def make_table_member(table_config: TableConfig, program: Program, row: TableRow, train: Examples) -> MemberConfig:
+    """The config of a row's member. A run has the same key in all settings, so settings can be compared in pairs."""
+    noises, count = [setting.spec.noise for setting in program.settings], len(train.labels)
     key = run_key(jax.random.key(program.spec.seed), row.run)
     labels = version = mixed = None
-    rates = np.array([each.label_noise for each in settings], np.float32)
+    rates = np.array([noise.label_noise for noise in noises], np.float32)
     if rates.any():
-        corrupt = make_noise(program.spec.noise.noise_kind, drawn.num_classes, drawn.matrix)
-        images = train.images[:count].astype(jnp.float32) * drawn.scale
+        corrupt = make_noise(program.spec.noise.noise_kind, table_config.num_classes, table_config.matrix)
+        images = train.images[:count].astype(jnp.float32) * table_config.scale
         rate = jnp.asarray(rates)[row.setting]
         labels = corrupt(draw_key(key, Draw.LABELS), train.labels, rate, images).labels
-    views = [drawn.view(setting.spec) for setting in program.settings]
-    versions, others = (np.array([each[i] for each in views], np.int32) for i in (0, 1))
-    shares = np.array([each.share for each in views], np.float32)
+    views = [table_config.view(setting.spec) for setting in program.settings]
+    versions, other_versions = (np.array([view[i] for view in views], np.int32) for i in (0, 1))
+    shares = np.array([view.share for view in views], np.float32)
     if versions.any():
         version = jnp.asarray(versions)[row.setting]
     if shares.any():
-        mixed = MixedVersion(jnp.asarray(others)[row.setting], jnp.asarray(shares)[row.setting])
+        mixed = MixedVersion(jnp.asarray(other_versions)[row.setting], jnp.asarray(shares)[row.setting])
     return MemberConfig(key, jnp.ones(count, bool), hparams_of(program, row.setting), labels, version, extra=mixed)
 
 
@@ -116,7 +116,7 @@ def load_matrix(settings: Sequence[sweep.Setting], spec: LabelNoiseSpec, num_cla
     """Class-conditional noise ``[c, c]``, if any.
 
     Raises:
-      UserError: for a file that does not suit, and for flags of noise that no setting heeds.
+      UserError: for an unsuitable file, and for noise flags that have no effect.
     """
     kinds = {setting.spec.noise.noise_kind for setting in settings}
     if spec.noise_matrix and "matrix" not in kinds:
@@ -129,30 +129,30 @@ def load_matrix(settings: Sequence[sweep.Setting], spec: LabelNoiseSpec, num_cla
     return load_noise_matrix(spec.noise_matrix, num_classes) if spec.noise_matrix else None
 
 
-def make_rows(program: Program, numbers: np.ndarray) -> Row:
-    """The rows ``[m]`` of members by their number: with s settings, number i is run i // s of setting i % s."""
+def make_rows(program: Program, numbers: np.ndarray) -> TableRow:
+    """The rows ``[m]`` of members by number: with s settings, number i is run i // s of setting i % s."""
     numbers, count = np.asarray(numbers), len(program.settings)
-    return Row((numbers // count).astype(np.int32), (numbers % count).astype(np.int32))
+    return TableRow((numbers // count).astype(np.int32), (numbers % count).astype(np.int32))
 
 
 def run_group_name(program: Program) -> str:
-    """The name of a program's runs in plans and stores."""
+    """The name of a program's run group in plans and stores."""
     return program.name or "all"
 
 
-def make_run_groups(job: Job, program: Program) -> dict[str, RunGroup]:
-    """The program's only run group: all of its members train on as many examples."""
+def make_run_groups(job: TableJob, program: Program) -> dict[str, RunGroup]:
+    """The program's run groups by name: a single one, because all members have equally many examples."""
     size = len(job.dataset.labels)
-    # Members that keep examples for validation train on the others; so many are kept by the engine's arithmetic.
-    held = int(np.float32(size) * np.float32(program.spec.stopping.validation_share))
-    return {run_group_name(program): RunGroup(functools.partial(make_rows, program), size - held)}
+    # Examples held out for validation, in the engine's float32 arithmetic.
+    num_validation = int(np.float32(size) * np.float32(program.spec.stopping.validation_share))
+    return {run_group_name(program): RunGroup(functools.partial(make_rows, program), size - num_validation)}
 
 
-def make_workload(job: Job) -> Workload:
-    """All that the job trains: a group of runs for each program."""
+def make_workload(job: TableJob) -> Workload:
+    """The job's workload: a run group for each program."""
     spec = job.spec
-    deciding = {*flag_values(spec)} - {*flag_values(spec.data)} - REPORTING_FLAGS
-    flags = identify(job.settings, deciding) | dict(job.also)
+    flag_names = {*flag_values(spec)} - {*flag_values(spec.data)} - NON_TRAINING_FLAGS
+    flags = identify(job.settings, flag_names) | dict(job.also)
     if job.matrix is not None:
         flags["--noise_matrix"] = hashlib.sha256(job.matrix.tobytes()).hexdigest()[:12]
     return workload.make_workload(
@@ -167,20 +167,22 @@ def make_workload(job: Job) -> Workload:
     )
 
 
-def run_bytes(job: Job) -> int:
+def run_bytes(job: TableJob) -> int:
     """An upper bound of the bytes that a run takes on disk."""
     count, tests = len(job.dataset.labels), len(job.dataset.test_labels)
-    shown, epochs = job.versions.dataset, max(setting.spec.train.epochs for setting in job.settings)
-    probed = 0 if shown.probes is None else len(shown.probes) * (1 if shown.num_classes <= 256 else 2)
-    return count // 2 + 3 * tests + probed + 40 * epochs + 400
+    member_data, epochs = job.versions.dataset, max(setting.spec.train.epochs for setting in job.settings)
+    probe_bytes = (
+        0 if member_data.probes is None else len(member_data.probes) * (1 if member_data.num_classes <= 256 else 2)
+    )
+    return count // 2 + 3 * tests + probe_bytes + 40 * epochs + 400
 
 
-def curves_of(own: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """A member's curves ``[e]`` by name."""
-    names = sorted(name.removesuffix("_curve") for name in own if name.endswith("_curve") and name != "loss_curve")
-    return {name: own[f"{name}_curve"] for name in names} | {"step_loss": own["loss_curve"]}
+def curves_of(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """A member's curves ``[e]`` by name, from its stored arrays."""
+    names = sorted(name.removesuffix("_curve") for name in arrays if name.endswith("_curve") and name != "loss_curve")
+    return {name: arrays[f"{name}_curve"] for name in names} | {"step_loss": arrays["loss_curve"]}
 
 
-def epochs_trained(own: Mapping[str, np.ndarray]) -> int:
-    """The number of epochs that a member was trained for, whichever epoch's weights were kept."""
-    return max(int(np.isfinite(own["train_loss_curve"]).sum()), int(own["epochs"]))
+def epochs_trained(arrays: Mapping[str, np.ndarray]) -> int:
+    """The number of epochs that a member was trained for, whichever epoch was best."""
+    return max(int(np.isfinite(arrays["train_loss_curve"]).sum()), int(arrays["epochs"]))

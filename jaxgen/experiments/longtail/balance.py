@@ -36,7 +36,7 @@ class Balance(NamedTuple):
 def balanced_order(key: jax.Array, member: Member, count: int) -> jax.Array:
     """A random order or a class-balanced one, as the member's `Balance` says: int32 ``[count]``."""
     balance = member.config.extra
-    return draw_either(key, count, member.own, member.size, balance.groups, balance.aware)
+    return draw_either(key, count, member.example_order, member.size, balance.groups, balance.aware)
 
 
 def balanced_batch(config: EnsembleConfig, member_config: MemberConfig, *arguments: Any) -> Batch:

@@ -12,7 +12,7 @@ from jaxgen.experiments.longtail.job import Job, make_job
 from jaxgen.experiments.longtail.run import Results, describe_plan, expect_flips, measure_one, what_if_table
 from jaxgen.jobs.session import Session
 from jaxgen.jobs.train import collect_errors, raise_collected
-from jaxgen.reporting.files import FLAG_FILE, as_whole, write_flags, written_or_told
+from jaxgen.reporting.files import FLAG_FILE, report_write_errors, without_shard, write_flags
 from jaxgen.types import Dataset
 
 
@@ -64,9 +64,9 @@ def measure(jobs: Jobs, session: Session) -> dict[float, Results]:
     """Trains what is missing of every imbalance, and measures all classifiers."""
     if len(jobs.by_imbalance) > 1:
         # Before the hours that all imbalances may take.
-        with written_or_told(jobs.spec.out):
+        with report_write_errors(jobs.spec.out):
             pathlib.Path(jobs.spec.out).mkdir(parents=True, exist_ok=True)
-            write_flags(pathlib.Path(jobs.spec.out) / FLAG_FILE, as_whole(jobs.spec), "jaxgen.lnr", session.resume)
+            write_flags(pathlib.Path(jobs.spec.out) / FLAG_FILE, without_shard(jobs.spec), "jaxgen.lnr", session.resume)
     results: dict[float, Results] = {}
     unfinished: list[UserError] = []
     for imbalance, job in jobs.by_imbalance.items():

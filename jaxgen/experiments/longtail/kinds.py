@@ -13,7 +13,7 @@ from jaxgen.engine.sampling import SHUFFLED, plain_batch
 from jaxgen.errors import UserError
 from jaxgen.experiments.longtail.methods import AS_THEY_ARE
 from jaxgen.jobs.program import Program, hparams_of
-from jaxgen.jobs.table import Row
+from jaxgen.jobs.table import TableRow
 from jaxgen.keys import run_key
 from jaxgen.transforms.classes import KAPPA, class_counts
 
@@ -34,7 +34,7 @@ def choose_kinds(spec: LnrSpec) -> list[str]:
     return [name for name in AS_THEY_ARE if name in methods or (name == "mixup" and second)]
 
 
-def make_first_member(num_classes: int, program: Program, row: Row, train: Examples) -> MemberConfig:
+def make_first_member(num_classes: int, program: Program, row: TableRow, train: Examples) -> MemberConfig:
     """The member of a row of stage 1. Runs of all kinds share their draws."""
     key = run_key(jax.random.key(program.spec.seed), row.run)
     kinds, remix = [setting.name for setting in program.settings], None

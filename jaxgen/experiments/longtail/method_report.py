@@ -15,8 +15,8 @@ from jaxgen.experiments.longtail.run import Flip, Results
 from jaxgen.experiments.longtail.shots import SHOTS, describe_shots
 from jaxgen.experiments.longtail.thresholds import HOW_CHOSEN, choice_table, choose_in_ways
 from jaxgen.reporting.files import with_resolved_width
-from jaxgen.reporting.report import Drawn, Report
-from jaxgen.reporting.statements import LEAST, SIGNIFICANT, describe
+from jaxgen.reporting.report import MakeFigure, Report
+from jaxgen.reporting.statements import MIN_RUNS, SIGNIFICANT, describe
 from jaxgen.reporting.tables import describe_n, describe_percent, means_of, to_csv, to_table
 from jaxgen.scores.paired import Difference, compare, describe_difference, describe_p, subtract
 from jaxgen.transforms.augment import CHANGES
@@ -126,8 +126,8 @@ def statements(job: Job, results: Results) -> list[str]:
         if not members_of(results, "lnr") or not members_of(results, other):
             continue
         found = difference(results, "lnr", other)
-        if found.n < LEAST:
-            said.append(f"lnr against {what} ({other}): nothing is stated of n = {found.n}; it takes {LEAST} runs.")
+        if found.n < MIN_RUNS:
+            said.append(f"lnr against {what} ({other}): nothing is stated of n = {found.n}; it takes {MIN_RUNS} runs.")
             continue
         shown = found.p < SIGNIFICANT
         verdict = ("lnr is better" if found.mean > 0 else "lnr is worse") if shown else "no difference is shown"
@@ -195,7 +195,7 @@ def report_one(job: Job, results: Results) -> Report:
     """Classifiers, tables, statements and figures of one imbalance."""
     name, rows = job.tail.dataset.name, method_rows(job, results)
     stated = "\n".join(f"- {line}" for line in statements(job, results)) or (
-        f"Nothing is stated of flips: that takes lnr, {CONTROL} and {LEAST} runs or more."
+        f"Nothing is stated of flips: that takes lnr, {CONTROL} and {MIN_RUNS} runs or more."
     )
     files = {
         "results.csv": to_csv([one.row for one in results.measured]),
@@ -218,10 +218,10 @@ def report_one(job: Job, results: Results) -> Report:
     return Report(spec, summary, {**files, **draw_figures(job, results, rows)}, stale=OPTIONAL)
 
 
-def draw_figures(job: Job, results: Results, rows: list[dict[str, Any]]) -> dict[str, Drawn]:
+def draw_figures(job: Job, results: Results, rows: list[dict[str, Any]]) -> dict[str, MakeFigure]:
     """The figures of a job by their files."""
     data, chosen = job.tail.dataset, {row["method"]: members_of(results, row["method"]) for row in rows}
-    figures: dict[str, Drawn] = {
+    figures: dict[str, MakeFigure] = {
         "methods.png": functools.partial(draw_methods, rows, data.name),
         "reliability.png": functools.partial(draw_reliability, chosen, data.name),
     }

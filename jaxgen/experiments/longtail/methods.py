@@ -66,7 +66,7 @@ def smoothed(counts: np.ndarray, spec: HeadSpec) -> ClassTerms:
     return no_terms(counts, spec)._replace(smoothing=np.asarray(smoothing))
 
 
-def make_methods(spec: HeadSpec) -> dict[str, Method]:
+def make_learner_config(spec: HeadSpec) -> dict[str, Method]:
     """All that are trained in stage 2, by name."""
     mislas = Method(head_rate=spec.head_factor, scale_rate=1.0, aware=True, terms=smoothed)
     return {

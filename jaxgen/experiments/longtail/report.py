@@ -11,7 +11,7 @@ from jaxgen.experiments.longtail.job import Job
 from jaxgen.experiments.longtail.method_report import CONTROL, report_one, statements
 from jaxgen.experiments.longtail.run import Results
 from jaxgen.experiments.longtail.thresholds import HOW_CHOSEN, accuracies, choice_cells, choose_in_ways
-from jaxgen.reporting.files import as_whole
+from jaxgen.reporting.files import without_shard
 from jaxgen.reporting.report import Report
 from jaxgen.reporting.tables import to_csv, to_table
 from jaxgen.scores.paired import compare, subtract
@@ -58,4 +58,6 @@ def make_report(jobs: Jobs, results: dict[float, Results]) -> Report:
             "imbalances.csv": to_csv(rows),
             "imbalances.png": functools.partial(draw_imbalances, rows, name),
         }
-    return Report(as_whole(jobs.spec), "\n\n".join([*summary, table if rows else ""]), files, parts=[*reports.values()])
+    return Report(
+        without_shard(jobs.spec), "\n\n".join([*summary, table if rows else ""]), files, parts=[*reports.values()]
+    )

@@ -54,7 +54,7 @@ def update_pairs(config: EnsembleConfig, members: Member, train_state: TrainStat
 
     def weigh(pairs: jax.Array) -> jax.Array:
         weigh_each = map_members(lambda variables, validation: weigh_pairs(config, variables, validation))
-        weighed = weigh_each(train_state.learner.weights, members.config.extra.validation)
+        weighed = weigh_each(train_state.learner.variables, members.config.extra.validation)
         return jnp.where(due[:, None, None], weighed, pairs)
 
     return jax.lax.cond(jnp.any(due), weigh, lambda pairs: pairs, train_state.sampler)

@@ -20,12 +20,19 @@ from jaxgen.experiments.longtail.class_order import group_by_class
 from jaxgen.experiments.longtail.features import Found
 from jaxgen.experiments.longtail.frozen import Frozen, freeze, remake
 from jaxgen.experiments.longtail.job import RUN_GROUP, Job, make_first_identity
-from jaxgen.experiments.longtail.methods import AS_THEY_ARE, GUIDED, RANDOM, REBALANCED, make_methods, stack_terms
+from jaxgen.experiments.longtail.methods import (
+    AS_THEY_ARE,
+    GUIDED,
+    RANDOM,
+    REBALANCED,
+    make_learner_config,
+    stack_terms,
+)
 from jaxgen.experiments.longtail.selmix import SELMIX
 from jaxgen.jobs.identity import typed_flags
 from jaxgen.jobs.models import model_bytes
 from jaxgen.jobs.program import Program, hparams_of
-from jaxgen.jobs.table import Row, make_rows
+from jaxgen.jobs.table import TableRow, make_rows
 from jaxgen.jobs.trainer import RunGroup
 from jaxgen.jobs.workload import Describe, Workload, make_workload
 from jaxgen.keys import Draw, draw_key, run_key
@@ -56,7 +63,7 @@ class Head(NamedTuple):
 
 def make_heads(job: Job) -> list[Head]:
     """All classifiers of stage 2, for each run."""
-    methods = make_methods(job.spec.head)
+    methods = make_learner_config(job.spec.head)
     heads = []
     for name in job.spec.flips.methods:
         if name in AS_THEY_ARE or (name in GUIDED and job.spec.head.stage2 == "augmented"):
@@ -104,7 +111,7 @@ def make_stage2(
       labels: that they are trained with, ints ``[s, runs, n]``; None: flipped as their methods say.
     """
     found, data, own = job.of_base(found), job.tail.dataset, job.spec.head
-    methods, heads = make_methods(own), heads or make_heads(job)
+    methods, heads = make_learner_config(own), heads or make_heads(job)
     counts = np.bincount(data.labels, minlength=data.num_classes)
     labels = flip_labels(job, heads, found.probabilities) if labels is None else labels
     spec, frozen, programs = stage2_spec(job), freeze(job) if own.stage2 == "augmented" else None, []
@@ -150,10 +157,10 @@ def stage2_spec(job: Job) -> LnrSpec:
     )
 
 
-def make_head_member(program: Program, row: Row, train: Examples) -> MemberConfig:
+def make_head_member(program: Program, row: TableRow, train: Examples) -> MemberConfig:
     """The member of a row of stage 2. A run has the features and the classifier of its model of stage 1."""
     stage2, found = program.context, program.context.found
-    methods = [make_methods(program.spec.head)[head.method] for head in stage2.heads]
+    methods = [make_learner_config(program.spec.head)[head.method] for head in stage2.heads]
 
     def of(name: str) -> jax.Array:
         return jnp.asarray([getattr(method, name) for method in methods])[row.setting]
@@ -199,7 +206,7 @@ def flip_labels(job: Job, heads: list[Head], probabilities: np.ndarray) -> np.nd
       heads: ``[s]``.
       probabilities: of the training examples, ``[runs, n, c]``.
     """
-    methods = make_methods(job.spec.head)
+    methods = make_learner_config(job.spec.head)
     kinds = jnp.asarray([methods[head.method].flips for head in heads])
     thresholds = jnp.asarray([head.threshold for head in heads], jnp.float32)
     root, labels = jax.random.key(job.spec.seed), jnp.asarray(job.tail.dataset.labels)

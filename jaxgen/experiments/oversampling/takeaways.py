@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from jaxgen.experiments.oversampling.pairs import Measured, Row, Rows, reference, unsplit
-from jaxgen.reporting.statements import LEAST, describe, is_consistent, rank_resolution
+from jaxgen.reporting.statements import MIN_RUNS, describe, is_consistent, rank_resolution
 from jaxgen.scores.paired import compare, describe_difference
 
 # What goes up and down with the sample has a rank correlation nearer to 0.
@@ -56,7 +56,7 @@ def say_gain(rows: Rows, row: Row, tests: Measured, others: Sequence[str]) -> It
     exact = tests.differences(setting, reference(rows, row, "duplicates", others))
     if is_consistent(exact):
         text += f"; against exact copies, which take as many steps, {points(exact)}"
-    elif len(exact) >= LEAST and (found := compare(exact)).low <= 0 <= found.high:
+    elif len(exact) >= MIN_RUNS and (found := compare(exact)).low <= 0 <= found.high:
         told = describe_difference(found)
         text += f"; no consistent difference from exact copies, which take as many steps: {told} points"
     yield f"{text}."
@@ -65,7 +65,7 @@ def say_gain(rows: Rows, row: Row, tests: Measured, others: Sequence[str]) -> It
 def say_trend(rows: Rows, row: Row, tests: Measured, others: Sequence[str]) -> Iterator[str]:
     """How the gain goes with the size of samples: its rank correlation within each run."""
     setting, other = row["setting"], reference(rows, row, "plain", others)
-    if other is None or len(tests.sizes) < LEAST:
+    if other is None or len(tests.sizes) < MIN_RUNS:
         return
     runs = sorted(tests.over_sizes(setting).keys() & tests.over_sizes(other).keys())
     gains = {size: [tests.at(setting, size)[run] - tests.at(other, size)[run] for run in runs] for size in tests.sizes}

@@ -10,13 +10,13 @@ from jaxgen.experiments.randomization.presets import settings_of
 from jaxgen.experiments.randomization.versions import make_versions, measure_corrupted, versions_bytes
 from jaxgen.jobs.checks import refuse_empty_validation
 from jaxgen.jobs.program import check_program, make_programs
-from jaxgen.jobs.table import NEVER, Drawn, Job, View, load_matrix, make_table_member
+from jaxgen.jobs.table import NEVER, TableConfig, TableJob, View, load_matrix, make_table_member
 from jaxgen.models import other_norms
 from jaxgen.runs.devices import start_devices
 from jaxgen.types import Dataset
 
 
-def make_job(dataset: Dataset, spec: RandomizationSpec) -> Job:
+def make_job(dataset: Dataset, spec: RandomizationSpec) -> TableJob:
     """The job that `spec` asks for.
 
     Args:
@@ -43,7 +43,7 @@ def make_job(dataset: Dataset, spec: RandomizationSpec) -> Job:
         fit_at=max(spec.fit.fit_at) if spec.fit.stop_when_fitted else NEVER,
         at_end=functools.partial(measure_corrupted, corrupted) if corrupted else None,
     )
-    drawn = Drawn(dataset.num_classes, dataset.scale, matrix, lambda one: View(versions.pixels[one.noise.pixels]))
+    drawn = TableConfig(dataset.num_classes, dataset.scale, matrix, lambda one: View(versions.pixels[one.noise.pixels]))
     make_member = functools.partial(make_table_member, drawn)
     programs = [program._replace(make_member=make_member, epoch_metrics=epoch_metrics) for program in programs]
-    return Job(spec, dataset, versions, settings, programs, matrix)
+    return TableJob(spec, dataset, versions, settings, programs, matrix)

@@ -10,7 +10,7 @@ from jaxgen.engine.curves import QUANTILES
 from jaxgen.engine.members import Curves
 from jaxgen.engine.stopping import ROUNDING
 from jaxgen.jobs.program import Program, split_runs
-from jaxgen.jobs.table import Job, curves_of, epochs_trained
+from jaxgen.jobs.table import TableJob, curves_of, epochs_trained
 from jaxgen.reporting.tables import class_f1, split_flags
 from jaxgen.runs.store import Arrays
 
@@ -22,7 +22,7 @@ class Measured(NamedTuple):
     curves: dict[str, np.ndarray]
 
 
-def measure_members(job: Job, program: Program, arrays: Arrays, parameters: int) -> Iterator[Measured]:
+def measure_members(job: TableJob, program: Program, arrays: Arrays, parameters: int) -> Iterator[Measured]:
     """The members of one chunk."""
     given = [settings_row(job, setting.spec) for setting in program.settings]
     for run, which, own in split_runs(program, arrays):
@@ -37,13 +37,13 @@ def measure_members(job: Job, program: Program, arrays: Arrays, parameters: int)
         yield Measured(row, curves_of(own))
 
 
-def settings_row(job: Job, spec: Any) -> tuple[dict[str, str], dict[str, str]]:
+def settings_row(job: TableJob, spec: Any) -> tuple[dict[str, str], dict[str, str]]:
     """A setting's flags as they are typed: those in which settings differ, and the others that decide training."""
     parts = (spec.noise, spec.model, spec.train, spec.regularization, spec.augmentation, spec.stopping)
     return split_flags(parts, job.flags)
 
 
-def measures(job: Job, program: Program, own: dict[str, Any], parameters: int) -> dict[str, Any]:
+def measures(job: TableJob, program: Program, own: dict[str, Any], parameters: int) -> dict[str, Any]:
     """What was measured of one member, at the epoch whose weights it was examined with."""
     dataset, spec = job.dataset, program.spec
     size = len(dataset.labels) - int(np.unpackbits(own["validation"]).sum())
@@ -85,7 +85,7 @@ def fits(curve: np.ndarray, thresholds: tuple[float, ...], steps: int) -> dict[s
     return found
 
 
-def robustness(job: Job, own: dict[str, Any], test_accuracy: float) -> dict[str, float]:
+def robustness(job: TableJob, own: dict[str, Any], test_accuracy: float) -> dict[str, float]:
     """Test accuracy under each corruption, and how much lower their mean is than without."""
     if "corrupted_accuracy" not in own:
         return {}
@@ -94,7 +94,7 @@ def robustness(job: Job, own: dict[str, Any], test_accuracy: float) -> dict[str,
     return {f"test_accuracy_{name}": value for name, value in by_name.items()} | {"robustness_drop": drop}
 
 
-def f1_scores(job: Job, predictions: np.ndarray) -> dict[str, float]:
+def f1_scores(job: TableJob, predictions: np.ndarray) -> dict[str, float]:
     """Their mean over classes, and each class's."""
     dataset = job.dataset
     each = class_f1(dataset.test_labels, predictions, dataset.num_classes)

@@ -16,7 +16,7 @@ from jaxgen.experiments.randomization.run import Results
 from jaxgen.experiments.randomization.takeaways import take_away
 from jaxgen.experiments.randomization.versions import SEVERITY
 from jaxgen.jobs.presets import set_by_preset, usual_values
-from jaxgen.jobs.table import Job
+from jaxgen.jobs.table import TableJob
 from jaxgen.reporting.files import with_resolved_width
 from jaxgen.reporting.report import Report
 from jaxgen.reporting.statements import SIGNIFICANT, list_statements
@@ -105,7 +105,7 @@ def summary_table(rows: Sequence[dict[str, Any]]) -> str:
     return to_table(["setting", "train", "test", "gap", "robustness drop", "n"], lines)
 
 
-def to_text(job: Job, rows: Sequence[dict[str, Any]]) -> str:
+def to_text(job: TableJob, rows: Sequence[dict[str, Any]]) -> str:
     """Both tables, with what their columns are."""
     corruptions = ", ".join(job.versions.corrupted) or "none: the data are no images of 1 or 3 channels"
     return "\n\n".join(
@@ -123,7 +123,7 @@ def to_text(job: Job, rows: Sequence[dict[str, Any]]) -> str:
     )
 
 
-def describe_usual(job: Job) -> list[str]:
+def describe_usual(job: TableJob) -> list[str]:
     """What settings have that their names leave out, if they do."""
     settings = [{name: flag_values(each.spec)[name] for name in job.flags} for each in job.settings]
     if all(setting.name == sweep.name_setting(own) for setting, own in zip(job.settings, settings, strict=True)):
@@ -133,7 +133,7 @@ def describe_usual(job: Job) -> list[str]:
     return [f"Where a setting does not say otherwise: {told}."]
 
 
-def make_report(job: Job, results: Results) -> Report:
+def make_report(job: TableJob, results: Results) -> Report:
     """Members, curves, tables, statements and figures."""
     data, rows, members = job.dataset, setting_rows(results.rows, job.flags), results.members
     train, test = (np.bincount(y, minlength=data.num_classes) / len(y) for y in (data.labels, data.test_labels))

@@ -12,7 +12,7 @@ from jaxgen.experiments.randomization.measure import measure_members
 from jaxgen.experiments.randomization.misfits import explain_misfits
 from jaxgen.jobs.run import Members, measure_table, stack_curves
 from jaxgen.jobs.session import Session
-from jaxgen.jobs.table import Job
+from jaxgen.jobs.table import TableJob
 
 
 class Results(NamedTuple):
@@ -29,7 +29,7 @@ class Results(NamedTuple):
     members: Members
 
 
-def measure_job(job: Job, session: Session) -> Results:
+def measure_job(job: TableJob, session: Session) -> Results:
     """Trains what is missing, and tells what all members came to; arguments as of `measure_table`."""
     members = measure_table(job, measure_members, session)
     curves = [each.curves for each in members.measured]

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from jaxgen.experiments.randomization.misfits import REGULARIZERS, strengths
-from jaxgen.reporting.statements import LEAST, describe, is_consistent, rank_resolution
+from jaxgen.reporting.statements import MIN_RUNS, describe, is_consistent, rank_resolution
 
 Row = Mapping[str, Any]
 Rows = Sequence[Row]
@@ -89,7 +89,7 @@ def say_labels(name: str, rows: Rows, chance: Mapping[str, float], fit_at: float
     for kind in ("true labels", "random labels"):
         own = list(found.get(kind, {}).values())
         finite = [row for row in own if row["finite"]]
-        if len(finite) < LEAST:
+        if len(finite) < MIN_RUNS:
             continue
         fitted, diverged = sum(row["fitted"] for row in finite), len(own) - len(finite)
         train, test, gap = (
@@ -108,7 +108,7 @@ def say_order(name: str, rows: Rows, fit_at: float) -> Iterator[str]:
     steps = {
         kind: {run: row["steps_to_fit"] for run, row in own.items()}
         for kind, own in by_condition(rows).items()
-        if kind and len(own) >= LEAST and all(row["finite"] and row["fitted"] for row in own.values())
+        if kind and len(own) >= MIN_RUNS and all(row["finite"] and row["fitted"] for row in own.values())
     }
     order = sorted(steps, key=lambda kind: np.mean(list(steps[kind].values())))
     if len(order) < 2:
@@ -151,7 +151,7 @@ def say_noise_harms(name: str, rows: Rows) -> Iterator[str]:
     # Where a member has diverged, its rate is left out of all runs.
     rates = sorted(set.intersection(*map(set, by_run.values()))) if by_run else []
     runs = [{rate: found[rate] for rate in rates} for found in by_run.values()]
-    if len(rates) < LEAST or any(np.ptp(list(found.values())) == 0 for found in runs):
+    if len(rates) < MIN_RUNS or any(np.ptp(list(found.values())) == 0 for found in runs):
         return
     from scipy.stats import spearmanr
 
@@ -212,7 +212,7 @@ def say_effect(what: str, pairs: Sequence[tuple[Row, Row]]) -> Iterator[str]:
 def say_resistance(what: str, pairs: Sequence[tuple[Row, Row]]) -> Iterator[str]:
     """How many members fitted random labels with a regularizer, and how many without."""
     own = [pair for pair in pairs if condition(pair[0]) == "random labels" and pair[0]["finite"] and pair[1]["finite"]]
-    if len({row["run"] for row, _ in own}) < LEAST:
+    if len({row["run"] for row, _ in own}) < MIN_RUNS:
         return
     fitted, without = (sum(pair[i]["fitted"] for pair in own) for i in (0, 1))
     reached = describe([row["train_accuracy"] for row, _ in own])

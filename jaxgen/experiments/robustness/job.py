@@ -27,7 +27,7 @@ from jaxgen.jobs.checks import refuse_empty_validation
 from jaxgen.jobs.mixed_versions import MIXING
 from jaxgen.jobs.presets import PLAIN, Arm, one_by_one, settings_of_arms
 from jaxgen.jobs.program import check_program, make_programs
-from jaxgen.jobs.table import NEVER, Drawn, Job, View, load_matrix, make_table_member
+from jaxgen.jobs.table import NEVER, TableConfig, TableJob, View, load_matrix, make_table_member
 from jaxgen.runs.devices import start_devices
 from jaxgen.transforms.corruptions import CORRUPTIONS, SMALLEST_SIDE, can_corrupt
 from jaxgen.types import Dataset
@@ -36,7 +36,7 @@ from jaxgen.types import Dataset
 CLOSEST = 5
 
 
-def make_job(dataset: Dataset, spec: RobustnessSpec, *, log: Callable[[str], None] | None = None) -> Job:
+def make_job(dataset: Dataset, spec: RobustnessSpec, *, log: Callable[[str], None] | None = None) -> TableJob:
     """The job that `spec` asks for.
 
     Args:
@@ -66,13 +66,13 @@ def make_job(dataset: Dataset, spec: RobustnessSpec, *, log: Callable[[str], Non
     with jax.enable_x64(False):
         versions = make_versions(dataset, spec.corruption, judged, folder, seen, scores, spec.seed)
     view = functools.partial(view_of, versions)
-    make_member = functools.partial(make_table_member, Drawn(dataset.num_classes, dataset.scale, matrix, view))
+    make_member = functools.partial(make_table_member, TableConfig(dataset.num_classes, dataset.scale, matrix, view))
     hooks = {"sampler": MIXING, "epoch_metrics": EpochMetrics(NEVER)}
     programs = [program._replace(make_member=make_member, **hooks) for program in programs]
     also = [("what is judged", ",".join(f"{name} {severity}" for name, severity in judged))]
     if folder is not None:
         also.append(("--corrupted_dir", folder_digest(folder)))
-    return Job(spec, dataset, versions, settings, programs, matrix, "robustness", tuple(also))
+    return TableJob(spec, dataset, versions, settings, programs, matrix, "robustness", tuple(also))
 
 
 def refuse_baseline(given: str, names: Sequence[str]) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 
 from jaxgen.experiments.robustness.versions import CLEAN
 from jaxgen.jobs.program import Program, split_runs
-from jaxgen.jobs.table import Job, curves_of, epochs_trained
+from jaxgen.jobs.table import TableJob, curves_of, epochs_trained
 from jaxgen.reporting.tables import class_f1, split_flags
 from jaxgen.runs.store import Arrays
 
@@ -33,7 +33,7 @@ class Measured(NamedTuple):
     kept: np.ndarray | None
 
 
-def measure_members(job: Job, program: Program, arrays: Arrays, parameters: int) -> Iterator[Measured]:
+def measure_members(job: TableJob, program: Program, arrays: Arrays, parameters: int) -> Iterator[Measured]:
     """The members of one chunk."""
     versions, given = job.versions, [settings_row(job, setting.spec) for setting in program.settings]
     for run, which, own in split_runs(program, arrays):
@@ -67,13 +67,13 @@ def measure_members(job: Job, program: Program, arrays: Arrays, parameters: int)
         yield Measured(row, curves_of(own), accuracy, f1, kept)
 
 
-def settings_row(job: Job, spec: Any) -> tuple[dict[str, str], dict[str, str]]:
+def settings_row(job: TableJob, spec: Any) -> tuple[dict[str, str], dict[str, str]]:
     """A setting's flags as they are typed: those in which settings differ, and the others that decide what is found."""
     parts = (spec.corruption, spec.noise, spec.model, spec.train)
     return split_flags((*parts, spec.regularization, spec.augmentation, spec.stopping), job.flags)
 
 
-def judged(job: Job) -> dict[str, list[int]]:
+def judged(job: TableJob) -> dict[str, list[int]]:
     """By corruption that members are judged under, its places in what is shown, by severity."""
     found: dict[str, list[int]] = {}
     for name, severity in job.versions.judged:
@@ -81,18 +81,18 @@ def judged(job: Job) -> dict[str, list[int]]:
     return {name: sorted(places, key=lambda place: job.versions.shown[place][1]) for name, places in found.items()}
 
 
-def severities(job: Job) -> list[int]:
+def severities(job: TableJob) -> list[int]:
     """At which members are judged, ascending."""
     return sorted({severity for _, severity in job.versions.judged})
 
 
-def modified_places(job: Job) -> list[tuple[str, tuple[str, int]]]:
+def modified_places(job: TableJob) -> list[tuple[str, tuple[str, int]]]:
     """Every modification, and what its test set is among what is shown."""
     level = job.spec.corruption.train_severity
     return [(name, (name, level)) for name in job.versions.modified if name != "none"]
 
 
-def under_corruption(job: Job, accuracy: np.ndarray) -> dict[str, float]:
+def under_corruption(job: TableJob, accuracy: np.ndarray) -> dict[str, float]:
     """Accuracies and errors on corrupted test sets: the mean over all, its drop, by corruption, by severity."""
     by_name = {name: accuracy[places] for name, places in judged(job).items()}
     whole = np.stack(list(by_name.values()))
@@ -108,14 +108,14 @@ def under_corruption(job: Job, accuracy: np.ndarray) -> dict[str, float]:
     }
 
 
-def f1_by_test_set(job: Job, predictions: np.ndarray) -> np.ndarray:
+def f1_by_test_set(job: TableJob, predictions: np.ndarray) -> np.ndarray:
     """F1 of each class on the clean test set and on each modified one, ``[k, c]``; NaN of a class without tests."""
     truth = job.dataset.test_labels
     places = [job.versions.shown.index(place) for place in (CLEAN, *(place for _, place in modified_places(job)))]
     return np.array([class_f1(truth, predictions[p], job.dataset.num_classes) for p in places])
 
 
-def kept_by_group(job: Job, right: np.ndarray) -> np.ndarray:
+def kept_by_group(job: TableJob, right: np.ndarray) -> np.ndarray:
     """Of the examples in each tenth by C-score that are right when clean, the share right when corrupted.
 
     Args:
@@ -143,7 +143,7 @@ def score_groups(scores: np.ndarray) -> np.ndarray:
     return groups
 
 
-def mean_corruption_errors(job: Job, members: list[Measured], baseline: str) -> np.ndarray:
+def mean_corruption_errors(job: TableJob, members: list[Measured], baseline: str) -> np.ndarray:
     """Each member's mCE ``[m]``: mean over corruptions of its summed error by the baseline members' mean summed error.
 
     Hendrycks and Dietterich 2019, section 4.1, https://arxiv.org/abs/1903.12261. NaN where the baseline makes no error.

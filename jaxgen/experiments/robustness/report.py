@@ -16,7 +16,7 @@ from jaxgen.experiments.robustness.measure import NUM_GROUPS, judged, modified_p
 from jaxgen.experiments.robustness.run import Results
 from jaxgen.experiments.robustness.takeaways import class_changes, interval, take_away
 from jaxgen.jobs.presets import set_by_preset
-from jaxgen.jobs.table import Job
+from jaxgen.jobs.table import TableJob
 from jaxgen.reporting.files import with_resolved_width
 from jaxgen.reporting.report import Report
 from jaxgen.reporting.statements import list_statements
@@ -45,7 +45,7 @@ def count(results: Results, setting: str) -> str:
     return describe_n({"n": sum(finite), "diverged": len(finite) - sum(finite)})
 
 
-def summary_table(job: Job, results: Results) -> str:
+def summary_table(job: TableJob, results: Results) -> str:
     """Setting, training and test accuracy, gap, robustness drop, accuracies on modified test sets, mCE; in percent."""
     names = ["train_accuracy", "test_accuracy", "gap", "corrupted_accuracy", "robustness_drop", "mce"]
     titles = ["train", "test", "gap", "corrupted", "robustness drop", "mCE"]
@@ -59,7 +59,7 @@ def summary_table(job: Job, results: Results) -> str:
     return to_table(["setting", *titles, "n"], lines)
 
 
-def corruption_table(job: Job, results: Results) -> str:
+def corruption_table(job: TableJob, results: Results) -> str:
     """Test accuracy of each setting under each corruption, mean over severities and members, in percent."""
     names = list(judged(job))
     lines = []
@@ -70,7 +70,7 @@ def corruption_table(job: Job, results: Results) -> str:
     return to_table(["setting", *names, "n"], lines)
 
 
-def severity_table(job: Job, results: Results) -> str:
+def severity_table(job: TableJob, results: Results) -> str:
     """Test accuracy of each setting at each severity, mean over corruptions and members, in percent."""
     levels = severities(job)
     lines = []
@@ -81,7 +81,7 @@ def severity_table(job: Job, results: Results) -> str:
     return to_table(["setting", "0 (clean)", *map(str, levels), "n"], lines)
 
 
-def class_table(job: Job, results: Results) -> str:
+def class_table(job: TableJob, results: Results) -> str:
     """What training on each modified data set changed in each class's F1, on the clean and on the modified tests."""
     lines = []
     for change in class_changes(job, results):
@@ -102,7 +102,7 @@ def class_table(job: Job, results: Results) -> str:
     return to_table([*header, "difference, points", "", "n"], lines)
 
 
-def group_table(job: Job, results: Results) -> str:
+def group_table(job: TableJob, results: Results) -> str:
     """Which share of the training examples that are right when clean stays right, by tenth of C-score."""
     lines = []
     for setting, places in by_setting(results).items():
@@ -112,7 +112,7 @@ def group_table(job: Job, results: Results) -> str:
     return to_table(["setting", "lowest tenth", *(f"{i}." for i in range(2, NUM_GROUPS)), "highest", "n"], lines)
 
 
-def to_text(job: Job, results: Results) -> str:
+def to_text(job: TableJob, results: Results) -> str:
     """All tables, with what they are."""
     versions = job.versions
     parts = [
@@ -144,7 +144,7 @@ def to_text(job: Job, results: Results) -> str:
     return "\n\n".join(parts)
 
 
-def cautions(job: Job) -> str:
+def cautions(job: TableJob) -> str:
     """What numbers are of, where a reader may take them to be of something else."""
     said = ""
     if any(setting.spec.noise.label_noise for setting in job.settings):
@@ -157,7 +157,7 @@ def cautions(job: Job) -> str:
     return said
 
 
-def long_rows(job: Job, results: Results) -> list[dict[str, Any]]:
+def long_rows(job: TableJob, results: Results) -> list[dict[str, Any]]:
     """One dictionary a member, corruption and severity."""
     return [
         {
@@ -173,7 +173,7 @@ def long_rows(job: Job, results: Results) -> list[dict[str, Any]]:
     ]
 
 
-def class_rows(job: Job, results: Results) -> list[dict[str, Any]]:
+def class_rows(job: TableJob, results: Results) -> list[dict[str, Any]]:
     """One dictionary a member, test set and class."""
     sets = ["original", *(name for name, _ in modified_places(job))]
     return [
@@ -184,7 +184,7 @@ def class_rows(job: Job, results: Results) -> list[dict[str, Any]]:
     ]
 
 
-def make_report(job: Job, results: Results) -> Report:
+def make_report(job: TableJob, results: Results) -> Report:
     """Members, curves, tables, statements and figures."""
     stated, members = list_statements(take_away(job, results), job.spec.num_runs), results.members
     settings = np.array([row["setting"] for row in results.rows])

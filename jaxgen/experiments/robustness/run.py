@@ -12,7 +12,7 @@ from jaxgen.experiments.robustness.measure import Measured, mean_corruption_erro
 from jaxgen.experiments.robustness.versions import export_tests
 from jaxgen.jobs.run import Members, measure_table, stack_curves
 from jaxgen.jobs.session import Session
-from jaxgen.jobs.table import Job
+from jaxgen.jobs.table import TableJob
 
 
 class Results(NamedTuple):
@@ -36,7 +36,7 @@ class Results(NamedTuple):
         return [one.row for one in self.measured]
 
 
-def measure_job(job: Job, session: Session) -> Results:
+def measure_job(job: TableJob, session: Session) -> Results:
     """Trains what is missing, and tells what all members came to; first writes the corrupted test set, if asked to."""
     if job.spec.corruption.export_dir:
         export_tests(job.dataset, job.spec)

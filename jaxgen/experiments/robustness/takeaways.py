@@ -7,8 +7,8 @@ import numpy as np
 
 from jaxgen.experiments.robustness.measure import NUM_GROUPS, judged, modified_places
 from jaxgen.experiments.robustness.run import Results
-from jaxgen.jobs.table import Job
-from jaxgen.reporting.statements import LEAST, describe, is_consistent
+from jaxgen.jobs.table import TableJob
+from jaxgen.reporting.statements import MIN_RUNS, describe, is_consistent
 from jaxgen.scores.paired import compare, describe_difference
 
 
@@ -32,7 +32,7 @@ class ClassChange(NamedTuple):
     verdict: int
 
 
-def pairs(job: Job, results: Results, modification: str) -> list[tuple[int, int]]:
+def pairs(job: TableJob, results: Results, modification: str) -> list[tuple[int, int]]:
     """Members trained on the original and on the modified data, alike in all else; both finite."""
     others = [flag for flag in job.flags if flag != "train_modification"]
 
@@ -48,7 +48,7 @@ def pairs(job: Job, results: Results, modification: str) -> list[tuple[int, int]
     ]
 
 
-def class_changes(job: Job, results: Results) -> Iterator[ClassChange]:
+def class_changes(job: TableJob, results: Results) -> Iterator[ClassChange]:
     """Every modification, test set and class."""
     sets = ["none", *(name for name, _ in modified_places(job))]
     for modification in sets[1:]:
@@ -76,7 +76,7 @@ def interval(differences: Sequence[float]) -> str:
     return describe_difference(compare(differences))
 
 
-def take_away(job: Job, results: Results) -> list[str]:
+def take_away(job: TableJob, results: Results) -> list[str]:
     """All statements that hold."""
     return [
         *say_hardest(job, results),
@@ -91,10 +91,10 @@ def own_runs(results: Results, setting: str) -> dict[int, int]:
     return {row["run"]: i for i, row in enumerate(results.rows) if row["setting"] == setting and row["finite"]}
 
 
-def say_hardest(job: Job, results: Results) -> Iterator[str]:
+def say_hardest(job: TableJob, results: Results) -> Iterator[str]:
     """What costs the baseline most, and least."""
     own = list(own_runs(results, results.baseline).values())
-    if len(own) < LEAST or len(judged(job)) < 2:
+    if len(own) < MIN_RUNS or len(judged(job)) < 2:
         return
     drops = {
         name: [results.rows[i]["test_accuracy"] - results.rows[i][f"test_accuracy_{name}"] for i in own]
@@ -116,7 +116,7 @@ def say_settings(results: Results) -> Iterator[str]:
     for setting in dict.fromkeys(row["setting"] for row in results.rows):
         own = own_runs(results, setting)
         runs = sorted(own.keys() & base.keys())
-        if setting == results.baseline or len(runs) < LEAST:
+        if setting == results.baseline or len(runs) < MIN_RUNS:
             continue
         said = []
         for measure, where in (("test_accuracy", "clean"), ("corrupted_accuracy", "corrupted")):
@@ -127,7 +127,7 @@ def say_settings(results: Results) -> Iterator[str]:
             yield f"{setting} against {results.baseline}: {', '.join(said)} (n = {len(runs)} pairs)."
 
 
-def say_modifications(job: Job, results: Results) -> Iterator[str]:
+def say_modifications(job: TableJob, results: Results) -> Iterator[str]:
     """Which classes gained and which lost by training on a modified data set."""
     changes = list(class_changes(job, results))
     for modification, _ in modified_places(job):
@@ -146,13 +146,13 @@ def say_modifications(job: Job, results: Results) -> Iterator[str]:
                 yield f"trained on {modification} images, on the {where} test set: {changes_told}; n = {count} pairs."
 
 
-def say_groups(job: Job, results: Results) -> Iterator[str]:
+def say_groups(job: TableJob, results: Results) -> Iterator[str]:
     """Whether irregular examples break first."""
     if job.versions.scores is None:
         return
     own = list(own_runs(results, results.baseline).values())
     kept = np.array([results.measured[i].kept.mean(0) for i in own])
-    if len(own) < LEAST or not np.isfinite(kept[:, [0, NUM_GROUPS - 1]]).all():
+    if len(own) < MIN_RUNS or not np.isfinite(kept[:, [0, NUM_GROUPS - 1]]).all():
         return
     differences = kept[:, -1] - kept[:, 0]
     if is_consistent(differences):

@@ -68,24 +68,24 @@ def test_a_step_trains_classifier_and_scale_and_nothing_of_the_network(shift):
     batch = Batch(inputs, jnp.asarray(labels), (jnp.arange(12) < 10).astype(jnp.float32))
     moment = StepIndex(*map(jnp.int32, (0, 0, 1)))
     after, loss, _ = jax.jit(learner.step)(jax.random.key(0), KNOBS, before, batch, moment)
-    jax.tree.map(np.testing.assert_array_equal, after.weights.params["network"], before.weights.params["network"])
+    jax.tree.map(np.testing.assert_array_equal, after.variables.params["network"], before.variables.params["network"])
     for name in ("head", "scale"):
-        pair = after.weights.params[name], before.weights.params[name]
+        pair = after.variables.params[name], before.variables.params[name]
         changed = jax.tree.map(lambda one, other: (one != other).any(), *pair)
         assert all(jax.tree.leaves(changed))
-    same = jax.tree.map(lambda one, other: bool((one == other).all()), after.weights.stats, before.weights.stats)
+    same = jax.tree.map(lambda one, other: bool((one == other).all()), after.variables.stats, before.variables.stats)
     assert all(jax.tree.leaves(same)) != shift
     # Running statistics are those of a batch of the network itself, a tenth of the way.
-    variables = {"params": before.weights.params["network"], "batch_stats": before.weights.stats["network"]}
+    variables = {"params": before.variables.params["network"], "batch_stats": before.variables.stats["network"]}
     mode = Mode(shift, batch.weights > 0)
     features, noted = network.apply(variables, inputs, mode, method="features", mutable=["batch_stats"])
     jax.tree.map(
         lambda one, other: np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6),
-        after.weights.stats["network"],
+        after.variables.stats["network"],
         noted["batch_stats"],
     )
     # The loss is that of these features.
-    head = before.weights.params["head"]
+    head = before.variables.params["head"]
     logs = jax.nn.log_softmax(features @ head["kernel"] + head["bias"][None])
     assert float(loss) == pytest.approx(-float(logs[jnp.arange(10), labels[:10]].mean()), rel=1e-4)
     plain = network.apply(variables, inputs, EVAL, method="features")

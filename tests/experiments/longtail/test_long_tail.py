@@ -16,7 +16,7 @@ from jaxgen.data.long_tail import cut_tail
 from jaxgen.experiments.longtail.job import RUN_GROUP, make_first_workload, make_job
 from jaxgen.experiments.longtail.measure import Measured, choose_threshold, measure, measure_stage1
 from jaxgen.experiments.longtail.method_report import difference, members_of, method_rows, report_one
-from jaxgen.experiments.longtail.methods import make_methods
+from jaxgen.experiments.longtail.methods import make_learner_config
 from jaxgen.experiments.longtail.rounds import flip_again, predict_again, round_rows, run_rounds
 from jaxgen.experiments.longtail.run import expect_all, expect_flips, measure_one, train_first
 from jaxgen.experiments.longtail.shots import describe_shots, shot_groups
@@ -306,7 +306,7 @@ def test_a_threshold_is_chosen_by_selection_examples_and_the_higher_of_as_good_o
 def test_smoothing_of_the_paper_goes_to_other_classes_only():
     counts = np.array([60, 21, 7])
     code, paper = (
-        make_methods(HeadSpec())["mislas"].terms(counts, HeadSpec(smoothing_form=form, most_smoothing=0.3))
+        make_learner_config(HeadSpec())["mislas"].terms(counts, HeadSpec(smoothing_form=form, most_smoothing=0.3))
         for form in ("code", "paper")
     )
     np.testing.assert_allclose(code.smoothing[[0, 2]], [0.3, 0], atol=1e-6)

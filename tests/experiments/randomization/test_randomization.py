@@ -242,7 +242,7 @@ def test_norms_margins_and_calibration_are_those_of_the_weights(data):
         assert found["ece"][i] == pytest.approx(expected, abs=1e-5)
         assert found["weight_norm"][i] == pytest.approx(float(optax.tree.norm(kept[i].params)), rel=1e-5)
         first = config.learner.init(key, {name: values[setting] for name, values in hparam_table(program).items()})
-        moved = optax.tree.norm(jax.tree.map(np.subtract, kept[i].params, first.weights.params))
+        moved = optax.tree.norm(jax.tree.map(np.subtract, kept[i].params, first.variables.params))
         assert found["distance_from_init"][i] == pytest.approx(float(moved), rel=1e-4)
 
 
