@@ -121,8 +121,7 @@ def head_of(result: ClassifierResult) -> Head:
 
 
 def round_rows(rounds: list[list[ClassifierResult]]) -> list[dict[str, Any]]:
-    """One dictionary per round: results at the threshold chosen on the selection examples, and the difference from
-    round 1 at its chosen threshold."""
+    """One dictionary per round: results at its chosen threshold, and the difference from round 1 at its own."""
     rows: list[dict[str, Any]] = []
     baseline: dict[int, float] = {}
     for number, results in enumerate(rounds, 1):
