@@ -1,4 +1,4 @@
-"""Randomization tests as an experiment: what ``python -m jaxgen.randomization`` runs."""
+"""The randomization experiment that ``python -m jaxgen.randomization`` runs."""
 
 from jaxgen.data import load_dataset
 from jaxgen.data.parts import hold_out_test
