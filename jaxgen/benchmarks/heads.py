@@ -27,9 +27,9 @@ from jaxgen.experiments.longtail.job import RUN_GROUP, LongTailJob, make_job
 from jaxgen.experiments.longtail.measure import logits_of
 from jaxgen.experiments.longtail.run import train_stage1
 from jaxgen.experiments.longtail.stage2 import make_stage2, num_heads, stage2_run_groups
+from jaxgen.jobs.member_table import make_rows
 from jaxgen.jobs.program import Program, make_ensemble_config, make_kernels
 from jaxgen.jobs.session import QUIET
-from jaxgen.jobs.table import make_rows
 from jaxgen.runs.plan import Span, cut_chunks
 from jaxgen.types import Dataset, Outcome
 

@@ -20,8 +20,8 @@ from jaxgen.data import load_dataset
 from jaxgen.data.parts import hold_out_test
 from jaxgen.engine.learner import LearnerState
 from jaxgen.experiments.randomization.job import make_job
+from jaxgen.jobs.member_table import TableJob, make_run_groups, run_group_name
 from jaxgen.jobs.program import Program
-from jaxgen.jobs.table import TableJob, make_run_groups, run_group_name
 from jaxgen.runs.plan import Chunk
 from jaxgen.training.losses import cross_entropy
 

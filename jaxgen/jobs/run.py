@@ -9,10 +9,10 @@ import numpy as np
 
 from jaxgen.errors import UserError
 from jaxgen.jobs.checks import refuse_all_diverged
+from jaxgen.jobs.member_table import TableJob, make_workload, run_group_name
 from jaxgen.jobs.models import model_folder
 from jaxgen.jobs.program import Program
 from jaxgen.jobs.session import Session
-from jaxgen.jobs.table import TableJob, make_workload, run_group_name
 from jaxgen.jobs.train import TrainedProgram, collect_errors, raise_collected, refuse_unfinished, train_program
 from jaxgen.jobs.workload import Workload
 from jaxgen.runs.saved_models import ModelFolder

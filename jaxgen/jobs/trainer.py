@@ -264,7 +264,11 @@ class Trainer:
 
 
 def accuracies(outcome: Outcome, ensemble: Ensemble) -> dict[str, np.ndarray]:
-    """Final loss, and accuracies on training, validation, held-out and test examples; ``[m]``, NaN where none exist."""
+    """Final loss, and accuracies on training, validation, held-out and test examples; ``[m]``, NaN where none exist.
+
+    They are stored with each run, for tables of settings and ``results.csv``. A C-score job's own table is computed
+    from the predictions (`jaxgen.scores.heldout`).
+    """
     count = ensemble.config.num_examples
     trained_on, correct = (
         np.unpackbits(bits, axis=1, count=count).astype(bool) for bits in (outcome.trained_on, outcome.correct)

@@ -36,8 +36,8 @@ from jaxgen.errors import UserError
 from jaxgen.experiments.longtail import job as lnr_job
 from jaxgen.experiments.longtail.features import Stage1Outputs
 from jaxgen.experiments.longtail.stage2 import make_stage2, num_heads
+from jaxgen.jobs.member_table import make_rows
 from jaxgen.jobs.program import make_ensemble_config, make_kernels
-from jaxgen.jobs.table import make_rows
 from support.commands import SERVER
 
 TINY = ["--num_examples=120", "--epochs=2", "--hidden=8", "--num_runs=4", "--width=1", "--rounds=2"]

@@ -4,7 +4,7 @@ import functools
 from collections.abc import Sequence
 
 from jaxgen.config import sweep
-from jaxgen.experiments.cscore import sweep_table as tables
+from jaxgen.experiments.cscore import sweep_table
 from jaxgen.experiments.cscore.figures import draw_settings
 from jaxgen.experiments.cscore.influence_figure import describe_influence, draw_influence
 from jaxgen.experiments.cscore.job import CscoreJob, make_workload, run_group_name
@@ -50,17 +50,18 @@ def report_scores(job: CscoreJob, scores: Scores) -> Report:
 def report_settings(job: CscoreJob, scored: Sequence[SettingScores]) -> Report:
     """The report of a sweep: tables of members and settings, a figure, and the scores of each setting."""
     flags, store = sweep.swept(job.spec), make_workload(job).open_store()
-    members = list(tables.member_rows(store, job.programs, flags, run_group_name))
-    rows = tables.setting_rows(members, scored, flags)
+    members = list(sweep_table.member_rows(store, job.programs, flags, run_group_name))
+    rows = sweep_table.setting_rows(members, scored, flags)
     files = {
         "results.csv": to_csv(members),
         "settings.csv": to_csv(rows),
-        "settings.md": tables.to_markdown(rows, flags) + "\n",
+        "settings.md": sweep_table.to_markdown(rows, flags) + "\n",
         "settings.png": functools.partial(draw_settings, rows, flags, job.dataset.name),
     }
     listed_names = (*files, FLAG_FILE, "settings/*/cscores.npz")
     files |= {f"settings/{setting.name}/cscores.npz": scores for setting, scores in scored}
-    summary = f"{len(scored)} settings; accuracies are mean ± sd over models\n\n{tables.summary_table(rows, flags)}"
+    table = sweep_table.summary_table(rows, flags)
+    summary = f"{len(scored)} settings; accuracies are mean ± sd over models\n\n{table}"
     spec = with_resolved_width(job.spec, widths([scores for _, scores in scored]))
     return Report(spec, summary, files, listed=listed_names)
 

@@ -18,9 +18,9 @@ from jaxgen.experiments.longtail.methods import SELMIX_METHODS
 from jaxgen.experiments.longtail.shots import refuse_shots
 from jaxgen.jobs.checks import refuse_idle
 from jaxgen.jobs.identity import describe_data, make_identity, typed_flags
+from jaxgen.jobs.member_table import make_rows
 from jaxgen.jobs.models import model_bytes, model_folder
 from jaxgen.jobs.program import Program, check_program
-from jaxgen.jobs.table import make_rows
 from jaxgen.jobs.train import describe_program
 from jaxgen.jobs.trainer import RunGroup
 from jaxgen.jobs.workload import Workload, make_workload

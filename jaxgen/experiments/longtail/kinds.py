@@ -12,8 +12,8 @@ from jaxgen.engine.members import EnsembleConfig, Examples, MemberConfig
 from jaxgen.engine.sampling import SHUFFLED, plain_batch
 from jaxgen.errors import UserError
 from jaxgen.experiments.longtail.methods import STAGE1_METHODS
+from jaxgen.jobs.member_table import TableRow
 from jaxgen.jobs.program import Program, hparams_of
-from jaxgen.jobs.table import TableRow
 from jaxgen.keys import run_key
 from jaxgen.transforms.classes import KAPPA, class_counts
 

@@ -30,9 +30,9 @@ from jaxgen.experiments.longtail.methods import (
 )
 from jaxgen.experiments.longtail.selmix import SELMIX
 from jaxgen.jobs.identity import typed_flags
+from jaxgen.jobs.member_table import TableRow, make_rows
 from jaxgen.jobs.models import model_bytes
 from jaxgen.jobs.program import Program, hparams_of
-from jaxgen.jobs.table import TableRow, make_rows
 from jaxgen.jobs.trainer import RunGroup
 from jaxgen.jobs.workload import Describe, Workload, make_workload
 from jaxgen.keys import Draw, draw_key, run_key

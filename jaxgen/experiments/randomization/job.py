@@ -9,8 +9,8 @@ from jaxgen.engine.members import EpochMetrics
 from jaxgen.experiments.randomization.presets import settings_of
 from jaxgen.experiments.randomization.versions import make_versions, measure_corrupted, versions_bytes
 from jaxgen.jobs.checks import refuse_empty_validation
+from jaxgen.jobs.member_table import NEVER, TableConfig, TableJob, View, load_matrix, make_table_member
 from jaxgen.jobs.program import check_program, make_programs
-from jaxgen.jobs.table import NEVER, TableConfig, TableJob, View, load_matrix, make_table_member
 from jaxgen.models import other_norms
 from jaxgen.runs.devices import start_devices
 from jaxgen.types import Dataset

@@ -9,8 +9,8 @@ import numpy as np
 from jaxgen.engine.curves import QUANTILES
 from jaxgen.engine.members import Curves
 from jaxgen.engine.stopping import ROUNDING
+from jaxgen.jobs.member_table import TableJob, curves_of, epochs_trained
 from jaxgen.jobs.program import Program, split_runs
-from jaxgen.jobs.table import TableJob, curves_of, epochs_trained
 from jaxgen.reporting.tables import class_f1, split_flags
 from jaxgen.runs.store import Arrays
 

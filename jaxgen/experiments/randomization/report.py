@@ -15,8 +15,8 @@ from jaxgen.experiments.randomization.presets import ALWAYS_NAMED
 from jaxgen.experiments.randomization.run import RandomizationResults
 from jaxgen.experiments.randomization.takeaways import take_away
 from jaxgen.experiments.randomization.versions import SEVERITY
+from jaxgen.jobs.member_table import TableJob
 from jaxgen.jobs.presets import set_by_preset, usual_values
-from jaxgen.jobs.table import TableJob
 from jaxgen.reporting.files import with_resolved_width
 from jaxgen.reporting.report import Report
 from jaxgen.reporting.statements import SIGNIFICANT, list_statements

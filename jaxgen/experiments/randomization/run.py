@@ -10,9 +10,9 @@ import numpy as np
 
 from jaxgen.experiments.randomization.measure import measure_members
 from jaxgen.experiments.randomization.misfits import explain_misfits
+from jaxgen.jobs.member_table import TableJob
 from jaxgen.jobs.run import Members, measure_table, stack_curves
 from jaxgen.jobs.session import Session
-from jaxgen.jobs.table import TableJob
 
 
 class RandomizationResults(NamedTuple):

@@ -7,7 +7,7 @@ from jaxgen.experiments.robustness.job import make_job
 from jaxgen.experiments.robustness.run import measure_job
 from jaxgen.jobs.dry_run import describe_workload
 from jaxgen.jobs.experiment import Experiment
-from jaxgen.jobs.table import make_workload
+from jaxgen.jobs.member_table import make_workload
 from jaxgen.types import Dataset
 
 

@@ -24,10 +24,10 @@ from jaxgen.experiments.robustness.versions import (
     versions_bytes,
 )
 from jaxgen.jobs.checks import refuse_empty_validation
+from jaxgen.jobs.member_table import NEVER, TableConfig, TableJob, View, load_matrix, make_table_member
 from jaxgen.jobs.mixed_versions import MIXING
 from jaxgen.jobs.presets import PLAIN, Arm, one_by_one, settings_of_arms
 from jaxgen.jobs.program import check_program, make_programs
-from jaxgen.jobs.table import NEVER, TableConfig, TableJob, View, load_matrix, make_table_member
 from jaxgen.runs.devices import start_devices
 from jaxgen.transforms.corruptions import CORRUPTIONS, SMALLEST_SIDE, can_corrupt
 from jaxgen.types import Dataset

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxgen.experiments.robustness.versions import CLEAN
+from jaxgen.jobs.member_table import TableJob, curves_of, epochs_trained
 from jaxgen.jobs.program import Program, split_runs
-from jaxgen.jobs.table import TableJob, curves_of, epochs_trained
 from jaxgen.reporting.tables import class_f1, split_flags
 from jaxgen.runs.store import Arrays
 

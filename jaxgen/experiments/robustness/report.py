@@ -20,8 +20,8 @@ from jaxgen.experiments.robustness.measure import (
 )
 from jaxgen.experiments.robustness.run import RobustnessResults
 from jaxgen.experiments.robustness.takeaways import class_changes, describe_interval, take_away
+from jaxgen.jobs.member_table import TableJob
 from jaxgen.jobs.presets import set_by_preset
-from jaxgen.jobs.table import TableJob
 from jaxgen.reporting.files import with_resolved_width
 from jaxgen.reporting.report import Report
 from jaxgen.reporting.statements import list_statements

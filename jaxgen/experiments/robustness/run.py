@@ -10,9 +10,9 @@ import numpy as np
 
 from jaxgen.experiments.robustness.measure import RobustnessMember, mean_corruption_errors, measure_members
 from jaxgen.experiments.robustness.versions import export_tests
+from jaxgen.jobs.member_table import TableJob
 from jaxgen.jobs.run import Members, measure_table, stack_curves
 from jaxgen.jobs.session import Session
-from jaxgen.jobs.table import TableJob
 
 
 class RobustnessResults(NamedTuple):

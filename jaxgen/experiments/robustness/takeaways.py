@@ -7,7 +7,7 @@ import numpy as np
 
 from jaxgen.experiments.robustness.measure import NUM_DECILES, corruption_indices, modified_versions
 from jaxgen.experiments.robustness.run import RobustnessResults
-from jaxgen.jobs.table import TableJob
+from jaxgen.jobs.member_table import TableJob
 from jaxgen.reporting.statements import MIN_RUNS, describe, is_consistent
 from jaxgen.scores.paired import compare, describe_difference
 

@@ -27,9 +27,9 @@ from jaxgen.experiments.randomization.run import measure_job
 from jaxgen.experiments.randomization.takeaways import take_away
 from jaxgen.experiments.randomization.versions import make_versions
 from jaxgen.jobs.dry_run import describe_workload
+from jaxgen.jobs.member_table import make_rows, make_run_groups, make_workload
 from jaxgen.jobs.program import hparam_table, make_ensemble_config, make_kernels
 from jaxgen.jobs.session import QUIET
-from jaxgen.jobs.table import make_rows, make_run_groups, make_workload
 from jaxgen.keys import Draw, JobDraw, VersionDraw, job_key
 from jaxgen.reporting.statements import list_statements
 from jaxgen.scores.metrics import expected_calibration_error

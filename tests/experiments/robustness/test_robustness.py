@@ -20,9 +20,9 @@ from jaxgen.experiments.robustness.report import cautions, make_report, summary_
 from jaxgen.experiments.robustness.run import measure_job
 from jaxgen.experiments.robustness.takeaways import class_changes, take_away
 from jaxgen.experiments.robustness.versions import effective_corruptions, export_tests
+from jaxgen.jobs.member_table import make_run_groups, make_workload
 from jaxgen.jobs.program import make_ensemble_config, make_kernels
 from jaxgen.jobs.session import QUIET
-from jaxgen.jobs.table import make_run_groups, make_workload
 from jaxgen.scores.intervals import half_width
 from jaxgen.transforms import corruptions
 from jaxgen.types import Scores
