@@ -103,14 +103,13 @@ class Ensemble:
     def _set_config(self, config: EnsembleConfig) -> None:
         self.config = config
         split, copied = P("members"), P()
-        self.jitted = {
-            "start": self._sharded(functools.partial(start_members, config), (split, copied)),
-            "advance": self._sharded(
-                functools.partial(advance_members, config), (split, split, copied, copied), donate=(1,)
-            ),
-            "finish": self._sharded(functools.partial(finish_members, config), (split, split, copied)),
-            "refill": self._sharded(functools.partial(refill_members, config), (*[split] * 4, copied), donate=(2, 3)),
+        functions = {
+            "start": (start_members, (split, copied), ()),
+            "advance": (advance_members, (split, split, copied, copied), (1,)),
+            "finish": (finish_members, (split, split, copied), ()),
+            "refill": (refill_members, (split, split, split, split, copied), (2, 3)),
         }
+        self.jitted = {name: self._sharded(functools.partial(f, config), *how) for name, (f, *how) in functions.items()}
         # By program and width; some are still being compiled.
         self.compiled: dict[tuple[str, int], concurrent.futures.Future] = {}
         # Those for which there is room.
