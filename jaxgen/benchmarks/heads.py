@@ -23,13 +23,13 @@ from jaxgen.data.parts import hold_out_test
 from jaxgen.engine.evaluation import finish_members
 from jaxgen.engine.members import Data, Examples
 from jaxgen.engine.training import draw_order, start_members, step_member
-from jaxgen.experiments.longtail.job import RUN_GROUP, Job, make_job
+from jaxgen.experiments.longtail.job import RUN_GROUP, LongTailJob, make_job
 from jaxgen.experiments.longtail.measure import logits_of
-from jaxgen.experiments.longtail.run import train_first
-from jaxgen.experiments.longtail.stage2 import make_stage2, num_heads, second_run_groups
+from jaxgen.experiments.longtail.run import train_stage1
+from jaxgen.experiments.longtail.stage2 import make_stage2, num_heads, stage2_run_groups
+from jaxgen.jobs.member_table import make_rows
 from jaxgen.jobs.program import Program, make_ensemble_config, make_kernels
 from jaxgen.jobs.session import QUIET
-from jaxgen.jobs.table import make_rows
 from jaxgen.runs.plan import Span, cut_chunks
 from jaxgen.types import Dataset, Outcome
 
@@ -37,7 +37,7 @@ from jaxgen.types import Dataset, Outcome
 NUM_FRESH, NUM_PLAIN = 2, 10
 
 
-def make_experiment(spec: BenchSpec) -> tuple[Job, Dataset, Program]:
+def make_experiment(spec: BenchSpec) -> tuple[LongTailJob, Dataset, Program]:
     """The job of ``python -m jaxgen.lnr`` with the flags that were given, and the data and the program of its stage 2,
     for which stage 1 is trained."""
     known = flag_values(LnrSpec())
@@ -46,8 +46,8 @@ def make_experiment(spec: BenchSpec) -> tuple[Job, Dataset, Program]:
     with tempfile.TemporaryDirectory() as folder:
         asked = spec_from_values(LnrSpec, {**chosen, "out": folder})
         job = make_job(hold_out_test(load_dataset(asked.data), asked.longtail.test_share, asked.seed), asked)
-        found = train_first(job, QUIET)[1]
-    dataset, programs = make_stage2(job, found)
+        outputs = train_stage1(job, QUIET)[1]
+    dataset, programs = make_stage2(job, outputs)
     return job, dataset, programs[0]
 
 
@@ -95,10 +95,10 @@ class MemberTrainer:
         return jax.device_get(self.finish(member, state, data=self.data))
 
 
-def test_accuracy(job: Job, program: Program, number: int, params: np.ndarray) -> float:
+def test_accuracy(job: LongTailJob, program: Program, number: int, params: np.ndarray) -> float:
     """The share of the test examples that a classifier gets right, by its number and its parameters."""
     stage2 = program.context
-    logits = logits_of(stage2.split(params), stage2.found.test[number // len(program.settings)])
+    logits = logits_of(stage2.split(params), stage2.outputs.test[number // len(program.settings)])
     return float(np.mean(logits.argmax(1) == job.tail.dataset.test_labels))
 
 
@@ -126,7 +126,7 @@ def engine_contender(spec: BenchSpec) -> Prepared:
     """All classifiers: test accuracies. Reports the seconds of compiling, and how many classifiers there are."""
     job, dataset, program = make_experiment(spec)
     count = num_heads(job, program)
-    trainer, seconds = make_compiled_trainer(dataset, program, second_run_groups(job, program), {RUN_GROUP: count})
+    trainer, seconds = make_compiled_trainer(dataset, program, stage2_run_groups(job, program), {RUN_GROUP: count})
     chunks = cut_chunks({RUN_GROUP: [Span(0, count)]}, trainer.chunk_size)
 
     def run(seed: int) -> list[float]:
@@ -140,7 +140,7 @@ def engine_contender(spec: BenchSpec) -> Prepared:
 CONTENDERS = make_contenders(sequential_contender, engine_contender)
 
 
-def measure_heads(spec: BenchSpec) -> str:
+def measure_classifiers(spec: BenchSpec) -> str:
     """The table of classifiers a second of the three contenders.
 
     Raises:

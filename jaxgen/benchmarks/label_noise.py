@@ -20,8 +20,8 @@ from jaxgen.data import load_dataset
 from jaxgen.data.parts import hold_out_test
 from jaxgen.engine.learner import LearnerState
 from jaxgen.experiments.randomization.job import make_job
+from jaxgen.jobs.member_table import TableJob, make_run_groups, run_group_name
 from jaxgen.jobs.program import Program
-from jaxgen.jobs.table import Job, make_run_groups, run_group_name
 from jaxgen.runs.plan import Chunk
 from jaxgen.training.losses import cross_entropy
 
@@ -41,7 +41,7 @@ class Task(NamedTuple):
     run: int
 
 
-def make_sweep(spec: BenchSpec) -> Job:
+def make_sweep(spec: BenchSpec) -> TableJob:
     """The job of ``--preset=label_noise`` on the benchmark's data, network and training."""
     values = {**flag_values(spec.job), "preset": "label_noise", "num_runs": NUM_RUNS}
     asked = spec_from_values(RandomizationSpec, values, spec.given)
@@ -56,7 +56,7 @@ def accuracy_and_loss(logits: jax.Array, labels: jax.Array) -> tuple[jax.Array, 
 class SequentialSweep:
     """Trains one member of the sweep after another; with `fresh_jit` each compiles its own program."""
 
-    def __init__(self, job: Job, *, fresh_jit: bool):
+    def __init__(self, job: TableJob, *, fresh_jit: bool):
         self.job = job
         [self.program] = job.programs
         self.trainer = SequentialTrainer(job.dataset, self.program, accuracy_and_loss, fresh_jit=fresh_jit)

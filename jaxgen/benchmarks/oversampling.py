@@ -8,18 +8,18 @@ import numpy as np
 
 from jaxgen.benchmarks.engine import make_compiled_trainer, train_chunks
 from jaxgen.benchmarks.interleaved import InterleavedBenchmark, Prepared, describe_machine
-from jaxgen.benchmarks.sequential import LabelledImages, SequentialTrainer, contender_rows, make_contenders
+from jaxgen.benchmarks.sequential import HostExamples, SequentialTrainer, contender_rows, make_contenders
 from jaxgen.config import BenchSpec, CscoreSpec, OversamplingSpec
 from jaxgen.config.fields import flag_values, spec_from_values
 from jaxgen.data import load_dataset
-from jaxgen.experiments.oversampling.job import Job, make_job, make_run_groups
+from jaxgen.experiments.oversampling.job import OversamplingJob, make_job, make_run_groups
 from jaxgen.jobs.program import make_programs
 from jaxgen.runs.plan import Span, cut_chunks
 
 ARMS = ("plain", "uniform")
 
 
-def make_experiment(spec: BenchSpec) -> Job:
+def make_experiment(spec: BenchSpec) -> OversamplingJob:
     """The job of ``python -m jaxgen.oversampling --arm=plain,uniform`` with the flags that were given."""
     chosen = {name: value for name, value in flag_values(spec.job).items() if name in {*spec.given, "dataset"}}
     asked = spec_from_values(OversamplingSpec, {**chosen, "arm": ARMS})
@@ -29,7 +29,7 @@ def make_experiment(spec: BenchSpec) -> Job:
 class SequentialSamples:
     """Trains one model of the experiment after another; with `fresh_jit` each compiles its own programs."""
 
-    def __init__(self, job: Job, *, fresh_jit: bool):
+    def __init__(self, job: OversamplingJob, *, fresh_jit: bool):
         [program] = make_programs(spec_from_values(CscoreSpec, flag_values(job.settings[0].spec)))
         self.copies = job.spec.copies
         self.trainer = SequentialTrainer(job.dataset, program, fresh_jit=fresh_jit)
@@ -42,12 +42,12 @@ class SequentialSamples:
         sample = rng.choice(len(trainer.train.labels), size, replace=False)
         num_dev = round(size * self.copies.dev_share)
         dev, chosen = (
-            LabelledImages(*(array[part] for array in trainer.train)) for part in (sample[:num_dev], sample[num_dev:])
+            HostExamples(*(array[part] for array in trainer.train)) for part in (sample[:num_dev], sample[num_dev:])
         )
         if arm != "plain":
             noise = rng.uniform(0, self.copies.uniform_noise, chosen.images.shape).astype(np.float32)
             images = np.concatenate([chosen.images, chosen.images + noise])
-            chosen = LabelledImages(images, np.concatenate([chosen.labels, chosen.labels]))
+            chosen = HostExamples(images, np.concatenate([chosen.labels, chosen.labels]))
         state = trainer.fit(functions, chosen, np.arange(len(chosen.labels)), rng, seed)
         parts = [part for part in (chosen, dev, trainer.test) if len(part.labels)]
         return [float(np.mean(trainer.evaluate_all(functions, state, part))) for part in parts][-1]

@@ -27,7 +27,7 @@ from jaxgen.types import Dataset
 EVAL_BATCH_SIZE = 2000
 
 
-class LabelledImages(NamedTuple):
+class HostExamples(NamedTuple):
     """n examples in host memory: images as the network sees them, float32 ``[n, ...]``, and labels, int ``[n]``."""
 
     images: np.ndarray
@@ -74,11 +74,11 @@ class SequentialTrainer:
         self, dataset: Dataset, program: Program, measure: Callable[..., Any] = is_correct, *, fresh_jit: bool
     ):
         self.spec, self.measure, self.fresh_jit = program.spec.train, measure, fresh_jit
-        self.train = LabelledImages(network_inputs(dataset, dataset.images), dataset.labels)
+        self.train = HostExamples(network_inputs(dataset, dataset.images), dataset.labels)
         self.test = None
         if dataset.test_images is not None:
-            self.test = LabelledImages(network_inputs(dataset, dataset.test_images), dataset.test_labels)
-        self.learner = make_ensemble_config(dataset, program, make_kernels(program, otherwise="grouped")).learner
+            self.test = HostExamples(network_inputs(dataset, dataset.test_images), dataset.test_labels)
+        self.learner = make_ensemble_config(dataset, program, make_kernels(program, default_backend="grouped")).learner
         table = hparam_table(program)
         settings = [{name: values[i] for name, values in table.items()} for i in range(len(program.settings))]
         self.constants, self.hparams = (settings[0], [{}]) if len(settings) == 1 else ({}, settings)
@@ -119,7 +119,7 @@ class SequentialTrainer:
     def fit(
         self,
         functions: Functions,
-        examples: LabelledImages,
+        examples: HostExamples,
         chosen: np.ndarray,
         rng: np.random.Generator,
         seed: int,
@@ -152,7 +152,7 @@ class SequentialTrainer:
                 break
         return state
 
-    def evaluate_all(self, functions: Functions, state: LearnerState, examples: LabelledImages) -> np.ndarray:
+    def evaluate_all(self, functions: Functions, state: LearnerState, examples: HostExamples) -> np.ndarray:
         """What is measured of each example, ``[n]``, computed for `EVAL_BATCH_SIZE` at a time."""
         batches = [slice(start, start + EVAL_BATCH_SIZE) for start in range(0, len(examples.labels), EVAL_BATCH_SIZE)]
         measured = [functions.evaluate(state, examples.images[batch], examples.labels[batch]) for batch in batches]

@@ -110,10 +110,10 @@ def read_mnist_layout(root: pathlib.Path, folders: Sequence[str], names: Sequenc
 
 
 def choose(names: Sequence[str], found: Sequence[str], standard: Sequence[str], root: pathlib.Path) -> list[str]:
-    """Those asked for, each once.
+    """The requested corruptions without duplicates.
 
     Raises:
-      UserError: if one is missing, or there are none.
+      UserError: if one is missing, or the folder has none.
     """
     chosen = spell_out(names, standard, found)
     missing = [name for name in chosen if name not in found]

@@ -14,8 +14,8 @@ from jaxgen.errors import UserError
 MOST_PAIRS = 20_000_000
 SHIFT = 32
 # Descriptions of the ids of pairs: positions in an unknown order, or in that of the original files.
-UNTOLD = "pairs of positions, whose order the file does not tell"
-BROUGHT = "pairs, brought from tensorflow-datasets order into that of the original files"
+UNKNOWN_ORDER = "pairs of positions, whose order the file does not tell"
+REORDERED = "pairs, brought from tensorflow-datasets order into that of the original files"
 
 
 def pair_ids(train: np.ndarray, test: np.ndarray) -> np.ndarray:
@@ -40,7 +40,7 @@ def split_ids(ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return ids >> SHIFT, ids & (2**SHIFT - 1)
 
 
-class Block(NamedTuple):
+class InfluenceBlock(NamedTuple):
     """Influences ``[b, a]`` of training examples ``train [a]`` on test examples ``test [b]``."""
 
     train: np.ndarray
@@ -52,7 +52,7 @@ class Matrix(NamedTuple):
     """Influences in blocks of pairs; `name` is the file's and the score's, `order` describes the positions."""
 
     name: str
-    blocks: tuple[Block, ...]
+    blocks: tuple[InfluenceBlock, ...]
     order: str = "pairs"
 
     @classmethod
@@ -63,8 +63,8 @@ class Matrix(NamedTuple):
                 f"{name}: influence has shape {values.shape}, type {values.dtype}; needed: numbers, test x training "
                 "examples"
             )
-        block = Block(np.arange(values.shape[1]), np.arange(values.shape[0]), values)
-        return cls(f"{name}: influence", (block,), UNTOLD)
+        block = InfluenceBlock(np.arange(values.shape[1]), np.arange(values.shape[0]), values)
+        return cls(f"{name}: influence", (block,), UNKNOWN_ORDER)
 
     @classmethod
     def of_classes(cls, name: str, arrays: Mapping[str, np.ndarray], classes: list[str]) -> "Matrix":
@@ -87,26 +87,26 @@ class Matrix(NamedTuple):
                     f"{name}: infl_matrix_class{label} has shape {values.shape} for {len(train)} training and "
                     f"{len(test)} test examples"
                 )
-            blocks.append(Block(train, test, values))
+            blocks.append(InfluenceBlock(train, test, values))
         return cls(f"{name}: influence", tuple(blocks))
 
     def in_original_order(self) -> "Matrix":
         """The matrix with positions of tensorflow-datasets order mapped to those of the original files."""
         [block] = self.blocks
         train, test = tfds_order("train", len(block.train)), tfds_order("test", len(block.test))
-        return Matrix(self.name, (block._replace(train=train, test=test),), BROUGHT)
+        return Matrix(self.name, (block._replace(train=train, test=test),), REORDERED)
 
     def at(self, ids: np.ndarray) -> np.ndarray:
         """The influences of pairs by their ids; NaN for pairs in no block."""
         train, test = split_ids(ids)
         influences = np.full(len(ids), np.nan)
         for block in self.blocks:
-            columns, rows = places(block.train, train), places(block.test, test)
+            columns, rows = find_indices(block.train, train), find_indices(block.test, test)
             inside = (columns >= 0) & (rows >= 0)
             influences[inside] = block.values[rows[inside], columns[inside]]
         return influences
 
-    def every_pair(self) -> tuple[np.ndarray, np.ndarray]:
+    def all_pairs(self) -> tuple[np.ndarray, np.ndarray]:
         """Ids and influences of all pairs."""
         count = sum(block.values.size for block in self.blocks)
         if count > MOST_PAIRS:
@@ -137,7 +137,7 @@ def find_test_ids(path: pathlib.Path, arrays: Mapping[str, np.ndarray], ids: np.
     return tfds_order("test", count)
 
 
-def places(known: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+def find_indices(known: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     """The index in `known` of each of `wanted`; -1 if it is not there."""
     order = np.argsort(known, kind="stable")
     at = np.minimum(np.searchsorted(known[order], wanted), len(known) - 1)

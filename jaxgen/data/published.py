@@ -1,4 +1,4 @@
-"""Published scores and those of jaxgen, as values of examples or of pairs; the layout follows from a file's keys.
+"""Reads score files, published ones and those of jaxgen; the layout follows from the keys of a file.
 
 The layouts are those published with Jiang et al. 2021 (https://pluskid.github.io/structural-regularity), with Feldman
 and Zhang 2020 (https://pluskid.github.io/influence-memorization), and of the latter's MNIST demo. Pickles are read only
@@ -14,7 +14,7 @@ import numpy as np
 
 from jaxgen.data.checks import as_text
 from jaxgen.data.csv_file import as_texts, columns_of, read_rows, to_number, whole_numbers
-from jaxgen.data.pairs import UNTOLD, Matrix, find_test_ids, pair_ids
+from jaxgen.data.pairs import UNKNOWN_ORDER, Matrix, find_test_ids, pair_ids
 from jaxgen.data.pickled import read_objects
 from jaxgen.data.tfds import tfds_order
 from jaxgen.errors import UNREADABLE, UserError
@@ -33,7 +33,7 @@ class Values(NamedTuple):
       labels: int64 or text ``[n]``, or None.
       ids: ``[n]``, of examples or pairs: positions in the original files, file names, or `pair_ids`; None where the
         file has none.
-      order: what `ids` are, in words.
+      order: description of `ids`.
       pairs: whether these are values of pairs.
       class_names: text ``[c]``, if `labels` are codes in ``0..c-1`` and the file has names for them.
     """
@@ -72,12 +72,12 @@ def read_published(
     if not zipfile.is_zipfile(path):
         raise UserError(f"{path}: is no .npz, .npy or .csv file; give one of these, or a folder of published runs")
     try:
-        return by_keys(Members(path, unpickled), score)
+        return by_keys(NpzArrays(path, unpickled), score)
     except (IndexError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(f"{path}: has not the layout that its keys promise ({error})") from None
 
 
-class Members(Mapping[str, np.ndarray]):
+class NpzArrays(Mapping[str, np.ndarray]):
     """The arrays of an .npz file, each read on access."""
 
     def __init__(self, path: pathlib.Path, unpickled: Collection[str] = ()):
@@ -114,7 +114,7 @@ class Members(Mapping[str, np.ndarray]):
         return read_objects(self.path, name)
 
 
-def by_keys(arrays: Members, score: str) -> Values | Matrix:
+def by_keys(arrays: NpzArrays, score: str) -> Values | Matrix:
     """The values that `score` names in an .npz file of any known layout."""
     keys, path = set(arrays), arrays.path
     if keys >= OURS:
@@ -132,7 +132,7 @@ def by_keys(arrays: Members, score: str) -> Values | Matrix:
         return Matrix.of_one(path.name, arrays["influence"])
     if keys >= {"influence_train", "influence_test", "influence"} and score == "influence":
         pairs = pair_ids(arrays["influence_train"], arrays["influence_test"])
-        return numbers(f"{path.name}: influence", arrays["influence"], None, pairs, UNTOLD)._replace(pairs=True)
+        return numbers(f"{path.name}: influence", arrays["influence"], None, pairs, UNKNOWN_ORDER)._replace(pairs=True)
     if keys >= {"labels", "scores", "filenames"} and score in ("", "scores"):
         texts = np.asarray(arrays["filenames"]).astype(str)
         return numbers(f"{path.name}: scores", arrays["scores"], arrays["labels"], texts, "file names")
@@ -174,7 +174,7 @@ def original(name: str, values: np.ndarray, labels: np.ndarray | None = None) ->
     return numbers(name, values, labels, np.arange(len(values)), "positions in the original files")
 
 
-def read_own(arrays: Members, score: str) -> Values:
+def read_own(arrays: NpzArrays, score: str) -> Values:
     """A score of one number an example of a cscores.npz, or its influence pairs."""
     path, ids, score = arrays.path, arrays["ids"], score or "scores"
     if score not in arrays:
@@ -196,7 +196,7 @@ def read_own(arrays: Members, score: str) -> Values:
     return numbers(f"{path.name}: influence", arrays[score], None, pairs, "pairs")._replace(pairs=True)
 
 
-def read_pairs(arrays: Members, score: str) -> Values:
+def read_pairs(arrays: NpzArrays, score: str) -> Values:
     """Pairs of large influence, or the memorization of their training examples."""
     name = f"{arrays.path.name}: {score}"
     if score == "influence":
@@ -206,7 +206,7 @@ def read_pairs(arrays: Members, score: str) -> Values:
     return numbers(name, arrays["mem"][first], None, train, "positions in the original files")
 
 
-def read_any(arrays: Members, score: str) -> Values:
+def read_any(arrays: NpzArrays, score: str) -> Values:
     """An .npz file of unknown layout: the array that the user names."""
     path = arrays.path
     if not score:

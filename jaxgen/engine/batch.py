@@ -39,8 +39,8 @@ class Remix(NamedTuple):
 class Batch(NamedTuple):
     """b examples: ``inputs [b, ...]`` as the network sees them, ``labels [b]``, ``weights [b]``.
 
-    A weight of 0 leaves an example out; those of weight 1 come first. With `terms`, the loss has terms by class, and
-    smoothing is one of them. With `remix`, labels of mixtures are weighted by the sizes of their classes.
+    A weight of 0 leaves an example out; those of weight 1 come first. `terms` are class-dependent terms of the loss,
+    smoothing included. With `remix`, labels of mixtures are weighted by the sizes of their classes.
     """
 
     inputs: jax.Array
@@ -87,9 +87,9 @@ class LearnerConfig(NamedTuple):
       optimize: from `jaxgen.training.optimizers.make_optimizer`.
       augment: from `jaxgen.transforms.augment.make_augmentation`, or None.
       normalize: of augmented inputs, as in `jaxgen.engine.members.EnsembleConfig`.
-      in_use: names of the hyperparameters that are above 0 for some member; the others are not compiled in.
+      in_use: names of the hyperparameters that are above 0 for some member; only these are compiled.
       microbatch_size: examples whose gradient is computed together, a divisor of the batch size; None: the whole batch.
-        Activations of a few examples stay in a CPU's cache. Networks with batch norm need the whole batch.
+        Activations of a few examples fit a CPU's cache. Networks with batch norm need the whole batch.
       precision: of float32 products, as in `jax.default_matmul_precision`.
       groups: names of all top-level groups of parameters, if each has a step size of its own: the usual one times the
         hyperparameter ``<group>_rate``. At 0 a group is frozen.

@@ -25,7 +25,7 @@ from jaxgen.engine.members import Curves, Data, EnsembleConfig, Examples, Member
 from jaxgen.scores.metrics import expected_calibration_error, margins
 from jaxgen.training.losses import cross_entropy
 
-# Of the training margins.
+# Quantiles of training margins.
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
@@ -37,32 +37,31 @@ def scan_batches(
     accumulate: Callable[[Any, jax.Array, jax.Array, jax.Array], Any],
     init: Any,
     *,
-    own: bool = False,
+    training_examples: bool = False,
 ) -> Any:
     """Runs all members on all examples, `eval_batch_size` at a time, and accumulates over their logits.
 
     Args:
       config: of all members.
       members: m of them.
-      variables: what they predict with.
+      variables: to predict with.
       data: the examples.
-      accumulate: ``(carry, start, fresh, logits) -> carry`` for examples start, start + 1, ...: `fresh`, bool ``[s]``,
-        is false for those that a piece before had, because the last piece starts early enough to be whole; logits
-        ``[m, s, c]``.
-      init: the carry that `accumulate` begins with.
-      own: whether the examples are members' training examples, each member's perhaps others, and `data` the training
-        data.
+      accumulate: ``(carry, start, fresh, logits) -> carry`` for examples start, start + 1, ..., with logits
+        ``[m, s, c]``. The last batch overlaps the one before so that it is full; `fresh`, bool ``[s]``, is False for
+        examples seen before.
+      init: initial carry.
+      training_examples: whether to run each member on its own training examples, with `data` the training data.
 
     Returns:
       The last carry.
     """
-    total, member_config = config.num_examples if own else len(data.labels), members.config
+    total, member_config = config.num_examples if training_examples else len(data.labels), members.config
     size = min(config.eval_batch_size, total)
-    differs = own and (member_config.rows is not None or config.input_transform)
+    differs = training_examples and (member_config.rows is not None or config.input_transform)
     shared = member_config.version is None and not differs
 
     def predict(member: Member, variables: Variables, chosen: jax.Array, inputs: jax.Array | None) -> jax.Array:
-        if inputs is None and own:
+        if inputs is None and training_examples:
             inputs = normalize(config, training_inputs(config, member.config, data, chosen))
         elif inputs is None:
             inputs = network_inputs(config, gather_images(member.config, data, chosen))
@@ -79,7 +78,7 @@ def scan_batches(
     return jax.lax.fori_loop(0, -(-total // size), scan_piece, init)
 
 
-def piece(labels: jax.Array, start: jax.Array, size: int) -> jax.Array:
+def slice_labels(labels: jax.Array, start: jax.Array, size: int) -> jax.Array:
     """Labels start, start + 1, ... of ``[n]`` or ``[m, n]``, as ``[1 or m, s]``."""
     return jax.lax.dynamic_slice_in_dim(jnp.atleast_2d(labels), start, size, axis=1)
 
@@ -109,12 +108,12 @@ def standard_curves(config: EnsembleConfig, members: Member, variables: Variable
     """One point of every curve that the engine measures, as fields ``[m]``."""
     number = len(members.size)
     given, truth = training_labels(members.config, data.train), true_labels(members.config, data.train)
-    learnt = learnt_examples(config, members)
+    learnt = training_mask(config, members)
 
     def add_train(sums: jax.Array, start: jax.Array, fresh: jax.Array, logits: jax.Array) -> jax.Array:
         size = logits.shape[1]
-        true, labels = piece(truth, start, size), piece(given, start, size)
-        counted = (fresh[None] & piece(learnt, start, size)).astype(jnp.float32)
+        true, labels = slice_labels(truth, start, size), slice_labels(given, start, size)
+        counted = (fresh[None] & slice_labels(learnt, start, size)).astype(jnp.float32)
         predicted = jnp.argmax(logits, -1)
         clean = counted * (true == labels)
         flipped = counted * (true != labels)
@@ -124,13 +123,13 @@ def standard_curves(config: EnsembleConfig, members: Member, variables: Variable
         return sums + jnp.stack([jnp.sum(column, axis=1) for column in columns])
 
     def add_test(sums: jax.Array, start: jax.Array, fresh: jax.Array, logits: jax.Array) -> jax.Array:
-        true = piece(data.test.labels, start, logits.shape[1])
+        true = slice_labels(data.test.labels, start, logits.shape[1])
         losses = jnp.where(fresh[None], losses_of(logits, true), 0)
         right = fresh[None] & (jnp.argmax(logits, -1) == true)
         return sums + jnp.stack([jnp.sum(losses, axis=1), jnp.sum(right, axis=1)])
 
     loss, clean_right, flipped_right, true_right, clean, flipped = scan_batches(
-        config, members, variables, data.train, add_train, jnp.zeros((6, number)), own=True
+        config, members, variables, data.train, add_train, jnp.zeros((6, number)), training_examples=True
     )
     tested = jnp.full((2, number), jnp.nan)
     if data.test is not None:
@@ -151,14 +150,14 @@ def losses_of(logits: jax.Array, labels: jax.Array) -> jax.Array:
     return jax.vmap(cross_entropy)(logits, jnp.broadcast_to(labels, logits.shape[:2]))
 
 
-def learnt_examples(config: EnsembleConfig, members: Member) -> jax.Array:
-    """The examples that members train on, without those for validation: bool ``[m, n]``."""
+def training_mask(config: EnsembleConfig, members: Member) -> jax.Array:
+    """Whether members train on examples, those for validation excluded: bool ``[m, n]``."""
     trained_on = members.config.trained_on
     return trained_on & ~jax.vmap(validation_mask)(members) if config.validation_share else trained_on
 
 
 def measure_end(config: EnsembleConfig, members: Member, variables: Variables, data: Data) -> dict[str, jax.Array]:
-    """Measures of trained members by name, a row each.
+    """Measures of trained members by name, each with a leading axis m.
 
     Returns:
       ``weight_norm``, ``distance_from_init``: Euclidean, over all parameters. ``margin_quantiles [m, 5]``: of the
@@ -171,12 +170,12 @@ def measure_end(config: EnsembleConfig, members: Member, variables: Variables, d
     number, given = len(members.size), training_labels(members.config, data.train)
 
     def write_margins(carry: jax.Array, start: jax.Array, fresh: jax.Array, logits: jax.Array) -> jax.Array:
-        labels = jnp.broadcast_to(piece(given, start, logits.shape[1]), logits.shape[:2])
+        labels = jnp.broadcast_to(slice_labels(given, start, logits.shape[1]), logits.shape[:2])
         return jax.lax.dynamic_update_slice(carry, jax.vmap(margins)(logits, labels), (0, start))
 
-    nothing = jnp.zeros((number, config.num_examples))
-    margin = scan_batches(config, members, variables, data.train, write_margins, nothing, own=True)
-    learnt = jnp.where(learnt_examples(config, members), margin, jnp.nan)
+    init = jnp.zeros((number, config.num_examples))
+    margin = scan_batches(config, members, variables, data.train, write_margins, init, training_examples=True)
+    learnt = jnp.where(training_mask(config, members), margin, jnp.nan)
     measures["margin_quantiles"] = jnp.nanquantile(learnt, jnp.array(QUANTILES), axis=1).T
     if members.config.labels is not None:
         measures["changed"] = jnp.packbits(given != jnp.atleast_2d(true_labels(members.config, data.train)), axis=1)
@@ -234,9 +233,9 @@ def distances(config: EnsembleConfig, members: Member, variables: Variables) -> 
     """The Euclidean distance of each member's parameters from its initial ones, ``[m]``."""
 
     def initial(member_config: MemberConfig) -> Any:
-        return config.learner.init(member_config.key, member_config.hparams, *member_config.variables).weights.params
+        return config.learner.init(member_config.key, member_config.hparams, *member_config.variables).variables.params
 
-    # One after another, as when they were drawn.
+    # Sequentially, as in `start_members`.
     return norms(jax.tree.map(jnp.subtract, variables.params, jax.lax.map(initial, members.config)))
 
 

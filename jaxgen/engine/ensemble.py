@@ -1,4 +1,4 @@
-"""Many members trained at once: `vmap` inside a device, devices side by side, the host looping over blocks of steps.
+"""Trains many members at once: `vmap` on each device, sharded over devices, with a host loop over blocks of steps.
 
 An ensemble is four programs, each compiled once for a width and used for every row: `start` (makes members, draws their
 initial variables), `advance` (trains a block of epochs, or of steps of one epoch; trip counts are traced), `finish`
@@ -21,7 +21,7 @@ from jax.sharding import PartitionSpec as P
 
 from jaxgen.engine.batch import Variables
 from jaxgen.engine.evaluation import finish_members
-from jaxgen.engine.member_inputs import chosen_variables
+from jaxgen.engine.member_inputs import evaluation_variables
 from jaxgen.engine.members import Block, Data, EnsembleConfig, Examples, Member, TrainState
 from jaxgen.engine.slots import SlotPool
 from jaxgen.engine.training import advance_members, refill_members, start_members
@@ -30,13 +30,13 @@ from jaxgen.types import Dataset, Outcome
 
 
 def next_block(step: int, steps: int, steps_per_call: int, epochs: int) -> Block:
-    """What to train next, about `steps_per_call` steps: whole epochs together, or a piece of one.
+    """The next block of about `steps_per_call` steps: whole epochs, or a part of one.
 
     Args:
-      step: steps of the epoch that are done.
+      step: finished steps of the current epoch.
       steps: steps of an epoch.
-      steps_per_call: the length wished for.
-      epochs: at most so many whole ones.
+      steps_per_call: target number of steps.
+      epochs: maximal number of whole epochs.
     """
     if step == 0 and steps_per_call >= steps:
         return Block(max(1, min(steps_per_call // steps, epochs)), 0, steps, 1)
@@ -45,7 +45,7 @@ def next_block(step: int, steps: int, steps_per_call: int, epochs: int) -> Block
 
 
 class Checkpoint(Protocol):
-    """Saves a training on its way."""
+    """Saves and restores unfinished training."""
 
     def restore(self, like: Any) -> Any | None:
         """What was saved, if anything, in the structure of `like` (shapes with shardings)."""
@@ -54,7 +54,7 @@ class Checkpoint(Protocol):
         """Called after every block: saves `state()` if it is time."""
 
 
-# Programs without which no member takes a step.
+# Programs that the first step needs.
 FIRST = ("start", "advance")
 
 
@@ -62,14 +62,14 @@ class Ensemble:
     """Trains rows of members on one data set, which is copied to every device once.
 
     Args:
-      config: what all members share.
-      dataset: what they are trained and tested on.
-      devices: those that share the members.
+      config: of all members.
+      dataset: training and test data.
+      devices: over which members are sharded.
       clock: a monotonic clock in seconds.
 
     Attributes:
       room: bytes that programs may take on each device beside the data.
-      waited: seconds that `train` has only waited for programs to be compiled.
+      waited: seconds that `train` has waited for compilations.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class Ensemble:
         self.clock, self.room, self.waited = clock, math.inf, 0.0
         self._set_config(config)
 
-    def rebuilt(self, config: EnsembleConfig) -> "Ensemble":
+    def with_config(self, config: EnsembleConfig) -> "Ensemble":
         """An ensemble with another config on the same data, which are not copied again."""
         other = copy.copy(self)
         other._set_config(config)
@@ -102,13 +102,14 @@ class Ensemble:
 
     def _set_config(self, config: EnsembleConfig) -> None:
         self.config = config
-        each, same = P("members"), P()
-        self.jitted = {
-            "start": self._sharded(functools.partial(start_members, config), (each, same)),
-            "advance": self._sharded(functools.partial(advance_members, config), (each, each, same, same), donate=(1,)),
-            "finish": self._sharded(functools.partial(finish_members, config), (each, each, same)),
-            "refill": self._sharded(functools.partial(refill_members, config), (*[each] * 4, same), donate=(2, 3)),
+        split, copied = P("members"), P()
+        functions = {
+            "start": (start_members, (split, copied), ()),
+            "advance": (advance_members, (split, split, copied, copied), (1,)),
+            "finish": (finish_members, (split, split, copied), ()),
+            "refill": (refill_members, (split, split, split, split, copied), (2, 3)),
         }
+        self.jitted = {name: self._sharded(functools.partial(f, config), *how) for name, (f, *how) in functions.items()}
         # By program and width; some are still being compiled.
         self.compiled: dict[tuple[str, int], concurrent.futures.Future] = {}
         # Those for which there is room.
@@ -142,11 +143,11 @@ class Ensemble:
           rows: pytree of arrays ``[m]``; where members do not stop early, at most as many as are trained at a time.
           width: members in one batched program on each device.
           max_size: the size of the largest subset among the rows, or more.
-          steps_per_call: after about so many steps the host gets its turn.
-          on_work: called at each such turn with the work since the last one, in whole trainings of a member.
-          checkpoint: saves the training on its way, and restores it.
-          on_weights: called with the position of a row among the rows, and its trained variables on the host.
-          on_resume: called with the work that the checkpoint spares, in whole trainings of a member.
+          steps_per_call: approximate number of steps of a block.
+          on_work: called after each block with its work, in whole trainings of a member.
+          checkpoint: saves and restores unfinished training.
+          on_weights: called with the index of each row and its trained variables on the host.
+          on_resume: called with the work restored from the checkpoint, in whole trainings of a member.
 
         Raises:
           OutOfMemory: if a program takes more than there is room for.
@@ -193,7 +194,7 @@ class Ensemble:
     def _begin(
         self, rows: Any, width: int, slots: SlotPool, checkpoint: Checkpoint | None
     ) -> tuple[Member, TrainState, bool]:
-        """The first members or those of the checkpoint, their state, and whether they are the checkpoint's."""
+        """The initial or restored members, their state, and whether they were restored."""
         saved = checkpoint.restore(self.shapes(rows, width)[1]) if checkpoint else None
         if saved:
             slots.restore(saved[0])
@@ -209,7 +210,7 @@ class Ensemble:
         self, train_state: TrainState, rows: np.ndarray, ended: np.ndarray, on_weights: Callable[[int, Variables], None]
     ) -> None:
         """Fetches the variables in the `ended` slots, one member after another."""
-        variables = chosen_variables(train_state)
+        variables = evaluation_variables(train_state)
         for slot in np.flatnonzero(ended):
             on_weights(int(rows[slot]), jax.device_get(jax.tree.map(lambda leaf, slot=slot: leaf[slot], variables)))
 

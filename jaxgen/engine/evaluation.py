@@ -1,13 +1,13 @@
-"""Evaluation of trained members: what they get right of all training and test examples."""
+"""Evaluation of trained members on all training and test examples."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jaxgen.engine.batch import Variables
-from jaxgen.engine.curves import measure_end, piece, scan_batches
+from jaxgen.engine.curves import measure_end, scan_batches, slice_labels
 from jaxgen.engine.flat_variables import flatten_variables
-from jaxgen.engine.member_inputs import chosen_variables, true_labels, validation_mask
+from jaxgen.engine.member_inputs import evaluation_variables, true_labels, validation_mask
 from jaxgen.engine.members import Data, EnsembleConfig, Examples, Member, TrainState
 from jaxgen.engine.tracking import evaluate_tracked
 from jaxgen.types import Outcome
@@ -22,12 +22,12 @@ def finish_members(config: EnsembleConfig, members: Member, train_state: TrainSt
     Where examples are tracked, `jaxgen.engine.tracking.evaluate_tracked` predicts the training examples and takes their
     statistics in one pass; otherwise `correct_predictions` does.
     """
-    variables = chosen_variables(train_state)
+    variables = evaluation_variables(train_state)
     measures = {}
     if config.track:
         correct, measures = evaluate_tracked(config, members, train_state, variables, data)
     else:
-        correct = correct_predictions(config, members, variables, data.train, own=True)
+        correct = correct_predictions(config, members, variables, data.train, training_examples=True)
     test_correct = jnp.zeros((len(members.size), 0), bool)
     if data.test is not None:
         test_correct = correct_predictions(config, members, variables, data.test)
@@ -41,7 +41,7 @@ def finish_members(config: EnsembleConfig, members: Member, train_state: TrainSt
         finite &= jnp.all(jnp.isfinite(leaf), axis=tuple(range(1, leaf.ndim)))
     validation = jax.vmap(validation_mask)(members) if config.validation_share else correct[:, :0]
     flags = (members.config.trained_on, correct, test_correct, validation)
-    trained_on, correct, test_correct, validation = (jnp.packbits(each, axis=1) for each in flags)
+    trained_on, correct, test_correct, validation = (jnp.packbits(flag, axis=1) for flag in flags)
     if config.keeps:
         kept = {name: variables.params[name] for name in config.keeps}
         measures["params"] = flatten_variables(variables._replace(params=kept))
@@ -52,14 +52,14 @@ def finish_members(config: EnsembleConfig, members: Member, train_state: TrainSt
 
 
 def correct_predictions(
-    config: EnsembleConfig, members: Member, variables: Variables, data: Examples, *, own: bool = False
+    config: EnsembleConfig, members: Member, variables: Variables, data: Examples, *, training_examples: bool = False
 ) -> jax.Array:
-    """Whether each member's most likely class is the true label: bool ``[m, n]``; `own` as in `scan_batches`."""
-    labels = true_labels(members.config, data) if own else data.labels
+    """Whether members predict the true labels: bool ``[m, n]``; `training_examples` as in `scan_batches`."""
+    labels = true_labels(members.config, data) if training_examples else data.labels
 
     def accumulate(correct: jax.Array, start: jax.Array, fresh: jax.Array, logits: jax.Array) -> jax.Array:
-        right = jnp.argmax(logits, -1) == piece(labels, start, logits.shape[1])
+        right = jnp.argmax(logits, -1) == slice_labels(labels, start, logits.shape[1])
         return jax.lax.dynamic_update_slice(correct, right, (0, start))
 
-    nothing = jnp.zeros((len(members.size), labels.shape[-1]), bool)
-    return scan_batches(config, members, variables, data, accumulate, nothing, own=own)
+    init = jnp.zeros((len(members.size), labels.shape[-1]), bool)
+    return scan_batches(config, members, variables, data, accumulate, init, training_examples=training_examples)

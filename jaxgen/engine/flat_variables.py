@@ -1,4 +1,4 @@
-"""Variables of members as one row of numbers each, and back: leaves one after the other, in the order of their tree."""
+"""Flattens the variables of members to rows, leaf after leaf in tree order, and back."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ def split_variables(row: np.ndarray, like: Any) -> Any:
 
     Args:
       row: of p numbers.
-      like: the tree of one member: leaves of any kind that have the shapes.
+      like: tree of one member, with leaves of these shapes.
 
     Raises:
       ValueError: if the leaves of `like` have not p numbers in all.

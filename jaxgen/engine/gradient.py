@@ -15,7 +15,7 @@ from jaxgen.transforms.classes import remix_share
 
 
 class Targets(NamedTuple):
-    """What the loss of a batch needs besides inputs.
+    """Targets of the loss of a batch.
 
     Attributes:
       labels, partners: int ``[b]``: the label of each example, and of the example that it is mixed with.

@@ -1,4 +1,4 @@
-"""Which back-end computes each convolution of a network: timed, because it depends on shape, members and device.
+"""Chooses the back-end of each convolution by timing, as it depends on shape, number of members and device.
 
 On a CPU the activations of a whole batch do not fit in the cache, so a network without batch statistics takes its batch
 in microbatches of a few images; on a GPU the batch stays whole.
@@ -27,7 +27,7 @@ MOST_EVALUATED = 500
 TIMINGS = 2
 
 
-class Choice(NamedTuple):
+class BackendChoice(NamedTuple):
     """The back-end of each convolution timed, and all seconds per image and member that were measured."""
 
     backends: dict[Geometry, str]
@@ -35,7 +35,7 @@ class Choice(NamedTuple):
 
 
 def candidates(platform: str) -> tuple[str, ...]:
-    """The back-ends worth timing; the first, likely the best, is used where there is no time for timings."""
+    """The back-ends to time; the first is the default without timings."""
     return CPU_BACKENDS if platform == "cpu" else ("batched", *(name for name in BACKENDS if name != "batched"))
 
 
@@ -58,7 +58,7 @@ def piece_size(platform: str, geometries: Sequence[Geometry], batch_size: int) -
 
 
 def eval_batch_size(platform: str, geometries: Sequence[Geometry]) -> int:
-    """How many examples to evaluate in one batch."""
+    """The number of examples in a batch of an evaluation."""
     if not geometries:
         return MOST_EVALUATED
     room = PIECE_BYTES if platform == "cpu" else EVALUATION_BYTES
@@ -71,12 +71,12 @@ def choose_backends(
     time_one: Callable[[Geometry, str], float],
     *,
     worthwhile: Callable[[], bool],
-) -> Choice:
+) -> BackendChoice:
     """The fastest back-end of each convolution, the costliest convolutions first.
 
     Args:
-      geometries: what is to be chosen for.
-      names: candidates; the first is taken where nothing was timed.
+      geometries: the convolutions.
+      names: candidates; the first is the default without timings.
       time_one: seconds per image and member, infinite where there is not enough memory.
       worthwhile: whether there is time for one more convolution.
     """
@@ -87,7 +87,7 @@ def choose_backends(
         for name in names:
             seconds[geometry, name] = time_one(geometry, name)
         backends[geometry] = min(names, key=lambda name: seconds[geometry, name])
-    return Choice(backends, seconds)
+    return BackendChoice(backends, seconds)
 
 
 def time_convolution(
@@ -165,7 +165,7 @@ def repeat_convolution(
 
 
 def describe(choice: dict[Geometry, str]) -> str:
-    """The back-ends in words; where they differ, with the convolutions that each computes."""
+    """The back-ends as text; if they differ, with the convolutions that each computes."""
     names = sorted(set(choice.values()))
     if len(names) == 1:
         return f"convolutions: {names[0]}"

@@ -17,9 +17,9 @@ from jaxgen.training.optimizers import HParams, ascend, average, limit_norms
 
 
 class LearnerState(NamedTuple):
-    """What training changes; `averaged` is None without an exponential moving average of the variables."""
+    """Variables and optimizer state; `averaged` is None without an exponential moving average of the variables."""
 
-    weights: Variables
+    variables: Variables
     opt_state: Any
     averaged: Variables | None
 
@@ -64,7 +64,7 @@ def make_learner(model: nn.Module, learner_config: LearnerConfig, input_shape: t
         with jax.default_matmul_precision(learner_config.precision):
             terms = batch.terms
             inputs, targets = prepare(learner_config, key, hparams, batch, step_index)
-            params, stats = state.weights
+            params, stats = state.variables
             differentiate = functools.partial(mean_gradient, model, learner_config, hparams, terms=terms)
             loss, grads, new_stats, logits = differentiate(params, stats, inputs, targets)
             if "sam_radius" in learner_config.in_use:
@@ -93,12 +93,12 @@ def make_learner(model: nn.Module, learner_config: LearnerConfig, input_shape: t
 
 def final_variables(state: LearnerState) -> Variables:
     """The variables to predict with: the moving average where there is one."""
-    return state.weights if state.averaged is None else state.averaged
+    return state.variables if state.averaged is None else state.averaged
 
 
 def num_parameters(learner: Learner, hparams: HParams) -> int:
     """The number of parameters of the model; nothing is computed or allocated."""
-    return sum(leaf.size for leaf in jax.tree.leaves(state_shapes(learner, hparams).weights.params))
+    return sum(leaf.size for leaf in jax.tree.leaves(state_shapes(learner, hparams).variables.params))
 
 
 def state_bytes(learner: Learner, hparams: HParams) -> int:

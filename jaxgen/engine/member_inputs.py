@@ -1,4 +1,4 @@
-"""Inputs and labels of members: what they are trained and evaluated on, and which variables they predict with."""
+"""Inputs, labels and variables of members in training and evaluation."""
 
 import jax
 import jax.numpy as jnp
@@ -53,11 +53,11 @@ def training_labels(member_config: MemberConfig, train: Examples) -> jax.Array:
 
 def validation_mask(member: Member) -> jax.Array:
     """Which examples a member is validated on: bool ``[n]``."""
-    place = jnp.arange(len(member.own))
+    place = jnp.arange(len(member.example_order))
     validated_on = (place >= member.size) & (place < member.size + member.num_validation)
-    return jnp.zeros(len(member.own), bool).at[member.own].set(validated_on)
+    return jnp.zeros(len(member.example_order), bool).at[member.example_order].set(validated_on)
 
 
-def chosen_variables(train_state: TrainState) -> Variables:
-    """What members are evaluated with: those of the best epoch where members may stop early, or else the last ones."""
-    return final_variables(train_state.learner) if train_state.best is None else train_state.best.weights
+def evaluation_variables(train_state: TrainState) -> Variables:
+    """The variables for evaluation: those of the best epoch with early stopping, else the last ones."""
+    return final_variables(train_state.learner) if train_state.best is None else train_state.best.variables

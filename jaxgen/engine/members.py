@@ -1,4 +1,4 @@
-"""The records that the engine's modules share, and how functions are mapped over members.
+"""Data types shared by the engine's modules, and mapping of functions over members.
 
 `EnsembleConfig` is fixed when a program is compiled, and holds the three hooks by which an experiment changes training:
 a `Sampler`, an input transform and `EpochMetrics`. All else is an argument. Axes: m members, n training examples, b
@@ -65,7 +65,7 @@ class EnsembleConfig(NamedTuple):
 
 
 class EpochMetrics(NamedTuple):
-    """What is measured beside correct predictions: a point of all `Curves` after each epoch, and measures at the end.
+    """Measures besides correct predictions: a point of all `Curves` after each epoch, and measures at the end.
 
     Attributes:
       fit_at: training accuracy, on the labels trained with, at which a member is done; above 1: never.
@@ -130,13 +130,13 @@ class Member(NamedTuple):
 
     Attributes:
       config: what it trains on, and how.
-      own: int32 ``[n]``: first the examples that it trains on, then its validation examples, then all others.
-      size: int32: how many it trains on.
-      num_validation: int32: how many validation examples it has.
+      example_order: int32 ``[n]``: first the examples that it trains on, then its validation examples, then all others.
+      size: int32: number of examples that it trains on.
+      num_validation: int32: number of validation examples.
     """
 
     config: MemberConfig
-    own: jax.Array
+    example_order: jax.Array
     size: jax.Array
     num_validation: jax.Array
 
@@ -144,7 +144,7 @@ class Member(NamedTuple):
 class Best(NamedTuple):
     """The best epoch so far: variables and validation loss after it, and its number from 1."""
 
-    weights: Variables
+    variables: Variables
     loss: jax.Array
     epoch: jax.Array
 
@@ -211,7 +211,7 @@ class Data(NamedTuple):
 
 
 class Block(NamedTuple):
-    """A piece of training: `num_epochs` epochs, in each the steps ``[first_step, last_step)``; with `ends_epoch` an
+    """A block of training: `num_epochs` epochs, in each the steps ``[first_step, last_step)``; with `ends_epoch` an
     epoch is over after its last step."""
 
     num_epochs: int

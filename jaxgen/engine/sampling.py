@@ -1,4 +1,4 @@
-"""How members of plain training draw their batches: all of their examples once an epoch, in a new random order."""
+"""The sampler of plain training: all examples once per epoch, in a new random order."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from jaxgen.engine.order import permute
 
 def shuffled_order(key: jax.Array, member: Member, count: int) -> jax.Array:
     """A random order of the member's examples: int32 ``[count]``; those from its size on are not used."""
-    return member.own[permute(key, jnp.arange(count, dtype=jnp.int32), member.size)]
+    return member.example_order[permute(key, jnp.arange(count, dtype=jnp.int32), member.size)]
 
 
 def plain_batch(

@@ -1,4 +1,4 @@
-"""The slots of an ensemble: which row is trained in which; when members are done, waiting rows take their slots."""
+"""Slots of an ensemble: which row is trained in which slot; waiting rows take the slots of finished members."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,19 +8,19 @@ import numpy as np
 
 from jaxgen.types import Outcome
 
-# While rows wait, members are retired once one slot in so many is done: each time all members are evaluated.
+# While rows wait, members are retired once one in so many slots is done: retiring evaluates all members.
 WORTHWHILE = 4
 
 
 class SlotPool:
-    """Rows 0, 1, ... of a table in s slots, and the outcomes of those that have left.
+    """Rows 0, 1, ... of a table in s slots, and the outcomes of retired rows.
 
     Attributes:
       rows: int ``[s]``: the row in each slot, -1 in an empty one.
-      waiting: the first row that has not been admitted yet.
-      step: steps of the present epoch that are done, the same for all members.
+      waiting: the next row to admit.
+      step: finished steps of the current epoch, the same for all members.
       position: float ``[s]``: epochs done that have been reported as work.
-      outcomes: of each retired row, by its number.
+      outcomes: of retired rows, by row number.
     """
 
     def __init__(self, num_rows: int, num_slots: int):
@@ -36,7 +36,7 @@ class SlotPool:
         return self.rows >= 0
 
     def admit(self, free: np.ndarray) -> np.ndarray:
-        """Fills the `free` slots, bool ``[s]``, as far as rows wait; returns which were filled."""
+        """Admits waiting rows to the `free` slots, bool ``[s]``; returns which slots were filled, bool ``[s]``."""
         self.rows[free] = -1
         filled = np.flatnonzero(free)[: self.num_rows - self.waiting]
         self.rows[filled] = self.waiting + np.arange(len(filled))
@@ -47,13 +47,13 @@ class SlotPool:
         return fresh
 
     def should_retire(self, done: np.ndarray) -> bool:
-        """Whether enough members are done to evaluate them: all, or a good part of them while others wait."""
+        """Whether to evaluate the members that are done: if all are, or, while rows wait, at least a share of them."""
         ended, taken = int((self.taken & done).sum()), int(self.taken.sum())
         waits = self.waiting < self.num_rows
         return self.step == 0 and (ended == taken or (waits and ended >= max(1, len(self.rows) // WORTHWHILE)))
 
     def retire(self, ended: np.ndarray, outcome: Outcome, epochs: int, on_work: Callable[[float], None]) -> None:
-        """Keeps the outcomes of the members in the `ended` slots; epochs that they did not need count as work done."""
+        """Stores the outcomes of the members in the `ended` slots; their remaining epochs count as work done."""
         for slot in np.flatnonzero(ended):
             self.outcomes[int(self.rows[slot])] = jax.tree.map(lambda field, slot=slot: field[slot], outcome)
         on_work(float((1 - self.position[ended] / epochs).sum()))
@@ -85,7 +85,7 @@ class SlotPool:
         kept: dict[str, Any] = {}
         if done:
             fields = stack([self.outcomes[row] for row in done]).arrays()
-            # Nothing empty, such as answers on no test set: a checkpoint may have no place for that.
+            # Without empty arrays, such as predictions without a test set, which checkpoints cannot hold.
             fields = {name: field for name, field in fields.items() if field.size}
             kept = {"done": np.asarray(done), "found": fields}
         return {
@@ -97,15 +97,15 @@ class SlotPool:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Goes back to what `state` returned."""
+        """Restores what `state` returned."""
         self.rows, self.position = np.array(state["rows"]), np.array(state["position"])
         self.waiting, self.step = int(state["waiting"]), int(state["step"])
         done = np.asarray(state.get("done", ()), int)
         if not len(done):
             return
-        nothing = dict.fromkeys(Outcome._fields[:-1], np.zeros((len(done), 0), np.uint8))
-        arrays = {**nothing, **{name: np.asarray(field) for name, field in state["found"].items()}}
-        outcome = Outcome.from_arrays(arrays, sorted(state["found"].keys() - nothing.keys()))
+        empty = dict.fromkeys(Outcome._fields[:-1], np.zeros((len(done), 0), np.uint8))
+        arrays = {**empty, **{name: np.asarray(field) for name, field in state["found"].items()}}
+        outcome = Outcome.from_arrays(arrays, sorted(state["found"].keys() - empty.keys()))
         for i, row in enumerate(done):
             self.outcomes[int(row)] = jax.tree.map(lambda field, i=i: field[i], outcome)
 
@@ -115,5 +115,5 @@ class SlotPool:
 
 
 def stack(outcomes: list[Outcome]) -> Outcome:
-    """Outcomes of single rows as one."""
+    """Stacks the outcomes of single rows."""
     return jax.tree.map(lambda *fields: np.stack(fields), *outcomes)

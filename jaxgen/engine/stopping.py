@@ -1,4 +1,4 @@
-"""The end of an epoch: members that have fitted their labels, or no longer improve on validation examples, are done."""
+"""Early stopping: members that fit their labels, or no longer improve on validation examples, are done."""
 
 import jax
 import jax.numpy as jnp
@@ -44,7 +44,7 @@ def end_epoch(config: EnsembleConfig, members: Member, train_state: TrainState, 
 def write_epoch(
     curves: dict[str, jax.Array], measured: dict[str, jax.Array], epoch: jax.Array, live: jax.Array
 ) -> dict[str, jax.Array]:
-    """Writes what was measured, ``[m]``, into the curves ``[m, e]`` of the members that are `live`."""
+    """Writes measures ``[m]`` of an epoch into the curves ``[m, e]`` of the members that are `live`."""
 
     def write(curve: jax.Array, now: jax.Array) -> jax.Array:
         place = jnp.arange(len(epoch)), jnp.minimum(epoch, curve.shape[1] - 1)
@@ -62,7 +62,7 @@ def update_best(
       config: of all members.
       members: m of them.
       train_state: before the epoch is counted.
-      epoch: int32 ``[m]``, with it.
+      epoch: int32 ``[m]``, with the epoch counted.
       train: the training data.
     """
     losses = validation_losses(config, members, train_state, train)
@@ -82,7 +82,7 @@ def validation_losses(config: EnsembleConfig, members: Member, train_state: Trai
     def add_piece(i: jax.Array, sums: jax.Array) -> jax.Array:
         def piece_loss(member: Member, train_state: TrainState) -> jax.Array:
             positions = i * config.batch_size + jnp.arange(config.batch_size)
-            chosen = member.own[jnp.minimum(member.size + positions, config.num_examples - 1)]
+            chosen = member.example_order[jnp.minimum(member.size + positions, config.num_examples - 1)]
             inputs = normalize(config, training_inputs(config, member.config, train, chosen))
             logits = config.learner.predict(final_variables(train_state.learner), inputs)
             losses = cross_entropy(logits, training_labels(member.config, train)[chosen])

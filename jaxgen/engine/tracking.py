@@ -1,4 +1,4 @@
-"""Per-example statistics of training: visits of trained-on examples, evaluations of held-out ones, in one record each.
+"""Per-example statistics: of trained-on examples at their visits, of held-out ones at evaluations.
 
 An example is either trained on or held out by a member, so one record serves both. An observation of an example is one
 visit in training, or one evaluation between epochs or at the end. Axes: m members, n examples, a columns of a record.
@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxgen.engine.batch import Variables
-from jaxgen.engine.curves import learnt_examples, piece, scan_batches
+from jaxgen.engine.curves import scan_batches, slice_labels, training_mask
 from jaxgen.engine.learner import final_variables
 from jaxgen.engine.member_inputs import normalize, training_inputs, training_labels, true_labels
 from jaxgen.engine.members import Data, EnsembleConfig, Member, TrainState, map_members
@@ -39,7 +39,7 @@ GRADIENTS_AT_ONCE = 4
 
 
 def track_epoch(config: EnsembleConfig, members: Member, train_state: TrainState, data: Data) -> TrainState:
-    """Evaluates held-out examples if the epoch that ends now (it is not counted yet) is one of the epochs for that."""
+    """Evaluates held-out examples and gradient norms at the end of an epoch, where `config.track` says so."""
     track, ended = config.track, train_state.epoch + 1
     live = ~train_state.done
     variables = final_variables(train_state.learner)
@@ -49,7 +49,7 @@ def track_epoch(config: EnsembleConfig, members: Member, train_state: TrainState
         def evaluate(records: jax.Array) -> jax.Array:
             early = ended == track.early_examination
             accumulate = observe_heldout(config, members, data, ended, early, due)
-            return scan_batches(config, members, variables, data.train, accumulate, records, own=True)
+            return scan_batches(config, members, variables, data.train, accumulate, records, training_examples=True)
 
         # Members admitted at different times end different epochs: all are evaluated, and only those due are recorded.
         records = jax.lax.cond(jnp.any(due), evaluate, lambda same: same, train_state.records)
@@ -69,7 +69,7 @@ def track_epoch(config: EnsembleConfig, members: Member, train_state: TrainState
 def observe_heldout(
     config: EnsembleConfig, members: Member, data: Data, epoch: jax.Array, early: jax.Array, counted: jax.Array
 ) -> Any:
-    """The function by which `scan_batches` adds an evaluation of held-out examples to records ``[m, n, a]``.
+    """Makes the `accumulate` of `scan_batches` that adds an evaluation of held-out examples to records ``[m, n, a]``.
 
     Args:
       config: of all members.
@@ -88,10 +88,10 @@ def observe_heldout(
 
     def accumulate(records: jax.Array, start: jax.Array, fresh: jax.Array, logits: jax.Array) -> jax.Array:
         size = logits.shape[1]
-        given = jnp.broadcast_to(piece(labels, start, size), logits.shape[:2])
+        given = jnp.broadcast_to(slice_labels(labels, start, size), logits.shape[:2])
         rows = jax.lax.dynamic_slice_in_dim(records, start, size, axis=1)
         observed = jax.vmap(observe)(rows, logits, given, observations, epoch, early)
-        heldout = ~piece(members.config.trained_on, start, size)
+        heldout = ~slice_labels(members.config.trained_on, start, size)
         rows = jnp.where((heldout & fresh[None] & counted[:, None])[..., None], observed, rows)
         return jax.lax.dynamic_update_slice_in_dim(records, rows, start, axis=1)
 
@@ -101,7 +101,7 @@ def observe_heldout(
 def evaluate_tracked(
     config: EnsembleConfig, members: Member, train_state: TrainState, variables: Variables, data: Data
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
-    """Correct predictions at the end, bool ``[m, n]``, and what is kept of the statistics, by name.
+    """Correct predictions at the end, bool ``[m, n]``, and the statistics to store, by name.
 
     A member that stopped early is evaluated with the variables that it keeps; that is the last observation of its
     held-out examples, and the last point of their curves.
@@ -116,11 +116,11 @@ def evaluate_tracked(
         carry: dict[str, jax.Array], start: jax.Array, fresh: jax.Array, logits: jax.Array
     ) -> dict[str, jax.Array]:
         size = logits.shape[1]
-        heldout = ~piece(members.config.trained_on, start, size)
+        heldout = ~slice_labels(members.config.trained_on, start, size)
         probabilities = jnp.where(heldout[..., None], jax.nn.softmax(logits), 0)
-        labels_given = jnp.broadcast_to(piece(given, start, size), logits.shape[:2])
+        labels_given = jnp.broadcast_to(slice_labels(given, start, size), logits.shape[:2])
         new = {
-            "correct": jnp.argmax(logits, -1) == piece(labels, start, size),
+            "correct": jnp.argmax(logits, -1) == slice_labels(labels, start, size),
             "final": jnp.take_along_axis(probabilities, labels_given[..., None], axis=-1)[..., 0].astype(jnp.float16),
         }
         if track.probabilities:
@@ -135,7 +135,7 @@ def evaluate_tracked(
     }
     if track.probabilities:
         init["probabilities"] = jnp.zeros((number, n, config.num_classes), jnp.uint8)
-    scanned = scan_batches(config, members, variables, data.train, accumulate, init, own=True)
+    scanned = scan_batches(config, members, variables, data.train, accumulate, init, training_examples=True)
     correct, records = scanned.pop("correct"), scanned.pop("records")
     kept = {**scanned, **summarize_records(config, members, train_state, records)}
     return correct, {f"{TRACKED}{name}": array for name, array in kept.items()}
@@ -144,14 +144,15 @@ def evaluate_tracked(
 def summarize_records(
     config: EnsembleConfig, members: Member, train_state: TrainState, records: jax.Array
 ) -> dict[str, jax.Array]:
-    """What is kept of records ``[m, n, a]``: means over observations, ``[m, n]`` but for `looks`, `curve` and `design`.
+    """The statistics to store of records ``[m, n, a]``: means over observations, ``[m, n]``; `loss` is a sum.
 
-    `loss` is a sum. `looks` ``[m, 2]``: how many visits a trained-on, and evaluations a held-out example has had.
+    Others: `looks` ``[m, 2]``, the numbers of visits of a trained-on and of evaluations of a held-out example; `curve`;
+    `design`.
     """
     track = config.track
     evaluations = 1 + jnp.sum(jnp.asarray(track.examined, jnp.int32)[None] <= train_state.epoch[:, None], axis=1)
     looks = jnp.stack([train_state.epoch, evaluations], axis=1)
-    learnt = learnt_examples(config, members)
+    learnt = training_mask(config, members)
     times = jnp.maximum(jnp.where(learnt, looks[:, :1], looks[:, 1:]), 1)
     mean = records[:, :, CONFIDENCE] / times
     deviation = jnp.sqrt(jnp.maximum(records[:, :, SQUARE] / times - mean**2, 0))

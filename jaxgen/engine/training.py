@@ -1,4 +1,4 @@
-"""The work of one device on its members, as pure functions: start them, train a block of steps, refill their slots.
+"""Training of the members on one device, as pure functions: start members, train a block of steps, refill slots.
 
 `ensemble` compiles these functions and spreads them over devices.
 """
@@ -21,27 +21,27 @@ from jaxgen.scores.example_stats import update_visit_stats
 
 
 def start_members(config: EnsembleConfig, rows: Any, data: Data) -> tuple[Member, TrainState]:
-    """Makes the member of each row and draws its initial variables."""
+    """Makes the member of each row and initializes its variables."""
 
     def start(row: Any) -> tuple[Member, TrainState]:
         member_config = config.make_member(row, data.train)
         key, trained_on, hparams = member_config.key, member_config.trained_on, member_config.hparams
-        own = jnp.argsort(~trained_on, stable=True).astype(jnp.int32)
+        order = jnp.argsort(~trained_on, stable=True).astype(jnp.int32)
         size = jnp.sum(trained_on, dtype=jnp.int32)
         num_validation = jnp.floor(size * config.validation_share).astype(jnp.int32)
         if config.validation_share:
             positions = jnp.arange(config.num_examples, dtype=jnp.int32)
-            shuffled = own[permute(draw_key(key, Draw.VALIDATION), positions, size)]
-            own = jnp.where(positions < size, shuffled, own)
-        member = Member(member_config, own, size - num_validation, num_validation)
+            shuffled = order[permute(draw_key(key, Draw.VALIDATION), positions, size)]
+            order = jnp.where(positions < size, shuffled, order)
+        member = Member(member_config, order, size - num_validation, num_validation)
         learner = config.learner.init(key, hparams, *member_config.variables)
-        nothing = jnp.zeros((), jnp.int32)
-        best = Best(final_variables(learner), jnp.float32(jnp.inf), nothing) if config.patience else None
+        zero = jnp.zeros((), jnp.int32)
+        best = Best(final_variables(learner), jnp.float32(jnp.inf), zero) if config.patience else None
         init = config.sampler.init
         sampler = init(config, member_config, final_variables(learner)) if init else None
         records = jnp.zeros((config.num_examples, config.track.num_columns)) if config.track else None
         sums = jnp.zeros(config.epochs)
-        return member, TrainState(learner, sums, nothing, jnp.zeros((), bool), best, None, sampler, records)
+        return member, TrainState(learner, sums, zero, jnp.zeros((), bool), best, None, sampler, records)
 
     # One member after another: a vmapped initializer takes twice as long to compile and is no faster.
     members, train_state = jax.lax.map(start, rows)
@@ -53,7 +53,7 @@ def start_members(config: EnsembleConfig, rows: Any, data: Data) -> tuple[Member
 def advance_members(
     config: EnsembleConfig, members: Member, train_state: TrainState, data: Data, block: Block
 ) -> TrainState:
-    """Trains all members through a block, in lockstep; a member that has fewer steps in an epoch, or is done, rests."""
+    """Trains all members through a block, in lockstep; members that have fewer steps or are done are masked."""
 
     def one_epoch(_: jax.Array, train_state: TrainState) -> TrainState:
         order = map_members(functools.partial(draw_order, config))(members, train_state.epoch)
@@ -81,7 +81,7 @@ def advance_members(
 
 
 def draw_order(config: EnsembleConfig, member: Member, epoch: jax.Array) -> jax.Array:
-    """What a member sees in an epoch: int32 ``[p]``, p whole batches; beyond its size the examples mean nothing."""
+    """The examples of an epoch in order: int32 ``[p]``, padded from the member's size to whole batches."""
     count = -(-config.num_examples // config.batch_size) * config.batch_size
     key = jax.random.fold_in(draw_key(member.config.key, Draw.ORDER), epoch)
     return config.sampler.order(key, member, count)
@@ -90,14 +90,16 @@ def draw_order(config: EnsembleConfig, member: Member, epoch: jax.Array) -> jax.
 def step_member(
     config: EnsembleConfig, member: Member, train_state: TrainState, order: jax.Array, data: Data, step: jax.Array
 ) -> TrainState:
-    """One gradient step of one member on batch `step` of this epoch's `order`; none if the epoch is over for it."""
+    """One gradient step of one member on batch `step` of this epoch's `order`; no step if its epoch is over."""
     start = step * config.batch_size
     chosen = jax.lax.dynamic_slice(order, (start,), (config.batch_size,))
     weights = (start + jnp.arange(config.batch_size) < member.size).astype(jnp.float32)
     step_index = StepIndex(train_state.epoch, step, -(-member.size // config.batch_size))
-    count, own = step_index.count, member.config
-    batch = config.sampler.batch(config, own, train_state.sampler, data.train, chosen, weights, count)
-    learner, loss, logits = config.learner.step(own.key, own.hparams, train_state.learner, batch, step_index)
+    count, member_config = step_index.count, member.config
+    batch = config.sampler.batch(config, member_config, train_state.sampler, data.train, chosen, weights, count)
+    learner, loss, logits = config.learner.step(
+        member_config.key, member_config.hparams, train_state.learner, batch, step_index
+    )
     live = (start < member.size) & ~train_state.done
     learner = keep_where(live, learner, train_state.learner)
     loss_sums = train_state.loss_sums.at[train_state.epoch].add(jnp.where(live, loss, 0))

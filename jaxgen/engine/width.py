@@ -1,7 +1,7 @@
-"""How many members share one batched program: measured, because it depends on the machine.
+"""Chooses the width, the number of members in one batched program, by timing.
 
 On a CPU wide programs help tiny networks (fewer, larger operations) and hurt big ones (weights do not fit in the
-cache); on a GPU the reverse. So a few widths are timed on the job's own training steps, and the fastest a member is
+cache); on a GPU the reverse. So a few widths are timed on the job's own training steps, and the fastest per member is
 used.
 """
 
@@ -17,16 +17,16 @@ from jaxgen.engine.members import Block
 
 CPU_WIDTHS = (1, 2, 4, 8, 16, 32, 64)
 GPU_WIDTHS = (16, 64, 256, 1024, 4096)
-# How much faster a neighbouring width has to be: a narrower one starts, evaluates and stores fewer members at a time.
+# By how much a wider or narrower neighbour must be faster: narrow programs start, evaluate and store fewer members.
 WIDER, NARROWER = 0.05, 0.15
-# A timing may cost at most this share of the job that it is to speed up.
+# A timing may take at most this share of the job's time.
 WORTHWHILE = 0.03
-# A timing of a piece of an epoch that is mostly its order ends when it has taken so many times as long as it should.
+# A timing that is mostly drawing orders ends when it has taken so many times as long as wanted.
 LONGEST = 4
 TIMINGS = 3
 
 
-class Choice(NamedTuple):
+class WidthChoice(NamedTuple):
     """The width chosen, its seconds per member and step on one device, all timings, and the reason."""
 
     width: int
@@ -36,7 +36,7 @@ class Choice(NamedTuple):
 
 
 def first_guess(parameter_bytes: int, platform: str) -> int:
-    """Where to start: on a CPU the most members whose weights fit in a megabyte, on a GPU the middle candidate."""
+    """The first width to time: on a CPU the most members whose weights fit in a megabyte, else the middle candidate."""
     if platform != "cpu":
         return GPU_WIDTHS[len(GPU_WIDTHS) // 2]
     return max((width for width in CPU_WIDTHS if width * parameter_bytes <= 2**20), default=CPU_WIDTHS[0])
@@ -70,7 +70,7 @@ def fit(width: int, num_members: int, num_devices: int) -> int:
 
 def choose_width(
     time_step: Callable[[int], float], widths: Sequence[int], start: int, *, steps: float, cost: Callable[[], float]
-) -> Choice:
+) -> WidthChoice:
     """Climbs from `start` to neighbouring widths while that pays.
 
     Args:
@@ -90,15 +90,17 @@ def choose_width(
         there = best + direction
         while 0 <= there < len(widths):
             if cost() > WORTHWHILE * timed[widths[best]] * steps:
-                return Choice(widths[best], timed[widths[best]], timed, "timing more would not pay in so short a job")
+                return WidthChoice(
+                    widths[best], timed[widths[best]], timed, "timing more would not pay in so short a job"
+                )
             timed[widths[there]] = time_step(widths[there])
-            # Not above but at least: two widths that do not fit in memory are both infinite.
+            # ">=": widths that do not fit into memory are all infinite.
             if timed[widths[there]] >= (1 - margin) * timed[widths[best]]:
                 break
             best, there = there, there + direction
         if best != first:
             break
-    return Choice(widths[best], timed[widths[best]], timed, "the fastest of those timed")
+    return WidthChoice(widths[best], timed[widths[best]], timed, "the fastest of those timed")
 
 
 def time_step(
@@ -111,9 +113,9 @@ def time_step(
 
     Args:
       ensemble: what is to be trained; only its training program is compiled.
-      rows: a row or more of it.
+      rows: one or more rows of members.
       width: members in one program.
-      size: how many examples a stand-in trains on.
+      size: number of training examples of a stand-in.
       clock: a monotonic clock in seconds.
       seconds: about how long each timing lasts.
     """
@@ -150,7 +152,7 @@ def time_step(
 
 
 def time_evaluation(ensemble: Ensemble, rows: Any, width: int, *, clock: Callable[[], float]) -> float:
-    """Seconds of the evaluation at the end, `width` members on each device: the best of a few timings."""
+    """Seconds of the final evaluation of `width` members on each device: the best of a few timings."""
     [finish] = ensemble.prepare(rows, width, ["finish"])
     members, train_state = jax.tree.map(stand_in, ensemble.shapes(rows, width))
     taken = []

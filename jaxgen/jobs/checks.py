@@ -1,4 +1,4 @@
-"""What a job refuses before or after training, whatever its experiment."""
+"""Checks of jobs before and after training, shared by all experiments."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -10,14 +10,14 @@ from jaxgen.errors import UserError
 
 
 def refuse_empty_validation(spec: Any, count: int, what: str) -> None:
-    """Refuses a ``--validation_share`` that is none of `count` examples, those of `what`, where members stop by it."""
+    """Raises `UserError` if early stopping would have no validation example among the `count` examples of `what`."""
     share = min(sweep.alternatives(spec.stopping.validation_share))
     if any(sweep.alternatives(spec.stopping.patience)) and int(count * share) < 1:
         raise UserError(f"--validation_share={share:g}: is none of the {count} examples of {what}; raise it")
 
 
 def refuse_precision(precision: str, platform: str) -> None:
-    """Refuses a precision that the devices do not have."""
+    """Raises `UserError` for a precision that the devices do not support."""
     if precision == "tf32" and platform != "gpu":
         raise UserError(
             f"--precision=tf32: is a format of GPUs, and the devices here are of kind {platform}; leave it out"
@@ -25,14 +25,7 @@ def refuse_precision(precision: str, platform: str) -> None:
 
 
 def refuse_all_diverged(rows: Sequence[Mapping[str, Any]]) -> None:
-    """Refuses to report a job all of whose members diverged.
-
-    Args:
-      rows: one a member.
-
-    Raises:
-      UserError: if no member stayed finite.
-    """
+    """Raises `UserError` if all members diverged; `rows` has one row per member."""
     if not any(row["finite"] for row in rows):
         raise UserError(
             f"all {len(rows)} models diverged; lower --learning_rate or give --clip_norm, with another --out"
@@ -40,10 +33,16 @@ def refuse_all_diverged(rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def refuse_idle(spec: LnrSpec, heeded: Sequence[str], protocol: str, idle: Sequence[str] = ()) -> None:
-    """Refuses flags that have no effect: those of topics that are not `heeded`, and the `idle` ones of those that are.
+    """Checks that no flag is given which has no effect.
+
+    Args:
+      spec: the flags.
+      heeded: topics whose flags are used.
+      protocol: flag that names the protocol, for the message.
+      idle: names of flags of these topics that are not used.
 
     Raises:
-      UserError: naming the first.
+      UserError: naming the first such flag.
     """
     usual = LnrSpec()
     for field in fields_in_order(LnrSpec):

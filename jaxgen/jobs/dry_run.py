@@ -1,4 +1,4 @@
-"""``--dry_run``: what would be trained, and how long that would take."""
+"""``--dry_run``: describes a workload and estimates its training time."""
 
 import jax
 
@@ -10,7 +10,7 @@ from jaxgen.jobs.workload import Workload
 
 
 def describe_workload(workload: Workload, session: Session) -> str:
-    """A row a program with all its runs: a few steps are timed, nothing is kept."""
+    """A Markdown table with a row per program; times a few steps, and stores nothing."""
     store = workload.open_store()
     lines = [
         "| program | settings | members | done | parameters | width | MB a device | hours, at most |",

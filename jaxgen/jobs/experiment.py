@@ -1,8 +1,8 @@
-"""The protocol that every experiment follows, and the one way to run it.
+"""The interface of experiments, and how they are run.
 
-An experiment is four functions: `load` reads the data, `plan` refuses what cannot be done and says what is to be
-trained, `measure` trains what the store lacks and reads what all members came to, `report` makes texts, tables,
-figures and arrays of it. Its module `experiments/<name>/experiment.py` holds them as an `Experiment`.
+An experiment has four functions: `load` reads the data, `plan` checks the flags and makes the job, `measure` trains
+missing runs and measures all members, `report` makes texts, tables, figures and arrays. The module
+`experiments/<name>/experiment.py` holds them as an `Experiment`.
 """
 
 import importlib
@@ -17,18 +17,18 @@ from jaxgen.reporting.files import with_folder
 
 
 class Experiment(NamedTuple):
-    """An experiment as pure functions of its data and its spec.
+    """An experiment as functions of its spec and data.
 
     Attributes:
-      name: of its command ``jaxgen.<name>``, and the first word of its folders.
+      name: of the command ``jaxgen.<name>``, and the first word of folder names.
       load: ``spec -> data``.
-      folder: ``(spec, data) -> words``: what tells the job's folder from others, after the name.
-      plan: ``(data, spec, session) -> job``; raises `UserError` for what cannot be done, before anything compiles.
-      describe: ``(job, session) -> text``: what would be trained, and how long that would take; trains nothing.
-      measure: ``(job, session) -> results``: trains what is missing, and reads all members.
-      report: the module whose ``make_report(job, results)`` makes the `jaxgen.reporting.report.Report`. It is imported
-        when training is done: what draws takes half a second to import.
-      answers: ``(job, session) -> text or None``: what is asked for in place of training all, such as ``--what_if``.
+      folder: ``(spec, data) -> words``: further words of the name of the job's folder.
+      plan: ``(data, spec, session) -> job``; raises `UserError` for unsuitable flags, before anything compiles.
+      describe: ``(job, session) -> text``: for ``--dry_run``; trains nothing.
+      measure: ``(job, session) -> results``: trains missing runs, and measures all members.
+      report: module with ``make_report(job, results)``, which returns a `jaxgen.reporting.report.Report`. It is
+        imported after training, because matplotlib takes half a second to import.
+      answers: ``(job, session) -> text or None``: output of flags that replace training, such as ``--what_if``.
     """
 
     name: str
@@ -42,13 +42,13 @@ class Experiment(NamedTuple):
 
 
 def run(experiment: Experiment, spec: Any, command: str, data: Any = None) -> None:
-    """Does what a command line asks for: plans, trains, writes all files, and shows the summary.
+    """Runs an experiment: plans, trains, writes all files, and prints the summary.
 
     Args:
-      experiment: which.
+      experiment: to run.
       spec: its flags.
-      command: as it was typed; it is what resumes the job.
-      data: what `load` would give, if it has been loaded to choose the experiment by.
+      command: the command line, which resumes the job.
+      data: the data, if already loaded.
 
     Raises:
       UserError: in one line, for a user's mistake.
@@ -58,7 +58,7 @@ def run(experiment: Experiment, spec: Any, command: str, data: Any = None) -> No
 
 
 def run_job(experiment: Experiment, spec: Any, session: Session, data: Any = None) -> tuple[str, list[pathlib.Path]]:
-    """As `run`, without showing anything; returns the summary and the files that were written."""
+    """As `run`, without printing; returns the summary and the files that were written."""
     if data is None:
         spec = join_processes(spec)
         data = experiment.load(spec)
@@ -69,7 +69,7 @@ def run_job(experiment: Experiment, spec: Any, session: Session, data: Any = Non
     if experiment.answers and (answer := experiment.answers(job, session)) is not None:
         return answer, []
     results = experiment.measure(job, session)
-    # Imported here: what draws takes half a second, and nothing is drawn before.
+    # Imported here: matplotlib takes half a second, and is not needed before.
     from jaxgen.reporting.report import write_report
 
     report = importlib.import_module(experiment.report).make_report(job, results)

@@ -41,8 +41,8 @@ class Layout:
 
     Attributes:
       ensemble: built by the plan that was applied last.
-      microbatch_size: as of `ExecutionPlan`; it follows from program and platform alone.
-      backend_names: back-ends that convolutions are timed with.
+      microbatch_size: as in `ExecutionPlan`; determined by program and platform.
+      backend_names: back-ends to choose from.
     """
 
     def __init__(self, dataset: Dataset, program: Program, devices: list[jax.Device], log: Callable[[str], None]):
@@ -50,7 +50,7 @@ class Layout:
         spec, shape = program.spec, dataset.images.shape[1:]
         self.platform = devices[0].platform
         self.convolutions = convolutions(make_network(dataset, program), shape)
-        # Batch statistics are of the whole batch.
+        # Batch norm needs statistics of the whole batch.
         needs_whole_batch = spec.model.norm == "batch" or self._has_statistics()
         microbatch_size = kernels.piece_size(self.platform, self.convolutions, spec.train.batch_size)
         self.microbatch_size = None if needs_whole_batch else microbatch_size
@@ -69,7 +69,7 @@ class Layout:
 
     def apply(self, execution_plan: ExecutionPlan) -> Ensemble:
         """Rebuilds the ensemble by an execution plan; the data stay on the devices."""
-        self.ensemble = self.ensemble.rebuilt(self._config(execution_plan.backends, execution_plan.microbatch_size))
+        self.ensemble = self.ensemble.with_config(self._config(execution_plan.backends, execution_plan.microbatch_size))
         return self.ensemble
 
     def untracked(self, execution_plan: ExecutionPlan) -> Ensemble:
@@ -105,7 +105,7 @@ class Layout:
         return ExecutionPlan(settings["width"], settings["microbatch_size"], backends, asked_width, block)
 
     def autotune(self, rows: Any, size: int, most_runs: int, steps: float) -> tuple[ExecutionPlan, dict[int, float]]:
-        """Chooses by timing what flags leave open, and applies it.
+        """Chooses an execution plan by timing, as far as flags leave it open, and applies it.
 
         Args:
           rows: one or more rows of the program's members.
@@ -135,7 +135,7 @@ class Layout:
         return ExecutionPlan(width, self.microbatch_size, backends, asked_width), timings
 
     def time_width(self, width: int, rows: Any, size: int) -> dict[int, float]:
-        """Times steps at one width; arguments and values as of `autotune`."""
+        """Times steps at one width; returns seconds per member and step by width."""
         budget = memory_budget(list(self.ensemble.mesh.devices.flat))
         return self._time_widths(rows, size, [width], width, 0, budget)[1]
 

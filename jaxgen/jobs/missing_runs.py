@@ -1,4 +1,4 @@
-"""Training a plan's missing runs: what every experiment shares between its table of members and its store."""
+"""Trains the runs of a program that its store lacks, for all experiments."""
 
 import time
 from typing import NamedTuple
@@ -13,7 +13,7 @@ from jaxgen.runs.store import FINITE, Store
 
 
 class Trained(NamedTuple):
-    """What `train_missing_runs` did: models and seconds of this call."""
+    """Number of models that a call of `train_missing_runs` trained, and its seconds."""
 
     models: int
     seconds: float
@@ -22,17 +22,17 @@ class Trained(NamedTuple):
 def train_missing_runs(
     trainer: Trainer, store: Store, session: Session, *, program: str, models: ModelFolder | None = None
 ) -> Trained:
-    """Trains the runs of a program that the store lacks, and keeps each chunk as it is finished.
+    """Trains the runs of a program that the store lacks, and stores each chunk when it is finished.
 
     Args:
       trainer: of the program.
-      store: what is done, and where new chunks go.
-      session: how to resume, and whether to show a progress bar.
+      store: of the job's runs.
+      session: resume command and log.
       program: the program's name in the store.
-      models: where every model's weights are kept too, if wanted.
+      models: folder for weights, if they are kept.
 
     Raises:
-      UserError: if everything diverges.
+      UserError: if all models diverge.
       Interrupted: if stopped; finished chunks are kept.
     """
     recorded = read_execution_plan(trainer, store, program)
@@ -51,7 +51,7 @@ def train_missing_runs(
         trainer.choose_block(store.plan)
     settings = store.record_settings(trainer.execution_plan.settings(), program)
     if settings != trainer.execution_plan.settings():
-        # Another driver of the same job was faster.
+        # Another driver of the same job recorded its plan first.
         trainer.configure(count_missing(trainer, store), trainer.layout.read_plan(settings))
     trainer.share_by(trainer.execution_plan)
     began, missing = time.perf_counter(), count_missing(trainer, store)
@@ -60,16 +60,16 @@ def train_missing_runs(
             train_now(trainer, store, session, models)
         except OutOfMemory:
             halve_width(trainer, store, program)
-    # Also where others have done it all meanwhile.
+    # Even if other drivers have trained all runs meanwhile.
     trainer.close()
     return Trained(sum(missing.values()), time.perf_counter() - began)
 
 
 def read_execution_plan(trainer: Trainer, store: Store, program: str) -> ExecutionPlan | None:
-    """The execution plan that the store's runs were trained by, or None if there are none.
+    """The execution plan of the store's runs; None if there are none.
 
     Raises:
-      UserError: if flags ask for another one.
+      UserError: if flags contradict it.
     """
     settings = store.read_settings(program)
     return trainer.layout.read_plan(settings) if settings else None
@@ -82,17 +82,17 @@ def count_missing(trainer: Trainer, store: Store) -> dict[str, int]:
 
 
 def train_now(trainer: Trainer, store: Store, session: Session, models: ModelFolder | None) -> None:
-    """Trains the missing chunks at the present width."""
+    """Trains the missing chunks at the current width."""
     missing = trainer.share(store.missing())
     chunks = cut_chunks({run_group: missing[run_group] for run_group in trainer.run_groups}, trainer.chunk_size)
     trainer.train_all(store, chunks, models, resume=session.resume, shown=session.shows_progress)
 
 
 def halve_width(trainer: Trainer, store: Store, program: str) -> None:
-    """Goes on at half the width, now and in every later call.
+    """Halves the width, in the store too.
 
     Raises:
-      UserError: if it is 1 already.
+      UserError: if the width is 1.
     """
     width = trainer.width // 2
     if not width:
@@ -100,7 +100,7 @@ def halve_width(trainer: Trainer, store: Store, program: str) -> None:
             "--width=1: one model alone does not fit into memory; lower --batch_size or take a smaller --model"
         )
     trainer.log(f"out of memory at width {trainer.width}; going on at width {width}")
-    # What is kept of unfinished chunks is of the old width.
+    # Checkpoints are of the old width.
     store.remove_checkpoints()
     execution_plan = trainer.execution_plan._replace(width=width)
     store.record_settings(execution_plan.settings(), program, replace=True)

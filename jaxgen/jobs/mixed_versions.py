@@ -1,4 +1,4 @@
-"""A sampler of members that are trained on two versions of the images: each example in one of them, anew each step."""
+"""A sampler for training on two versions of the images: each step draws the version of each example."""
 
 from typing import Any, NamedTuple
 
@@ -12,7 +12,7 @@ from jaxgen.keys import Draw, draw_key
 
 
 class MixedVersion(NamedTuple):
-    """In a training step an example comes in version `version` with probability `share`: two scalars."""
+    """In a training step each example is of version `version` with probability `share`; both are scalars."""
 
     version: jax.Array
     share: jax.Array
@@ -27,15 +27,15 @@ def mixed_batch(
     weights: jax.Array,
     step: jax.Array,
 ) -> Batch:
-    """The batch of plain training, some examples in the version of the member's `MixedVersion`, if it has one."""
-    mixed, own = member_config.extra, member_config
+    """The batch of plain training, with examples randomly replaced by the version of `MixedVersion`, if any."""
+    mixed, plain_config = member_config.extra, member_config
     if mixed is not None:
-        key = jax.random.fold_in(draw_key(own.key, Draw.MIXED), step)
-        usual = 0 if own.version is None else own.version
+        key = jax.random.fold_in(draw_key(plain_config.key, Draw.MIXED), step)
+        usual = 0 if plain_config.version is None else plain_config.version
         mixes = jax.random.uniform(key, chosen.shape) < mixed.share
-        own = own._replace(version=jnp.where(mixes, mixed.version, usual))
-    return plain_batch(config, own, state, train, chosen, weights, step)
+        plain_config = plain_config._replace(version=jnp.where(mixes, mixed.version, usual))
+    return plain_batch(config, plain_config, state, train, chosen, weights, step)
 
 
-# Members are evaluated on their usual version alone.
+# Evaluation uses the member's own version only.
 MIXING = SHUFFLED._replace(batch=mixed_batch)

@@ -16,8 +16,8 @@ class Arm(NamedTuple):
     """One sweep of a preset.
 
     Attributes:
-      fixed: flags that define the arm; where all arms fix a flag, it cannot be given.
-      usual: flags whose values are replaced by those that are given.
+      fixed: flags that define the arm; a flag that all arms fix cannot be given.
+      usual: defaults of the arm, which given flags replace.
     """
 
     fixed: dict[str, Any]
@@ -27,32 +27,35 @@ class Arm(NamedTuple):
 def one_by_one(
     alone: Sequence[dict[str, Any]], off: Mapping[str, Any], common: Mapping[str, Any] | None = None
 ) -> list[Arm]:
-    """One arm for each of `alone`, in which all that the others switch on is off.
+    """Makes an arm for each of `alone`, in which the flags of the other arms are off.
 
-    A flag that is given replaces the value in its own arm alone, and stays off in the others.
+    A flag that the user gives replaces the value in its own arm only, and stays off in the others.
 
     Args:
-      alone: the flags of each arm.
-      off: the value that switches a flag off.
+      alone: flags of each arm.
+      off: for each flag, the value that switches it off.
       common: flags that all arms share.
     """
     return [
-        Arm({name: nothing for name, nothing in off.items() if name not in own}, {**(common or {}), **own})
-        for own in alone
+        Arm(
+            {name: off_value for name, off_value in off.items() if name not in arm_flags},
+            {**(common or {}), **arm_flags},
+        )
+        for arm_flags in alone
     ]
 
 
 def settings_of_arms(
     spec: Any, arms: Sequence[Arm], preset: str, always_named: Sequence[str] = ()
 ) -> list[sweep.Setting]:
-    """Every setting of the arms and of the lists in `spec`, each once.
+    """The distinct settings of the arms, combined with the lists in `spec`.
 
     Args:
       spec: of the command.
       arms: one or more.
-      preset: their name.
-      always_named: of several arms, flags that are part of every setting's name; others are where a setting's value is
-        not the most common one.
+      preset: name of the preset.
+      always_named: flags that are part of every setting's name if there are several arms; other flags are named only
+        where a setting's value is not the most common one.
 
     Raises:
       UserError: if a flag is given that the preset sets, and for huge sweeps without ``--yes``.
@@ -65,31 +68,33 @@ def settings_of_arms(
     for arm in arms:
         usual = {name: value for name, value in arm.usual.items() if name not in chosen}
         sweeps.append(replace_flags(spec, {**usual, **arm.fixed}))
-    # Before they are expanded: there may be more than memory holds.
+    # Before expansion: the settings may not fit into memory.
     sweep.refuse_many(sum(map(sweep.num_settings, sweeps)), spec.num_runs, spec.compute.yes)
     specs = list(dict.fromkeys(setting.spec for part in sweeps for setting in sweep.expand(part)))
     names = name_specs(specs, len(arms), always_named)
-    return [sweep.Setting(name, each) for name, each in zip(names, specs, strict=True)]
+    return [sweep.Setting(name, setting_spec) for name, setting_spec in zip(names, specs, strict=True)]
 
 
 def name_specs(specs: Sequence[Any], num_arms: int, always_named: Sequence[str]) -> list[str]:
-    """A name for each of several specs: of one arm, the flags in which they differ; of several, the uncommon values."""
-    varied = sweep.varied([sweep.Setting("", each) for each in specs])
-    values = [{name: flag_values(each)[name] for name in varied} for each in specs]
+    """Names of specs: by the flags in which they differ for one arm; by uncommon values for several arms."""
+    varied = sweep.varied([sweep.Setting("", spec) for spec in specs])
+    values = [{name: flag_values(spec)[name] for name in varied} for spec in specs]
     if num_arms == 1:
-        return [sweep.name_setting(own) for own in values]
+        return [sweep.name_setting(flags) for flags in values]
     common = usual_values(values, [name for name in varied if name not in always_named])
-    uncommon = [{flag: own[flag] for flag in own if flag not in common or own[flag] != common[flag]} for own in values]
-    return [sweep.name_setting(own) or PLAIN for own in uncommon]
+    uncommon = [
+        {flag: flags[flag] for flag in flags if flag not in common or flags[flag] != common[flag]} for flags in values
+    ]
+    return [sweep.name_setting(flags) or PLAIN for flags in uncommon]
 
 
 def usual_values(rows: Sequence[Mapping[str, Any]], flags: Sequence[str]) -> dict[str, Any]:
-    """The value that most settings have of each flag; the earliest of equally common ones."""
+    """The most common value of each flag; the first of ties."""
     return {flag: collections.Counter(row[flag] for row in rows).most_common(1)[0][0] for flag in flags}
 
 
 def set_by_preset(spec: Any, settings: Sequence[sweep.Setting]) -> dict[str, str]:
-    """The flags that a preset sets, with the values that the settings have, as text.
+    """The flags that a preset sets, with their values in the settings as text.
 
     Args:
       spec: of the command.
@@ -97,5 +102,11 @@ def set_by_preset(spec: Any, settings: Sequence[sweep.Setting]) -> dict[str, str
     """
     chosen, defaults = chosen_flags(spec), flag_values(spec)
     values = [flag_values(setting.spec) for setting in settings]
-    listed = {name: list(dict.fromkeys(own[name] for own in values)) for name in defaults if name not in chosen}
-    return {name: ",".join(map(format_value, each)) for name, each in listed.items() if each != [defaults[name]]}
+    listed = {
+        name: list(dict.fromkeys(setting_values[name] for setting_values in values))
+        for name in defaults
+        if name not in chosen
+    }
+    return {
+        name: ",".join(map(format_value, distinct)) for name, distinct in listed.items() if distinct != [defaults[name]]
+    }

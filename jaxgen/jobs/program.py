@@ -1,4 +1,4 @@
-"""Which settings share a compiled program, and what such a program is: network, optimizer, augmentation, rows."""
+"""Compiled programs: which settings share one, and its network, optimizer, augmentation and rows."""
 
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -28,29 +28,29 @@ from jaxgen.transforms.pixels import whiten_images
 from jaxgen.types import Dataset
 
 # HParams that every program has, whatever their values.
-ALWAYS = ("learning_rate", "momentum", "second_moment", "warmup_epochs", "decay_rate", "final_rate")
+COMMON_HPARAMS = ("learning_rate", "momentum", "second_moment", "warmup_epochs", "decay_rate", "final_rate")
 
 
-class Row(NamedTuple):
-    """A member: its subset, and which of the program's settings it has; arrays ``[m]``."""
+class ProgramRow(NamedTuple):
+    """Rows of m members: subsets, and indices ``[m]`` of the program's settings."""
 
     subset: designs.SubsetRow
     setting: np.ndarray
 
 
 class Program(NamedTuple):
-    """Settings that one compiled program serves, because they differ in numbers only.
+    """Settings that share a compiled program, because they differ in numerical hyperparameters only.
 
     Attributes:
-      name: distinguishes it from the job's other programs, such as ``optimizer=adam``; empty if it is the only one.
-      settings: one or more, of one name each.
+      name: unique in the job, such as ``optimizer=adam``; empty for a job's only program.
+      settings: one or more.
       make_member: ``(program, row, training data) -> MemberConfig``.
-      context: data of the experiment that `make_member` and its measures need; read by nothing else.
+      context: data for `make_member` and the experiment's measures; not read elsewhere.
       sampler, input_transform, epoch_metrics, keeps, track: as in `jaxgen.engine.members.EnsembleConfig`. Of `keeps`,
         the store has ``params [m, p]`` (`jaxgen.engine.flat_variables`).
-      num_examples: of each member, where members have `MemberConfig.rows`; None: those of the data.
-      groups: of parameters, that have step sizes of their own (`jaxgen.engine.batch.LearnerConfig`).
-      remake: turns the network that the spec names into the one that is trained; None: it is that.
+      num_examples: of each member, where members have `MemberConfig.rows`; None: all examples of the data.
+      groups: parameter groups with separate step sizes (`jaxgen.engine.batch.LearnerConfig`).
+      remake: maps the network that the spec names to the one to train; None: the identity.
     """
 
     name: str
@@ -68,12 +68,12 @@ class Program(NamedTuple):
 
     @property
     def spec(self) -> Any:
-        """The spec of the first setting, for all that the settings have in common."""
+        """The spec of the first setting, for flags that all settings share."""
         return self.settings[0].spec
 
     @property
     def in_use(self) -> frozenset[str]:
-        """The regularizers and augmentations that some setting has above 0."""
+        """Names of the regularizers and augmentations that are above 0 in some setting."""
         return sweep.hparams_in_use([setting.spec for setting in self.settings])
 
 
@@ -82,63 +82,62 @@ def make_programs(
     settings: Sequence[sweep.Setting] = (),
     make_member: Callable[[Program, Any, Examples], MemberConfig] | None = None,
 ) -> list[Program]:
-    """All programs that settings need.
+    """The programs of a job's settings.
 
     Args:
       spec: of the job.
-      settings: which; by default all that the lists in `spec` ask for.
-      make_member: as `Program.make_member`; by default members that train on subsets.
+      settings: of the job; by default all combinations of the values in `spec`.
+      make_member: as `Program.make_member`; by default `make_subset_member`.
     """
     settings = settings or sweep.expand(spec)
     hparams = {field.name for _, field in flag_fields(spec) if field.metadata.get("hparam")}
-    decisive = [name for name in sweep.varied(settings) if name not in hparams]
+    program_flags = [name for name in sweep.varied(settings) if name not in hparams]
     programs = []
     for indices in sweep.group(settings):
-        chosen = flag_values(settings[indices[0]].spec)
-        name = sweep.name_setting({flag: chosen[flag] for flag in decisive})
+        values = flag_values(settings[indices[0]].spec)
+        name = sweep.name_setting({flag: values[flag] for flag in program_flags})
         programs.append(Program(name, tuple(settings[i] for i in indices), make_member or make_subset_member))
     return programs
 
 
-def subset_rows(program: Program, ratio: float, num_examples: int, numbers: np.ndarray) -> Row:
-    """The rows ``[m]`` of runs of one ratio: run number i has setting i mod s, and the subset of run i div s.
+def subset_rows(program: Program, ratio: float, num_examples: int, numbers: np.ndarray) -> ProgramRow:
+    """The rows ``[m]`` of runs at one ratio: with s settings, number i is run i // s of setting i % s.
 
-    So runs of one number, whatever their setting, share subset, initial weights and order: they can be compared in
-    pairs.
+    A run has the same subset, initial weights and order in all settings, so settings can be compared in pairs.
     """
     numbers = np.asarray(numbers)
     subset = designs.subset_rows(program.spec.subsets.design, ratio, num_examples, numbers // len(program.settings))
-    return Row(subset, (numbers % len(program.settings)).astype(np.int32))
+    return ProgramRow(subset, (numbers % len(program.settings)).astype(np.int32))
 
 
 def split_runs(program: Program, arrays: Mapping[str, np.ndarray]) -> Iterator[tuple[int, int, dict[str, Any]]]:
-    """Run, number of the setting, and own arrays of each member of a chunk."""
+    """Yields the run, the index of the setting and the arrays of each member of a chunk."""
     for i, number in enumerate(arrays["run"]):
         run, setting = divmod(int(number), len(program.settings))
         yield run, setting, {name: array[i] for name, array in arrays.items()}
 
 
-def make_subset_member(program: Program, row: Row, train: Examples) -> MemberConfig:
-    """The member of a row, which trains on its subset of the data."""
+def make_subset_member(program: Program, row: ProgramRow, train: Examples) -> MemberConfig:
+    """The config of a member that trains on a random subset of the data."""
     root = jax.random.key(program.spec.seed)
     subset = designs.draw_subset(root, row.subset, len(train.labels))
     return MemberConfig(designs.run_key(root, row.subset), subset, hparams_of(program, row.setting))
 
 
 def hparams_of(program: Program, setting: jax.Array) -> HParams:
-    """The hyperparameters of one of the program's settings, by its number."""
+    """The hyperparameters of one of the program's settings, by index."""
     return {name: jnp.asarray(values)[setting] for name, values in hparam_table(program).items()}
 
 
 def hparam_table(program: Program) -> dict[str, np.ndarray]:
-    """By hyperparameter, the value of each setting: float32 ``[s]``."""
-    chosen = [flag_values(setting.spec) for setting in program.settings]
-    names = (*ALWAYS, *sorted(program.in_use))
-    return {name: np.array([one[name] for one in chosen], np.float32) for name in names}
+    """Values of the hyperparameters in all settings, float32 ``[s]``, by name."""
+    values_by_setting = [flag_values(setting.spec) for setting in program.settings]
+    names = (*COMMON_HPARAMS, *sorted(program.in_use))
+    return {name: np.array([values[name] for values in values_by_setting], np.float32) for name in names}
 
 
-def make_methods(program: Program, microbatch_size: int | None = None) -> LearnerConfig:
-    """The program's optimizer, augmentation and all else of a gradient step."""
+def make_learner_config(program: Program, microbatch_size: int | None = None) -> LearnerConfig:
+    """The config of the program's gradient steps."""
     train, in_use = program.spec.train, program.in_use
     schedule = make_schedule(train.schedule, epochs=train.epochs, milestones=train.milestones)
     augmentations = in_use & set(AUGMENTATIONS)
@@ -153,16 +152,16 @@ def make_methods(program: Program, microbatch_size: int | None = None) -> Learne
     )
 
 
-def make_kernels(program: Program, backends: tuple = (), otherwise: str = "plain") -> ComputeConfig:
-    """How the convolutions and products of the program's network are computed."""
-    return ComputeConfig(backends, otherwise, activation_dtype(program.spec.compute.precision))
+def make_kernels(program: Program, backends: tuple = (), default_backend: str = "plain") -> ComputeConfig:
+    """Convolution back-ends and dtype of the program's network."""
+    return ComputeConfig(backends, default_backend, activation_dtype(program.spec.compute.precision))
 
 
 def make_network(dataset: Dataset, program: Program, compute: ComputeConfig = DEFAULT_COMPUTE) -> nn.Module:
     """The network that the program trains.
 
     Raises:
-      UserError: if it does not suit the data.
+      UserError: if the network does not suit the data.
     """
     network = make_model(program.spec.model, dataset.num_classes, dataset.images.shape[1:], compute)
     return program.remake(network) if program.remake else network
@@ -180,9 +179,9 @@ def make_ensemble_config(
     microbatch_size: int | None = None,
     eval_batch_size: int = MOST_EVALUATED,
 ) -> EnsembleConfig:
-    """All that the program's members share."""
+    """The ensemble config of the program."""
     spec, network = program.spec, make_network(dataset, program, compute)
-    learner_config = make_methods(program, microbatch_size)._replace(normalize=normalization(dataset))
+    learner_config = make_learner_config(program, microbatch_size)._replace(normalize=normalization(dataset))
     return EnsembleConfig(
         learner=make_learner(network, learner_config, dataset.images.shape[1:]),
         sampler=program.sampler,
@@ -204,10 +203,10 @@ def make_ensemble_config(
 
 
 def check_program(dataset: Dataset, program: Program) -> None:
-    """Refuses networks that cannot take the data, and augmentation of what is no image.
+    """Checks that network and augmentation suit the data.
 
     Raises:
-      UserError: in one line.
+      UserError: for a network that cannot take the data, and for image augmentation of tables.
     """
     make_model(program.spec.model, dataset.num_classes, dataset.images.shape[1:])
     augmented = sorted(program.in_use & set(AUGMENTATIONS) - {"mixup", "input_noise"})

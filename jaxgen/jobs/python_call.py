@@ -1,4 +1,4 @@
-"""Flags as keyword arguments, for functions that take the user's own arrays, and a folder where none is given."""
+"""Flags as keyword arguments, for functions that take the user's own arrays."""
 
 import tempfile
 from collections.abc import Collection, Iterator, Mapping
@@ -15,14 +15,14 @@ from jaxgen.jobs.distributed import join_processes
 def spec_of_call(
     kind: type[Any], program: str, flags: Mapping[str, Any], out: str | None, left_out: Collection[str] = ()
 ) -> Iterator[Any]:
-    """The spec that keyword arguments describe.
+    """Makes a spec of keyword arguments; with a temporary folder if `out` is None.
 
     Args:
       kind: class of the spec.
-      program: the command whose flags they are, for messages.
+      program: module of the command, for messages.
       flags: by name, with Python values; they count as given.
       out: the folder for finished runs; None: a temporary one, removed when the block ends.
-      left_out: flags that do not go with arrays, beside those of the data.
+      left_out: flags, besides those of the data, that cannot be given with arrays.
 
     Raises:
       UserError: for a name that is no flag or is left out, and for values that break a rule.

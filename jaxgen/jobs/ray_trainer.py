@@ -21,7 +21,7 @@ from jaxgen.jobs.trainer import RunGroup, Trainer
 from jaxgen.runs.devices import start_devices
 from jaxgen.runs.launch import train_on_cluster
 from jaxgen.runs.plan import Chunk
-from jaxgen.runs.progress import Report
+from jaxgen.runs.progress import ProgressCallback
 from jaxgen.runs.saved_models import ModelFolder
 from jaxgen.runs.store import FINITE, Arrays, Store
 from jaxgen.runs.worker_pool import WorkerPool
@@ -32,7 +32,7 @@ CACHE_PREFIX, STALE_SECONDS = "jaxgen-ray-", 2 * 24 * 3600
 
 
 class WorkerTrainer:
-    """The trainer inside a worker, as `jaxgen.runs.worker.Worker` needs it.
+    """A trainer inside a worker, for `jaxgen.runs.worker.Worker`.
 
     Args:
       trainer: not configured yet.
@@ -56,7 +56,7 @@ class WorkerTrainer:
         self.trainer.configure(self.runs, self.trainer.layout.read_plan(settings[0]) if settings else None)
         return self.trainer.execution_plan.settings(), self.trainer.chunk_size
 
-    def train(self, chunk: Chunk, report: Report) -> tuple[Arrays, dict[int, Any]]:
+    def train(self, chunk: Chunk, report: ProgressCallback) -> tuple[Arrays, dict[int, Any]]:
         """Returns the chunk's arrays, and the weights by run number if they are to be kept."""
         weights: dict[int, Any] = {}
         arrays = self.trainer.train(chunk, report, None, weights.__setitem__ if self.keep_weights else None)

@@ -1,4 +1,4 @@
-"""Training all that a workload lacks, and reading what its members came to."""
+"""Trains the missing runs of a workload and measures its members."""
 
 import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -9,32 +9,32 @@ import numpy as np
 
 from jaxgen.errors import UserError
 from jaxgen.jobs.checks import refuse_all_diverged
+from jaxgen.jobs.member_table import TableJob, make_workload, run_group_name
 from jaxgen.jobs.models import model_folder
 from jaxgen.jobs.program import Program
 from jaxgen.jobs.session import Session
-from jaxgen.jobs.table import Job, make_workload, run_group_name
-from jaxgen.jobs.train import Done, collect_errors, raise_collected, refuse_unfinished, train_program
+from jaxgen.jobs.train import TrainedProgram, collect_errors, raise_collected, refuse_unfinished, train_program
 from jaxgen.jobs.workload import Workload
 from jaxgen.runs.saved_models import ModelFolder
 from jaxgen.runs.store import Arrays, Store
 
-# (job, program, a chunk's arrays, parameters of the network) -> its members; each has a `row` with setting and run.
-Measure = Callable[[Job, Program, Arrays, int], Iterator[Any]]
-# (store, program, parameters of the network) -> what its members came to, in the order of the store.
+# (job, program, arrays of a chunk, number of parameters) -> its members; each has a `row` with setting and run.
+Measure = Callable[[TableJob, Program, Arrays, int], Iterator[Any]]
+# (store, program, number of parameters) -> its members, in the order of the store.
 Read = Callable[[Store, Program, int], Iterable[Any]]
-# What else is done once a program's runs are all there, such as training more of them.
-Finish = Callable[[Program, Store, Done, ModelFolder | None], tuple[Program, Store, Done]]
+# Called when all runs of a program are trained; may train more of them.
+Finish = Callable[[Program, Store, TrainedProgram, ModelFolder | None], tuple[Program, Store, TrainedProgram]]
 
 
 class Members(NamedTuple):
-    """What a job's members came to.
+    """The measured members of a job.
 
     Attributes:
-      measured: one a member.
+      measured: one element per member.
       widths: of the programs.
-      models_now: how many were trained by this call.
-      seconds_now: how long that took.
-      devices: on what.
+      models_now: number of models trained by this call.
+      seconds_now: time that took.
+      devices: description of the devices.
     """
 
     measured: list[Any]
@@ -46,13 +46,13 @@ class Members(NamedTuple):
 
 def train_workload(
     workload: Workload, session: Session, finish: Finish | None = None
-) -> tuple[Store, list[tuple[Program, Done]]]:
-    """Trains what the store lacks of every program; goes on with the others where one fails or is not finished.
+) -> tuple[Store, list[tuple[Program, TrainedProgram]]]:
+    """Trains the missing runs of every program; if one fails, the others are trained all the same.
 
     Args:
       workload: what to train.
-      session: how to resume, and where lines go.
-      finish: what else is done with a program that is trained.
+      session: resume command and log.
+      finish: called after each program.
 
     Returns:
       The store, and each program with how it was trained.
@@ -80,34 +80,34 @@ def train_workload(
 
 
 def measure_workload(workload: Workload, session: Session, read: Read) -> Members:
-    """Trains what is missing, and reads all members, program by program in the order of the store.
+    """Trains the missing runs, and measures all members, program by program in the order of the store.
 
     Args:
       workload: what to train.
-      session: how to resume, and where lines go.
-      read: what a program's members came to.
+      session: resume command and log.
+      read: measures the members of a program.
     """
-    # Whatever the session is set to: shapes, draws and memory figures here are those of 32 bits.
+    # Training always uses 32-bit types, whatever the caller's setting.
     with jax.enable_x64(False):
         store, trained = train_workload(workload, session)
-        measured = [each for program, done in trained for each in read(store, program, done.parameters)]
-    dones = [done for _, done in trained]
+        measured = [member for program, result in trained for member in read(store, program, result.parameters)]
+    results = [result for _, result in trained]
     return Members(
         measured,
-        {done.width for done in dones},
-        sum(done.models_now for done in dones),
-        sum(done.seconds_now for done in dones),
-        dones[-1].devices,
+        {result.width for result in results},
+        sum(result.models_now for result in results),
+        sum(result.seconds_now for result in results),
+        results[-1].devices,
     )
 
 
-def measure_table(job: Job, measure: Measure, session: Session) -> Members:
-    """As `measure_workload`, of a table of members: in the order of settings, then runs.
+def measure_table(job: TableJob, measure: Measure, session: Session) -> Members:
+    """As `measure_workload`, for a table job: members in the order of settings, then runs.
 
     Args:
       job: what to train.
-      measure: what is told of the members of a chunk.
-      session: how to resume, and where lines go.
+      measure: measures the members of a chunk.
+      session: resume command and log.
 
     Raises:
       UserError: if all members diverged.
@@ -124,11 +124,11 @@ def measure_table(job: Job, measure: Measure, session: Session) -> Members:
     return members._replace(measured=ordered)
 
 
-def stack_curves(ordered: Sequence[Any]) -> dict[str, np.ndarray]:
-    """Curves of all members as one array a name; members of fewer epochs end in NaN."""
-    longest = max(len(curve) for member in ordered for curve in member.curves.values())
+def stack_curves(members: Sequence[Any]) -> dict[str, np.ndarray]:
+    """Curves of all members by name, ``[m, e]``; padded with NaN."""
+    longest = max(len(curve) for member in members for curve in member.curves.values())
 
-    def lengthened(curve: np.ndarray) -> np.ndarray:
+    def padded(curve: np.ndarray) -> np.ndarray:
         return np.concatenate([curve, np.full(longest - len(curve), np.nan, np.float32)])
 
-    return {name: np.stack([lengthened(member.curves[name]) for member in ordered]) for name in ordered[0].curves}
+    return {name: np.stack([padded(member.curves[name]) for member in members]) for name in members[0].curves}

@@ -1,4 +1,4 @@
-"""What a job is told by whoever started it: how it may be resumed, and where lines about it go."""
+"""Sessions: the resume command and the log of a call."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -8,8 +8,8 @@ class Session(NamedTuple):
     """One call of a job, from the command line or from Python.
 
     Attributes:
-      resume: how to go on, for one who stops it: the command, or ``call it again``.
-      log: takes lines about what is going on; with None there is no progress bar either.
+      resume: how to resume after a stop: the command, or ``call it again``.
+      log: called with progress lines; None: no lines and no progress bar.
     """
 
     resume: str = ""
@@ -21,10 +21,10 @@ class Session(NamedTuple):
         return self.log is not None
 
     def tell(self, line: str) -> None:
-        """Logs a line, if anybody listens."""
+        """Logs a line, if there is a log."""
         if self.log:
             self.log(line)
 
 
-# A call from Python that shows nothing.
+# The session of a call from Python without output.
 QUIET = Session("call it again")

@@ -1,4 +1,4 @@
-"""Training one program: devices, trainer, and what ends a job of several programs."""
+"""Trains one program; and handles errors and missing runs of a job of several programs."""
 
 import contextlib
 import itertools
@@ -30,10 +30,14 @@ def make_trainer(
     *,
     here: bool = False,
 ) -> Trainer:
-    """Returns a trainer of the program.
+    """Makes a trainer of the program: on this machine's devices, or on the cluster with ``--launcher=ray``.
 
-    It starts this machine's devices and copies the data to them; with ``--launcher=ray``, and unless it is to be
-    `here`, it connects to the cluster, whose workers do so.
+    Args:
+      dataset: the training data.
+      program: to train.
+      run_groups: all of the program's, by name.
+      log: called with progress lines.
+      here: whether to use this machine in any case.
     """
     compute = program.spec.compute
     if compute.launcher == "ray" and not here:
@@ -49,7 +53,7 @@ def make_trainer(
     return Trainer(Layout(dataset, program, devices, log), run_groups, log)
 
 
-def refuse_unkept(trainer: Trainer, store: Store, models: ModelFolder | None) -> None:
+def refuse_unsaved(trainer: Trainer, store: Store, models: ModelFolder | None) -> None:
     """Refuses ``--save_models`` where finished runs were trained without it.
 
     Raises:
@@ -57,27 +61,27 @@ def refuse_unkept(trainer: Trainer, store: Store, models: ModelFolder | None) ->
     """
     if models is None:
         return
-    done = {
+    finished = {
         run_group: itertools.chain.from_iterable(itertools.starmap(range, store.spans(run_group)))
         for run_group in trainer.run_groups
     }
-    if lost := sum(len(models.missing(run_group, numbers)) for run_group, numbers in done.items()):
+    if num_missing := sum(len(models.missing(run_group, numbers)) for run_group, numbers in finished.items()):
         raise UserError(
-            f"--save_models: {lost:,} finished models of --out={trainer.layout.program.spec.out} were not kept when "
-            "they were trained; leave it out, or choose another --out"
+            f"--save_models: {num_missing:,} finished models of --out={trainer.layout.program.spec.out} were not kept "
+            "when they were trained; leave it out, or choose another --out"
         )
 
 
-class Done(NamedTuple):
-    """How a program whose runs are all finished was trained.
+class TrainedProgram(NamedTuple):
+    """How a program was trained.
 
     Attributes:
-      parameters: of one model.
-      width: members in one batched program on each device.
-      models_now: how many models were trained by this call.
-      seconds_now: how long that took.
-      devices: on what.
-      trainer: which has trained them, if any were to be trained.
+      parameters: number of parameters of one model.
+      width: members per device in one batched program.
+      models_now: number of models trained by this call.
+      seconds_now: time that took.
+      devices: description of the devices.
+      trainer: the trainer, unless it was released.
     """
 
     parameters: int
@@ -97,27 +101,27 @@ def train_program(
     *,
     describe: Callable[[int], str],
     models: ModelFolder | None,
-) -> Done:
+) -> TrainedProgram:
     """Trains the runs of a program that the store lacks.
 
     Args:
       dataset: what its members see.
-      program: which.
-      run_groups: all of it.
-      store: what is done, and where new runs go.
-      session: how to resume, and where lines go.
-      describe: from the number of a model's parameters to a line about the program.
-      models: where weights are kept, if wanted.
+      program: to train.
+      run_groups: all of the program's, by name.
+      store: of the job's runs.
+      session: resume command and log.
+      describe: maps the number of parameters of a model to a line about the program.
+      models: folder for weights, if they are kept.
     """
     trainer = make_trainer(dataset, program, run_groups, session.tell)
-    # Other settings than those kept are refused before anything is said or compiled.
+    # Raises for an incompatible execution plan before anything is logged or compiled.
     read_execution_plan(trainer, store, program.name)
     parameters = num_parameters(*trainer.layout.example())
     trainer.log(describe(parameters))
-    refuse_unkept(trainer, store, models)
+    refuse_unsaved(trainer, store, models)
     trained = train_missing_runs(trainer, store, session, program=program.name, models=models)
     width = store.read_settings(program.name).get("width", 0)
-    return Done(parameters, width, trained.models, trained.seconds, trainer.devices, trainer)
+    return TrainedProgram(parameters, width, trained.models, trained.seconds, trainer.devices, trainer)
 
 
 def refuse_unfinished(store: Store, compute: ComputeSpec, things: str = "models") -> None:

@@ -13,7 +13,7 @@ from jaxgen.jobs.execution_plan import ExecutionPlan
 from jaxgen.jobs.layout import Layout, is_out_of_memory, refuse_if_larger
 from jaxgen.runs.launch import train_chunks
 from jaxgen.runs.plan import Chunk, Plan, Span
-from jaxgen.runs.progress import Report
+from jaxgen.runs.progress import ProgressCallback
 from jaxgen.runs.saved_models import ModelFolder
 from jaxgen.runs.shards import block_size, read_shard
 from jaxgen.runs.signals import Stop
@@ -200,7 +200,7 @@ class Trainer:
     def train(
         self,
         chunk: Chunk,
-        report: Report,
+        report: ProgressCallback,
         checkpoint: Any = None,
         on_weights: Callable[[int, Any], None] | None = None,
     ) -> Arrays:
@@ -255,7 +255,7 @@ class Trainer:
         work, minutes = self.work_by_group(), self.layout.program.spec.compute.checkpoint_minutes
         stop = Stop()
 
-        def train(chunk: Chunk, report: Report) -> Arrays:
+        def train(chunk: Chunk, report: ProgressCallback) -> Arrays:
             checkpoint = store.checkpoint(chunk, minutes, stop)
             on_weights = models and (lambda run, weights: models.write(chunk.run_group, run, weights))
             return self.train(chunk, report, checkpoint, on_weights)
@@ -264,7 +264,11 @@ class Trainer:
 
 
 def accuracies(outcome: Outcome, ensemble: Ensemble) -> dict[str, np.ndarray]:
-    """Final loss, and accuracies on training, validation, held-out and test examples; ``[m]``, NaN where none exist."""
+    """Final loss, and accuracies on training, validation, held-out and test examples; ``[m]``, NaN where none exist.
+
+    They are stored with each run, for tables of settings and ``results.csv``. A C-score job's own table is computed
+    from the predictions (`jaxgen.scores.heldout`).
+    """
     count = ensemble.config.num_examples
     trained_on, correct = (
         np.unpackbits(bits, axis=1, count=count).astype(bool) for bits in (outcome.trained_on, outcome.correct)

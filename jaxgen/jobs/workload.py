@@ -1,4 +1,4 @@
-"""All that a job trains, whatever its experiment: data, programs with their runs, identity, and where runs are kept."""
+"""Workloads: data, programs with their runs, identity and store of a job of any experiment."""
 
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
@@ -10,21 +10,21 @@ from jaxgen.runs.plan import Plan
 from jaxgen.runs.store import Store, open_store
 from jaxgen.types import Dataset
 
-# From a program and the number of a model's parameters to a line about it.
+# (program, number of parameters of a model) -> a line about the program.
 Describe = Callable[[Program, int], str]
 
 
 class Workload(NamedTuple):
-    """What a job comes to before anything is trained.
+    """What a job trains.
 
     Attributes:
       dataset: what members see.
-      programs: each with its groups of runs by name.
-      plan: the job's identity, and how many runs of each group are wanted.
+      programs: with their run groups by name.
+      plan: identity of the job, and the number of runs of each group.
       run_bytes: an upper bound of the bytes that a run takes on disk.
-      describe: gives a line about a program.
+      describe: makes a line about a program.
       folder: of the store.
-      remedy: what else to do where the disk has no room.
+      remedy: further advice for an error about disk space.
     """
 
     dataset: Dataset
@@ -36,10 +36,10 @@ class Workload(NamedTuple):
     remedy: str = ""
 
     def open_store(self) -> Store:
-        """The store of the job's runs.
+        """Opens the store of the job's runs.
 
         Raises:
-          UserError: if the disk has no room for them, or the folder cannot be used.
+          UserError: if the disk is too small, or the folder cannot be used.
         """
         return open_store(self.folder, self.plan, self.run_bytes, self.remedy)
 
@@ -57,22 +57,28 @@ def make_workload(
     store: str = "store",
     remedy: str = "",
 ) -> Workload:
-    """A workload in which every setting of every group of runs has `num_runs` runs.
+    """A workload in which every setting has `num_runs` runs in every run group.
 
     Args:
       dataset: what members see.
       programs: one or more.
-      run_groups: from a program to its groups of runs by name.
-      identity: all that a run depends on besides its group and number, in words.
+      run_groups: maps a program to its run groups by name.
+      identity: as of `jaxgen.jobs.identity.make_identity`.
       num_runs: of each setting in each group.
       run_bytes: an upper bound of the bytes that a run takes on disk.
-      describe: gives a line about a program.
-      out: the job's folder.
-      store: the store's, below it.
-      remedy: what else to do where the disk has no room.
+      describe: makes a line about a program.
+      out: folder of the job.
+      store: name of the store's folder below it.
+      remedy: further advice for an error about disk space.
     """
-    grouped = [(program, run_groups(program)) for program in programs]
-    counts = {name: num_runs * len(program.settings) for program, groups in grouped for name in groups}
+    programs_with_groups = [(program, run_groups(program)) for program in programs]
+    counts = {name: num_runs * len(program.settings) for program, groups in programs_with_groups for name in groups}
     return Workload(
-        dataset, grouped, Plan(dict(identity), counts), run_bytes, describe, pathlib.Path(out) / store, remedy
+        dataset,
+        programs_with_groups,
+        Plan(dict(identity), counts),
+        run_bytes,
+        describe,
+        pathlib.Path(out) / store,
+        remedy,
     )

@@ -1,5 +1,5 @@
-"""What is written for people, by every experiment alike: tables, statements, files, the console.
+"""Reports, shared by all experiments.
 
-`tables` has means, standard deviations and Markdown; `statements` decides when a difference is stated; `files` writes
-a report and its flag file; `console` prints.
+`tables` formats means, standard deviations and Markdown; `statements` decides which differences are stated; `report`
+and `files` write a report and its flag file; `console` prints.
 """

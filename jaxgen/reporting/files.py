@@ -14,39 +14,39 @@ FLAG_FILE = "flags.cfg"
 
 
 def with_folder(spec: Any, *words: str) -> Any:
-    """The spec with a folder for results: ``--out``, or else one in ``runs`` named by these words but empty ones."""
+    """The spec with ``--out`` set: as given, or to ``runs/<words joined by _>``; empty words are left out."""
     return dataclasses.replace(spec, out=spec.out or str(pathlib.Path("runs") / "_".join(filter(None, words))))
 
 
 def with_resolved_width(spec: Any, widths: Collection[int]) -> Any:
-    """The flags of the whole job, with the width that was found, if it is one for all programs.
+    """The spec of the whole job, with ``--width`` set if all programs were trained at the same width.
 
-    Models of another width may round otherwise.
+    Models trained at another width may round differently.
     """
     width = next(iter(widths)) if len(set(widths)) == 1 else spec.compute.width
-    spec = as_whole(spec)
+    spec = without_shard(spec)
     return dataclasses.replace(spec, compute=dataclasses.replace(spec.compute, width=width))
 
 
-def as_whole(spec: Any) -> Any:
-    """The flags of the whole job, of whatever share they are."""
+def without_shard(spec: Any) -> Any:
+    """The spec of the whole job, without ``--shard`` and ``--aggregate_only``."""
     return dataclasses.replace(spec, compute=dataclasses.replace(spec.compute, shard="", aggregate_only=False))
 
 
 def write_flags(
     flagfile: pathlib.Path, spec: Any, program: str, command: str, set_by_preset: Mapping[str, str] | None = None
 ) -> None:
-    """Writes a job's flags below the version, the command that was given, and the one that does it again.
+    """Writes a job's flag file, under a header with version, original command and command that repeats the job.
 
-    Those that a preset sets, with their values in `set_by_preset`, are comments.
+    Flags in `set_by_preset` are written as comments with these values.
     """
     header = f"jaxgen {jaxgen.__version__}\n{command}\npython -m {program} --flagfile={flagfile}"
     flagfile.write_text(to_flagfile(spec, header, set_by_preset))
 
 
 @contextmanager
-def written_or_told(out: str) -> Iterator[None]:
-    """Turns a failure to write into one line."""
+def report_write_errors(out: str) -> Iterator[None]:
+    """Turns an `OSError` in the block into a `UserError`."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""What a job has to tell, and how it is written: texts, figures, arrays and a flag file in one folder."""
+"""Reports of jobs: texts, figures, arrays and a flag file, written to one folder."""
 
 import pathlib
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -9,32 +9,32 @@ from matplotlib.figure import Figure
 
 from jaxgen.data.score_files import write_scores
 from jaxgen.io.writing import write_npz
-from jaxgen.reporting.files import FLAG_FILE, write_flags, written_or_told
+from jaxgen.reporting.files import FLAG_FILE, report_write_errors, write_flags
 from jaxgen.types import Scores
 from jaxgen.views.figures import write_figure
 
-# What a file may hold: text, a figure, scores, or arrays by name.
+# Content of a file: text, a figure, scores, or arrays by name.
 Content = str | Figure | Scores | Mapping[str, np.ndarray]
-# A figure that is drawn when it is written: what comes before it is kept, should drawing fail.
-Drawn = Callable[[], Figure]
+# Draws a figure when it is to be written, so that earlier files are kept if drawing fails.
+MakeFigure = Callable[[], Figure]
 
 
 class Report(NamedTuple):
-    """What a job has to tell.
+    """The report of a job.
 
     Attributes:
-      spec: the flags that reproduce it; its `out` is the folder.
-      summary: what is shown when it ends.
-      files: by name below the folder, in the order in which they are listed.
-      stale: names that an earlier job may have left in the folder, and that this one does not write.
-      listed: names to show in place of those of `files`.
-      parts: reports with folders of their own, written and listed before this one.
-      set_by_preset: flags that a preset sets, with their values as text: comments in the flag file.
+      spec: the flags that reproduce the job; its `out` is the folder.
+      summary: text for the console.
+      files: contents by file name below the folder, in the order of listing.
+      stale: names of files of earlier jobs that are removed unless written.
+      listed: names to list in place of those of `files`.
+      parts: reports with folders of their own, written and listed first.
+      set_by_preset: flags that a preset sets, with their values as text; comments in the flag file.
     """
 
     spec: Any
     summary: str
-    files: Mapping[str, Content | Drawn]
+    files: Mapping[str, Content | MakeFigure]
     stale: Collection[str] = ()
     listed: Sequence[str] | None = None
     parts: "Sequence[Report]" = ()
@@ -45,16 +45,16 @@ def write_report(report: Report, program: str, command: str) -> list[pathlib.Pat
     """Writes all files of a report and its flag file; returns their paths.
 
     Args:
-      report: what to write.
-      program: whose flags they are, such as ``jaxgen.cscore``.
-      command: that was given.
+      report: the report.
+      program: module of the command, such as ``jaxgen.cscore``.
+      command: the original command line.
 
     Raises:
       UserError: if a file cannot be written.
     """
     written = [path for part in report.parts for path in write_report(part, program, command)]
     out = pathlib.Path(report.spec.out)
-    with written_or_told(report.spec.out):
+    with report_write_errors(report.spec.out):
         for name, content in report.files.items():
             write_content(content() if callable(content) else content, out / name)
         write_flags(out / FLAG_FILE, report.spec, program, command, report.set_by_preset)
@@ -65,7 +65,7 @@ def write_report(report: Report, program: str, command: str) -> list[pathlib.Pat
 
 
 def write_content(content: Content, path: pathlib.Path) -> None:
-    """Writes a file of any kind that a report may have; a figure by the suffix of its name."""
+    """Writes content of any kind to a file; a figure in the format of the file's suffix."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if isinstance(content, str):
         path.write_text(content)

@@ -1,4 +1,4 @@
-"""Means, standard deviations and tables as every experiment writes them."""
+"""Means, standard deviations and tables, shared by all experiments."""
 
 import csv
 import io
@@ -14,20 +14,20 @@ from jaxgen.config.fields import flag_values, format_value
 def split_flags(
     parts: Sequence[Any], varied: Sequence[str], left_out: Sequence[str] = ("preset",)
 ) -> tuple[dict[str, str], dict[str, str]]:
-    """Flags of a setting as they are typed: those in which settings differ, and the others that decide training.
+    """Flags of a setting by name, as text: those in which settings differ, and the others.
 
     Args:
-      parts: of the setting's spec.
-      varied: names of the first.
-      left_out: told of none.
+      parts: parts of the setting's spec.
+      varied: names of flags in which settings differ.
+      left_out: names of flags to leave out.
     """
-    chosen = {name: format_value(value) for part in parts for name, value in flag_values(part).items()}
-    first = {name: chosen[name] for name in varied if name in chosen}
-    return first, {name: value for name, value in chosen.items() if name not in {*first, *left_out}}
+    values = {name: format_value(value) for part in parts for name, value in flag_values(part).items()}
+    varied_values = {name: values[name] for name in varied if name in values}
+    return varied_values, {name: value for name, value in values.items() if name not in {*varied_values, *left_out}}
 
 
 def mean_and_sd(name: str, values: np.ndarray) -> dict[str, float]:
-    """The mean and the sample standard deviation; NaN where there are too few values."""
+    """Mean and sample standard deviation under `name` and ``<name>_sd``; NaN where there are too few values."""
     return {
         name: float(values.mean()) if len(values) else float("nan"),
         f"{name}_sd": float(values.std(ddof=1)) if len(values) > 1 else float("nan"),
@@ -35,43 +35,43 @@ def mean_and_sd(name: str, values: np.ndarray) -> dict[str, float]:
 
 
 def means_of(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> dict[str, float]:
-    """Means and standard deviations of some columns, of the rows that have a number there."""
-    found: dict[str, float] = {}
+    """Means and standard deviations of columns, over the rows with finite values."""
+    means: dict[str, float] = {}
     for name in names:
         values = np.array([row.get(name) for row in rows], float)
-        found |= mean_and_sd(name, values[np.isfinite(values)])
-    return found
+        means |= mean_and_sd(name, values[np.isfinite(values)])
+    return means
 
 
 def nan_mean(values: np.ndarray, axis: int) -> np.ndarray:
-    """The mean of those that are numbers; NaN of none."""
-    known = np.isfinite(values)
-    count = known.sum(axis)
-    total = np.where(known, values, 0).sum(axis)
+    """Mean of the finite values along an axis; NaN where there are none."""
+    finite = np.isfinite(values)
+    count = finite.sum(axis)
+    total = np.where(finite, values, 0).sum(axis)
     return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
 
 
 def percent(values: Sequence[float], decimals: int = 2) -> str:
-    """Mean ± sd of shares, in percent."""
-    known = 100 * np.array([value for value in values if np.isfinite(value)])
-    if not len(known):
+    """Mean ± sd of the finite values, in percent."""
+    finite = 100 * np.array([value for value in values if np.isfinite(value)])
+    if not len(finite):
         return "—"
-    spread = f" ± {known.std(ddof=1):.{decimals}f}" if len(known) > 1 else ""
-    return f"{known.mean():.{decimals}f}{spread}"
+    spread = f" ± {finite.std(ddof=1):.{decimals}f}" if len(finite) > 1 else ""
+    return f"{finite.mean():.{decimals}f}{spread}"
 
 
 def class_f1(labels: np.ndarray, predictions: np.ndarray, num_classes: int) -> np.ndarray:
-    """F1 of each class ``[c]``; a class without examples has none: NaN."""
-    # Imported here: it takes a second, and not all experiments ask.
+    """F1 of each class ``[c]``; NaN for classes without examples."""
+    # Imported here: it takes a second, and not all experiments need it.
     from sklearn.metrics import f1_score
 
-    found = f1_score(labels, predictions, labels=np.arange(num_classes), average=None, zero_division=0)
-    found[np.bincount(labels, minlength=num_classes) == 0] = np.nan
-    return found
+    scores = f1_score(labels, predictions, labels=np.arange(num_classes), average=None, zero_division=0)
+    scores[np.bincount(labels, minlength=num_classes) == 0] = np.nan
+    return scores
 
 
 def to_csv(rows: list[dict[str, Any]]) -> str:
-    """Rows as comma-separated text under a header line."""
+    """Rows as CSV text with a header."""
     text = io.StringIO()
     writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
     writer.writeheader()
@@ -80,7 +80,7 @@ def to_csv(rows: list[dict[str, Any]]) -> str:
 
 
 def describe_percent(row: dict[str, Any], measure: str) -> str:
-    """Mean ± sd in percent."""
+    """A measure of a row of means as mean ± sd, in percent."""
     mean, deviation = 100 * row[measure], 100 * row[f"{measure}_sd"]
     if not np.isfinite(mean):
         return "—"
@@ -88,16 +88,16 @@ def describe_percent(row: dict[str, Any], measure: str) -> str:
 
 
 def to_table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    """Markdown; marks and tags in a user's names are shown and not obeyed."""
-    rows = [f"| {' | '.join(map(as_shown, one))} |" for one in lines]
+    """A Markdown table; bars and tags in cells are escaped."""
+    rows = [f"| {' | '.join(map(escape_cell, line))} |" for line in lines]
     return "\n".join([f"| {' | '.join(header)} |", f"|{' --- |' * len(header)}", *rows])
 
 
-def as_shown(cell: str) -> str:
-    """A cell whose bars end no column, and whose tags are none."""
+def escape_cell(cell: str) -> str:
+    """The text of a cell with bars and HTML tags escaped."""
     return re.sub(r"<(?=[A-Za-z/!?])", "&lt;", cell.replace("|", "\\|"))
 
 
 def describe_n(row: dict[str, Any]) -> str:
-    """How many members there are, and how many diverged."""
+    """The number of members, and of diverged ones if any, as text."""
     return f"{row['n']}" + (f" ({row['diverged']} diverged)" if row["diverged"] else "")

@@ -9,13 +9,13 @@ from typing import Any
 
 from jaxgen.errors import FailedRuns, Interrupted, OutOfMemory, UserError
 from jaxgen.runs.plan import Chunk, Span, count_runs
-from jaxgen.runs.progress import ProgressBar, Report
+from jaxgen.runs.progress import ProgressBar, ProgressCallback
 from jaxgen.runs.signals import Stop, stoppable
 from jaxgen.runs.store import Arrays, Store
 from jaxgen.runs.worker_pool import ChunkFailed, WorkerPool
 
 # (chunk, report of work done) -> the chunk's arrays.
-TrainChunk = Callable[[Chunk, Report], Arrays]
+TrainChunk = Callable[[Chunk, ProgressCallback], Arrays]
 # Spans of all run groups -> those that this driver trains.
 Share = Callable[[dict[str, list[Span]]], dict[str, list[Span]]]
 # How often a failing chunk is tried in all; the retry comes after all other chunks.

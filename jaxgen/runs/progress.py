@@ -12,7 +12,7 @@ BAR = "{percentage:3.0f}%|{bar}| {desc} [{elapsed} < {remaining}]"
 TERMINAL_INTERVAL, LOG_INTERVAL = 0.2, 10.0
 
 
-class Report(Protocol):
+class ProgressCallback(Protocol):
     """Callback for work done, in any unit.
 
     With `earlier`, the work was done before this call of the job, and does not count for the ETA.
@@ -50,7 +50,7 @@ class ProgressBar:
         self._describe()
 
     def work(self, amount: float, *, earlier: bool = False) -> None:
-        """Adds work, as of `Report`; a negative amount takes work back."""
+        """Adds work, as of `ProgressCallback`; a negative amount takes work back."""
         if self.bar.disable:
             return
         # Rounding errors must not exceed the total: tqdm would show a negative time left.

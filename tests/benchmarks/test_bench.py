@@ -34,10 +34,10 @@ from jaxgen.data.parts import hold_out_test
 from jaxgen.engine.ensemble import Ensemble
 from jaxgen.errors import UserError
 from jaxgen.experiments.longtail import job as lnr_job
-from jaxgen.experiments.longtail.features import Found
+from jaxgen.experiments.longtail.features import Stage1Outputs
 from jaxgen.experiments.longtail.stage2 import make_stage2, num_heads
+from jaxgen.jobs.member_table import make_rows
 from jaxgen.jobs.program import make_ensemble_config, make_kernels
-from jaxgen.jobs.table import make_rows
 from support.commands import SERVER
 
 TINY = ["--num_examples=120", "--epochs=2", "--hidden=8", "--num_runs=4", "--width=1", "--rounds=2"]
@@ -278,7 +278,7 @@ def test_the_loop_over_classifiers_trains_the_same_ones_as_their_table(tmp_path)
     parts = [draw(len(each), 6) for each in (job.tail.dataset.labels, job.tail.labels, job.tail.dataset.test_labels)]
     kernels, biases = draw(6, 10), draw(10)
     likely = np.asarray(jax.nn.softmax(parts[0] @ kernels + biases[:, None]))
-    found = Found(*parts, kernels, biases, finite=np.ones(models, bool), probabilities=likely)
+    found = Stage1Outputs(*parts, kernels, biases, finite=np.ones(models, bool), probabilities=likely)
     dataset, [program] = make_stage2(job, found)
     numbers = np.arange(num_heads(job, program))
     ensemble = Ensemble(make_ensemble_config(dataset, program, make_kernels(program)), dataset, jax.devices()[:1])
@@ -294,7 +294,7 @@ def test_the_loop_over_classifiers_trains_the_same_ones_as_their_table(tmp_path)
 @pytest.mark.slow
 def test_classifiers_of_stage_2_by_three_contenders():
     given = ["--num_runs=2", "--epochs=10", "--width=2"]
-    table = heads.measure_heads(flags.parse(BenchSpec, ["--measure=heads", "--rounds=1", *given]))
+    table = heads.measure_classifiers(flags.parse(BenchSpec, ["--measure=heads", "--rounds=1", *given]))
     rows = cells_of(table)
     assert [row[0] for row in rows] == ["fresh `jit` a classifier", "compiled once", "jaxgen, all methods"]
     assert rows[2][2] == "1 (1 to 1)"

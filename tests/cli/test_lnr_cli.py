@@ -26,9 +26,10 @@ def type_lnr(folder, *typed):
 
 @pytest.mark.parametrize(
     ("typed", "first", "second"),
-    [(("--methods=ce,mislas,lnr",), 6, 9), pytest.param((), 9, 39, marks=pytest.mark.slow)],
+    [(("--methods=ce,mislas,lnr",), 6, 9), ((), 9, 39)],
     ids=["three methods", "all methods"],
 )
+@pytest.mark.slow
 def test_a_job_ends_with_its_files_and_is_not_trained_twice(folder, typed, first, second):
     said = type_lnr(folder, "--threshold=0.5,1.5", "--shot_classes=1,2", *typed)
     assert said.returncode == 0, said.stderr

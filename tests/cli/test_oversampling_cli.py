@@ -26,6 +26,7 @@ def type_oversampling(folder, *typed):
     return type_in(folder, *FLAGS, *typed, entry="oversampling")
 
 
+@pytest.mark.slow
 def test_a_job_ends_with_its_files_and_is_not_trained_twice(folder):
     said = type_oversampling(folder, "--arm=plain,duplicates,uniform,augmented")
     assert said.returncode == 0, said.stderr

@@ -30,6 +30,7 @@ def type_randomization(folder, *typed):
     return type_in(folder, *FLAGS, *typed, entry="randomization")
 
 
+@pytest.mark.slow
 def test_a_job_ends_with_its_files_and_is_not_trained_twice(folder):
     said = type_randomization(folder, "--preset=figure1", "--label_noise=0,0.5,1")
     assert said.returncode == 0, said.stderr

@@ -29,6 +29,7 @@ def type_robustness(folder, *typed):
     return type_in(folder, *FLAGS, *typed, entry="robustness")
 
 
+@pytest.mark.slow
 def test_a_job_ends_with_its_files_and_is_not_trained_twice(folder):
     said = type_robustness(folder, *SWEEP)
     assert said.returncode == 0, said.stderr

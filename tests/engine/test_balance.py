@@ -67,7 +67,7 @@ def one_step(terms, augmentations=frozenset()):
     own = learner(augmentations)
     state = own.init(jax.random.key(0), KNOBS)
     state, loss, _ = own.step(jax.random.key(0), KNOBS, state, batch, StepIndex(*map(jnp.int32, (0, 0, 1))))
-    return batch, state.weights.params, float(loss)
+    return batch, state.variables.params, float(loss)
 
 
 @pytest.mark.slow
@@ -89,7 +89,7 @@ def test_a_step_with_terms_of_no_effect_is_a_plain_one(mixes):
 def test_a_loss_by_hand():
     terms = ClassTerms(jnp.array([0.3, 0.1, 0.0]), jnp.array([0.5, 2.0, 9.0]), jnp.array([0.4, -0.2, -1.0]))
     batch, _, loss = one_step(terms)
-    params = learner().init(jax.random.key(0), KNOBS).weights.params
+    params = learner().init(jax.random.key(0), KNOBS).variables.params
     logits = np.asarray(batch.inputs @ params["head"]["kernel"]) + np.array([0.4, -0.2, -1.0])
     logs = np.asarray(jax.nn.log_softmax(logits))
     own, smoothing, weight = logs[np.arange(6), batch.labels], np.array([0.3] * 3 + [0.1] * 2), [0.5] * 3 + [2.0] * 2
@@ -138,10 +138,10 @@ def test_class_aware_members_see_other_batches_and_learn_small_classes_better(sk
 def test_members_may_begin_with_given_parameters():
     own = learner()
     drawn = own.init(jax.random.key(0), KNOBS)
-    given = jax.tree.map(lambda leaf: leaf + 1, drawn.weights.params)
+    given = jax.tree.map(lambda leaf: leaf + 1, drawn.variables.params)
     state = own.init(jax.random.key(0), KNOBS, given)
-    jax.tree.map(np.testing.assert_array_equal, state.weights.params, given)
-    assert (drawn.weights.params["scale"] == 1).all()
+    jax.tree.map(np.testing.assert_array_equal, state.variables.params, given)
+    assert (drawn.variables.params["scale"] == 1).all()
 
 
 def test_a_scaled_head_is_its_logits_times_its_scale():

@@ -272,7 +272,7 @@ def test_a_test_set_is_examined_and_none_is_no_trouble(dataset):
 def test_a_data_set_larger_than_one_examination_is_examined_whole(dataset):
     whole = train(dataset, job(), [0, 1])
     ensemble = make(dataset, job())
-    pieces = train(dataset, job(), [0, 1], ensemble=ensemble.rebuilt(ensemble.config._replace(eval_batch_size=7)))
+    pieces = train(dataset, job(), [0, 1], ensemble=ensemble.with_config(ensemble.config._replace(eval_batch_size=7)))
     np.testing.assert_array_equal(whole.correct, pieces.correct)
     np.testing.assert_array_equal(whole.test_correct, pieces.test_correct)
 
@@ -284,7 +284,7 @@ def test_state_is_donated(dataset):
     start, advance, _ = ensemble.prepare(rows, 2)
     members, train_state = start(ensemble._placed(rows, np.arange(4)), ensemble.data)
     after = advance(members, train_state, ensemble.data, ensemble.traced(Block(1, 0, 2, 0)))
-    assert all(leaf.is_deleted() for leaf in jax.tree.leaves(train_state.learner.weights))
+    assert all(leaf.is_deleted() for leaf in jax.tree.leaves(train_state.learner.variables))
     assert not any(leaf.is_deleted() for leaf in jax.tree.leaves(after))
 
 
@@ -313,7 +313,9 @@ def test_the_compiler_counts_what_a_width_takes(dataset):
     for width in (1, 8):
         ensemble.prepare(rows, width)
         needed.append(ensemble.needed_bytes(width))
-    parameters = 4 * sum(leaf.size for leaf in jax.tree.leaves(ensemble.shapes(rows, 8)[1].learner.weights.params)) / 2
+    parameters = (
+        4 * sum(leaf.size for leaf in jax.tree.leaves(ensemble.shapes(rows, 8)[1].learner.variables.params)) / 2
+    )
     assert needed[1] > 4 * needed[0] > 0
     assert needed[1] > 2 * parameters, "weights and momentum at the least"
 

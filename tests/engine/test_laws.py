@@ -37,7 +37,7 @@ def colours():
 
 def make_by(dataset, spec, backend="plain", microbatch_size=None, num_devices=2):
     program = program_of(spec)
-    kernels = make_kernels(program, otherwise=backend)
+    kernels = make_kernels(program, default_backend=backend)
     config = make_ensemble_config(dataset, program, kernels, microbatch_size, eval_batch_size=16)
     return Ensemble(config, dataset, jax.devices()[:num_devices])
 
@@ -127,7 +127,7 @@ def test_half_precision_trains_nearly_as_well(dataset):
         losses[precision] = outcome.loss_curve[:, -1]
         assert all(
             leaf.dtype == np.float32
-            for leaf in jax.tree.leaves(ensemble.shapes(run_group.rows(np.arange(4)), 2)[1].learner.weights)
+            for leaf in jax.tree.leaves(ensemble.shapes(run_group.rows(np.arange(4)), 2)[1].learner.variables)
         )
     np.testing.assert_allclose(losses["bf16"], losses["float32"], rtol=0.15, atol=0.03)
     assert not np.array_equal(losses["bf16"], losses["float32"])

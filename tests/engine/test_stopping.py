@@ -115,11 +115,14 @@ def test_validation_examples_are_the_members_own_and_are_not_trained_on(dataset)
     for i in range(4):
         size, held = int(members.size[i]), int(members.num_validation[i])
         own = set(np.flatnonzero(members.config.trained_on[i]))
-        parts = set(members.own[i, :size].tolist()), set(members.own[i, size : size + held].tolist())
+        parts = (
+            set(members.example_order[i, :size].tolist()),
+            set(members.example_order[i, size : size + held].tolist()),
+        )
         assert held == int(len(own) * np.float32(0.3))
         assert parts[0] | parts[1] == own
         assert not parts[0] & parts[1]
-    assert len({tuple(sorted(row)) for row in np.asarray(members.own)[:, :30].tolist()}) == 4
+    assert len({tuple(sorted(row)) for row in np.asarray(members.example_order)[:, :30].tolist()}) == 4
 
 
 def test_a_validation_share_takes_no_part_in_the_subset(dataset):

@@ -10,8 +10,8 @@ import pytest
 from support import records
 from support.reference_jobs import JOBS, RECORD, run_job, write_data
 
-# About a minute of one core together; the others take about five.
-QUICK = {"cscore", "sweep", "randomization", "modification", "oversampling"}
+# Half a minute of one core together; the others take about six.
+QUICK = {"cscore", "modification"}
 RECORDED = records.read_record(RECORD)
 
 

@@ -410,7 +410,7 @@ def test_names_of_classes_that_are_no_list_are_refused(tmp_path):
 def test_an_influence_of_nobody_is_refused(tmp_path):
     np.savez(tmp_path / "demo.npz", memorization=np.ones(3), influence=np.ones((0, 3)))
     found = read_published(tmp_path / "demo.npz", "influence")
-    assert "has no pairs" in refusal(found.every_pair)
+    assert "has no pairs" in refusal(found.all_pairs)
 
 
 def test_a_network_that_has_no_inputs_is_no_model(tmp_path):

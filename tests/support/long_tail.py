@@ -4,8 +4,8 @@ import numpy as np
 
 from jaxgen.config import LnrSpec
 from jaxgen.config.fields import spec_from_values
-from jaxgen.experiments.longtail.run import train_first
-from jaxgen.experiments.longtail.stage2 import make_second_workload, make_stage2, run_group_name
+from jaxgen.experiments.longtail.run import train_stage1
+from jaxgen.experiments.longtail.stage2 import make_stage2, make_stage2_workload, run_group_name
 from jaxgen.jobs.program import split_runs
 from jaxgen.jobs.session import QUIET
 
@@ -19,9 +19,9 @@ def spec_of(folder="nowhere", **flags):
 
 def kept_params(job):
     """By setting and run, the parameters of stage 2's classifiers: bias, kernel, scale."""
-    _, found = train_first(job, QUIET)
+    _, found = train_stage1(job, QUIET)
     _, programs = make_stage2(job, found)
-    store, found = make_second_workload(job, None, programs, 16, None).open_store(), {}
+    store, found = make_stage2_workload(job, None, programs, 16, None).open_store(), {}
     for program in programs:
         for arrays in store.runs(run_group_name(program)):
             for run, setting, own in split_runs(program, arrays):

@@ -1,5 +1,5 @@
-"""Do two scores agree? Rank correlations of two score files, matched example by example, with intervals.
+"""Compares two score files: correlations with intervals over the examples that both have.
 
-`matching` pairs the examples of two files and says what it left out, `recompute` makes scores from published runs,
-`report` writes the tables. A new layout of files is a reader in `jaxgen.data.published`.
+`matching` matches the examples of two files, `recompute` computes scores from published runs, `report` writes the
+tables. Readers of published file formats are in `jaxgen.data.published`.
 """

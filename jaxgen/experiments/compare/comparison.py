@@ -1,4 +1,4 @@
-"""What two scores of the same examples have in common."""
+"""The result of comparing two scores of the same examples."""
 
 from typing import NamedTuple
 
@@ -10,15 +10,16 @@ from jaxgen.types import Dataset
 
 
 class Comparison(NamedTuple):
-    """What two scores of n examples (or pairs) have in common.
+    """Agreement of two scores over n examples (or pairs).
 
     Attributes:
-      matched: both, of the examples that both know.
-      correlations, intervals: the three, and ``[3, 2]``.
-      overlaps: of the lowest k, for each k.
-      lower, higher: positions of the examples that the first puts furthest below and above the second, by rank.
-      pictures: the data set and the place of each example in it, or None.
-      recomputed: by file, what was recomputed from runs.
+      matched: values of both scores.
+      correlations: Pearson, Spearman and Kendall.
+      intervals: their 95 % intervals ``[3, 2]``.
+      overlaps: of the lowest k examples, for each k.
+      lower, higher: positions of the examples that the first score ranks furthest below and above the second.
+      pictures: the data set and each example's position in it, or None.
+      recomputed: arrays recomputed from runs, by file.
     """
 
     matched: Matched

@@ -1,4 +1,4 @@
-"""Scores recomputed from what single models saw and got right: published runs, and datamodels stores."""
+"""Recomputes scores from folders of runs: published C-score runs, and stores of datamodels."""
 
 import functools
 import itertools
@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxgen.data import margin_files, run_files
-from jaxgen.data.pairs import BROUGHT, UNTOLD, pair_ids, places, split_ids
+from jaxgen.data.pairs import REORDERED, UNKNOWN_ORDER, find_indices, pair_ids, split_ids
 from jaxgen.data.published import Values
 from jaxgen.data.tfds import tfds_order
 from jaxgen.errors import UserError
@@ -19,25 +19,25 @@ from jaxgen.scores.from_answers import from_answers
 from jaxgen.scores.memorization import nearest_ratio
 from jaxgen.types import Outcome
 
-# Of the strongest pairs, where the other file names none.
+# Pairs per example, where the other file lists none.
 PAIRS = 5
 PAIR_VALUES = ("influence", "influence_stderr")
 
 
 class Runs(NamedTuple):
-    """A folder of runs, streamed as often as they are needed.
+    """A folder of runs, which can be streamed repeatedly.
 
     Attributes:
-      name: the folder's.
-      ratios: ``[k]``.
-      counts: runs of each ratio.
-      stream: from the number of a ratio to its runs.
-      num_examples, num_tests: n and t.
-      scored: whether the runs tell what they got right of the training examples.
-      nested: whether run j draws one order of the examples for all ratios.
-      order: what the positions of pairs are.
-      original: where each training and each test example of the runs is in the original files, or None: pairs are of
-        positions in the runs.
+      name: of the folder.
+      ratios: k subset ratios.
+      counts: numbers of runs at each ratio.
+      stream: maps the index of a ratio to its runs.
+      num_examples, num_tests: numbers of training and test examples.
+      scored: whether runs hold predictions of training examples.
+      nested: whether run j has nested subsets over ratios.
+      order: description of the positions of pairs.
+      original: positions of the training and test examples in the original files; None: pairs are of positions in the
+        runs.
     """
 
     name: str
@@ -48,16 +48,16 @@ class Runs(NamedTuple):
     num_tests: int
     scored: bool
     nested: bool
-    order: str = UNTOLD
+    order: str = UNKNOWN_ORDER
     original: tuple[np.ndarray, np.ndarray] | None = None
 
     def in_original_order(self) -> "Runs":
-        """The runs whose pairs, of positions of tensorflow-datasets order, are those of the original files."""
+        """The runs with pairs mapped from tensorflow-datasets order to positions in the original files."""
         orders = tfds_order("train", self.num_examples), tfds_order("test", self.num_tests)
-        return self._replace(order=BROUGHT, original=orders)
+        return self._replace(order=REORDERED, original=orders)
 
     def at(self, ids: np.ndarray) -> np.ndarray:
-        """The influences of pairs, at the ratio nearest to 0.7."""
+        """Influences of the pairs with these ids, at the ratio nearest to 0.7."""
         train, test = split_ids(ids)
         if len(ids) and (train.max() >= self.num_examples or test.max() >= self.num_tests):
             raise UserError(
@@ -65,25 +65,28 @@ class Runs(NamedTuple):
                 f"pairs {train.max()} and {test.max()}"
             )
         if self.original:
-            train, test = (places(known, own) for known, own in zip(self.original, (train, test), strict=True))
+            train, test = (
+                find_indices(original, positions)
+                for original, positions in zip(self.original, (train, test), strict=True)
+            )
             ids = pair_ids(train, test)
-        found = influence.estimate_pairs(self.answers(), train, test)
-        return found.values[places(pair_ids(found.train, found.test), ids)]
+        pairs = influence.estimate_pairs(self.answers(), train, test)
+        return pairs.values[find_indices(pair_ids(pairs.train, pairs.test), ids)]
 
-    def every_pair(self) -> tuple[np.ndarray, np.ndarray]:
-        """Ids and influences of the strongest pairs of each example."""
-        found = self.strongest()
-        train, test = found.train, found.test
+    def all_pairs(self) -> tuple[np.ndarray, np.ndarray]:
+        """Ids and influences of the strongest pairs."""
+        pairs = self.strongest()
+        train, test = pairs.train, pairs.test
         if self.original:
             train, test = self.original[0][train], self.original[1][test]
-        return pair_ids(train, test), found.values
+        return pair_ids(train, test), pairs.values
 
     def strongest(self) -> influence.InfluencePairs:
-        """The strongest influences, at the ratio nearest to 0.7."""
+        """The strongest pairs, at the ratio nearest to 0.7."""
         return influence.strongest(self.answers(), PAIRS)
 
     def answers(self) -> influence.PackedRuns:
-        """The runs of the ratio nearest to 0.7; raises UserError where they have no test set."""
+        """The runs of the ratio nearest to 0.7, packed; raises UserError if they have no test set."""
         if not self.num_tests:
             raise UserError(f"{self.name}: its runs tell nothing of a test set, so there is no influence")
         return influence.gather(self.stream(nearest_ratio(self.ratios)), self.num_examples, self.num_tests)
@@ -111,9 +114,9 @@ def open_runs(path: pathlib.Path) -> Runs:
 
 
 def nested(folder: run_files.RunFolder) -> bool:
-    """Whether the first run of each ratio trained on all that the first of the ratio below it trained on.
+    """Whether the subsets of the first run are nested over ratios.
 
-    So it is in the published MNIST demo, where a run's seed serves all ratios.
+    They are in the published MNIST demo, which uses the seed of a run for all ratios.
     """
     if len(set(map(len, folder.files))) > 1 or len(folder.files) < 2:
         return False
@@ -122,29 +125,32 @@ def nested(folder: run_files.RunFolder) -> bool:
 
 
 def recompute(runs: Runs, seed: int) -> dict[str, np.ndarray]:
-    """All scores of one number an example that the runs give, and what they are made of, by the keys of a
-    cscores.npz."""
+    """All scores and statistics of examples that the runs give, by key of ``cscores.npz``."""
     blocks = [1] * len(runs.ratios)
-    # As in a job of its own: the key of the seed itself draws the bootstrap samples.
+    # The same bootstrap samples as in a C-score job of this seed.
     key = job_key(seed, JobDraw.RELIABILITY)
-    found = heldout.estimate(
+    estimate = heldout.estimate(
         runs.stream, runs.num_examples, max(runs.counts), blocks, shared_blocks=runs.nested, key=key
     )
-    more = from_answers(runs.stream, found, runs.ratios, blocks, shared_blocks=runs.nested)
-    return {**found._asdict(), **more, "subset_ratios": np.asarray(runs.ratios)}
+    other_scores = from_answers(runs.stream, estimate, runs.ratios, blocks, shared_blocks=runs.nested)
+    return {**estimate._asdict(), **other_scores, "subset_ratios": np.asarray(runs.ratios)}
 
 
 def read_runs(path: pathlib.Path, score: str, seed: int) -> tuple[Values | Runs, dict[str, np.ndarray]]:
-    """The score of a folder of runs, and all that was recomputed for it."""
+    """A score of a folder of runs, and all recomputed arrays by key of ``cscores.npz``.
+
+    Raises:
+      UserError: for a score that cannot be recomputed from these runs.
+    """
     runs = open_runs(path)
     if score == "influence" or not runs.scored:
         if score not in ("", "influence"):
             raise UserError(f"--score={score}: {path} has margins of test examples, and so influence only")
-        found = recompute(runs, seed) if runs.scored else {}
+        scores = recompute(runs, seed) if runs.scored else {}
         pairs = dict(zip(("influence_train", "influence_test", *PAIR_VALUES), runs.strongest(), strict=True))
-        return runs, {**found, **pairs, "influence_ratio": np.float64(runs.ratios[nearest_ratio(runs.ratios)])}
-    found, score = recompute(runs, seed), score or "scores"
-    known = [name for name, array in found.items() if np.shape(array) == (runs.num_examples,)]
+        return runs, {**scores, **pairs, "influence_ratio": np.float64(runs.ratios[nearest_ratio(runs.ratios)])}
+    scores, score = recompute(runs, seed), score or "scores"
+    known = [name for name, array in scores.items() if np.shape(array) == (runs.num_examples,)]
     if score not in known:
         raise UserError(f"--score={score}: of {path} can be recomputed {', '.join([*known, 'influence'])}")
-    return Values(f"{path.name}: {score}", np.asarray(found[score], np.float64)), found
+    return Values(f"{path.name}: {score}", np.asarray(scores[score], np.float64)), scores

@@ -1,4 +1,4 @@
-"""What a comparison tells: how two scores were matched, correlations, overlaps, disagreements."""
+"""The report of a comparison: notes on matching, correlations, overlaps, disagreements."""
 
 import dataclasses
 import functools
@@ -16,69 +16,82 @@ from jaxgen.reporting.tables import to_table
 from jaxgen.scores import agreement
 
 
-def make_report(found: Comparison, spec: CompareSpec) -> Report:
-    """The table, the figures, and what was recomputed from runs."""
-    draw = functools.cache(functools.partial(draw_agreement, found))
-    files = {"table.md": to_markdown(found) + "\n", "compare.png": draw, "compare.pdf": draw}
+def make_report(comparison: Comparison, spec: CompareSpec) -> Report:
+    """Tables, figures, and arrays recomputed from runs."""
+    draw = functools.cache(functools.partial(draw_agreement, comparison))
+    files = {"table.md": to_markdown(comparison) + "\n", "compare.png": draw, "compare.pdf": draw}
     listed = [*files, FLAG_FILE]
-    if found.pictures and len(found.lower):
-        files["disagreements.png"] = functools.partial(draw_disagreements, found)
-    files |= {f"{place}_recomputed.npz": arrays for place, arrays in (found.recomputed or {}).items()}
+    if comparison.pictures and len(comparison.lower):
+        files["disagreements.png"] = functools.partial(draw_disagreements, comparison)
+    files |= {f"{place}_recomputed.npz": arrays for place, arrays in (comparison.recomputed or {}).items()}
     listed += [name for name in files if name not in listed]
-    # The flags name the folder too.
+    # The flag file names the folder.
     spec = dataclasses.replace(spec, out=str(spec.out))
-    # Of another comparison in the same folder.
-    return Report(spec, to_markdown(found), files, stale=["disagreements.png"], listed=listed)
+    # An earlier comparison may have left its figure.
+    return Report(spec, to_markdown(comparison), files, stale=["disagreements.png"], listed=listed)
 
 
-def to_markdown(found: Comparison) -> str:
-    """How they were matched; correlations, overlaps and disagreements as tables."""
-    matched, (first, second) = found.matched, found.matched.names
-    what = "pairs" if matched.pairs else "examples"
-    lines = [f"{first} and {second}: n = {len(matched.ids):,} {what}", "", *(f"* {note}" for note in matched.notes)]
+def to_markdown(comparison: Comparison) -> str:
+    """Notes on matching, and tables of correlations, overlaps and disagreements."""
+    matched, (first, second) = comparison.matched, comparison.matched.names
+    kind = "pairs" if matched.pairs else "examples"
+    lines = [f"{first} and {second}: n = {len(matched.ids):,} {kind}", "", *(f"* {note}" for note in matched.notes)]
     names = ("Pearson", "Spearman", "Kendall")
     correlations = [
         [name, f"{value:.4f}", f"{low:.4f} to {high:.4f}"]
-        for name, value, (low, high) in zip(names, found.correlations, found.intervals, strict=True)
+        for name, value, (low, high) in zip(names, comparison.correlations, comparison.intervals, strict=True)
     ]
     overlaps = [
-        [f"{each.k:,}", f"{each.share:.1%}", f"{each.chance:.1%} ({each.chance_low:.1%} to {each.chance_high:.1%})"]
-        for each in found.overlaps
+        [
+            f"{overlap.k:,}",
+            f"{overlap.share:.1%}",
+            f"{overlap.chance:.1%} ({overlap.chance_low:.1%} to {overlap.chance_high:.1%})",
+        ]
+        for overlap in comparison.overlaps
     ]
-    ranks = [agreement.rank_shares(own) for own in matched.values]
-    apart = [
+    ranks = [agreement.rank_shares(values) for values in matched.values]
+    disagreements = [
         [
             name_of(matched, i),
-            "" if matched.told is None else str(matched.told[i]),
-            *(f"{own[i]:.4g} ({rank[i]:.1%})" for own, rank in zip(matched.values, ranks, strict=True)),
+            "" if matched.class_labels is None else str(matched.class_labels[i]),
+            *(f"{values[i]:.4g} ({rank[i]:.1%})" for values, rank in zip(matched.values, ranks, strict=True)),
         ]
-        for i in (*found.lower, *found.higher)
+        for i in (*comparison.lower, *comparison.higher)
     ]
     parts = [
         "\n".join(lines),
         to_table(["correlation", "value", "95 % interval"], correlations),
         to_table(["lowest k", "shared", "by chance, 95 % of draws"], overlaps),
     ]
-    if tied := [f"{own:,} {name}" for own, name in zip(most_tied(found), matched.names, strict=True) if own > 1]:
+    if tied := [
+        f"{count:,} {name}" for count, name in zip(most_tied(comparison), matched.names, strict=True) if count > 1
+    ]:
         parts.append(
-            f"Where {what} share the k-th value, what is shared is the mean over all ways to choose k; up to as many "
+            f"Where {kind} share the k-th value, what is shared is the mean over all ways to choose k; up to as many "
             f"share one: {', '.join(tied)}."
         )
-    if not apart:
+    if not disagreements:
         return "\n\n".join([*parts, "No rank differs."])
     parts += [
-        f"furthest apart in rank: {len(found.lower)} lower and {len(found.higher)} higher in the first",
-        to_table([what[:-1], "label", "first (rank)", "second (rank)"], apart),
+        f"furthest apart in rank: {len(comparison.lower)} lower and {len(comparison.higher)} higher in the first",
+        to_table([kind[:-1], "label", "first (rank)", "second (rank)"], disagreements),
     ]
     return "\n\n".join(parts)
 
 
-def most_tied(found: Comparison) -> list[int]:
-    """Of each score, how many share the k-th lowest value, at that k where most do and not all of them are counted."""
+def most_tied(comparison: Comparison) -> list[int]:
+    """For each score, the largest number of examples tied at a k-th lowest value, where the tie exceeds k."""
     most = []
-    for own in found.matched.values:
-        at = [(np.partition(own, each.k - 1)[each.k - 1], each.k) for each in found.overlaps]
-        most.append(max([int((own == last).sum()) for last, k in at if (own <= last).sum() > k], default=1))
+    for values in comparison.matched.values:
+        kth_values = [
+            (np.partition(values, overlap.k - 1)[overlap.k - 1], overlap.k) for overlap in comparison.overlaps
+        ]
+        most.append(
+            max(
+                [int((values == kth_value).sum()) for kth_value, k in kth_values if (values <= kth_value).sum() > k],
+                default=1,
+            )
+        )
     return most
 
 

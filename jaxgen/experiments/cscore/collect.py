@@ -1,4 +1,4 @@
-"""From the store of a C-score job to its scores: what is read, how often, and what is made of it."""
+"""Scores of a C-score job, computed from the runs in its store."""
 
 import functools
 import itertools
@@ -15,7 +15,7 @@ from jaxgen.experiments.cscore.job import run_group_name
 from jaxgen.experiments.cscore.tracking import from_tracking
 from jaxgen.jobs.program import Program
 from jaxgen.keys import JobDraw, job_key
-from jaxgen.reporting.files import as_whole
+from jaxgen.reporting.files import without_shard
 from jaxgen.runs.run_cache import RunCache
 from jaxgen.runs.store import Arrays, Store
 from jaxgen.scores import designs, heldout
@@ -24,22 +24,23 @@ from jaxgen.types import Dataset, Outcome, Scores
 
 
 class Reader(Protocol):
-    """From a ratio to its runs; `tracked` as of `jaxgen.runs.store.Store.runs`."""
+    """Returns the runs of a ratio in chunks; `tracked` as in `jaxgen.runs.store.Store.runs`."""
 
     def __call__(self, ratio: float, *, tracked: bool = False) -> Iterable[Arrays]: ...
 
 
 def make_reader(program: Program, store: Store) -> Reader:
-    """Reads a ratio's runs: for a single setting, which may have many, held as far as memory goes.
+    """Returns a reader that caches runs in memory.
 
-    Those of several settings lie side by side in every chunk. They are read once and held: two bits an example and
-    model. What is tracked is more than that, and is read anew for each setting.
+    The runs of a single setting, which may be many, are cached as far as memory allows. Those of several settings
+    share chunks; they are read once and kept, at two bits per example and model. Tracked statistics are larger and are
+    read again for each setting.
     """
-    held = RunCache(store)
+    cache = RunCache(store)
 
     def stream(ratio: float, *, tracked: bool = False) -> Iterable[Arrays]:
         run_group = run_group_name(program, ratio)
-        return store.runs(run_group, tracked=True) if tracked else held(run_group)
+        return store.runs(run_group, tracked=True) if tracked else cache(run_group)
 
     if len(program.settings) == 1:
         return stream
@@ -53,12 +54,12 @@ def make_reader(program: Program, store: Store) -> Reader:
 
 
 def estimate_heldout(dataset: Dataset, program: Program, number: int, chunks: Reader) -> heldout.Estimate:
-    """C-scores of one of the program's settings."""
+    """Held-out accuracies and C-scores of one of the program's settings, by its number."""
     spec = program.settings[number].spec
     subsets = spec.subsets
 
     def runs(i: int) -> Iterator[Outcome]:
-        return map(Outcome.from_arrays, own_runs(program, number, chunks, subsets.subset_ratios[i]))
+        return map(Outcome.from_arrays, setting_runs(program, number, chunks, subsets.subset_ratios[i]))
 
     return heldout.estimate(
         runs,
@@ -70,30 +71,40 @@ def estimate_heldout(dataset: Dataset, program: Program, number: int, chunks: Re
     )
 
 
-def own_runs(program: Program, number: int, chunks: Reader, ratio: float, *, tracked: bool = False) -> Iterator[Arrays]:
-    """The runs of one of the program's settings at a ratio."""
+def setting_runs(
+    program: Program, number: int, chunks: Reader, ratio: float, *, tracked: bool = False
+) -> Iterator[Arrays]:
+    """Streams the runs of one of the program's settings at a ratio."""
     for arrays in chunks(ratio, tracked=tracked):
-        own = arrays["run"] % len(program.settings) == number
-        yield {name: array[own] for name, array in arrays.items()}
+        selected = arrays["run"] % len(program.settings) == number
+        yield {name: array[selected] for name, array in arrays.items()}
 
 
 def collect(dataset: Dataset, program: Program, number: int, store: Store, chunks: Reader) -> Scores:
-    """The scores of one of the program's settings from all its runs, as `chunks` gives them by ratio."""
+    """All scores of one of the program's settings.
+
+    Args:
+      dataset: the examples.
+      program: with its settings.
+      number: of the setting.
+      store: of the job.
+      chunks: reads the runs of a ratio.
+    """
     spec = program.settings[number].spec
     subsets = spec.subsets
 
     def arrays(i: int, *, tracked: bool = False) -> Iterator[Arrays]:
-        return own_runs(program, number, chunks, subsets.subset_ratios[i], tracked=tracked)
+        return setting_runs(program, number, chunks, subsets.subset_ratios[i], tracked=tracked)
 
     def runs(i: int) -> Iterator[Outcome]:
         return map(Outcome.from_arrays, arrays(i))
 
     blocks = [designs.block_size(subsets.design, ratio) for ratio in subsets.subset_ratios]
     nested = subsets.design == "nested"
-    found = estimate_heldout(dataset, program, number, chunks)
-    more = from_answers(runs, found, subsets.subset_ratios, blocks, shared_blocks=nested)
+    estimate = estimate_heldout(dataset, program, number, chunks)
+    other_scores = from_answers(runs, estimate, subsets.subset_ratios, blocks, shared_blocks=nested)
     if program.track:
-        more |= from_tracking(
+        other_scores |= from_tracking(
             program.track, functools.partial(arrays, tracked=True), dataset, blocks, shared_blocks=nested
         )
     scores = Scores(
@@ -104,15 +115,15 @@ def collect(dataset: Dataset, program: Program, number: int, store: Store, chunk
         class_names=np.asarray(dataset.class_names),
         metadata={
             "version": jaxgen.__version__,
-            "flags": {name: format_value(value) for name, value in flag_values(as_whole(spec)).items()},
+            "flags": {name: format_value(value) for name, value in flag_values(without_shard(spec)).items()},
             "dataset": dataset.name,
             "fingerprint": dataset.fingerprint,
             "num_models": store.plan.num_runs,
             "setting": program.settings[number].name,
             **totals(itertools.chain.from_iterable(map(arrays, range(len(blocks))))),
         },
-        more=more,
-        **found._asdict(),
+        more=other_scores,
+        **estimate._asdict(),
     )
     if spec.influence.export_runs:
         export_runs(dataset, spec, program.settings[number].name, runs, store.plan.digest)
@@ -120,7 +131,7 @@ def collect(dataset: Dataset, program: Program, number: int, store: Store, chunk
 
 
 def totals(chunks: Iterable[Arrays]) -> dict[str, float]:
-    """Over all runs: the seconds they took, and how many diverged."""
+    """Total training time in seconds and the number of diverged models."""
     seconds, diverged = 0.0, 0
     for arrays in chunks:
         seconds += float(arrays["seconds"].sum())

@@ -1,4 +1,4 @@
-"""Kernel densities among a C-score job's examples: in pixels, and in what the last layers of its models see."""
+"""Kernel densities of a C-score job's examples, in pixel space and in the feature space of its models."""
 
 import numpy as np
 
@@ -9,41 +9,41 @@ from jaxgen.runs.saved_models import load_model
 from jaxgen.scores.density import Density, kernel_density
 from jaxgen.types import Dataset
 
-# Models whose features are looked at, and the examples that one sees together.
-MODELS = 5
-AT_ONCE = 500
+# Models whose features are used, and examples in a forward pass.
+NUM_MODELS = 5
+BATCH_SIZE = 500
 
 
 def densities(dataset: Dataset, program: Program, number: int) -> dict[str, np.ndarray]:
-    """The densities that ``--track`` asks for, by their keys, of one of the program's settings.
+    """The densities requested by ``--track`` for one of the program's settings, by key of ``cscores.npz``.
 
-    Those of features are means over the first `MODELS` models of the largest ratio, with the error of that mean.
+    Feature densities are means over the first `NUM_MODELS` models of the largest ratio, with standard errors.
     """
     spec = program.settings[number].spec
-    asked, found = {*spec.tracking.track}, {}
-    if "pixel_density" in asked:
+    requested, arrays = {*spec.tracking.track}, {}
+    if "pixel_density" in requested:
         pixels = dataset.images.reshape(len(dataset.labels), -1) * np.float32(dataset.scale)
         density = kernel_density(pixels, dataset.labels, dataset.num_classes)
-        found |= {f"pixel_{name}": values for name, values in density._asdict().items()}
-    if "feature_density" in asked:
-        several = [
+        arrays |= {f"pixel_{name}": values for name, values in density._asdict().items()}
+    if "feature_density" in requested:
+        model_densities = [
             kernel_density(features, dataset.labels, dataset.num_classes)
             for features in features_of_models(dataset, program, number)
         ]
         for name in Density._fields:
-            values = np.stack([getattr(each, name) for each in several])
-            found[f"feature_{name}"] = values.mean(0)
+            values = np.stack([getattr(model_density, name) for model_density in model_densities])
+            arrays[f"feature_{name}"] = values.mean(0)
             if len(values) > 1:
-                found[f"feature_{name}_stderr"] = values.std(0, ddof=1) / np.sqrt(len(values)).astype(np.float32)
-    return found
+                arrays[f"feature_{name}_stderr"] = values.std(0, ddof=1) / np.sqrt(len(values)).astype(np.float32)
+    return arrays
 
 
 def features_of_models(dataset: Dataset, program: Program, number: int) -> list[np.ndarray]:
-    """What the last layer of each model looked at sees of all examples, ``[n, f]`` each."""
+    """Inputs of the last layer for all examples, one array ``[n, f]`` per model."""
     subsets, folder = program.settings[number].spec.subsets, model_folder(dataset, program)
-    run_group, found = run_group_name(program, max(subsets.subset_ratios)), []
-    for run in range(min(MODELS, subsets.num_runs)):
+    run_group, features = run_group_name(program, max(subsets.subset_ratios)), []
+    for run in range(min(NUM_MODELS, subsets.num_runs)):
         model = load_model(folder.path(run_group, run * len(program.settings) + number))
-        parts = [dataset.images[at : at + AT_ONCE] for at in range(0, len(dataset.labels), AT_ONCE)]
-        found.append(np.concatenate([model.features(part) for part in parts]))
-    return found
+        parts = [dataset.images[at : at + BATCH_SIZE] for at in range(0, len(dataset.labels), BATCH_SIZE)]
+        features.append(np.concatenate([model.features(part) for part in parts]))
+    return features

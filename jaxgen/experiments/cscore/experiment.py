@@ -1,4 +1,4 @@
-"""C-scores as an experiment: what ``python -m jaxgen.cscore`` runs."""
+"""The experiment behind ``python -m jaxgen.cscore``."""
 
 from jaxgen.data import load_dataset
 from jaxgen.experiments.cscore.job import make_job, make_workload

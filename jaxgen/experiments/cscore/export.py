@@ -1,6 +1,6 @@
-"""Runs of a C-score job in the layout in which those behind the published scores are given away.
+"""Exports the runs of a C-score job in the layout of the published runs.
 
-A folder of them is of one job: `MARK` in it holds the digest of the job's plan.
+A folder holds the runs of one job: `DIGEST_FILE` in it holds the digest of the job's plan.
 """
 
 import pathlib
@@ -13,54 +13,58 @@ from jaxgen.errors import UserError
 from jaxgen.scores.heldout import RunStream
 from jaxgen.types import Dataset
 
-MARK = "plan.txt"
+DIGEST_FILE = "plan.txt"
 
 
 def check_export(spec: CscoreSpec, digest: str) -> None:
-    """Refuses a folder for runs that cannot be written, or that has runs of another plan than that of `digest`."""
+    """Checks the folder of ``--export_runs``.
+
+    Raises:
+      UserError: if it cannot be written, or holds runs of a plan with another digest.
+    """
     path = spec.influence.export_runs
     if not path:
         return
     folder = pathlib.Path(path)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        mark = folder / MARK
-        known = mark.read_text(errors="replace").strip() if mark.exists() else ""
+        digest_file = folder / DIGEST_FILE
+        known_digest = digest_file.read_text(errors="replace").strip() if digest_file.exists() else ""
     except OSError as error:
-        raise refusal(path, error) from None
-    if known != digest and next(folder.rglob(NAME), None) is not None:
+        raise write_error(path, error) from None
+    if known_digest != digest and next(folder.rglob(NAME), None) is not None:
         raise UserError(
             f"--export_runs={path}: has runs that this job did not write (of other data or flags); its own would be "
             "mixed with them; choose another folder, or remove this one"
         )
 
 
-def refusal(path: str, error: OSError) -> UserError:
-    """The error for a folder that cannot be written."""
+def write_error(path: str, error: OSError) -> UserError:
+    """The `UserError` for a folder that cannot be written."""
     return UserError(f"--export_runs={path}: cannot be written ({error.strerror}); choose another folder")
 
 
 def export_runs(dataset: Dataset, spec: CscoreSpec, setting: str, runs: RunStream, digest: str) -> None:
-    """Writes every run that did not diverge, those of a sweep in a folder for each setting, and removes all others.
+    """Writes all runs that did not diverge, in a sweep to one folder per setting, and removes stale ones.
 
-    What a model was only stopped by counts as trained on, as the layout knows nothing else.
+    Validation examples of early stopping count as trained on: the layout has no third kind.
     """
     check_export(spec, digest)
     folder = pathlib.Path(spec.influence.export_runs)
     try:
-        (folder / MARK).write_text(f"{digest}\n")
-        remove_others(folder / setting, write_runs(dataset, spec, folder / setting, runs))
+        (folder / DIGEST_FILE).write_text(f"{digest}\n")
+        remove_stale_runs(folder / setting, write_runs(dataset, spec, folder / setting, runs))
     except OSError as error:
-        raise refusal(spec.influence.export_runs, error) from None
+        raise write_error(spec.influence.export_runs, error) from None
 
 
 def write_runs(dataset: Dataset, spec: CscoreSpec, root: pathlib.Path, runs: RunStream) -> set[pathlib.Path]:
     """Writes the runs of every ratio; returns their folders."""
     counts = len(dataset.labels), len(dataset.labels), 0 if dataset.test_labels is None else len(dataset.test_labels)
     written = set()
-    for place, ratio in enumerate(spec.subsets.subset_ratios):
+    for ratio_index, ratio in enumerate(spec.subsets.subset_ratios):
         number = 0
-        for outcome in runs(place):
+        for outcome in runs(ratio_index):
             fields = outcome.trained_on, outcome.correct, outcome.test_correct
             for finite, *rows in zip(outcome.finite, *fields, strict=True):
                 bits = (np.unpackbits(row, count=count).astype(bool) for row, count in zip(rows, counts, strict=True))
@@ -71,8 +75,8 @@ def write_runs(dataset: Dataset, spec: CscoreSpec, root: pathlib.Path, runs: Run
     return written
 
 
-def remove_others(root: pathlib.Path, written: set[pathlib.Path]) -> None:
-    """Removes runs of an earlier call: of more runs or other ratios, or of models that have diverged since."""
+def remove_stale_runs(root: pathlib.Path, written: set[pathlib.Path]) -> None:
+    """Removes runs of an earlier call that are not among those `written`."""
     for file in list(root.glob(f"*/*/{NAME}")):
         if file.parent in written or not file.parent.name.isdigit():
             continue

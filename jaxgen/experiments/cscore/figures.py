@@ -1,4 +1,4 @@
-"""What a sweep found, as a picture: accuracy against the settings, or against each swept flag if they are many."""
+"""Figures of a sweep: accuracy by setting, or by value of each swept flag if there are many settings."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 
 from jaxgen.views.figures import ACCENT, INK, SOFT, new_figure, styled
 
-# As many settings as have a readable line each.
+# Settings that a figure can label legibly.
 MOST_NAMED = 40
-# What is drawn: its column, colour and name.
+# Column, colour and label of each plotted accuracy.
 MEASURES = (("train_accuracy", SOFT, "training"), ("heldout_accuracy", ACCENT, "held out"))
 
 Rows = Sequence[dict[str, Any]]
@@ -19,7 +19,7 @@ Rows = Sequence[dict[str, Any]]
 
 @styled
 def draw_settings(rows: Rows, flags: Sequence[str], name: str) -> Figure:
-    """Training and held-out accuracy: a line for each of a few settings, else a panel for each swept flag.
+    """Training and held-out accuracy: a line per setting if they are few, else a panel per swept flag.
 
     Args:
       rows: from `jaxgen.experiments.cscore.sweep_table.setting_rows`.
@@ -36,7 +36,7 @@ def draw_settings(rows: Rows, flags: Sequence[str], name: str) -> Figure:
 
 
 def draw_lines(by_ratio: dict[float, Rows], flags: Sequence[str]) -> Figure:
-    """A line a setting, in the order of the sweep, a column a ratio: mean and sd over models."""
+    """A panel per ratio, with a line per setting in the order of the sweep: mean and sd over models."""
     settings = [row["setting"] for row in next(iter(by_ratio.values()))]
     figure = new_figure(3.2 + 2.8 * len(by_ratio), 1.6 + 0.22 * len(settings))
     axes = figure.subplots(1, len(by_ratio), sharey=True, squeeze=False)[0]
@@ -44,10 +44,10 @@ def draw_lines(by_ratio: dict[float, Rows], flags: Sequence[str]) -> Figure:
         for measure, colour, text in MEASURES:
             means = np.array([row[measure] for row in rows])
             spread = np.nan_to_num(np.array([row[f"{measure}_sd"] for row in rows]))
-            # An accuracy is 1 at most, and so is the end of its bar.
+            # Error bars are clipped to [0, 1].
             bars = np.nan_to_num(np.stack([np.minimum(spread, means), np.minimum(spread, 1 - means)]))
             axis.errorbar(means, np.arange(len(rows)), xerr=bars, fmt="o", markersize=4, color=colour, label=text)
-        axis.set_title(f"ratio {ratio:g}, n = {counted(rows)} models a setting", color=INK)
+        axis.set_title(f"ratio {ratio:g}, n = {describe_counts(rows)} models a setting", color=INK)
         axis.set_xlabel("accuracy, mean ± sd over models")
         axis.grid(axis="y", linewidth=0.3)
     axes[0].set_ylim(len(settings) - 0.5, -0.5)
@@ -56,23 +56,25 @@ def draw_lines(by_ratio: dict[float, Rows], flags: Sequence[str]) -> Figure:
 
 
 def draw_effects(by_ratio: dict[float, Rows], flags: Sequence[str]) -> Figure:
-    """A row a ratio and a column a flag: each setting a dot over the flag's value, and the mean of those dots."""
+    """A grid of ratios by flags: a dot per setting over the flag's value, and the mean of the dots."""
     figure = new_figure(1.2 + 2.6 * len(flags), 1.5 + 2.4 * len(by_ratio))
     grid = figure.subplots(len(by_ratio), len(flags), sharex="col", sharey="row", squeeze=False)
     for (ratio, rows), axes in zip(by_ratio.items(), grid, strict=True):
         for flag, axis in zip(flags, axes, strict=True):
             draw_effect(axis, rows, flag)
         axes[0].set_ylabel(f"accuracy at ratio {ratio:g}")
-        axes[0].set_title(f"{len(rows)} settings, n = {counted(rows)} models each", loc="left", fontsize=9, color=INK)
+        axes[0].set_title(
+            f"{len(rows)} settings, n = {describe_counts(rows)} models each", loc="left", fontsize=9, color=INK
+        )
     for flag, axis in zip(flags, grid[-1], strict=True):
         axis.set_xlabel(f"--{flag}")
     return figure
 
 
 def draw_effect(axis: Axes, rows: Rows, flag: str) -> None:
-    """What one flag does while the other flags take all their values."""
+    """Accuracy by value of one flag, over all values of the other flags."""
     values = list(dict.fromkeys(row[flag] for row in rows))
-    # Dots of one value side by side; the same setting at the same place in every panel's column.
+    # The dots of a value are spread horizontally, a setting at the same offset in every row of panels.
     spread = np.linspace(-0.3, 0.3, max(sum(row[flag] == value for row in rows) for value in values))
     for measure, colour, text in MEASURES:
         means = []
@@ -85,7 +87,7 @@ def draw_effect(axis: Axes, rows: Rows, flag: str) -> None:
     axis.grid(axis="y", linewidth=0.3)
 
 
-def counted(rows: Rows) -> str:
-    """How many models there are a setting: a number, or a range."""
+def describe_counts(rows: Rows) -> str:
+    """The number of models per setting as text: a number, or a range."""
     counts = [row["n"] for row in rows]
     return f"{min(counts)}" if min(counts) == max(counts) else f"{min(counts)} to {max(counts)}"

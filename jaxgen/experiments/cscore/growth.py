@@ -1,4 +1,4 @@
-"""More runs for a C-score job, block after block, until its scores are as reliable as was asked for."""
+"""Adds runs to a C-score job until its scores reach ``--target_reliability``."""
 
 import dataclasses
 import math
@@ -8,11 +8,11 @@ import numpy as np
 from jaxgen.config import CscoreSpec
 from jaxgen.config.sweep import Setting
 from jaxgen.experiments.cscore.collect import estimate_heldout, make_reader
-from jaxgen.experiments.cscore.job import Job, make_workload
+from jaxgen.experiments.cscore.job import CscoreJob, make_workload
 from jaxgen.jobs.missing_runs import train_missing_runs
 from jaxgen.jobs.program import Program
 from jaxgen.jobs.session import Session
-from jaxgen.jobs.train import Done
+from jaxgen.jobs.train import TrainedProgram
 from jaxgen.runs.saved_models import ModelFolder
 from jaxgen.runs.store import Store
 from jaxgen.scores import designs
@@ -21,46 +21,45 @@ from jaxgen.types import Dataset
 
 
 def train_to_target(
-    dataset: Dataset, program: Program, store: Store, done: Done, models: ModelFolder | None, session: Session
-) -> tuple[Program, Store, Done]:
-    """Trains on until the target is reached or there are ``--max_runs``; does nothing without a target.
+    dataset: Dataset, program: Program, store: Store, done: TrainedProgram, models: ModelFolder | None, session: Session
+) -> tuple[Program, Store, TrainedProgram]:
+    """Trains more runs until the target is reached or there are ``--max_runs``; does nothing without a target.
 
-    What is trained next depends on the runs that are there and on nothing else, so that a job that was stopped goes on
-    as if it had not been.
+    The next number of runs depends on the stored runs alone, so an interrupted job continues as if it had not stopped.
 
     Args:
-      dataset: what is trained on.
-      program: the job's only one, of one setting.
+      dataset: the training data.
+      program: the job's only program, of one setting.
       store: with all of its runs so far.
-      done: who has trained them.
-      models: where weights are kept, if wanted.
-      session: how to resume, and where lines go.
+      done: how these were trained.
+      models: folder for weights, if they are kept.
+      session: resume command and log.
 
     Returns:
-      The program and the store with as many runs as there are now, and what was done in all.
+      The program and the store with the final number of runs, and how all of them were trained.
     """
     subsets = program.spec.subsets
     target, block = subsets.target_reliability, common_block(program.spec)
     while target:
-        found = estimate_heldout(dataset, program, 0, make_reader(program, store)).reliability
+        reliability = estimate_heldout(dataset, program, 0, make_reader(program, store)).reliability
         num_runs = program.spec.subsets.num_runs
-        wanted = next_num_runs(found, num_runs, target, block, subsets.max_runs)
-        session.tell(describe_step(found, num_runs, wanted, target))
+        wanted = next_num_runs(reliability, num_runs, target, block, subsets.max_runs)
+        session.tell(describe_step(reliability, num_runs, wanted, target))
         if wanted == num_runs:
             break
         program = with_runs(program, wanted)
-        store = make_workload(Job(dataset, program.spec, [program])).open_store()
-        more = train_missing_runs(done.trainer, store, session, program=program.name, models=models)
+        store = make_workload(CscoreJob(dataset, program.spec, [program])).open_store()
+        trained = train_missing_runs(done.trainer, store, session, program=program.name, models=models)
         done = done._replace(
-            models_now=done.models_now + more.models,
-            seconds_now=done.seconds_now + more.seconds,
+            models_now=done.models_now + trained.models,
+            seconds_now=done.seconds_now + trained.seconds,
             width=store.read_settings(program.name)["width"],
         )
     return program, store, done
 
 
 def describe_step(reliability: np.ndarray, num_runs: int, wanted: int, target: float) -> str:
-    """Where the job is on its way, or which of the two has ended it."""
+    """Log line about the reliability so far and the number of runs wanted next."""
     known = f"reliability {reliability.mean():.4f}" if len(reliability) else "reliability not known yet"
     line = f"{num_runs:,} runs at each ratio: {known}, "
     if wanted > num_runs:
@@ -71,12 +70,12 @@ def describe_step(reliability: np.ndarray, num_runs: int, wanted: int, target: f
 
 
 def common_block(spec: CscoreSpec) -> int:
-    """The least number of runs that is whole blocks at every ratio."""
+    """The smallest number of runs that is a whole number of blocks at every ratio."""
     return math.lcm(*(designs.block_size(spec.subsets.design, ratio) for ratio in spec.subsets.subset_ratios))
 
 
 def with_runs(program: Program, num_runs: int) -> Program:
-    """The program with so many runs at each ratio."""
+    """The program with `num_runs` runs at each ratio."""
     [setting] = program.settings
     subsets = dataclasses.replace(setting.spec.subsets, num_runs=num_runs)
     spec = dataclasses.replace(setting.spec, subsets=subsets)

@@ -14,7 +14,11 @@ from jaxgen.types import Dataset, Scores
 
 
 def check_influence(dataset: Dataset, spec: CscoreSpec) -> None:
-    """Refuses influence on no test example."""
+    """Checks the influence flags.
+
+    Raises:
+      UserError: for ``--influence_pairs`` without a test set, or ``--influence_within_class`` without pairs.
+    """
     count = spec.influence.influence_pairs
     if count and dataset.test_labels is None:
         raise UserError(
@@ -26,7 +30,7 @@ def check_influence(dataset: Dataset, spec: CscoreSpec) -> None:
 
 
 def add_influence(dataset: Dataset, spec: CscoreSpec, runs: RunStream, scores: Scores) -> Scores:
-    """The scores with the strongest pairs, and what the metadata tell of these.
+    """The scores with the most influential pairs added, and a summary of them in the metadata.
 
     Args:
       dataset: with a test set.
@@ -34,14 +38,14 @@ def add_influence(dataset: Dataset, spec: CscoreSpec, runs: RunStream, scores: S
       runs: ``runs(i)`` streams the runs of ratio i.
       scores: of the same runs, with memorization at the ratio nearest to 0.7, which is that of the influences too.
     """
-    chosen, ratios = spec.influence, spec.subsets.subset_ratios
-    place = nearest_ratio(ratios)
-    answers = influence.gather(runs(place), len(dataset.labels), len(dataset.test_labels))
-    labels = (dataset.labels, dataset.test_labels) if chosen.influence_within_class else None
-    pairs = influence.strongest(answers, chosen.influence_pairs, labels=labels)
-    memorized = scores.more["memorization"]
-    selected = influence.select_pairs(answers, memorized, labels=labels)
-    chance = influence.by_chance(answers, memorized, labels=labels)
+    flags, ratios = spec.influence, spec.subsets.subset_ratios
+    ratio_index = nearest_ratio(ratios)
+    answers = influence.gather(runs(ratio_index), len(dataset.labels), len(dataset.test_labels))
+    labels = (dataset.labels, dataset.test_labels) if flags.influence_within_class else None
+    pairs = influence.strongest(answers, flags.influence_pairs, labels=labels)
+    memorization = scores.more["memorization"]
+    selected = influence.select_pairs(answers, memorization, labels=labels)
+    chance = influence.by_chance(answers, memorization, labels=labels)
     arrays = {
         "influence_train": pairs.train,
         "influence_test": pairs.test,
@@ -49,17 +53,19 @@ def add_influence(dataset: Dataset, spec: CscoreSpec, runs: RunStream, scores: S
         "influence_stderr": pairs.stderr.astype(np.float32),
         "influence_low": pairs.low.astype(np.float32),
         "influence_high": pairs.high.astype(np.float32),
-        "influence_ratio": np.float64(ratios[place]),
+        "influence_ratio": np.float64(ratios[ratio_index]),
         "test_labels": dataset.test_labels.astype(np.int64),
         "test_accuracy_by_example": influence.test_accuracy(answers),
     }
     if dataset.test_ids is not None:
         arrays["test_ids"] = dataset.test_ids
-    told = {
+    summary = {
         "num_runs": answers.num_runs,
         **selected._asdict(),
         "by_chance": round(float(chance.pairs.mean())) if len(chance.pairs) else 0,
         "by_chance_of_shifts": chance.pairs.tolist(),
         "strongest_by_chance_of_shifts": chance.strongest.tolist(),
     }
-    return dataclasses.replace(scores, more={**scores.more, **arrays}, metadata={**scores.metadata, "influence": told})
+    return dataclasses.replace(
+        scores, more={**scores.more, **arrays}, metadata={**scores.metadata, "influence": summary}
+    )

@@ -1,4 +1,4 @@
-"""A C-score job: what is refused, the plan of all its runs, and what it is in a line."""
+"""A C-score job: checks of its flags, the plan of its runs, and its description."""
 
 import functools
 from typing import Any, NamedTuple
@@ -20,13 +20,13 @@ from jaxgen.scores import designs
 from jaxgen.types import Dataset
 
 
-class Job(NamedTuple):
-    """All that is to be trained.
+class CscoreJob(NamedTuple):
+    """A C-score job.
 
     Attributes:
       dataset: the examples.
-      spec: what was asked for.
-      programs: what is compiled for its settings.
+      spec: the flags.
+      programs: compiled programs of its settings.
     """
 
     dataset: Dataset
@@ -34,18 +34,22 @@ class Job(NamedTuple):
     programs: list[Program]
 
 
-def make_job(dataset: Dataset, spec: CscoreSpec) -> Job:
-    """The job that `spec` asks for, with what it tracks.
+def make_job(dataset: Dataset, spec: CscoreSpec) -> CscoreJob:
+    """Makes and checks the job of a spec.
 
     Raises:
-      UserError: for what the data do not suit, and for huge sweeps without consent.
+      UserError: for flags that do not suit the data, and for huge sweeps without ``--yes``.
     """
-    refuse_unkept_features(spec)
-    return Job(dataset, spec, with_tracking(check_job(dataset, spec), dataset, spec))
+    refuse_unsaved_features(spec)
+    return CscoreJob(dataset, spec, with_tracking(check_job(dataset, spec), dataset, spec))
 
 
 def check_job(dataset: Dataset, spec: CscoreSpec) -> list[Program]:
-    """The job's programs; refuses what the data set is too small for, networks it does not suit, and huge sweeps."""
+    """Checks a job and returns its programs.
+
+    Raises:
+      UserError: for a data set that is too small, a network that does not suit it, and huge sweeps.
+    """
     if sweep.swept(spec):
         models_each = spec.subsets.num_runs * len(spec.subsets.subset_ratios)
         if spec.subsets.target_reliability:
@@ -72,12 +76,12 @@ def check_job(dataset: Dataset, spec: CscoreSpec) -> list[Program]:
         if largest >= count:
             raise UserError(f"--subset_ratios={ratio:g}: holds out none of {count} examples; leave it out")
         refuse_empty_validation(spec, smallest, f"a subset at ratio {ratio:g}")
-    check_export(spec, make_workload(Job(dataset, spec, programs)).plan.digest)
+    check_export(spec, make_workload(CscoreJob(dataset, spec, programs)).plan.digest)
     return programs
 
 
-def refuse_unkept_features(spec: CscoreSpec) -> None:
-    """Refuses densities of features of models that are not kept."""
+def refuse_unsaved_features(spec: CscoreSpec) -> None:
+    """Raises `UserError` for feature densities without ``--save_models``."""
     if "feature_density" in spec.tracking.track and not spec.compute.save_models:
         raise UserError(
             "--track=feature_density: needs the models, which are not kept; give --save_models, or leave it out"
@@ -85,11 +89,7 @@ def refuse_unkept_features(spec: CscoreSpec) -> None:
 
 
 def refuse_open_shares(spec: CscoreSpec) -> None:
-    """Refuses to share out a number of runs that only the runs themselves will tell.
-
-    Raises:
-      UserError: for ``--target_reliability`` in one of several shares.
-    """
+    """Raises `UserError` for ``--target_reliability`` with shards: the number of runs is not known in advance."""
     compute, target = spec.compute, spec.subsets.target_reliability
     if target and (compute.shard or compute.aggregate_only):
         shared = f"--shard={compute.shard}" if compute.shard else "--aggregate_only"
@@ -99,17 +99,17 @@ def refuse_open_shares(spec: CscoreSpec) -> None:
         )
 
 
-def make_workload(job: Job) -> Workload:
-    """All that the job trains: a group of runs for each program and ratio."""
+def make_workload(job: CscoreJob) -> Workload:
+    """The job's workload: a run group for each program and ratio."""
     spec, programs = job.spec, job.programs
-    chosen: dict[str, Any] = {"design": spec.subsets.design}
+    flags: dict[str, Any] = {"design": spec.subsets.design}
     for part in (spec.model, spec.train, spec.regularization, spec.augmentation, spec.stopping, spec.compute):
-        chosen |= flag_values(part)
+        flags |= flag_values(part)
     return workload.make_workload(
         job.dataset,
         programs,
         functools.partial(make_run_groups, job.dataset),
-        identity=make_identity(typed_flags(chosen), spec.seed, the_data=describe_data(job.dataset)),
+        identity=make_identity(typed_flags(flags), spec.seed, the_data=describe_data(job.dataset)),
         num_runs=spec.subsets.num_runs,
         run_bytes=run_bytes(job.dataset, spec, programs),
         describe=functools.partial(describe_job, job.dataset, spec),
@@ -124,7 +124,7 @@ def run_group_name(program: Program, ratio: float) -> str:
 
 
 def make_run_groups(dataset: Dataset, program: Program) -> dict[str, RunGroup]:
-    """From the name of each ratio to the rows of its runs."""
+    """The program's run groups by name, one for each ratio."""
     subsets, count = program.spec.subsets, len(dataset.labels)
     return {
         run_group_name(program, ratio): RunGroup(
@@ -136,7 +136,7 @@ def make_run_groups(dataset: Dataset, program: Program) -> dict[str, RunGroup]:
 
 
 def run_bytes(dataset: Dataset, spec: CscoreSpec, programs: list[Program]) -> int:
-    """What a run takes on disk, and a little more."""
+    """An upper bound of the bytes that a run takes on disk."""
     tests = 0 if dataset.test_labels is None else len(dataset.test_labels)
     epochs = max(sweep.alternatives(spec.train.epochs))
     models = max(model_bytes(dataset, program) for program in programs) if spec.compute.save_models else 0
@@ -145,7 +145,7 @@ def run_bytes(dataset: Dataset, spec: CscoreSpec, programs: list[Program]) -> in
 
 
 def describe_job(dataset: Dataset, spec: CscoreSpec, program: Program, parameters: int) -> str:
-    """One line: the data, the network, the runs, and where subsets cannot be balanced."""
+    """One line about data, network and runs, and about ratios whose subsets cannot be balanced."""
     subsets = spec.subsets
     shape = "x".join(str(size) for size in dataset.images.shape[1:])
     settings = f"settings: {len(program.settings)}, " if sweep.swept(spec) else ""
@@ -156,13 +156,13 @@ def describe_job(dataset: Dataset, spec: CscoreSpec, program: Program, parameter
     )
     if subsets.design == "balanced":
         blocks = {f"{ratio:g}": designs.block_shape("balanced", ratio)[0] for ratio in subsets.subset_ratios}
-        if odd := [ratio for ratio, block in blocks.items() if not block]:
-            line += f"; independent subsets at ratio {', '.join(odd)}, which no block can balance"
-        if part := [
+        if unbalanced := [ratio for ratio, block in blocks.items() if not block]:
+            line += f"; independent subsets at ratio {', '.join(unbalanced)}, which no block can balance"
+        if partial := [
             f"{ratio} (blocks of {block})" for ratio, block in blocks.items() if block and subsets.num_runs % block
         ]:
             line += (
                 f"; balanced over whole blocks of runs only, of which --num_runs={subsets.num_runs} is no multiple at "
-                f"ratio {', '.join(part)}"
+                f"ratio {', '.join(partial)}"
             )
     return line

@@ -1,4 +1,4 @@
-"""The page of a finished C-score job: its scores, and its examples read from their source once more."""
+"""The HTML page of a finished C-score job: its scores, and its examples, which are read again."""
 
 import pathlib
 from collections.abc import Callable
@@ -16,7 +16,7 @@ FLAGS, PAGE = "flags.cfg", "report.html"
 
 
 def write_report(spec: ReportSpec, log: Callable[[str], None]) -> pathlib.Path:
-    """Writes the page beside the job's results, whole or not at all; returns its path.
+    """Writes the page atomically into the job's folder; returns its path.
 
     Raises:
       UserError: if there are no results, they cannot be read, or the page cannot be written.
@@ -32,7 +32,7 @@ def write_report(spec: ReportSpec, log: Callable[[str], None]) -> pathlib.Path:
     page = render_report(scores, dataset, flagfile=flagfile, notes=[note] if note else [])
     path = folder / PAGE
     try:
-        # A class name of the user's may hold what UTF-8 cannot: half a surrogate pair.
+        # Class names may hold lone surrogates, which UTF-8 cannot encode.
         write_durably(path, page.encode("utf-8", "replace"))
     except OSError as error:
         raise UserError(
@@ -42,14 +42,14 @@ def write_report(spec: ReportSpec, log: Callable[[str], None]) -> pathlib.Path:
 
 
 def find_scores(folder: pathlib.Path) -> pathlib.Path:
-    """The score file of a job's folder.
+    """The path of the score file in a job's folder.
 
     Raises:
-      UserError: if there is none, saying what to give instead.
+      UserError: if there is none.
     """
     if not folder.is_dir():
-        what = "is no folder" if folder.exists() else "there is no such folder"
-        raise UserError(f"{folder}: {what}; give the folder of a finished job, such as runs/cscore_digits")
+        problem = "is no folder" if folder.exists() else "there is no such folder"
+        raise UserError(f"{folder}: {problem}; give the folder of a finished job, such as runs/cscore_digits")
     if (folder / NAME).is_file():
         return folder / NAME
     if settings := sorted(folder.glob(f"settings/*/{NAME}")):
@@ -63,25 +63,25 @@ def find_scores(folder: pathlib.Path) -> pathlib.Path:
 
 
 def find_examples(scores: Scores, spec: ReportSpec) -> tuple[Dataset | None, str]:
-    """The data set that was scored, or None and a line that says why it cannot be shown.
-
-    Scores are worth showing without their pictures. But a source that the user names must be the right one.
+    """The data set that was scored; or None and the reason why it cannot be read.
 
     Raises:
-      UserError: if ``--dataset`` names data that cannot be read, or others than were scored.
+      UserError: if ``--dataset`` is given and cannot be read, or holds other data than were scored.
     """
     given = {name: value for name in ("dataset", "data_dir") if (value := getattr(spec, name))}
-    kept = {name: text for name, text in scores.metadata.get("flags", {}).items() if name in flag_values(DataSpec())}
+    recorded = {
+        name: text for name, text in scores.metadata.get("flags", {}).items() if name in flag_values(DataSpec())
+    }
     try:
-        asked = flags.parse(DataSpec, [f"--{name}={text}" for name, text in {**kept, **given}.items()])
-        # A file of scores alone has nothing fetched, wherever it says that its data are.
-        dataset = load_dataset(asked, fetch=bool(given))
+        data_spec = flags.parse(DataSpec, [f"--{name}={text}" for name, text in {**recorded, **given}.items()])
+        # Nothing is downloaded because a score file says so.
+        dataset = load_dataset(data_spec, fetch=bool(given))
         same = len(dataset.labels) == len(scores.labels) and dataset.num_classes == len(scores.class_names)
         if same and dataset.fingerprint == scores.metadata.get("fingerprint"):
             return dataset, ""
-        said = f"--dataset={asked.dataset}: holds other data than were scored"
+        reason = f"--dataset={data_spec.dataset}: holds other data than were scored"
     except UserError as error:
-        said = str(error)
+        reason = str(error)
     if given:
-        raise UserError(said)
-    return None, f"No pictures, because the data cannot be read again. {said}. --dataset=... says where they are now."
+        raise UserError(reason)
+    return None, f"No pictures, because the data cannot be read again. {reason}. --dataset=... says where they are now."

@@ -14,13 +14,13 @@ from jaxgen.errors import UserError
 from jaxgen.experiments.cscore.collect import collect, make_reader
 from jaxgen.experiments.cscore.density import densities
 from jaxgen.experiments.cscore.growth import train_to_target
-from jaxgen.experiments.cscore.job import Job, make_job, make_workload
-from jaxgen.experiments.cscore.tracking_cost import WORTHWHILE, describe_cost, tracking_cost
+from jaxgen.experiments.cscore.job import CscoreJob, make_job, make_workload
+from jaxgen.experiments.cscore.tracking_cost import MIN_SECONDS, describe_cost, tracking_cost
 from jaxgen.jobs.program import Program
 from jaxgen.jobs.python_call import spec_of_call
 from jaxgen.jobs.run import train_workload
 from jaxgen.jobs.session import QUIET, Session
-from jaxgen.jobs.train import Done
+from jaxgen.jobs.train import TrainedProgram
 from jaxgen.reporting.console import log
 from jaxgen.runs.saved_models import ModelFolder
 from jaxgen.runs.store import Store
@@ -41,10 +41,10 @@ def estimate_scores(images: np.ndarray, labels: np.ndarray, **arguments: Any) ->
     Raises:
       UserError: for arguments or data that cannot be used.
     """
-    found = estimate_settings(images, labels, **arguments)
-    if len(found) > 1:
-        raise UserError(f"{len(found)} settings: these flags hold lists; jaxgen.estimate_settings takes them")
-    [scores] = found.values()
+    by_setting = estimate_settings(images, labels, **arguments)
+    if len(by_setting) > 1:
+        raise UserError(f"{len(by_setting)} settings: these flags hold lists; jaxgen.estimate_settings takes them")
+    [scores] = by_setting.values()
     return scores
 
 
@@ -69,7 +69,7 @@ def estimate_settings(
       class_names: ``[c]`` names, if the labels are integers in ``0..c-1``.
       ids: ``[n]`` integers or text that name the examples.
       out: folder for finished runs, so that the same call resumes or extends them; without it nothing is kept.
-      progress: whether to show what is going on, on standard error.
+      progress: whether to show progress on standard error.
       **flags: flags of the command line by name, those of the data left out, with Python values: ``num_runs=20``,
         ``subset_ratios=(0.3, 0.7)``, ``hidden=(128, 64)``, ``weight_decay=(0.0, 1e-4)``, ``design="nested"``.
 
@@ -90,33 +90,35 @@ def estimate_settings(
             class_names=class_names,
             ids=ids,
         )
-        found = score_settings(dataset, spec, Session(QUIET.resume, log if progress else None))
-    return {setting.name: scores for setting, scores in found}
+        results = score_settings(dataset, spec, Session(QUIET.resume, log if progress else None))
+    return {setting.name: scores for setting, scores in results}
 
 
 def score_settings(dataset: Dataset, spec: CscoreSpec, session: Session = QUIET) -> list[tuple[sweep.Setting, Scores]]:
-    """Trains what is missing in the store below ``spec.out``, and estimates each setting's scores from it.
+    """Trains missing runs in the store below ``spec.out``, and estimates the scores of each setting.
 
     Args:
       dataset: the examples.
-      spec: what to train, and where to keep it.
-      session: how to resume, and where lines go.
+      spec: the flags.
+      session: resume command and log.
     """
     return measure_job(make_job(dataset, spec), session)
 
 
-def measure_job(job: Job, session: Session) -> list[tuple[sweep.Setting, Scores]]:
-    """Trains what the job's store lacks, and estimates each setting's scores from all of its runs."""
+def measure_job(job: CscoreJob, session: Session) -> list[tuple[sweep.Setting, Scores]]:
+    """Trains the job's missing runs, and estimates the scores of each setting from all runs."""
     dataset, scored = job.dataset, {}
 
-    def finish(program: Program, store: Store, done: Done, models: ModelFolder | None) -> tuple[Program, Store, Done]:
+    def finish(
+        program: Program, store: Store, done: TrainedProgram, models: ModelFolder | None
+    ) -> tuple[Program, Store, TrainedProgram]:
         program, store, done = train_to_target(dataset, program, store, done, models, session)
         measurable = program.track and not program.track.gradients and job.spec.compute.launcher == "local"
-        if measurable and session.log and done.seconds_now >= WORTHWHILE:
+        if measurable and session.log and done.seconds_now >= MIN_SECONDS:
             session.tell(describe_cost(tracking_cost(done.trainer)))
         return program, store, done
 
-    # Whatever the session is set to: shapes, draws and memory figures here are those of 32 bits.
+    # Training always uses 32-bit types, whatever the caller's setting.
     with jax.enable_x64(False):
         store, trained = train_workload(make_workload(job), session, finish)
         for program, done in trained:
@@ -137,18 +139,18 @@ def measure_job(job: Job, session: Session) -> list[tuple[sweep.Setting, Scores]
     return results
 
 
-def refuse_diverged(found: Sequence[Scores]) -> None:
-    """Where nothing can be scored there is nothing to write; a sweep goes on with the settings that can be.
+def refuse_diverged(all_scores: Sequence[Scores]) -> None:
+    """Checks that some setting has trained models at every ratio.
 
     Raises:
       UserError: if every setting has a ratio at which all models diverged.
     """
-    for scores in found:
+    for scores in all_scores:
         trained = np.isfinite(scores.heldout_accuracy).any(axis=1)
         if trained.all():
             return
     raise UserError(
         f"--subset_ratios={scores.subset_ratios[~trained][0]:g}: all {scores.num_runs} models diverged"
-        f"{', in every setting' if len(found) > 1 else ''}; leave this ratio out, or lower --learning_rate or give "
-        "--clip_norm with another --out"
+        f"{', in every setting' if len(all_scores) > 1 else ''}; leave this ratio out, or lower --learning_rate or "
+        "give --clip_norm with another --out"
     )

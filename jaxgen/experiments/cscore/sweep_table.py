@@ -1,4 +1,4 @@
-"""What a sweep tells: a row a model, a row a setting, and the table to read."""
+"""Tables of a sweep: a row per model, a row per setting, and Markdown."""
 
 import collections
 from collections.abc import Iterator, Sequence
@@ -13,87 +13,86 @@ from jaxgen.reporting.tables import mean_and_sd
 from jaxgen.runs.store import Store
 from jaxgen.types import Scores
 
-# What is told of every model, beside its settings.
+# Measures of each model.
 ACCURACIES = ("train_accuracy", "validation_accuracy", "heldout_accuracy", "test_accuracy")
 MEASURES = (*ACCURACIES, "final_loss", "epochs", "finite", "seconds")
-# A flag may have the name already.
+# Columns that would clash with a flag's name.
 COLUMNS = {"epochs": "epochs_trained"}
 
-
-# Of a longer table only the best rows are shown.
-MOST_SHOWN = 40
-BEST_SHOWN = 10
+# A table with more rows than the first is cut to its best rows.
+MAX_ROWS = 40
+NUM_BEST = 10
 
 
 def chosen_values(setting: sweep.Setting, flags: Sequence[str]) -> dict[str, str]:
-    """The setting's value of each swept flag, as it is typed."""
-    chosen = flag_values(setting.spec)
-    return {flag: format_value(chosen[flag]) for flag in flags}
+    """The setting's values of the swept flags, as text."""
+    values = flag_values(setting.spec)
+    return {flag: format_value(values[flag]) for flag in flags}
 
 
 def member_rows(
     store: Store, programs: list[Program], flags: Sequence[str], run_group_name: Any
 ) -> Iterator[dict[str, Any]]:
-    """One dictionary a model: its setting, the swept flags, ratio and run, and what was measured."""
+    """One dictionary per model: setting, swept flags, ratio, run and measures."""
     for program in programs:
         settings = [{"setting": each.name, **chosen_values(each, flags)} for each in program.settings]
         for ratio in program.spec.subsets.subset_ratios:
             for arrays in store.runs(run_group_name(program, ratio)):
-                for run, setting, own in split_runs(program, arrays):
+                for run, setting, measured in split_runs(program, arrays):
                     yield {
                         **settings[setting],
                         "subset_ratio": ratio,
                         "run": run,
-                        **{COLUMNS.get(name, name): own[name].item() for name in MEASURES},
+                        **{COLUMNS.get(name, name): measured[name].item() for name in MEASURES},
                     }
 
 
 def setting_rows(
-    members: list[dict[str, Any]], found: list[tuple[sweep.Setting, Scores]], flags: Sequence[str]
+    members: list[dict[str, Any]], scored: list[tuple[sweep.Setting, Scores]], flags: Sequence[str]
 ) -> list[dict[str, Any]]:
     """One dictionary for each setting and ratio: means and standard deviations over its models that did not diverge.
 
-    ``gap`` is training minus held-out accuracy. ``rank_correlation`` is Spearman's, of the setting's C-scores with
-    those of the first setting.
+    ``gap`` is training minus held-out accuracy, ``rank_correlation`` Spearman's correlation of the setting's C-scores
+    with those of the first setting.
     """
-    by_place = collections.defaultdict(list)
+    by_setting = collections.defaultdict(list)
     for row in members:
-        by_place[row["setting"], row["subset_ratio"]].append(row)
+        by_setting[row["setting"], row["subset_ratio"]].append(row)
     rows = []
-    for setting, scores in found:
+    for setting, scores in scored:
         for ratio in scores.subset_ratios.tolist():
-            own = by_place[setting.name, ratio]
-            seen = [row for row in own if row["finite"]]
+            all_members = by_setting[setting.name, ratio]
+            finite = [row for row in all_members if row["finite"]]
             row = {
                 "setting": setting.name,
                 **chosen_values(setting, flags),
                 "subset_ratio": ratio,
-                "n": len(seen),
-                "diverged": len(own) - len(seen),
+                "n": len(finite),
+                "diverged": len(all_members) - len(finite),
             }
             for name in (*ACCURACIES, "epochs_trained"):
-                row |= mean_and_sd(name, np.array([one[name] for one in seen], float))
-            gaps = np.array([one["train_accuracy"] - one["heldout_accuracy"] for one in seen], float)
+                row |= mean_and_sd(name, np.array([member[name] for member in finite], float))
+            gaps = np.array([member["train_accuracy"] - member["heldout_accuracy"] for member in finite], float)
             row |= mean_and_sd("gap", gaps)
             row["reliability"] = float(scores.reliability.mean()) if len(scores.reliability) else float("nan")
-            row["rank_correlation"] = correlate_ranks(scores.scores, found[0][1].scores)
+            row["rank_correlation"] = correlate_ranks(scores.scores, scored[0][1].scores)
             rows.append(row)
     return rows
 
 
 def correlate_ranks(first: np.ndarray, second: np.ndarray) -> float:
-    """Spearman's rank correlation over the examples that both have scored; NaN if either is constant."""
+    """Spearman's rank correlation over the examples that have both scores; NaN if either is constant."""
     both = np.isfinite(first) & np.isfinite(second)
     if both.sum() < 3 or np.ptp(first[both]) == 0 or np.ptp(second[both]) == 0:
         return float("nan")
-    # Imported here: it takes a second, and only sweeps ask.
+    # Imported here: it takes a second, and only sweeps need it.
     from scipy.stats import spearmanr
 
     return float(spearmanr(first[both], second[both]).statistic)
 
 
 def to_markdown(rows: list[dict[str, Any]], flags: Sequence[str]) -> str:
-    """The table of settings: a column for each swept flag, then accuracies as mean ± sd over the models."""
+    """Markdown table of settings: a column for each swept flag, then accuracies as mean ± sd over models."""
     has_test = any(np.isfinite(row["test_accuracy"]) for row in rows)
     measures = ["train_accuracy", "heldout_accuracy", *(["test_accuracy"] if has_test else []), "gap"]
     titles = {"train_accuracy": "train", "heldout_accuracy": "held-out", "test_accuracy": "test", "gap": "gap"}
@@ -116,13 +115,13 @@ def to_markdown(rows: list[dict[str, Any]], flags: Sequence[str]) -> str:
     return "\n".join(lines)
 
 
-def digest(rows: list[dict[str, Any]], flags: Sequence[str]) -> str:
-    """The table for a screen: whole, or only its best rows."""
-    if len(rows) <= MOST_SHOWN:
+def summary_table(rows: list[dict[str, Any]], flags: Sequence[str]) -> str:
+    """The table of settings for the console, cut to its best rows if it is long."""
+    if len(rows) <= MAX_ROWS:
         return to_markdown(rows, flags)
     ranked = sorted(rows, key=lambda row: -np.nan_to_num(row["heldout_accuracy"], nan=-1.0))
     return (
-        f"{to_markdown(ranked[:BEST_SHOWN], flags)}\n\nThe {BEST_SHOWN} rows of highest held-out accuracy of "
+        f"{to_markdown(ranked[:NUM_BEST], flags)}\n\nThe {NUM_BEST} rows of highest held-out accuracy of "
         f"{len(rows)}: the best of many is in part the luckiest. settings.md has all."
     )
 

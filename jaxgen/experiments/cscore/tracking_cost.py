@@ -1,4 +1,4 @@
-"""What tracking single examples adds to a job's training, measured on the job's own programs."""
+"""Measures the cost of per-example tracking on a job's own programs."""
 
 import time
 from statistics import median
@@ -8,15 +8,15 @@ import numpy as np
 from jaxgen.engine.width import time_evaluation, time_step
 from jaxgen.jobs.trainer import Trainer
 
-# Training that took less, in seconds, is not worth compiling it anew for.
-WORTHWHILE = 30.0
+# Shorter trainings, in seconds, are not measured: this compiles the program again.
+MIN_SECONDS = 30.0
 ROUNDS = 3
 
 
 def tracking_cost(trainer: Trainer) -> tuple[float, ...]:
-    """How many times as long as plain training tracked training of all run groups takes, by round.
+    """Time of training with tracking relative to training without it, for all run groups; one ratio per round.
 
-    In each round steps and examinations of either are timed in turn, and put together as the job has them.
+    Each round times steps and evaluations of both in turn, and weights them by their numbers in the job.
     """
     tracked, width = trainer.ensemble, trainer.width
     plain = trainer.layout.untracked(trainer.execution_plan)
@@ -28,15 +28,15 @@ def tracking_cost(trainer: Trainer) -> tuple[float, ...]:
         seconds = []
         for ensemble in (plain, tracked):
             step = time_step(ensemble, rows, width, sizes[len(sizes) // 2], clock=time.perf_counter, seconds=0.1)
-            look = time_evaluation(ensemble, rows, width, clock=time.perf_counter)
-            looks = 1 + (len(config.track.examined) if ensemble is tracked else 0)
-            seconds.append(width * steps * step + len(sizes) * looks * look)
+            evaluation = time_evaluation(ensemble, rows, width, clock=time.perf_counter)
+            num_evaluations = 1 + (len(config.track.examined) if ensemble is tracked else 0)
+            seconds.append(width * steps * step + len(sizes) * num_evaluations * evaluation)
         ratios.append(seconds[1] / seconds[0])
     return tuple(ratios)
 
 
 def describe_cost(ratios: tuple[float, ...]) -> str:
-    """The same in words."""
+    """The ratios of `tracking_cost` as text."""
     return (
         f"tracking single examples made training {median(ratios):.2f} times as long ({min(ratios):.2f} to "
         f"{max(ratios):.2f} over {len(ratios)} rounds of timing, by turns with training without it)"

@@ -1,4 +1,4 @@
-"""Long tails in two stages as an experiment: what ``python -m jaxgen.lnr`` runs on images."""
+"""The two-stage long-tail experiment that ``python -m jaxgen.lnr`` runs on images."""
 
 from jaxgen.data import load_dataset
 from jaxgen.experiments.longtail.imbalances import answer, describe, make_jobs, measure

@@ -1,4 +1,4 @@
-"""Networks of stage 1 inside stage 2, where features are not computed once."""
+"""Frozen stage-1 networks inside stage 2, for features that are recomputed on augmented images."""
 
 from typing import Any, NamedTuple
 
@@ -6,19 +6,19 @@ import flax.linen as nn
 import jax
 import numpy as np
 
-from jaxgen.experiments.longtail.job import Job, load_frozen
+from jaxgen.experiments.longtail.job import LongTailJob, load_base_models
 from jaxgen.models import variable_shapes
 from jaxgen.models.heads import Retrained
 from jaxgen.runs.saved_models import LoadedModel
 
 
-class Frozen(NamedTuple):
-    """The networks that stage 2 goes on from, one a run.
+class FrozenNetworks(NamedTuple):
+    """The stage-1 networks that stage 2 starts from, one per run.
 
     Attributes:
-      models: as they were kept.
-      params, stats: their parameters, without the classifiers', and running batch statistics, as `Retrained` has them,
-        ``[runs, ...]``; empty where there are none.
+      models: the saved models.
+      params, stats: parameters without the classifiers' and running batch statistics, in the layout of `Retrained`,
+        ``[runs, ...]``; empty if the network has none.
     """
 
     models: list[LoadedModel]
@@ -26,23 +26,23 @@ class Frozen(NamedTuple):
     stats: dict[str, Any]
 
     def shifted(self, run: int, stats: dict[str, Any]) -> LoadedModel:
-        """A run's network with the batch statistics that a member ended with."""
+        """The network of a run with the final batch statistics of a member."""
         variables = {**self.models[run].variables, "batch_stats": stats["network"]}
         return self.models[0].with_variables(variables)
 
 
-def remake(shift: bool, network: nn.Module) -> Retrained:
-    """The frozen network with a classifier of stage 2."""
+def attach_head(shift: bool, network: nn.Module) -> Retrained:
+    """The frozen network with a stage-2 classifier; `shift` updates its batch statistics."""
     return Retrained(network.num_classes, network.compute, network, shift)
 
 
-def freeze(job: Job) -> Frozen:
-    """What stage 1 has kept of them."""
-    models = load_frozen(job)
-    shapes = variable_shapes(remake(False, models[0].network), job.tail.dataset.images.shape[1:])
-    found = {}
-    for name, place in (("params", "params"), ("stats", "batch_stats")):
-        needed = shapes.get(place, {}).get("network")
-        own = [{part: model.variables[place][part] for part in needed} for model in models] if needed else []
-        found[name] = {"network": jax.tree.map(lambda *leaves: np.stack(leaves), *own)} if own else {}
-    return Frozen(models, **found)
+def load_frozen_networks(job: LongTailJob) -> FrozenNetworks:
+    """Loads the stage-1 networks that stage 2 starts from."""
+    models = load_base_models(job)
+    shapes = variable_shapes(attach_head(False, models[0].network), job.tail.dataset.images.shape[1:])
+    stacked = {}
+    for name, collection in (("params", "params"), ("stats", "batch_stats")):
+        needed = shapes.get(collection, {}).get("network")
+        trees = [{part: model.variables[collection][part] for part in needed} for model in models] if needed else []
+        stacked[name] = {"network": jax.tree.map(lambda *leaves: np.stack(leaves), *trees)} if trees else {}
+    return FrozenNetworks(models, **stacked)

@@ -1,4 +1,4 @@
-"""Kinds of stage 1: plain, with mixup, with Remix; one program, whose runs share their draws."""
+"""Stage-1 settings: plain cross-entropy, mixup, Remix. They share a program and their random draws."""
 
 from typing import Any
 
@@ -11,18 +11,18 @@ from jaxgen.engine.batch import Batch, Remix
 from jaxgen.engine.members import EnsembleConfig, Examples, MemberConfig
 from jaxgen.engine.sampling import SHUFFLED, plain_batch
 from jaxgen.errors import UserError
-from jaxgen.experiments.longtail.methods import AS_THEY_ARE
+from jaxgen.experiments.longtail.methods import STAGE1_METHODS
+from jaxgen.jobs.member_table import TableRow
 from jaxgen.jobs.program import Program, hparams_of
-from jaxgen.jobs.table import Row
 from jaxgen.keys import run_key
 from jaxgen.transforms.classes import KAPPA, class_counts
 
 
-def choose_kinds(spec: LnrSpec) -> list[str]:
-    """The kinds of stage 1 that the methods need.
+def stage1_kinds(spec: LnrSpec) -> list[str]:
+    """Names of the stage-1 settings that the methods need.
 
     Raises:
-      UserError: for those that mix where nothing is mixed.
+      UserError: if a method needs mixup and ``--mixup`` is 0.
     """
     methods = spec.flips.methods
     if not spec.augmentation.mixup:
@@ -30,12 +30,12 @@ def choose_kinds(spec: LnrSpec) -> list[str]:
         if mixing and methods != FlipSpec().methods:
             raise UserError(f"--methods={mixing[0]}: needs a --mixup above 0")
         return ["ce"]
-    second = {*methods} - {*AS_THEY_ARE}
-    return [name for name in AS_THEY_ARE if name in methods or (name == "mixup" and second)]
+    stage2_methods = {*methods} - {*STAGE1_METHODS}
+    return [name for name in STAGE1_METHODS if name in methods or (name == "mixup" and stage2_methods)]
 
 
-def make_first_member(num_classes: int, program: Program, row: Row, train: Examples) -> MemberConfig:
-    """The member of a row of stage 1. Runs of all kinds share their draws."""
+def make_stage1_member(num_classes: int, program: Program, row: TableRow, train: Examples) -> MemberConfig:
+    """The config of a stage-1 member. Runs of the same number share their draws across settings."""
     key = run_key(jax.random.key(program.spec.seed), row.run)
     kinds, remix = [setting.name for setting in program.settings], None
     if "remix" in kinds:
@@ -46,7 +46,7 @@ def make_first_member(num_classes: int, program: Program, row: Row, train: Examp
 
 
 def remixed_batch(config: EnsembleConfig, member_config: MemberConfig, *arguments: Any) -> Batch:
-    """The batch of plain training, mixtures in it labelled as the member's `Remix` says."""
+    """A plain batch whose mixed examples are labelled by the member's `Remix`."""
     return plain_batch(config, member_config, *arguments)._replace(remix=member_config.extra)
 
 

@@ -1,4 +1,4 @@
-"""What is told of each classifier: accuracy by class and by shot, calibration, flips."""
+"""Evaluation of each classifier: accuracy by class and by shot group, calibration, number of flips."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxgen.engine.batch import Variables
-from jaxgen.experiments.longtail.features import Found, features_of
-from jaxgen.experiments.longtail.job import Job
-from jaxgen.experiments.longtail.methods import AS_THEY_ARE, GUIDED
+from jaxgen.experiments.longtail.features import Stage1Outputs, features_of
+from jaxgen.experiments.longtail.job import LongTailJob
+from jaxgen.experiments.longtail.methods import SELMIX_METHODS, STAGE1_METHODS
 from jaxgen.experiments.longtail.shots import shot_groups
 from jaxgen.experiments.longtail.stage2 import Head, Stage2, run_group_name
 from jaxgen.jobs.program import Program, split_runs
@@ -19,13 +19,13 @@ from jaxgen.runs.store import Store
 from jaxgen.scores.metrics import maximum_calibration_error, reliability
 
 
-class Measured(NamedTuple):
-    """What one classifier came to.
+class ClassifierResult(NamedTuple):
+    """Evaluation of one classifier.
 
     Attributes:
       row: method, threshold, run and measures.
-      accuracies: by class, float ``[c]``; NaN of a class without test examples.
-      diagram: of its confidence on the test set, ``[3, bins]`` (`jaxgen.scores.metrics.reliability`).
+      accuracies: test accuracy by class, float ``[c]``; NaN for a class without test examples.
+      diagram: reliability diagram on the test set, ``[3, bins]`` (`jaxgen.scores.metrics.reliability`).
     """
 
     row: dict[str, Any]
@@ -34,106 +34,119 @@ class Measured(NamedTuple):
 
 
 def class_accuracies(labels: np.ndarray, predictions: np.ndarray, num_classes: int) -> np.ndarray:
-    """The share of each class that is got right ``[c]``; NaN of a class without examples."""
-    right = np.bincount(labels[labels == predictions], minlength=num_classes)
+    """Accuracy by class ``[c]``; NaN for a class without examples."""
+    correct = np.bincount(labels[labels == predictions], minlength=num_classes)
     count = np.bincount(labels, minlength=num_classes)
-    return np.divide(right, count, out=np.full(num_classes, np.nan), where=count > 0)
+    return np.divide(correct, count, out=np.full(num_classes, np.nan), where=count > 0)
 
 
 def measure(
-    job: Job, head: Head, run: int, *, test: np.ndarray, selection: np.ndarray, flips: int, finite: bool
-) -> Measured:
-    """All that is told of a classifier by its logits ``[t, c]`` and ``[s, c]`` on test and selection examples; `finite`
-    says whether training stayed so."""
+    job: LongTailJob, head: Head, run: int, *, test: np.ndarray, selection: np.ndarray, flips: int, finite: bool
+) -> ClassifierResult:
+    """Evaluates a classifier.
+
+    Args:
+      job: the job.
+      head: method and threshold of the classifier.
+      run: number of its run.
+      test, selection: logits on the test and selection examples, ``[t, c]`` and ``[s, c]``.
+      flips: number of flipped training labels.
+      finite: whether training stayed finite.
+    """
     data = job.tail.dataset
     counts = np.bincount(data.labels, minlength=data.num_classes)
     predictions = test.argmax(1)
     confidence = np.asarray(jax.nn.softmax(jnp.asarray(test))).max(1)
-    right = predictions == data.test_labels
-    own = class_accuracies(data.test_labels, predictions, data.num_classes)
-    chosen = class_accuracies(job.tail.labels, selection.argmax(1), data.num_classes)
-    diagram = np.asarray(reliability(jnp.asarray(confidence), jnp.asarray(right)))
+    correct = predictions == data.test_labels
+    accuracies = class_accuracies(data.test_labels, predictions, data.num_classes)
+    selection_accuracies = class_accuracies(job.tail.labels, selection.argmax(1), data.num_classes)
+    diagram = np.asarray(reliability(jnp.asarray(confidence), jnp.asarray(correct)))
     groups = shot_groups(counts, job.spec.longtail)
     row = {
         "method": head.method,
         "threshold": head.threshold if np.isfinite(head.threshold) else "",
         "run": run,
         "finite": finite,
-        "test_accuracy": float(right.mean()),
-        **{f"{name}_accuracy": float(nan_mean(own[group], 0)) for name, group in groups.items()},
-        "balanced_accuracy": float(nan_mean(own, 0)),
-        "worst_class_accuracy": float(np.nanmin(own)),
+        "test_accuracy": float(correct.mean()),
+        **{f"{name}_accuracy": float(nan_mean(accuracies[group], 0)) for name, group in groups.items()},
+        "balanced_accuracy": float(nan_mean(accuracies, 0)),
+        "worst_class_accuracy": float(np.nanmin(accuracies)),
         "f1_macro": float(nan_mean(class_f1(data.test_labels, predictions, data.num_classes), 0)),
         "ece": float((diagram[0] * np.abs(diagram[2] - diagram[1])).sum() / diagram[0].sum()),
         "mce": float(maximum_calibration_error(diagram)),
-        "selection_accuracy": float(nan_mean(chosen, 0)),
+        "selection_accuracy": float(nan_mean(selection_accuracies, 0)),
         "flips": flips,
     }
-    return Measured(row, own, diagram)
+    return ClassifierResult(row, accuracies, diagram)
 
 
-def measure_stage1(job: Job, found: Found) -> list[Measured]:
-    """The rows that are stage 1 as it is, of every run."""
-    tests, selections = found.logits(found.test), found.logits(found.selection)
-    rows = []
-    for place, kind in enumerate(job.kinds):
-        if kind not in job.spec.flips.methods or kind not in AS_THEY_ARE:
+def measure_stage1(job: LongTailJob, outputs: Stage1Outputs) -> list[ClassifierResult]:
+    """Evaluates the stage-1 models that are among the methods, in every run."""
+    tests, selections = outputs.logits(outputs.test), outputs.logits(outputs.selection)
+    results = []
+    for index, kind in enumerate(job.kinds):
+        if kind not in job.spec.flips.methods or kind not in STAGE1_METHODS:
             continue
         for run in range(job.spec.num_runs):
-            version = place * job.spec.num_runs + run
-            logits = {"test": tests[version], "selection": selections[version]}
-            rows.append(measure(job, Head(kind), run, **logits, flips=0, finite=bool(found.finite[version])))
-    return rows
+            model = index * job.spec.num_runs + run
+            logits = {"test": tests[model], "selection": selections[model]}
+            results.append(measure(job, Head(kind), run, **logits, flips=0, finite=bool(outputs.finite[model])))
+    return results
 
 
-def measure_head(job: Job, stage2: Stage2, head: Head, run: int, row: np.ndarray, flips: int, finite: bool) -> Measured:
-    """A classifier of stage 2 by the row of its variables that the store has."""
-    found, finite, variables = stage2.found, finite and bool(stage2.found.finite[run]), stage2.split(row)
-    features = {"test": found.test[run], "selection": found.selection[run]}
+def measure_classifier(
+    job: LongTailJob, stage2: Stage2, head: Head, run: int, params: np.ndarray, flips: int, finite: bool
+) -> ClassifierResult:
+    """Evaluates a stage-2 classifier, given its flat variables `params` as stored."""
+    outputs, variables = stage2.outputs, stage2.split(params)
+    finite = finite and bool(outputs.finite[run])
+    features = {"test": outputs.test[run], "selection": outputs.selection[run]}
     if job.spec.head.shift_bn:
         model, data = stage2.frozen.shifted(run, variables.stats), job.tail.dataset
         features = {"test": features_of(model, data.test_images), "selection": features_of(model, job.tail.images)}
-    logits = {name: logits_of(variables, own) for name, own in features.items()}
-    measured = measure(job, head, run, **logits, flips=flips, finite=finite)
-    if head.method in GUIDED:
-        # It was trained with these examples in view.
-        measured.row["selection_accuracy"] = float("nan")
-    return measured
+    logits = {name: logits_of(variables, inputs) for name, inputs in features.items()}
+    result = measure(job, head, run, **logits, flips=flips, finite=finite)
+    if head.method in SELMIX_METHODS:
+        # SelMix uses the selection examples in training.
+        result.row["selection_accuracy"] = float("nan")
+    return result
 
 
 def logits_of(variables: Variables, features: np.ndarray) -> np.ndarray:
-    """Logits ``[n, c]`` of a classifier on features ``[n, f]``, by its variables."""
+    """Logits ``[n, c]`` of a classifier on features ``[n, f]``."""
     head, scale = variables.params["head"], variables.params["scale"]
     return (features @ head["kernel"] + head["bias"]) * scale
 
 
-def measure_heads(job: Job, store: Store, program: Program, parameters: int) -> Iterator[Measured]:
-    """All classifiers of a program that the store holds."""
+def measure_classifiers(
+    job: LongTailJob, store: Store, program: Program, parameters: int
+) -> Iterator[ClassifierResult]:
+    """Evaluates all stored classifiers of a program."""
     labels, stage2 = job.tail.dataset.labels, program.context
     for arrays in store.runs(run_group_name(program)):
-        for run, setting, own in split_runs(program, arrays):
-            flips = int((stage2.labels[setting, run] != labels).sum())
-            yield measure_head(job, stage2, stage2.heads[setting], run, own["params"], flips, bool(own["finite"]))
+        for run, setting, values in split_runs(program, arrays):
+            flips, head = int((stage2.labels[setting, run] != labels).sum()), stage2.heads[setting]
+            yield measure_classifier(job, stage2, head, run, values["params"], flips, bool(values["finite"]))
 
 
-def members_at(measured: list[Measured], method: str, threshold: float | str = "") -> list[Measured]:
-    """The classifiers of a method at a threshold, those that diverged too."""
-    return [one for one in measured if (one.row["method"], one.row["threshold"]) == (method, threshold)]
+def results_at(results: list[ClassifierResult], method: str, threshold: float | str = "") -> list[ClassifierResult]:
+    """Results of a method at a threshold, diverged runs included."""
+    return [result for result in results if (result.row["method"], result.row["threshold"]) == (method, threshold)]
 
 
-def by_run(members: list[Measured], measure: str) -> dict[int, float]:
-    """By run, a measure of the classifiers that stayed finite."""
-    return {one.row["run"]: one.row[measure] for one in members if one.row["finite"]}
+def by_run(results: list[ClassifierResult], measure: str) -> dict[int, float]:
+    """A measure by run, diverged runs left out."""
+    return {result.row["run"]: result.row[measure] for result in results if result.row["finite"]}
 
 
-def choose_threshold(measured: list[Measured], method: str) -> float | None:
-    """The threshold whose classifiers do best on the selection examples, mean over runs; the highest of as good ones.
+def choose_threshold(results: list[ClassifierResult], method: str) -> float | None:
+    """The threshold of the highest mean selection accuracy; ties go to the highest threshold.
 
-    None where the method has none, or no classifier that stayed finite.
+    None if the method has no threshold, or all of its runs diverged.
     """
     by_threshold: dict[float, list[float]] = {}
-    for one in measured:
-        if one.row["method"] == method and one.row["finite"] and one.row["threshold"] != "":
-            by_threshold.setdefault(one.row["threshold"], []).append(one.row["selection_accuracy"])
-    means: Mapping[float, float] = {threshold: float(np.mean(found)) for threshold, found in by_threshold.items()}
+    for result in results:
+        if result.row["method"] == method and result.row["finite"] and result.row["threshold"] != "":
+            by_threshold.setdefault(result.row["threshold"], []).append(result.row["selection_accuracy"])
+    means: Mapping[float, float] = {threshold: float(np.mean(values)) for threshold, values in by_threshold.items()}
     return max(means, key=lambda threshold: (means[threshold], threshold)) if means else None

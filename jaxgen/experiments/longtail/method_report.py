@@ -1,4 +1,4 @@
-"""What a long-tail job tells: the table of methods, that of thresholds, who was flipped, the files."""
+"""Report of a long-tail job: tables of methods and thresholds, flipped labels, figures."""
 
 import functools
 from typing import Any
@@ -7,16 +7,16 @@ import numpy as np
 
 from jaxgen.config.fields import flag_values
 from jaxgen.experiments.longtail.figures import draw_flips, draw_methods, draw_reliability, draw_thresholds
-from jaxgen.experiments.longtail.job import Job, describe_tail
-from jaxgen.experiments.longtail.measure import Measured, by_run, members_at
+from jaxgen.experiments.longtail.job import LongTailJob, describe_tail
+from jaxgen.experiments.longtail.measure import ClassifierResult, by_run, results_at
 from jaxgen.experiments.longtail.passes import PASSES
 from jaxgen.experiments.longtail.rounds import round_rows, round_table
-from jaxgen.experiments.longtail.run import Flip, Results
+from jaxgen.experiments.longtail.run import Flip, LongTailResults
 from jaxgen.experiments.longtail.shots import SHOTS, describe_shots
-from jaxgen.experiments.longtail.thresholds import HOW_CHOSEN, choice_table, choose_in_ways
+from jaxgen.experiments.longtail.thresholds import HOW_CHOSEN, choice_table, compare_threshold_rules
 from jaxgen.reporting.files import with_resolved_width
-from jaxgen.reporting.report import Drawn, Report
-from jaxgen.reporting.statements import LEAST, SIGNIFICANT, describe
+from jaxgen.reporting.report import MakeFigure, Report
+from jaxgen.reporting.statements import MIN_RUNS, SIGNIFICANT, describe
 from jaxgen.reporting.tables import describe_n, describe_percent, means_of, to_csv, to_table
 from jaxgen.scores.paired import Difference, compare, describe_difference, describe_p, subtract
 from jaxgen.transforms.augment import CHANGES
@@ -32,7 +32,7 @@ MEASURES = (
     "selection_accuracy",
 )
 TITLES = ("test", *SHOTS, "worst class", "macro F1", "ECE", "MCE")
-# What others are held against: the same training without flips.
+# The control of lnr: the same training without flips.
 CONTROL = "mislas"
 HOW_STATED = (
     "Differences are taken within runs, which share features, first classifier and draws: mean and 95 % interval of "
@@ -46,61 +46,61 @@ HOW_ROUNDS = (
 )
 
 
-def members_of(results: Results, method: str, threshold: Any = None) -> list[Measured]:
-    """The classifiers of a method: at a threshold, or else at the one chosen."""
-    at = results.chosen.get(method, "") if threshold is None else threshold
-    return members_at(results.measured, method, at)
+def results_of(results: LongTailResults, method: str, threshold: Any = None) -> list[ClassifierResult]:
+    """Results of a method at a threshold, by default the chosen one."""
+    threshold = results.chosen.get(method, "") if threshold is None else threshold
+    return results_at(results.measured, method, threshold)
 
 
-def difference(results: Results, method: str, other: str, measure: str = MEASURES[0]) -> Difference:
-    """One method minus another, in pairs of runs."""
-    own, others = (by_run(members_of(results, name), measure) for name in (method, other))
-    return compare(subtract(own, others))
+def difference(results: LongTailResults, method: str, other: str, measure: str = MEASURES[0]) -> Difference:
+    """Paired difference of two methods over runs: `method` minus `other`."""
+    first, second = (by_run(results_of(results, name), measure) for name in (method, other))
+    return compare(subtract(first, second))
 
 
-def method_rows(job: Job, results: Results) -> list[dict[str, Any]]:
-    """One dictionary a method: means and standard deviations over its runs, at the threshold chosen."""
+def method_rows(job: LongTailJob, results: LongTailResults) -> list[dict[str, Any]]:
+    """One dictionary per method: means and standard deviations over runs, at the chosen threshold."""
     rows = []
     for method in job.spec.flips.methods:
-        members = members_of(results, method)
-        if not members:
+        classifiers = results_of(results, method)
+        if not classifiers:
             continue
-        seen = [one.row for one in members if one.row["finite"]]
-        told = {"method": method, "threshold": results.chosen.get(method, ""), "n": len(seen)}
-        told["diverged"] = len(members) - len(seen)
-        told |= means_of(seen, (*MEASURES, "flips"))
-        told["difference"] = difference(results, method, CONTROL) if method != CONTROL else compare([])
-        rows.append(told)
+        finite = [classifier.row for classifier in classifiers if classifier.row["finite"]]
+        row = {"method": method, "threshold": results.chosen.get(method, ""), "n": len(finite)}
+        row["diverged"] = len(classifiers) - len(finite)
+        row |= means_of(finite, (*MEASURES, "flips"))
+        row["difference"] = difference(results, method, CONTROL) if method != CONTROL else compare([])
+        rows.append(row)
     return rows
 
 
 def method_table(rows: list[dict[str, Any]]) -> str:
-    """A line a method; in percent."""
+    """The table of methods, one line each; in percent."""
     header = ["method", "t", *TITLES, "flips", f"test - {CONTROL}", "p", "n"]
     lines = []
     for row in rows:
         threshold = f"{row['threshold']:g}" if row["threshold"] != "" else ""
         flips = f"{row['flips']:.1f}" if row["flips"] else ""
         measures = [describe_percent(row, name) for name in MEASURES[:-1]]
-        against = [describe_difference(row["difference"]), describe_p(row["difference"])]
-        lines.append([row["method"], threshold, *measures, flips, *against, describe_n(row)])
+        comparison = [describe_difference(row["difference"]), describe_p(row["difference"])]
+        lines.append([row["method"], threshold, *measures, flips, *comparison, describe_n(row)])
     return to_table(header, lines)
 
 
-def threshold_rows(job: Job, results: Results) -> list[dict[str, Any]]:
-    """One dictionary a threshold of each method that flips."""
+def threshold_rows(job: LongTailJob, results: LongTailResults) -> list[dict[str, Any]]:
+    """One dictionary per threshold of each method that flips labels."""
     rows = []
     for method in ("lnr", "random_flips"):
         for threshold in job.spec.flips.threshold if method in job.spec.flips.methods else ():
-            seen = [one.row for one in members_of(results, method, threshold) if one.row["finite"]]
-            told = {"method": method, "threshold": threshold, "expected": results.expected[threshold], "n": len(seen)}
-            told["diverged"] = job.spec.num_runs - len(seen)
-            rows.append(told | means_of(seen, ("selection_accuracy", MEASURES[0], "few_accuracy", "flips")))
+            finite = [result.row for result in results_of(results, method, threshold) if result.row["finite"]]
+            row = {"method": method, "threshold": threshold, "expected": results.expected[threshold], "n": len(finite)}
+            row["diverged"] = job.spec.num_runs - len(finite)
+            rows.append(row | means_of(finite, ("selection_accuracy", MEASURES[0], "few_accuracy", "flips")))
     return rows
 
 
 def threshold_table(rows: list[dict[str, Any]]) -> str:
-    """A line a method and threshold: flips expected and drawn, accuracies in percent."""
+    """One line per method and threshold: expected and drawn flips, accuracies in percent."""
     lines = [
         [
             row["method"],
@@ -115,34 +115,36 @@ def threshold_table(rows: list[dict[str, Any]]) -> str:
     return to_table(["method", "t", "flips expected", "flips", "selection", "test", "few", "n"], lines)
 
 
-def statements(job: Job, results: Results) -> list[str]:
-    """What can be said of flipping: it beats its controls, it does worse, or neither is shown."""
-    said = []
+def statements(job: LongTailJob, results: LongTailResults) -> list[str]:
+    """Statements on whether lnr is better or worse than its controls, or no difference is shown."""
+    lines = []
     if results.chosen.get("lnr") == max(job.spec.flips.threshold):
-        said.append(
+        lines.append(
             "Of all thresholds the highest, which flips the fewest labels, does best on the selection examples."
         )
-    for other, what in ((CONTROL, "the same without flips"), ("random_flips", "as many flips at random")):
-        if not members_of(results, "lnr") or not members_of(results, other):
+    for control, meaning in ((CONTROL, "the same without flips"), ("random_flips", "as many flips at random")):
+        if not results_of(results, "lnr") or not results_of(results, control):
             continue
-        found = difference(results, "lnr", other)
-        if found.n < LEAST:
-            said.append(f"lnr against {what} ({other}): nothing is stated of n = {found.n}; it takes {LEAST} runs.")
+        gain = difference(results, "lnr", control)
+        if gain.n < MIN_RUNS:
+            lines.append(
+                f"lnr against {meaning} ({control}): nothing is stated of n = {gain.n}; it takes {MIN_RUNS} runs."
+            )
             continue
-        shown = found.p < SIGNIFICANT
-        verdict = ("lnr is better" if found.mean > 0 else "lnr is worse") if shown else "no difference is shown"
-        flips = describe([one.row["flips"] for one in members_of(results, "lnr")], 1, "")
-        said.append(
-            f"lnr at t = {results.chosen['lnr']:g}, {flips} flips, against {what} ({other}): balanced accuracy "
-            f"{describe_difference(found)} points, p = {describe_p(found)}, n = {found.n} runs: {verdict}."
+        significant = gain.p < SIGNIFICANT
+        verdict = ("lnr is better" if gain.mean > 0 else "lnr is worse") if significant else "no difference is shown"
+        flips = describe([result.row["flips"] for result in results_of(results, "lnr")], 1, "")
+        lines.append(
+            f"lnr at t = {results.chosen['lnr']:g}, {flips} flips, against {meaning} ({control}): balanced accuracy "
+            f"{describe_difference(gain)} points, p = {describe_p(gain)}, n = {gain.n} runs: {verdict}."
         )
-    return said
+    return lines
 
 
-def describe_stage2(job: Job) -> str:
-    """What stage 2 sees."""
-    own = job.spec.head
-    if own.stage2 == "cached":
+def describe_stage2(job: LongTailJob) -> str:
+    """Describes the inputs of stage 2."""
+    head_spec = job.spec.head
+    if head_spec.stage2 == "cached":
         return (
             "Stage 2 (cached) is trained on features of a frozen network, computed once, without augmentation or "
             "shifted batch norm"
@@ -150,14 +152,14 @@ def describe_stage2(job: Job) -> str:
     names = [name for name, value in flag_values(job.spec.augmentation).items() if value and name in CHANGES]
     return (
         "Stage 2 (augmented) is trained on features of a frozen network, computed anew in each step of images "
-        f"augmented by {', '.join(names) or 'nothing'}, batch norm {'' if own.shift_bn else 'not '}shifted; "
+        f"augmented by {', '.join(names) or 'nothing'}, batch norm {'' if head_spec.shift_bn else 'not '}shifted; "
         f"probabilities of flips are means over {PASSES} passes of such batches in which classes come alike, and "
         "labels of examples that came in none stay"
     )
 
 
-def to_text(job: Job, results: Results) -> str:
-    """All tables, with what they are."""
+def to_text(job: LongTailJob, results: LongTailResults) -> str:
+    """All tables with their explanations."""
     data = job.tail.dataset
     counts = np.bincount(data.labels, minlength=data.num_classes)
     parts = [
@@ -174,54 +176,54 @@ def to_text(job: Job, results: Results) -> str:
     ]
     if rows := threshold_rows(job, results):
         parts += ["By threshold:", threshold_table(rows)]
-    if choices := choose_in_ways(job, results):
+    if choices := compare_threshold_rules(job, results):
         parts += [HOW_CHOSEN, choice_table(choices)]
     if results.rounds:
         parts += [HOW_ROUNDS, round_table(round_rows(results.rounds))]
     return "\n\n".join(parts)
 
 
-def flip_rows(job: Job, flips: list[Flip]) -> list[dict[str, Any]]:
-    """One dictionary a flip."""
+def flip_rows(job: LongTailJob, flips: list[Flip]) -> list[dict[str, Any]]:
+    """One dictionary per flipped label."""
     names = job.tail.dataset.class_names
-    return [{**one._asdict(), "old": names[one.old], "new": names[one.new]} for one in flips]
+    return [{**flip._asdict(), "old": names[flip.old], "new": names[flip.new]} for flip in flips]
 
 
-# Files that another stage 2 in the same folder may have left.
+# Files that a stage 2 with other flags may have left in the folder.
 OPTIONAL = ("flips.csv", "flips.png", "thresholds.png", "rounds.csv")
 
 
-def report_one(job: Job, results: Results) -> Report:
-    """Classifiers, tables, statements and figures of one imbalance."""
+def report_job(job: LongTailJob, results: LongTailResults) -> Report:
+    """The report of one job: results, tables, statements and figures."""
     name, rows = job.tail.dataset.name, method_rows(job, results)
     stated = "\n".join(f"- {line}" for line in statements(job, results)) or (
-        f"Nothing is stated of flips: that takes lnr, {CONTROL} and {LEAST} runs or more."
+        f"Nothing is stated of flips: that takes lnr, {CONTROL} and {MIN_RUNS} runs or more."
     )
     files = {
-        "results.csv": to_csv([one.row for one in results.measured]),
+        "results.csv": to_csv([result.row for result in results.measured]),
         "table.md": to_text(job, results) + "\n",
         "takeaways.md": f"# What {name} shows\n\n{stated}\n\n{HOW_STATED}\n",
     }
     if results.rounds:
         files["rounds.csv"] = to_csv(
-            [{"round": number, **one.row} for number, found in enumerate(results.rounds, 1) for one in found]
+            [{"round": number, **result.row} for number, part in enumerate(results.rounds, 1) for result in part]
         )
     if results.flips:
         files["flips.csv"] = to_csv(flip_rows(job, results.flips))
-    heads = len(results.second.measured)
+    heads = len(results.stage2.measured)
     speed = [
-        "stage 1: " + describe_speed(*spent(results.first), job.spec.num_runs * len(job.kinds)),
-        "stage 2: " + describe_speed(*spent(results.second), heads),
+        "stage 1: " + describe_speed(*training_cost(results.stage1), job.spec.num_runs * len(job.kinds)),
+        "stage 2: " + describe_speed(*training_cost(results.stage2), heads),
     ]
     summary = "\n".join([*speed[: 1 + bool(heads)], "", method_table(rows), "", stated])
-    spec = with_resolved_width(job.spec, results.first.widths | results.second.widths)
+    spec = with_resolved_width(job.spec, results.stage1.widths | results.stage2.widths)
     return Report(spec, summary, {**files, **draw_figures(job, results, rows)}, stale=OPTIONAL)
 
 
-def draw_figures(job: Job, results: Results, rows: list[dict[str, Any]]) -> dict[str, Drawn]:
-    """The figures of a job by their files."""
-    data, chosen = job.tail.dataset, {row["method"]: members_of(results, row["method"]) for row in rows}
-    figures: dict[str, Drawn] = {
+def draw_figures(job: LongTailJob, results: LongTailResults, rows: list[dict[str, Any]]) -> dict[str, MakeFigure]:
+    """The figures of a job by file name."""
+    data, chosen = job.tail.dataset, {row["method"]: results_of(results, row["method"]) for row in rows}
+    figures: dict[str, MakeFigure] = {
         "methods.png": functools.partial(draw_methods, rows, data.name),
         "reliability.png": functools.partial(draw_reliability, chosen, data.name),
     }
@@ -229,11 +231,11 @@ def draw_figures(job: Job, results: Results, rows: list[dict[str, Any]]) -> dict
         control = next((row for row in rows if row["method"] == CONTROL), None)
         figures["thresholds.png"] = functools.partial(draw_thresholds, thresholds, control, data.name)
     if results.flips and data.has_images:
-        shown = data, results.flips, results.chosen["lnr"], job.spec.num_runs
-        figures["flips.png"] = functools.partial(draw_flips, *shown)
+        arguments = data, results.flips, results.chosen["lnr"], job.spec.num_runs
+        figures["flips.png"] = functools.partial(draw_flips, *arguments)
     return figures
 
 
-def spent(members: Any) -> tuple[int, float, str]:
-    """Models, seconds and devices of this call."""
+def training_cost(members: Any) -> tuple[int, float, str]:
+    """Number of models trained in this call, seconds taken, devices used."""
     return members.models_now, members.seconds_now, members.devices

@@ -1,4 +1,4 @@
-"""The methods that long-tailed classifiers are compared by: what each is, in numbers, so that all share a program."""
+"""The methods that are compared on long tails, each given by numbers so that all share a compiled program."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -10,24 +10,24 @@ from jaxgen.config import HeadSpec
 from jaxgen.engine.batch import ClassTerms
 from jaxgen.transforms import classes
 
-# Whose labels are flipped: nobody's, as label-noise rebalancing does, as many at random.
-NONE, REBALANCED, RANDOM = 0, 1, 2
-# Rows of the table that are stage 1 as it is, by the kind of stage 1.
-AS_THEY_ARE = ("ce", "mixup", "remix")
-# Those that mix cached features as they gain.
-GUIDED = ("selmix",)
+# How training labels are flipped: not at all, by label-noise rebalancing, as many at random.
+NO_FLIPS, LNR_FLIPS, RANDOM_FLIPS = 0, 1, 2
+# Methods without a stage 2, by the name of the stage-1 setting.
+STAGE1_METHODS = ("ce", "mixup", "remix")
+# Methods that mix cached features by class pairs.
+SELMIX_METHODS = ("selmix",)
 
 
 class Method(NamedTuple):
-    """A way to train stage 2's classifier.
+    """A method of training the stage-2 classifier.
 
     Attributes:
-      new: whether it begins anew, or with stage 1's.
-      head_rate, scale_rate: shares of the step size for the classifier and for its classes' scales.
-      aware: whether classes are seen alike often, or every example once an epoch.
-      few: whether of each class only as many examples as the smallest has.
+      new: whether the classifier is reinitialized, or starts from stage 1's.
+      head_rate, scale_rate: learning-rate factors of the classifier and of its per-class scales.
+      aware: whether sampling is class-balanced, or every example once an epoch.
+      few: whether each class is undersampled to the size of the smallest.
       terms: ``(counts [c], spec) -> ClassTerms``.
-      flips: of whose labels.
+      flips: how labels are flipped: `NO_FLIPS`, `LNR_FLIPS` or `RANDOM_FLIPS`.
     """
 
     new: bool = False
@@ -36,28 +36,28 @@ class Method(NamedTuple):
     aware: bool = False
     few: bool = False
     terms: Any = None
-    flips: int = NONE
+    flips: int = NO_FLIPS
 
 
 def no_terms(counts: np.ndarray, spec: HeadSpec) -> ClassTerms:
-    """Nothing by class."""
+    """No class-dependent terms."""
     zeros = np.zeros(len(counts), np.float32)
     return ClassTerms(zeros, zeros + 1, zeros)
 
 
 def weighted(counts: np.ndarray, spec: HeadSpec) -> ClassTerms:
-    """Losses weighted by the effective number of examples (Cui et al. 2019)."""
+    """Losses weighted by the inverse effective number of examples (Cui et al. 2019)."""
     return no_terms(counts, spec)._replace(weights=np.asarray(classes.effective_weights(jnp.asarray(counts))))
 
 
 def adjusted(counts: np.ndarray, spec: HeadSpec) -> ClassTerms:
-    """Logits shifted by tau times the logarithm of the prior (Menon et al. 2021)."""
+    """Logits adjusted by tau times the log prior (Menon et al. 2021)."""
     prior = np.asarray(classes.log_prior(jnp.asarray(counts)))
     return no_terms(counts, spec)._replace(shift=spec.adjustment * prior)
 
 
 def smoothed(counts: np.ndarray, spec: HeadSpec) -> ClassTerms:
-    """Labels smoothed by class (Zhong et al. 2021), as many as there were before any was flipped."""
+    """Label-aware smoothing (Zhong et al. 2021), by the class counts before flips."""
     smoothing = classes.smooth_by_class(
         jnp.asarray(counts), head=spec.most_smoothing, tail=spec.least_smoothing, shape=spec.smoothing_shape
     )
@@ -67,7 +67,7 @@ def smoothed(counts: np.ndarray, spec: HeadSpec) -> ClassTerms:
 
 
 def make_methods(spec: HeadSpec) -> dict[str, Method]:
-    """All that are trained in stage 2, by name."""
+    """All stage-2 methods by name."""
     mislas = Method(head_rate=spec.head_factor, scale_rate=1.0, aware=True, terms=smoothed)
     return {
         "plain": Method(),
@@ -79,12 +79,12 @@ def make_methods(spec: HeadSpec) -> dict[str, Method]:
         "lws": Method(head_rate=0.0, scale_rate=1.0, aware=True),
         "selmix": Method(),
         "mislas": mislas,
-        "lnr": mislas._replace(flips=REBALANCED),
-        "random_flips": mislas._replace(flips=RANDOM),
+        "lnr": mislas._replace(flips=LNR_FLIPS),
+        "random_flips": mislas._replace(flips=RANDOM_FLIPS),
     }
 
 
 def stack_terms(methods: Sequence[Method], counts: np.ndarray, spec: HeadSpec) -> ClassTerms:
-    """The terms of all methods, ``[s, c]`` each."""
-    found = [(method.terms or no_terms)(counts, spec) for method in methods]
-    return ClassTerms(*(np.stack([getattr(one, name) for one in found]) for name in ClassTerms._fields))
+    """The class-dependent terms of all methods, stacked to ``[s, c]`` each."""
+    terms = [(method.terms or no_terms)(counts, spec) for method in methods]
+    return ClassTerms(*(np.stack(arrays) for arrays in zip(*terms, strict=True)))

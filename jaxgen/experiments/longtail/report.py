@@ -1,55 +1,57 @@
-"""What a long-tail job tells: each imbalance by itself, and all side by side: where flips pay, at which threshold."""
+"""Report of long-tail jobs: each imbalance ratio by itself, and all compared."""
 
 import functools
 from typing import Any
 
 import numpy as np
 
-from jaxgen.experiments.longtail.imbalances import Jobs
+from jaxgen.experiments.longtail.imbalances import ImbalanceJobs
 from jaxgen.experiments.longtail.imbalances_figure import draw_imbalances
-from jaxgen.experiments.longtail.job import Job
-from jaxgen.experiments.longtail.method_report import CONTROL, report_one, statements
-from jaxgen.experiments.longtail.run import Results
-from jaxgen.experiments.longtail.thresholds import HOW_CHOSEN, accuracies, choice_cells, choose_in_ways
-from jaxgen.reporting.files import as_whole
+from jaxgen.experiments.longtail.job import LongTailJob
+from jaxgen.experiments.longtail.method_report import CONTROL, report_job, statements
+from jaxgen.experiments.longtail.run import LongTailResults
+from jaxgen.experiments.longtail.thresholds import HOW_CHOSEN, accuracies, choice_cells, compare_threshold_rules
+from jaxgen.reporting.files import without_shard
 from jaxgen.reporting.report import Report
 from jaxgen.reporting.tables import to_csv, to_table
 from jaxgen.scores.paired import compare, subtract
 
 
-def threshold_gains(jobs: dict[float, Job], results: dict[float, Results]) -> list[dict[str, Any]]:
-    """One dictionary an imbalance and threshold: flips, and accuracy gained against no flips, in pairs of runs."""
+def threshold_gains(jobs: dict[float, LongTailJob], results: dict[float, LongTailResults]) -> list[dict[str, Any]]:
+    """One dictionary per imbalance ratio and threshold: share of flips, and paired accuracy gain over no flips."""
     rows = []
     for imbalance, job in jobs.items():
-        found = results[imbalance]
-        control = accuracies(found.measured, CONTROL)
-        for threshold in job.spec.flips.threshold if "lnr" in found.chosen else ():
-            gain = compare(subtract(accuracies(found.measured, "lnr", threshold), control))
-            share = found.expected[threshold] / len(job.tail.dataset.labels)
-            own = {"gain": gain.mean, "gain_low": gain.low, "gain_high": gain.high, "p": gain.p, "n": gain.n}
-            rows.append({"imbalance": imbalance, "threshold": threshold, "expected_share": share, **own})
+        result = results[imbalance]
+        control = accuracies(result.measured, CONTROL)
+        for threshold in job.spec.flips.threshold if "lnr" in result.chosen else ():
+            gain = compare(subtract(accuracies(result.measured, "lnr", threshold), control))
+            share = result.expected[threshold] / len(job.tail.dataset.labels)
+            columns = {"gain": gain.mean, "gain_low": gain.low, "gain_high": gain.high, "p": gain.p, "n": gain.n}
+            rows.append({"imbalance": imbalance, "threshold": threshold, "expected_share": share, **columns})
     return rows
 
 
-def together(jobs: dict[float, Job], results: dict[float, Results]) -> str:
-    """The table of all imbalances: how each way to choose the threshold does."""
+def imbalance_table(jobs: dict[float, LongTailJob], results: dict[float, LongTailResults]) -> str:
+    """The table of all imbalance ratios and rules of choosing the threshold."""
     lines = []
     for imbalance, job in jobs.items():
         counts = np.bincount(job.tail.dataset.labels)
-        for one in choose_in_ways(job, results[imbalance]):
-            lines.append([f"{imbalance:g}", f"{counts.sum():,}", *choice_cells(one)])
+        for choice in compare_threshold_rules(job, results[imbalance]):
+            lines.append([f"{imbalance:g}", f"{counts.sum():,}", *choice_cells(choice)])
     return to_table(["imbalance", "examples", "chosen by", "t", "flips expected", "loss", "gain", "n runs"], lines)
 
 
-def make_report(jobs: Jobs, results: dict[float, Results]) -> Report:
-    """The report of the only imbalance, or of all with what they show together."""
-    reports = {one: report_one(job, results[one]) for one, job in jobs.by_imbalance.items()}
+def make_report(jobs: ImbalanceJobs, results: dict[float, LongTailResults]) -> Report:
+    """The report of a single job, or of all jobs with their comparison."""
+    reports = {imbalance: report_job(job, results[imbalance]) for imbalance, job in jobs.by_imbalance.items()}
     if len(reports) == 1:
         return next(iter(reports.values()))
     name = next(iter(jobs.by_imbalance.values())).tail.dataset.name
-    rows, table = threshold_gains(jobs.by_imbalance, results), together(jobs.by_imbalance, results)
+    rows, table = threshold_gains(jobs.by_imbalance, results), imbalance_table(jobs.by_imbalance, results)
     summary = [
-        f"imbalance {one:g}: {line}" for one, job in jobs.by_imbalance.items() for line in statements(job, results[one])
+        f"imbalance {imbalance:g}: {line}"
+        for imbalance, job in jobs.by_imbalance.items()
+        for line in statements(job, results[imbalance])
     ]
     files = {}
     if rows:
@@ -58,4 +60,6 @@ def make_report(jobs: Jobs, results: dict[float, Results]) -> Report:
             "imbalances.csv": to_csv(rows),
             "imbalances.png": functools.partial(draw_imbalances, rows, name),
         }
-    return Report(as_whole(jobs.spec), "\n\n".join([*summary, table if rows else ""]), files, parts=[*reports.values()])
+    return Report(
+        without_shard(jobs.spec), "\n\n".join([*summary, table if rows else ""]), files, parts=[*reports.values()]
+    )

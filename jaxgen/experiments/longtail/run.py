@@ -1,11 +1,10 @@
-"""Label-noise rebalancing in two stages, beside its controls and baselines under identical settings of stage 2.
+"""Two-stage label-noise rebalancing, compared with controls and baselines under identical stage-2 settings.
 
 S. Hu et al., ICML 2025 (PMLR 267:24535), on the two stages of Z. Zhong et al., CVPR 2021 (MiSLAS). Stage 1 trains
-networks, with mixup and without. Stage 2 freezes what they found: classifiers are trained on features that are computed
-once, without augmentation, thousands side by side; the probabilities that labels are flipped by come of the same
-features, in one pass. Or, as its authors do it, on features of augmented images, with probabilities that are means of
-two passes over class-balanced batches of these (``--stage2=augmented``). Thresholds are chosen on examples that no
-model is trained on.
+networks, with and without mixup. Stage 2 freezes them and retrains classifiers on cached features without augmentation;
+the probabilities for flips come from the same features. With ``--stage2=augmented``, as in the authors' code, features
+are those of augmented images, and probabilities are means over two passes of class-balanced batches. Thresholds are
+chosen on held-out selection examples.
 """
 
 import functools
@@ -16,12 +15,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxgen.experiments.longtail.features import Found, look
-from jaxgen.experiments.longtail.job import RUN_GROUP, Job, describe_tail, make_first_workload
-from jaxgen.experiments.longtail.measure import Measured, choose_threshold, measure_heads, measure_stage1
-from jaxgen.experiments.longtail.passes import look_in_passes
+from jaxgen.experiments.longtail.features import Stage1Outputs, compute_outputs
+from jaxgen.experiments.longtail.job import RUN_GROUP, LongTailJob, describe_tail, make_stage1_workload
+from jaxgen.experiments.longtail.measure import ClassifierResult, choose_threshold, measure_classifiers, measure_stage1
+from jaxgen.experiments.longtail.passes import augmented_probabilities
 from jaxgen.experiments.longtail.rounds import METHOD, run_rounds
-from jaxgen.experiments.longtail.stage2 import flip_key, make_heads, make_second_workload, make_stage2
+from jaxgen.experiments.longtail.stage2 import flip_key, make_heads, make_stage2, make_stage2_workload
 from jaxgen.jobs.checks import refuse_all_diverged
 from jaxgen.jobs.dry_run import describe_workload
 from jaxgen.jobs.models import model_folder
@@ -35,7 +34,7 @@ from jaxgen.transforms.lnr import expected_flips, flip_rates, lnr_flip, standard
 
 
 class Flip(NamedTuple):
-    """A label that was flipped: in which run, whose, from what to what, and how it came to it."""
+    """A flipped label: run, id of the example, old and new class, its z-score and flip rate."""
 
     run: int
     id: Any
@@ -45,87 +44,88 @@ class Flip(NamedTuple):
     rate: float
 
 
-class Results(NamedTuple):
-    """What a job found.
+class LongTailResults(NamedTuple):
+    """Results of a long-tail job.
 
     Attributes:
-      measured: of every classifier: stage 1's as they are, then stage 2's by setting and run.
-      chosen: by method that flips, the threshold that does best on the selection examples.
-      flips: those of the chosen threshold.
-      expected: mean over runs of the labels expected to be flipped at each threshold, by threshold.
-      first, second: how both stages were trained.
-      rounds: with several rounds of flips, lnr's classifiers of each, from the first.
+      measured: results of every classifier: stage 1's, then stage 2's by setting and run.
+      chosen: the threshold chosen on the selection examples, by method that flips labels.
+      flips: labels flipped at lnr's chosen threshold.
+      expected: expected number of flips by threshold, mean over runs.
+      stage1, stage2: the trained members of each stage.
+      rounds: lnr's results by round, if there are several rounds of flips.
     """
 
-    measured: list[Measured]
+    measured: list[ClassifierResult]
     chosen: dict[str, float]
     flips: list[Flip]
     expected: dict[float, float]
-    first: Members
-    second: Members
-    rounds: list[list[Measured]]
+    stage1: Members
+    stage2: Members
+    rounds: list[list[ClassifierResult]]
 
 
-def train_first(job: Job, session: Session) -> tuple[Members, Found]:
-    """Trains what is missing of stage 1, and shows its models all examples."""
+def train_stage1(job: LongTailJob, session: Session) -> tuple[Members, Stage1Outputs]:
+    """Trains the missing runs of stage 1 and computes the outputs of its models on all examples."""
     session.tell(describe_tail(job))
     data = job.tail.dataset
-    members = measure_workload(make_first_workload(job), session, read_finite)
+    members = measure_workload(make_stage1_workload(job), session, read_finite)
     folder, kinds = model_folder(data, job.program), len(job.kinds)
     numbers = [run * kinds + kind for kind in range(kinds) for run in range(job.spec.num_runs)]
-    finite = {int(number): bool(one) for number, one in members.measured}
+    finite = {int(number): bool(is_finite) for number, is_finite in members.measured}
     models = [load_model(folder.path(RUN_GROUP, number)) for number in numbers]
-    found = look(models, job.tail, np.array([finite[number] for number in numbers]))
+    outputs = compute_outputs(models, job.tail, np.array([finite[number] for number in numbers]))
     if job.spec.head.stage2 == "augmented":
         base = slice(job.base * job.spec.num_runs, (job.base + 1) * job.spec.num_runs)
-        found.probabilities[base] = look_in_passes(models[base], data, job.spec)
-    return members, found
+        outputs.probabilities[base] = augmented_probabilities(models[base], data, job.spec)
+    return members, outputs
 
 
 def read_finite(store: Store, program: Program, parameters: int) -> Iterator[tuple[int, bool]]:
-    """The number of each run of stage 1, and whether it stayed finite."""
+    """Yields the number of each stage-1 run and whether it stayed finite."""
     for arrays in store.runs(RUN_GROUP):
         yield from zip(arrays["run"], arrays["finite"], strict=True)
 
 
-def measure_one(job: Job, session: Session) -> Results:
-    """Trains what is missing of both stages, and measures all classifiers.
+def measure_job(job: LongTailJob, session: Session) -> LongTailResults:
+    """Trains the missing runs of both stages and evaluates all classifiers.
 
     Args:
-      job: what to train.
-      session: how to resume, and where lines go.
+      job: the job.
+      session: how to resume, and where to log.
     """
     with jax.enable_x64(False):
-        return measure_stages(job, *train_first(job, session), session)
+        return measure_stages(job, *train_stage1(job, session), session)
 
 
-def measure_stages(job: Job, first: Members, found: Found, session: Session) -> Results:
-    """Trains and measures what comes after stage 1."""
-    measured, second, heads = measure_stage1(job, found), Members([]), make_heads(job)
-    expected, rounds = expect_all(job, found), []
+def measure_stages(job: LongTailJob, stage1: Members, outputs: Stage1Outputs, session: Session) -> LongTailResults:
+    """Trains stage 2 and evaluates the classifiers of both stages."""
+    measured, stage2, heads = measure_stage1(job, outputs), Members([]), make_heads(job)
+    expected, rounds = expected_by_threshold(job, outputs), []
     if heads:
-        dataset, programs = make_stage2(job, found)
-        describe = functools.partial(describe_second, job)
-        workload = make_second_workload(job, dataset, programs, found.train.shape[-1], describe)
-        second = measure_workload(workload, session, functools.partial(measure_heads, job))
+        dataset, programs = make_stage2(job, outputs)
+        describe = functools.partial(describe_stage2_program, job)
+        workload = make_stage2_workload(job, dataset, programs, outputs.train.shape[-1], describe)
+        stage2 = measure_workload(workload, session, functools.partial(measure_classifiers, job))
         if job.spec.flips.flip_rounds > 1:
-            first_round = [one for one in second.measured if one.row["method"] == METHOD]
-            rounds = [first_round, *run_rounds(job, found, (programs[0], workload.open_store()), session)]
-    by_place = {(one.row["method"], one.row["threshold"], one.row["run"]): one for one in second.measured}
-    places = [(head.method, head.threshold if np.isfinite(head.threshold) else "") for head in heads]
-    measured += [by_place[(*place, run)] for place in places for run in range(job.spec.num_runs)]
-    refuse_all_diverged([one.row for one in measured])
+            first_round = [result for result in stage2.measured if result.row["method"] == METHOD]
+            rounds = [first_round, *run_rounds(job, outputs, (programs[0], workload.open_store()), session)]
+    columns = ("method", "threshold", "run")
+    by_key = {tuple(result.row[name] for name in columns): result for result in stage2.measured}
+    keys = [(head.method, head.threshold if np.isfinite(head.threshold) else "") for head in heads]
+    measured += [by_key[(*key, run)] for key in keys for run in range(job.spec.num_runs)]
+    refuse_all_diverged([result.row for result in measured])
     chosen = {name: choose_threshold(measured, name) for name in ("lnr", "random_flips")}
     chosen = {name: threshold for name, threshold in chosen.items() if threshold is not None}
-    # The control flips as many labels: it is shown at the threshold that is chosen for what it controls.
+    # The random control flips as many labels as lnr, so it is compared at lnr's threshold.
     if "lnr" in chosen and "random_flips" in chosen:
         chosen["random_flips"] = chosen["lnr"]
-    flips = list(list_flips(job, found, chosen["lnr"])) if "lnr" in chosen else []
-    return Results(measured, chosen, flips, expected, first, second, rounds)
+    flips = list(flips_at(job, outputs, chosen["lnr"])) if "lnr" in chosen else []
+    return LongTailResults(measured, chosen, flips, expected, stage1, stage2, rounds)
 
 
-def describe_second(job: Job, program: Program, parameters: int) -> str:
-    """One line about stage 2."""
+def describe_stage2_program(job: LongTailJob, program: Program, parameters: int) -> str:
+    """One line describing stage 2."""
     how = "once" if job.spec.head.stage2 == "cached" else "anew of augmented images"
     how += ", with shifted batch norm" if job.spec.head.shift_bn else ""
     return (
@@ -134,20 +134,20 @@ def describe_second(job: Job, program: Program, parameters: int) -> str:
     )
 
 
-def expect_flips(job: Job, session: Session) -> dict[float, float]:
-    """How many labels each threshold is expected to flip, mean over runs; trains what is missing of stage 1."""
+def expect_flips(job: LongTailJob, session: Session) -> dict[float, float]:
+    """Expected number of flips by threshold, mean over runs; trains the missing runs of stage 1."""
     with jax.enable_x64(False):
-        return expect_all(job, train_first(job, session)[1])
+        return expected_by_threshold(job, train_stage1(job, session)[1])
 
 
-def expect_all(job: Job, found: Found) -> dict[float, float]:
-    """By threshold, how many labels are expected to be flipped before any draw: the mean over runs that stayed finite.
+def expected_by_threshold(job: LongTailJob, outputs: Stage1Outputs) -> dict[float, float]:
+    """Expected number of flips by threshold, mean over the runs that stayed finite; NaN if none did.
 
     Args:
-      job: of whose labels.
-      found: what stage 1 found.
+      job: the job.
+      outputs: outputs of stage 1.
     """
-    labels, base = jnp.asarray(job.tail.dataset.labels), job.of_base(found)
+    labels, base = jnp.asarray(job.tail.dataset.labels), job.base_outputs(outputs)
     if not base.finite.any():
         return dict.fromkeys(job.spec.flips.threshold, float("nan"))
 
@@ -156,26 +156,26 @@ def expect_all(job: Job, found: Found) -> dict[float, float]:
 
     z = jax.vmap(standardize, (0, None))(jnp.asarray(base.probabilities[base.finite]), labels)
     thresholds = jnp.asarray(job.spec.flips.threshold, jnp.float32)
-    counts = jax.vmap(lambda one: jax.lax.map(lambda at: count(one, at), thresholds))(z).mean(0)
+    counts = jax.vmap(lambda z_run: jax.lax.map(lambda threshold: count(z_run, threshold), thresholds))(z).mean(0)
     return dict(zip(job.spec.flips.threshold, np.asarray(counts).tolist(), strict=True))
 
 
-def describe_plan(job: Job, session: Session) -> str:
-    """What stage 1 would train, how, and how long that would take; stage 2 takes seconds."""
+def describe_plan(job: LongTailJob, session: Session) -> str:
+    """Describes what stage 1 would train, how, and how long that would take; stage 2 takes seconds."""
     session.tell(describe_tail(job))
-    return describe_workload(make_first_workload(job), session)
+    return describe_workload(make_stage1_workload(job), session)
 
 
-def what_if_table(job: Job, expected: dict[float, float]) -> str:
-    """How many labels each threshold is expected to flip."""
+def what_if_table(job: LongTailJob, expected: dict[float, float]) -> str:
+    """The table of the expected number of flips by threshold."""
     count = len(job.tail.dataset.labels)
-    lines = [[f"{one:g}", f"{flips:.1f}", f"{100 * flips / count:.2f}"] for one, flips in expected.items()]
+    lines = [[f"{threshold:g}", f"{flips:.1f}", f"{100 * flips / count:.2f}"] for threshold, flips in expected.items()]
     return to_table(["t", "flips expected, mean over runs", "percent of the labels"], lines)
 
 
-def list_flips(job: Job, found: Found, threshold: float) -> Iterator[Flip]:
-    """Who is flipped at a threshold, in every run."""
-    data, root, base = job.tail.dataset, jax.random.key(job.spec.seed), job.of_base(found)
+def flips_at(job: LongTailJob, outputs: Stage1Outputs, threshold: float) -> Iterator[Flip]:
+    """Yields the labels flipped at a threshold in every run that stayed finite."""
+    data, root, base = job.tail.dataset, jax.random.key(job.spec.seed), job.base_outputs(outputs)
     for run in np.flatnonzero(base.finite).tolist():
         key, probabilities = flip_key(root, run), jnp.asarray(base.probabilities[run])
         flips = jax.tree.map(np.asarray, lnr_flip(key, probabilities, jnp.asarray(data.labels), threshold=threshold))

@@ -1,4 +1,4 @@
-"""Which classes count as many-, medium- and few-shot: by how many training examples they have, or by their rank."""
+"""Many-, medium- and few-shot classes, by number of training examples or by rank of class size."""
 
 import numpy as np
 
@@ -10,7 +10,7 @@ SHOTS = ("many", "medium", "few")
 
 
 def refuse_shots(spec: TailSpec, num_classes: int) -> None:
-    """Refuses shots that are given twice, or that go beyond the classes."""
+    """Raises `UserError` if shot groups are given both ways, or exceed the number of classes."""
     if not spec.shot_classes:
         return
     given = f"--shot_classes={format_value(spec.shot_classes)}"
@@ -21,9 +21,9 @@ def refuse_shots(spec: TailSpec, num_classes: int) -> None:
 
 
 def shot_groups(counts: np.ndarray, spec: TailSpec) -> dict[str, np.ndarray]:
-    """Which classes have many, a medium number of and few training examples: bool ``[c]`` each.
+    """Masks of the many-, medium- and few-shot classes: bool ``[c]`` each.
 
-    By rank, the first of classes that are alike comes first.
+    By rank, ties go to the class of the lower index.
     """
     if spec.shot_classes:
         rank = np.argsort(np.argsort(-counts, kind="stable"))
@@ -34,16 +34,16 @@ def shot_groups(counts: np.ndarray, spec: TailSpec) -> dict[str, np.ndarray]:
 
 
 def describe_shots(counts: np.ndarray, names: tuple[str, ...], spec: TailSpec) -> str:
-    """By what classes are grouped, and which are in which group."""
+    """Describes the shot groups: their bounds and their classes."""
     if spec.shot_classes:
         many, few = spec.shot_classes
-        how, bounds = "by rank of class size", (f"the first {many}", f"{many + 1} to {few}", f"from {few + 1} on")
+        rule, bounds = "by rank of class size", (f"the first {many}", f"{many + 1} to {few}", f"from {few + 1} on")
     else:
         few, many = spec.shots
-        how, bounds = "by number of training examples", (f"more than {many}", f"{few} to {many}", f"fewer than {few}")
+        rule, bounds = "by number of training examples", (f"more than {many}", f"{few} to {many}", f"fewer than {few}")
     groups = shot_groups(counts, spec)
     listed = (
         f"{name} ({bound}): {', '.join(np.array(names)[groups[name]]) or 'none'}"
         for name, bound in zip(SHOTS, bounds, strict=True)
     )
-    return f"{how}: {'; '.join(listed)}"
+    return f"{rule}: {'; '.join(listed)}"

@@ -1,33 +1,33 @@
-"""Ways to choose the threshold of flips without a test set, and what each loses against the best one in hindsight."""
+"""Rules of choosing the flip threshold without a test set, and their loss against the best threshold in hindsight."""
 
 from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
-from jaxgen.experiments.longtail.job import Job
-from jaxgen.experiments.longtail.measure import Measured, by_run, members_at
-from jaxgen.experiments.longtail.run import Results
+from jaxgen.experiments.longtail.job import LongTailJob
+from jaxgen.experiments.longtail.measure import ClassifierResult, by_run, results_at
+from jaxgen.experiments.longtail.run import LongTailResults
 from jaxgen.reporting.tables import to_table
 from jaxgen.scores.paired import Difference, compare, describe_difference, subtract
 
-# Of the labels, by the authors' account: 94 of the 12,406 of CIFAR-10-LT at an imbalance of 100.
+# Share of flipped labels that the authors report: 94 of 12,406 on CIFAR-10-LT at an imbalance ratio of 100.
 AUTHORS_SHARE = 94 / 12_406
 # The authors' thresholds by number of classes.
 AUTHORS_THRESHOLDS = {10: 7.5, 100: 14.5}
 MEASURE = "balanced_accuracy"
 
 
-class Choice(NamedTuple):
-    """A threshold, and what it is worth.
+class ThresholdChoice(NamedTuple):
+    """A chosen threshold and its test accuracy, compared.
 
     Attributes:
-      rule: how it was chosen.
-      threshold: t.
-      flips: expected at it, mean over runs.
-      loss: its test accuracy minus that of the best threshold in hindsight, in pairs of runs.
-      gain: its test accuracy minus that of the same training without flips.
-      n: runs that stayed finite.
+      rule: name of the rule that chose it.
+      threshold: the threshold t.
+      flips: expected number of flips, mean over runs.
+      loss: test accuracy minus that of the best threshold in hindsight, paired by run.
+      gain: test accuracy minus that of the same training without flips, paired by run.
+      n: number of runs that stayed finite.
     """
 
     rule: str
@@ -38,50 +38,50 @@ class Choice(NamedTuple):
     n: int
 
 
-def accuracies(measured: list[Measured], method: str, threshold: float | str = "") -> dict[int, float]:
-    """By run, the test accuracy of a method's classifiers that stayed finite."""
-    return by_run(members_at(measured, method, threshold), MEASURE)
+def accuracies(measured: list[ClassifierResult], method: str, threshold: float | str = "") -> dict[int, float]:
+    """Test accuracy of a method by run, diverged runs left out."""
+    return by_run(results_at(measured, method, threshold), MEASURE)
 
 
-def mean_accuracy(measured: list[Measured], threshold: float) -> float:
-    """Of lnr at a threshold, mean over runs; minus infinity where no run stayed finite."""
-    found = list(accuracies(measured, "lnr", threshold).values())
-    return float(np.mean(found)) if found else -np.inf
+def mean_accuracy(measured: list[ClassifierResult], threshold: float) -> float:
+    """Mean test accuracy of lnr at a threshold; minus infinity if all runs diverged."""
+    values = list(accuracies(measured, "lnr", threshold).values())
+    return float(np.mean(values)) if values else -np.inf
 
 
 def nearest_in_flips(expected: dict[float, float], wanted: float) -> float:
-    """The threshold whose expected flips are the fewest times more or less than `wanted`; the highest of as near ones.
+    """The threshold whose expected number of flips is nearest to `wanted` by ratio; ties go to the highest threshold.
 
-    Flips that are hardly ever expected count as a hundredth of one.
+    Expected numbers below 0.01 count as 0.01.
     """
     distance = {t: abs(np.log(max(flips, 0.01) / wanted)) for t, flips in expected.items() if np.isfinite(flips)}
     return min(distance, key=lambda t: (distance[t], -t))
 
 
-def choose_in_ways(job: Job, results: Results) -> list[Choice]:
-    """What each way to choose lnr's threshold comes to; none where lnr is not among the methods or always diverged."""
+def compare_threshold_rules(job: LongTailJob, results: LongTailResults) -> list[ThresholdChoice]:
+    """Compares the rules of choosing lnr's threshold; empty if lnr is not among the methods or always diverged."""
     thresholds = job.spec.flips.threshold
     if "lnr" not in results.chosen:
         return []
     data = job.tail.dataset
-    ways: dict[str, Callable[[], float | None]] = {
+    rules: dict[str, Callable[[], float | None]] = {
         "selection": lambda: results.chosen["lnr"],
         "expected": lambda: nearest_in_flips(results.expected, AUTHORS_SHARE * len(data.labels)),
         "authors": lambda: AUTHORS_THRESHOLDS.get(data.num_classes),
         "hindsight": lambda: max(thresholds, key=lambda t: (mean_accuracy(results.measured, t), t)),
     }
-    chosen = {rule: way() for rule, way in ways.items()}
+    chosen = {name: rule() for name, rule in rules.items()}
     best = accuracies(results.measured, "lnr", chosen["hindsight"])
     control = accuracies(results.measured, "mislas")
-    found = []
-    for rule, threshold in chosen.items():
+    choices = []
+    for name, threshold in chosen.items():
         if threshold not in thresholds:
             continue
-        own = accuracies(results.measured, "lnr", threshold)
-        loss = compare(subtract(own, best))
-        gain = compare(subtract(own, control))
-        found.append(Choice(rule, threshold, results.expected[threshold], loss, gain, len(own)))
-    return found
+        values = accuracies(results.measured, "lnr", threshold)
+        loss = compare(subtract(values, best))
+        gain = compare(subtract(values, control))
+        choices.append(ThresholdChoice(name, threshold, results.expected[threshold], loss, gain, len(values)))
+    return choices
 
 
 HOW_CHOSEN = (
@@ -94,12 +94,13 @@ HOW_CHOSEN = (
 )
 
 
-def choice_cells(one: Choice) -> list[str]:
-    """A way to choose, as cells of a table."""
-    loss = "0" if one.loss.p == 1 else describe_difference(one.loss)
-    return [one.rule, f"{one.threshold:g}", f"{one.flips:.1f}", loss, describe_difference(one.gain), f"{one.n}"]
+def choice_cells(choice: ThresholdChoice) -> list[str]:
+    """The table cells of a choice."""
+    loss, gain = "0" if choice.loss.p == 1 else describe_difference(choice.loss), describe_difference(choice.gain)
+    return [choice.rule, f"{choice.threshold:g}", f"{choice.flips:.1f}", loss, gain, f"{choice.n}"]
 
 
-def choice_table(choices: list[Choice]) -> str:
-    """A line a way to choose."""
-    return to_table(["chosen by", "t", "flips expected", "loss", "gain", "n"], [choice_cells(one) for one in choices])
+def choice_table(choices: list[ThresholdChoice]) -> str:
+    """The table of choices, one line per rule."""
+    lines = [choice_cells(choice) for choice in choices]
+    return to_table(["chosen by", "t", "flips expected", "loss", "gain", "n"], lines)

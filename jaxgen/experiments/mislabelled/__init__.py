@@ -1,6 +1,5 @@
-"""Mislabelled examples: a C-score job whose examples are ranked by how little its models believe their labels.
+"""Finds mislabelled examples: ranks the examples of a C-score job by how much their labels are to be doubted.
 
-`search` ranks, and estimates how many labels are wrong; `benchmark` puts known noise (`injection`) into the labels and
-judges every score of the registry, beside cleanlab and Data-OOB (`baselines`). A new score is added to
-`jaxgen.scores.registry` alone.
+`search` ranks the examples and estimates how many labels are wrong. `benchmark` injects known label noise
+(`injection`) and compares all scores of `jaxgen.scores.registry` with cleanlab and Data-OOB (`baselines`).
 """

@@ -1,4 +1,4 @@
-"""What other ways to find wrong labels say of the same examples: confident learning by cleanlab, and Data-OOB."""
+"""Baselines that find wrong labels: confident learning by cleanlab, and Data-OOB."""
 
 import importlib.util
 
@@ -7,12 +7,12 @@ import numpy as np
 from jaxgen.scores.suspicion import suspicion
 from jaxgen.types import Dataset
 
-# cleanlab's ways to score a label by probabilities, its default first.
+# cleanlab's label quality scores, its default first.
 CLEANLAB_METHODS = ("self_confidence", "normalized_margin", "confidence_weighted_entropy")
 # Bagged trees of Data-OOB; each example is left out of about 37 of them.
 NUM_TREES = 100
-# As many numbers in the data as trees are grown on; more would take minutes a draw of noise.
-MOST_NUMBERS = 500_000
+# Data-OOB is left out for data of more numbers: its trees would take minutes per draw of noise.
+MAX_NUMBERS = 500_000
 
 
 def has_cleanlab() -> bool:
@@ -21,31 +21,31 @@ def has_cleanlab() -> bool:
 
 
 def suits_data_oob(dataset: Dataset) -> bool:
-    """Whether the data are small enough for a few hundred trees on their plain numbers."""
-    return dataset.images.size <= MOST_NUMBERS
+    """Whether the data are small enough for Data-OOB's trees on raw inputs."""
+    return dataset.images.size <= MAX_NUMBERS
 
 
 def describe_missing(dataset: Dataset) -> list[str]:
-    """A line for each baseline that is left out, with the remedy if there is one."""
+    """A line for each baseline that is left out, with the reason."""
     lines = []
     if not has_cleanlab():
         lines.append("cleanlab is not installed, so confident learning is left out; pip install -e '.[cleanlab]'")
     if not suits_data_oob(dataset):
         lines.append(
-            f"Data-OOB is left out: {dataset.images.size:,} numbers are more than the {MOST_NUMBERS:,} that trees take "
+            f"Data-OOB is left out: {dataset.images.size:,} numbers are more than the {MAX_NUMBERS:,} that trees take "
             "in reasonable time"
         )
     return lines
 
 
-def sharpen(pred_probs: np.ndarray, own: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """The probabilities ``[n, c]`` with those of the labels as they are kept more exactly, ``own [n]``.
+def with_label_probabilities(pred_probs: np.ndarray, exact: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """The probabilities ``[n, c]``, with those of the labels replaced by the more exact ``exact [n]``, normalized.
 
-    All classes' are kept in 255 steps, in which many small ones of a single model are alike.
+    Probabilities of all classes are stored in 255 steps, which ties many small ones of a single model.
     """
-    found = pred_probs.astype(np.float64)
-    found[np.arange(len(labels)), labels] = own
-    return found / found.sum(1, keepdims=True)
+    sharpened = pred_probs.astype(np.float64)
+    sharpened[np.arange(len(labels)), labels] = exact
+    return sharpened / sharpened.sum(1, keepdims=True)
 
 
 def rate_by_cleanlab(pred_probs: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
@@ -58,18 +58,18 @@ def rate_by_cleanlab(pred_probs: np.ndarray, labels: np.ndarray) -> dict[str, np
     """
     from cleanlab.rank import get_label_quality_scores
 
-    known, found = np.isfinite(pred_probs).all(1), {}
+    known, suspicions = np.isfinite(pred_probs).all(1), {}
     for method in CLEANLAB_METHODS:
         quality = np.full(len(labels), np.nan)
-        # It takes its probabilities to sum to 1 more exactly than single precision has them.
+        # cleanlab needs probabilities that sum to 1 in double precision.
         probs = pred_probs[known].astype(np.float64)
         quality[known] = get_label_quality_scores(labels[known], probs / probs.sum(1, keepdims=True), method=method)
-        found[method] = suspicion(quality, -1)
-    return found
+        suspicions[method] = suspicion(quality, -1)
+    return suspicions
 
 
 def count_by_cleanlab(pred_probs: np.ndarray, labels: np.ndarray) -> int:
-    """How many labels cleanlab takes to be wrong."""
+    """The number of wrong labels as estimated by cleanlab."""
     from cleanlab.count import num_label_issues
 
     known = np.isfinite(pred_probs).all(1)
@@ -77,12 +77,12 @@ def count_by_cleanlab(pred_probs: np.ndarray, labels: np.ndarray) -> int:
 
 
 def rate_by_data_oob(dataset: Dataset, seed: int) -> np.ndarray:
-    """Suspicion ``[n]``: how seldom bagged decision trees which were grown without an example are right about it.
+    """Suspicion ``[n]`` by Data-OOB: the negative out-of-bag accuracy of bagged decision trees on each example.
 
     Y. Kwon, J. Zou. Data-OOB: Out-of-bag Estimate as a Simple and Efficient Data Value. ICML 2023.
-    https://arxiv.org/abs/2304.07718, equation 1. It is the held-out accuracy of `jaxgen.scores.heldout` under the
-    bootstrap, and of trees on the plain numbers. On the digits it is pyDVL 0.10's value to rounding (3e-16 of the same
-    bag of trees); pyDVL itself needs a NumPy below 2.
+    https://arxiv.org/abs/2304.07718, equation 1. It is the held-out accuracy of `jaxgen.scores.heldout` for
+    bootstrap samples and trees on raw inputs. On the digits it agrees with pyDVL 0.10 to 3e-16 for the same trees;
+    pyDVL itself needs NumPy < 2.
     """
     from sklearn.ensemble import BaggingClassifier
     from sklearn.tree import DecisionTreeClassifier
@@ -92,10 +92,10 @@ def rate_by_data_oob(dataset: Dataset, seed: int) -> np.ndarray:
     bag.fit(rows, dataset.labels)
     counts, hits = np.zeros((2, len(rows)))
     for tree, drawn in zip(bag.estimators_, bag.estimators_samples_, strict=True):
-        out = np.ones(len(rows), bool)
-        out[drawn] = False
-        counts[out] += 1
-        # A bag's trees know classes by their places among those that are there.
-        hits[out] += bag.classes_[tree.predict(rows[out]).astype(int)] == dataset.labels[out]
+        out_of_bag = np.ones(len(rows), bool)
+        out_of_bag[drawn] = False
+        counts[out_of_bag] += 1
+        # The trees predict indices into `bag.classes_`.
+        hits[out_of_bag] += bag.classes_[tree.predict(rows[out_of_bag]).astype(int)] == dataset.labels[out_of_bag]
     with np.errstate(invalid="ignore"):
         return suspicion(hits / counts, -1)

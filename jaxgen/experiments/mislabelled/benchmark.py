@@ -1,4 +1,4 @@
-"""The league of scores: known noise is put into the labels, and every score is judged by how it finds it."""
+"""Benchmark of scores: injects known label noise and measures how well every score finds the wrong labels."""
 
 import dataclasses
 import itertools
@@ -13,7 +13,7 @@ from jaxgen.config.mislabelled import read_injection
 from jaxgen.errors import UserError
 from jaxgen.experiments.mislabelled import baselines as baselines
 from jaxgen.experiments.mislabelled.injection import Noise, inject, load_noise
-from jaxgen.experiments.mislabelled.search import check_search, columns, rank_examples, train_scores
+from jaxgen.experiments.mislabelled.search import check_search, rank_examples, score_columns, train_scores
 from jaxgen.jobs.compilation_cache import shared_compilations
 from jaxgen.jobs.session import QUIET, Session
 from jaxgen.jobs.train import collect_errors, raise_collected
@@ -23,22 +23,22 @@ from jaxgen.scores.suspicion import detect, suspicion
 from jaxgen.types import Dataset, Scores
 
 REPEATS = 3
-# Five-fold out-of-sample probabilities are one block of balanced subsets, each holding out another fifth.
+# Five-fold cross-validation is one block of balanced subsets, each holding out another fifth.
 FOLDS, FOLD_RATIO = 5, 0.8
 FIVE_FOLD, SAME_PROBABILITIES = "cleanlab, 5-fold", "cleanlab, pred_probs"
 DATA_OOB = "Data-OOB"
 
 
 class Benchmark(NamedTuple):
-    """What a league found.
+    """Results of a benchmark.
 
     Attributes:
-      rows: one dictionary for each noise, repeat and score: how well it found the wrong labels.
-      estimates: one for each noise and repeat: how many labels are wrong, and how many were estimated to be.
-      dataset: without the noise.
-      models: how many were trained for one noise and repeat.
-      missing: lines about rivals that were left out.
-      width: members in a program, as found for the first job.
+      rows: a dictionary for each noise, repeat and score, with measures of detection.
+      estimates: a dictionary for each noise and repeat: true and estimated numbers of wrong labels.
+      dataset: without noise.
+      models: number of models trained for one noise and repeat.
+      missing: lines about baselines that were left out.
+      width: members per device, as chosen for the first job.
     """
 
     rows: list[dict[str, Any]]
@@ -50,19 +50,19 @@ class Benchmark(NamedTuple):
 
 
 def run_benchmark(dataset: Dataset, spec: MislabelledSpec, session: Session = QUIET) -> Benchmark:
-    """Trains what is missing of every noise and repeat, in folders of their own below ``spec.out``.
+    """Trains the missing runs of every noise and repeat, each in a folder below ``spec.out``, and evaluates all scores.
 
     Args:
       dataset: the examples.
       spec: with noise to inject.
-      session: how to resume, and where lines go.
+      session: resume command and log.
 
     Raises:
-      UserError: for noise that does not suit the data, and for what `score_settings` refuses.
+      UserError: for noise that does not suit the data, and as `score_settings` raises.
     """
     check_search(spec)
     noises = [load_noise(read_injection(text), dataset.num_classes) for text in spec.search.inject]
-    # Drawing the noise would start JAX, and not on the devices that training wants.
+    # Drawing noise initializes JAX, so the devices of training are configured first.
     start_devices(spec.compute.num_devices, dataset.images.nbytes)
     repeats = range(spec.search.repeats or REPEATS)
     missing, rows, estimates, models = baselines.describe_missing(dataset), [], [], 0
@@ -71,30 +71,38 @@ def run_benchmark(dataset: Dataset, spec: MislabelledSpec, session: Session = QU
         session.tell(line)
     with shared_compilations():
         for noise, repeat in itertools.product(noises, repeats):
-            own = own_spec(spec, noise, repeat)
+            noisy_spec = repeat_spec(spec, noise, repeat)
             noisy, wrong = inject(dataset, noise, spec.seed, repeat)
-            head = {"noise": noise.injection.text, "repeat": repeat, "wrong": int(wrong.sum()), "n": len(wrong)}
-            place = f"{head['noise']}, repeat {repeat + 1} of {len(repeats)}"
-            session.tell(f"{place}: {head['wrong']:,} of {head['n']:,} labels changed")
-            before, scores = len(unfinished), None
+            shared_columns = {
+                "noise": noise.injection.text,
+                "repeat": repeat,
+                "wrong": int(wrong.sum()),
+                "n": len(wrong),
+            }
+            progress = f"{shared_columns['noise']}, repeat {repeat + 1} of {len(repeats)}"
+            session.tell(f"{progress}: {shared_columns['wrong']:,} of {shared_columns['n']:,} labels changed")
+            num_unfinished, scores = len(unfinished), None
             with collect_errors(unfinished):
-                scores = train_scores(noisy, own, session)
-                # Widths are timed once: what is found for the first job is right for those like it.
+                scores = train_scores(noisy, noisy_spec, session)
+                # The width is timed for the first job only, and used for the others.
                 spec = with_width(spec, scores.metadata["width"])
-                own = with_width(own, scores.metadata["width"])
+                noisy_spec = with_width(noisy_spec, scores.metadata["width"])
             with collect_errors(unfinished):
-                folds = five_fold(noisy, own, session)
-            if scores is None or len(unfinished) > before:
+                folds = five_fold(noisy, noisy_spec, session)
+            if scores is None or len(unfinished) > num_unfinished:
                 continue
             models = scores.metadata["num_models"]
-            rows += [{**head, **judged} for judged in judge_all(noisy, scores, folds, wrong, own.seed)]
-            estimates.append({**head, **estimate_counts(scores, folds, own)})
+            rows += [
+                {**shared_columns, **measures}
+                for measures in evaluate_scores(noisy, scores, folds, wrong, noisy_spec.seed)
+            ]
+            estimates.append({**shared_columns, **estimate_counts(scores, folds, noisy_spec)})
     raise_collected(unfinished)
     return Benchmark(rows, estimates, dataset, models, missing, spec.compute.width)
 
 
-def own_spec(spec: MislabelledSpec, noise: Noise, repeat: int) -> MislabelledSpec:
-    """Of one noise and repeat: a seed and a folder of its own."""
+def repeat_spec(spec: MislabelledSpec, noise: Noise, repeat: int) -> MislabelledSpec:
+    """The spec of one noise and repeat, with its own seed and folder."""
     folder = noise.injection.text.replace(":", "_").replace("/", "_")
     return dataclasses.replace(
         spec, seed=(spec.seed + repeat) % 2**32, out=str(pathlib.Path(spec.out) / folder / f"repeat_{repeat}")
@@ -107,33 +115,33 @@ def with_width(spec: MislabelledSpec, width: int) -> MislabelledSpec:
 
 
 def five_fold(dataset: Dataset, spec: MislabelledSpec, session: Session) -> np.ndarray | None:
-    """Probabilities ``[n, c]`` of five models, each of a fifth of the examples that it did not train on.
+    """Out-of-sample probabilities ``[n, c]`` by five-fold cross-validation; None if they were not tracked.
 
-    Where the job itself has balanced subsets of four fifths, they are its first block, and nothing is trained.
+    If the job has balanced subsets at ratio 0.8, the folds are its first block of runs, and nothing is trained.
     """
-    own = spec.subsets
+    job_subsets = spec.subsets
     subsets = SubsetSpec(subset_ratios=(FOLD_RATIO,), num_runs=FOLDS, design="balanced")
-    if own.design != "balanced":
+    if job_subsets.design != "balanced":
         spec = dataclasses.replace(spec, out=str(pathlib.Path(spec.out) / "folds"))
-    elif FOLD_RATIO in own.subset_ratios and own.num_runs >= FOLDS:
+    elif FOLD_RATIO in job_subsets.subset_ratios and job_subsets.num_runs >= FOLDS:
         session = session._replace(log=None)
     scores = train_scores(dataset, dataclasses.replace(spec, subsets=subsets), session)
     return probabilities(scores)
 
 
 def probabilities(scores: Scores) -> np.ndarray | None:
-    """Held-out probabilities ``[n, c]``, as exact as they are known, if they were kept."""
+    """Held-out probabilities ``[n, c]``; None if they were not tracked."""
     if not {"pred_probs", "soft_score"} <= scores.more.keys():
         return None
-    return baselines.sharpen(scores.more["pred_probs"], scores.more["soft_score"], scores.labels)
+    return baselines.with_label_probabilities(scores.more["pred_probs"], scores.more["soft_score"], scores.labels)
 
 
-def judge_all(
+def evaluate_scores(
     dataset: Dataset, scores: Scores, folds: np.ndarray | None, wrong: np.ndarray, seed: int
 ) -> Iterator[dict[str, Any]]:
-    """How well every score, and every rival, finds the wrong labels."""
-    found = {name: suspicion(column, REGISTRY[name].suspicious) for name, column in columns(scores).items()}
-    for name, suspicions in found.items():
+    """Detection measures of every score and baseline, a dictionary each."""
+    by_score = {name: suspicion(column, REGISTRY[name].suspicious) for name, column in score_columns(scores).items()}
+    for name, suspicions in by_score.items():
         yield {"score": name, "origin": REGISTRY[name].origin, **detect(suspicions, wrong)._asdict()}
     for name, suspicions in baseline_suspicions(dataset, scores, folds, seed):
         yield {"score": name, "origin": "rival", **detect(suspicions, wrong)._asdict()}
@@ -142,20 +150,20 @@ def judge_all(
 def baseline_suspicions(
     dataset: Dataset, scores: Scores, folds: np.ndarray | None, seed: int
 ) -> Iterator[tuple[str, np.ndarray]]:
-    """Each rival's name and suspicions ``[n]``."""
+    """The name and suspicions ``[n]`` of each baseline."""
     if baselines.has_cleanlab():
         for name, pred_probs in ((FIVE_FOLD, folds), (SAME_PROBABILITIES, probabilities(scores))):
             if pred_probs is not None:
-                rated = baselines.rate_by_cleanlab(pred_probs, dataset.labels)
-                yield from ((f"{name}, {method.replace('_', ' ')}", rating) for method, rating in rated.items())
+                ratings = baselines.rate_by_cleanlab(pred_probs, dataset.labels)
+                yield from ((f"{name}, {method.replace('_', ' ')}", rating) for method, rating in ratings.items())
     if baselines.suits_data_oob(dataset):
         yield DATA_OOB, baselines.rate_by_data_oob(dataset, seed)
 
 
 def estimate_counts(scores: Scores, folds: np.ndarray | None, spec: MislabelledSpec) -> Mapping[str, float]:
-    """How many labels are estimated to be wrong: by this job, with its interval, and by cleanlab of five folds."""
+    """Estimated numbers of wrong labels: by this job, with its interval, and by cleanlab on five folds."""
     wrong = rank_examples(scores, spec).wrong
-    theirs = float("nan")
+    cleanlab_count = float("nan")
     if baselines.has_cleanlab() and folds is not None:
-        theirs = baselines.count_by_cleanlab(folds, scores.labels)
-    return {"estimated": wrong.count, "low": wrong.low, "high": wrong.high, "cleanlab": theirs}
+        cleanlab_count = baselines.count_by_cleanlab(folds, scores.labels)
+    return {"estimated": wrong.count, "low": wrong.low, "high": wrong.high, "cleanlab": cleanlab_count}

@@ -1,4 +1,4 @@
-"""The examples whose labels are most doubtful, and how well scores find wrong labels."""
+"""Figures of the most suspicious examples, and of how well scores find wrong labels."""
 
 import math
 import textwrap
@@ -16,7 +16,7 @@ from jaxgen.views.figures import ACCENT, INK, SOFT, new_figure, styled
 from jaxgen.views.gallery import as_picture, shorten
 
 COLUMNS = 10
-# Characters in a line above a figure of a table, and above one of images; and above one image.
+# Characters per line of the title of a histogram, of the title of a figure of images, and of an image's caption.
 LINE, WIDE_LINE, NARROW_LINE = 105, 150, 18
 
 
@@ -24,16 +24,15 @@ LINE, WIDE_LINE, NARROW_LINE = 105, 150, 18
 def draw_suspects(
     dataset: Dataset, shown: np.ndarray, suggested: np.ndarray, values: np.ndarray, score: Score, title: str
 ) -> Figure:
-    """The shown examples, most suspicious first, each over its id, label, suggested label and score; of tables, how the
-    score is distributed.
+    """Images of examples under id, label, suggested label and score; for tables, a histogram of the score.
 
     Args:
       dataset: the examples.
-      shown: positions of those to show.
-      suggested: int ``[n]``.
-      values: float ``[n]``: the score.
-      score: which it is.
-      title: above all.
+      shown: positions of the examples to show, most suspicious first.
+      suggested: suggested labels, int ``[n]``.
+      values: scores, float ``[n]``.
+      score: their registry entry.
+      title: of the figure.
     """
     if not dataset.has_images:
         return draw_distribution(values, shown, score, title)
@@ -50,22 +49,25 @@ def draw_suspects(
 
 
 def wrapped(title: str, width: int) -> str:
-    """A title in lines of so many characters."""
+    """A title wrapped to lines of at most `width` characters."""
     return "\n".join(textwrap.fill(line, width) for line in title.splitlines())
 
 
 def caption(dataset: Dataset, i: int, suggested: int, value: float) -> str:
-    """Its id, its label and what it may be, in one line if that is short, and its score."""
+    """The caption of an example: id, label and suggested label (on one line if short), score."""
     names, text = dataset.class_names, f"id {dataset.ids[i]}"
     label = shorten(names[dataset.labels[i]], 16)
-    other = f"→ {shorten(names[suggested], 14)}?" if suggested != dataset.labels[i] else ""
-    between = " " if len(f"{label} {other}") <= NARROW_LINE else "\n"
-    lines = [text if len(text) <= NARROW_LINE else f"…{text[1 - NARROW_LINE :]}", f"{label}{between}{other}".strip()]
+    suggestion = f"→ {shorten(names[suggested], 14)}?" if suggested != dataset.labels[i] else ""
+    separator = " " if len(f"{label} {suggestion}") <= NARROW_LINE else "\n"
+    lines = [
+        text if len(text) <= NARROW_LINE else f"…{text[1 - NARROW_LINE :]}",
+        f"{label}{separator}{suggestion}".strip(),
+    ]
     return "\n".join([*lines, f"{value:.3g}"])
 
 
 def draw_distribution(values: np.ndarray, shown: np.ndarray, score: Score, title: str) -> Figure:
-    """How the score is distributed, and where the most suspicious examples are."""
+    """Histogram of the score, with the most suspicious examples highlighted."""
     figure = new_figure(8, 3.6)
     axis = figure.subplots()
     scored = values[np.isfinite(values)]
@@ -84,21 +86,21 @@ def draw_distribution(values: np.ndarray, shown: np.ndarray, score: Score, title
 
 @styled
 def draw_benchmark(rows: Sequence[Mapping[str, Any]], names: Sequence[str], chosen: str, title: str) -> Figure:
-    """A column of dots a noise, a line a score: AUROC, on a scale of distance from 1 on which small errors differ.
+    """A panel per noise with a line per score: 1 - AUROC on a log scale.
 
     Args:
-      rows: from `jaxgen.experiments.mislabelled.benchmark`.
-      names: the scores, from above to below.
-      chosen: the one that stands out.
-      title: above all.
+      rows: of a `jaxgen.experiments.mislabelled.benchmark.Benchmark`.
+      names: scores from top to bottom.
+      chosen: the score to highlight.
+      title: of the figure.
     """
     noises = list(dict.fromkeys(row["noise"] for row in rows))
     figure = new_figure(3.4 + 2.4 * len(noises), 1.3 + 0.22 * len(names))
     axes = figure.subplots(1, len(noises), sharey=True, squeeze=False)[0]
     for axis, noise in zip(axes, noises, strict=True):
-        own = [row for row in rows if row["noise"] == noise]
-        draw_noise(axis, own, names, chosen)
-        perfect = any(row["auroc"] == 1 for row in own)
+        noise_rows = [row for row in rows if row["noise"] == noise]
+        draw_noise(axis, noise_rows, names, chosen)
+        perfect = any(row["auroc"] == 1 for row in noise_rows)
         axis.set(title=noise, xlabel="1 - AUROC" + ("\n(without a mistake: at half a mistake)" if perfect else ""))
     axes[0].set_yticks(np.arange(len(names)), names)
     axes[0].set_ylim(len(names) - 0.5, -0.5)
@@ -109,17 +111,17 @@ def draw_benchmark(rows: Sequence[Mapping[str, Any]], names: Sequence[str], chos
 
 
 def draw_noise(axis: Axes, rows: Sequence[Mapping[str, Any]], names: Sequence[str], chosen: str) -> None:
-    """One noise: a dot a repeat, a ring their mean; baselines in grey."""
-    least = 0.5 / max(row["wrong"] * (row["n"] - row["wrong"]) for row in rows)
-    for place, name in enumerate(names):
-        own = [row for row in rows if row["score"] == name]
-        # An order without a mistake has no place on a logarithmic scale: it stands at half a mistake.
-        missed = np.maximum(1 - np.array([row["auroc"] for row in own]), least)
-        colour = INK if name == chosen else "#999999" if own and own[0]["origin"] == "rival" else ACCENT
-        axis.plot(missed, np.full(len(own), place), ".", color=colour, alpha=0.5, markersize=4)
-        axis.plot(missed.mean(), place, "o", color=colour, markerfacecolor="w", markersize=5)
+    """The panel of one noise: a dot per repeat, a ring for their mean; baselines in grey."""
+    half_mistake = 0.5 / max(row["wrong"] * (row["n"] - row["wrong"]) for row in rows)
+    for y, name in enumerate(names):
+        score_rows = [row for row in rows if row["score"] == name]
+        # A perfect AUROC cannot be shown on a log scale: it is drawn at half a mistake.
+        distance = np.maximum(1 - np.array([row["auroc"] for row in score_rows]), half_mistake)
+        colour = INK if name == chosen else "#999999" if score_rows and score_rows[0]["origin"] == "rival" else ACCENT
+        axis.plot(distance, np.full(len(score_rows), y), ".", color=colour, alpha=0.5, markersize=4)
+        axis.plot(distance.mean(), y, "o", color=colour, markerfacecolor="w", markersize=5)
     axis.set_xscale("log")
-    # Numbers and not powers of ten, whose form is mathematical text; where there is no power of ten, others.
+    # Plain numbers as tick labels, not powers of ten; over less than two decades also at 2 and 5.
     low, high = axis.get_xlim()
     axis.xaxis.set_major_locator(LogLocator(subs=(1,) if high > 100 * low else (1, 2, 5)))
     axis.xaxis.set_major_formatter("{x:g}")

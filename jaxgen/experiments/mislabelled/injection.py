@@ -1,4 +1,4 @@
-"""Known noise in the labels of a data set, to judge by it what finds wrong labels."""
+"""Injects known label noise into a data set, to evaluate how well scores find wrong labels."""
 
 import dataclasses
 from typing import NamedTuple
@@ -16,18 +16,18 @@ from jaxgen.types import Dataset
 
 
 class Noise(NamedTuple):
-    """What labels are to get: the injection, and its matrix ``[c, c]`` if it has one."""
+    """Label noise to inject, with its transition matrix ``[c, c]`` if it has one."""
 
     injection: Injection
     matrix: np.ndarray | None
 
 
 class Injected(NamedTuple):
-    """A data set with wrong labels among its own.
+    """A data set with injected label noise.
 
     Attributes:
-      dataset: with them.
-      wrong: bool ``[n]``: which were changed; those that its source has wrong are unknown, and count as right.
+      dataset: with noisy training labels.
+      wrong: bool ``[n]``: which labels were changed; original errors are unknown and count as right.
     """
 
     dataset: Dataset
@@ -35,10 +35,10 @@ class Injected(NamedTuple):
 
 
 def load_noise(injection: Injection, num_classes: int) -> Noise:
-    """The noise, its matrix read from its file.
+    """The noise of an injection, with its matrix read from its file.
 
     Raises:
-      UserError: if that is no such matrix.
+      UserError: if the file holds no transition matrix.
     """
     if not injection.file:
         return Noise(injection, None)
@@ -46,19 +46,19 @@ def load_noise(injection: Injection, num_classes: int) -> Noise:
 
 
 def inject(dataset: Dataset, noise: Noise, seed: int, repeat: int) -> Injected:
-    """The data set with noise in its training labels, drawn by seed and repeat; tests keep theirs.
+    """Injects noise into the training labels, drawn by seed and repeat; test labels stay as they are.
 
     Raises:
       UserError: if no label, or every one, would change.
     """
     with jax.enable_x64(False):
         key = jax.random.fold_in(job_key(seed, JobDraw.INJECTION), repeat)
-        # Only where the pixels matter are they copied.
-        seen = dataset.images if noise.injection.kind == "instance" else dataset.images[:, :0]
+        # Only instance-dependent noise needs the pixels.
+        inputs = dataset.images if noise.injection.kind == "instance" else dataset.images[:, :0]
         corrupt = make_noise(noise.injection.kind, dataset.num_classes, noise.matrix)
-        images = jnp.asarray(seen, jnp.float32) * dataset.scale
-        drawn = corrupt(key, jnp.asarray(dataset.labels), noise.injection.rate, images)
-        labels, wrong = np.asarray(drawn.labels, np.int32), np.asarray(drawn.changed)
+        images = jnp.asarray(inputs, jnp.float32) * dataset.scale
+        noisy = corrupt(key, jnp.asarray(dataset.labels), noise.injection.rate, images)
+        labels, wrong = np.asarray(noisy.labels, np.int32), np.asarray(noisy.changed)
     if not 0 < wrong.sum() < len(wrong):
         raise UserError(
             f"--inject={noise.injection.text}: changes {wrong.sum()} of {len(wrong)} labels; give another rate, or "

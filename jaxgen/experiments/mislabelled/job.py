@@ -1,4 +1,4 @@
-"""A search for mislabelled examples: what is refused, and the C-score job underneath."""
+"""A search for mislabelled examples: its data and checks."""
 
 from typing import NamedTuple
 
@@ -8,12 +8,12 @@ from jaxgen.experiments.mislabelled.search import check_search
 from jaxgen.types import Dataset
 
 
-class Job(NamedTuple):
-    """All that is to be searched.
+class MislabelledJob(NamedTuple):
+    """A search for mislabelled examples; with ``--inject``, a benchmark of scores.
 
     Attributes:
       dataset: the examples.
-      spec: what was asked for; with `inject`, all scores are judged by how they find known noise.
+      spec: the flags.
     """
 
     dataset: Dataset
@@ -21,6 +21,6 @@ class Job(NamedTuple):
 
 
 def load(spec: MislabelledSpec) -> Dataset:
-    """The data; what cannot be searched for is refused before they are read."""
+    """Loads the data, after checking the flags."""
     check_search(spec)
     return load_dataset(spec.data)

@@ -1,4 +1,4 @@
-"""What a search for mislabelled examples, and a league of scores, tell: tables, files."""
+"""Reports of a search for mislabelled examples and of a benchmark of scores."""
 
 import functools
 import math
@@ -10,7 +10,7 @@ import numpy as np
 from jaxgen.config import MislabelledSpec
 from jaxgen.experiments.mislabelled.benchmark import Benchmark
 from jaxgen.experiments.mislabelled.figures import draw_benchmark, draw_suspects
-from jaxgen.experiments.mislabelled.job import Job
+from jaxgen.experiments.mislabelled.job import MislabelledJob
 from jaxgen.experiments.mislabelled.search import Mislabelled
 from jaxgen.reporting.files import with_resolved_width
 from jaxgen.reporting.report import Report
@@ -21,48 +21,48 @@ from jaxgen.scores.registry import REGISTRY
 from jaxgen.types import Dataset
 from jaxgen.views.summary import describe_speed
 
-# As many lines as tables of examples, and of pairs of classes, have.
-MOST_SHOWN = 20
+# Rows in the tables of examples and of class pairs.
+MAX_ROWS = 20
 MEASURES = {"auroc": "AUROC", "average_precision": "average precision", "precision": "precision at the number wrong"}
 
 
-def make_report(job: Job, results: Mislabelled | Benchmark) -> Report:
+def make_report(job: MislabelledJob, results: Mislabelled | Benchmark) -> Report:
     """The report of a search, or of a benchmark of scores."""
     if isinstance(results, Benchmark):
         return report_benchmark(results, job.spec)
     return report_search(job.dataset, results, job.spec)
 
 
-def report_search(dataset: Dataset, found: Mislabelled, spec: MislabelledSpec) -> Report:
-    """All examples in order of suspicion, the picture of the first ones, and all scores."""
-    text, metadata = describe_search(dataset, found), found.scores.metadata
-    shown = found.order[np.isfinite(found.values[found.order])][: spec.search.num_shown]
-    title = f"{describe_order(dataset, found)}\n{describe_count(found)}"
-    draw = functools.partial(draw_suspects, dataset, shown, found.suggested, found.values, found.score, title)
+def report_search(dataset: Dataset, result: Mislabelled, spec: MislabelledSpec) -> Report:
+    """The report of a search: examples in order of suspicion, a figure of the first ones, and all scores."""
+    text, metadata = describe_search(dataset, result), result.scores.metadata
+    shown = result.order[np.isfinite(result.values[result.order])][: spec.search.num_shown]
+    title = f"{describe_order(dataset, result)}\n{describe_count(result)}"
+    draw = functools.partial(draw_suspects, dataset, shown, result.suggested, result.values, result.score, title)
     files = {
-        "mislabelled.csv": to_csv(list(found.rows())),
+        "mislabelled.csv": to_csv(list(result.rows())),
         "mislabelled.png": draw,
         "table.md": text + "\n",
-        "cscores.npz": found.scores,
+        "cscores.npz": result.scores,
     }
     speed = describe_speed(*(metadata[name] for name in ("models_now", "seconds_now", "devices", "num_models")))
     return Report(with_resolved_width(spec, {metadata["width"]}), f"{speed}\n\n{text}", files)
 
 
-def describe_order(dataset: Dataset, found: Mislabelled) -> str:
-    """By what the examples are ranked."""
-    scored = int(np.isfinite(found.values).sum())
-    counts = found.scores.counts.sum(0)
-    held = f"{counts.min()}" if counts.min() == counts.max() else f"{counts.min()} to {counts.max()}"
+def describe_order(dataset: Dataset, result: Mislabelled) -> str:
+    """One line about the score that ranks the examples."""
+    scored = int(np.isfinite(result.values).sum())
+    counts = result.scores.counts.sum(0)
+    num_heldout = f"{counts.min()}" if counts.min() == counts.max() else f"{counts.min()} to {counts.max()}"
     return (
-        f"{dataset.name}: {scored:,} of {len(found.order):,} examples ranked by {found.score.name} "
-        f"({found.score.meaning}), each held out by {held} of {found.scores.metadata['num_models']:,} models"
+        f"{dataset.name}: {scored:,} of {len(result.order):,} examples ranked by {result.score.name} "
+        f"({result.score.meaning}), each held out by {num_heldout} of {result.scores.metadata['num_models']:,} models"
     )
 
 
-def describe_count(found: Mislabelled) -> str:
-    """How many labels are estimated to be wrong, and how that was found."""
-    wrong = found.wrong
+def describe_count(result: Mislabelled) -> str:
+    """One line about the estimated number of wrong labels and how it was estimated."""
+    wrong = result.wrong
     if not wrong.n:
         return "how many labels are wrong is unknown: no held-out probabilities were kept; add pred_probs to --track"
     share = 100 * wrong.count / wrong.n
@@ -73,8 +73,8 @@ def describe_count(found: Mislabelled) -> str:
     )
 
 
-def describe_search(dataset: Dataset, found: Mislabelled) -> str:
-    """The order and the count in words, the most suspicious examples, and which classes are taken for which."""
+def describe_search(dataset: Dataset, result: Mislabelled) -> str:
+    """The summary of a search, with tables of the most suspicious examples and the most confused classes."""
     lines = [
         [
             row["rank"],
@@ -84,74 +84,73 @@ def describe_search(dataset: Dataset, found: Mislabelled) -> str:
             describe_with_error(float(row["score"]), float(row["stderr"])),
             row["heldout_n"],
         ]
-        for _, row in zip(range(MOST_SHOWN), found.rows(), strict=False)
+        for _, row in zip(range(MAX_ROWS), result.rows(), strict=False)
     ]
-    header = ["rank", "id", "label", "suggested", f"{found.score.name} ± standard error", "held-out n"]
+    header = ["rank", "id", "label", "suggested", f"{result.score.name} ± standard error", "held-out n"]
     parts = [
-        describe_order(dataset, found),
-        describe_count(found),
+        describe_order(dataset, result),
+        describe_count(result),
         to_table(header, [map(str, line) for line in lines]),
     ]
-    if pairs := pair_lines(found):
+    if pairs := pair_lines(result):
         parts.append(to_table(["label", "estimated to be", "examples"], pairs))
     return "\n\n".join(parts)
 
 
 def describe_with_error(value: float, error: float) -> str:
-    """A value to the digits that its error leaves it."""
+    """A value ± its standard error, to two significant digits of the error."""
     if not np.isfinite(error) or error <= 0:
         return f"{value:.4g}"
     decimals = max(0, 1 - math.floor(math.log10(error)))
     return f"{value:.{decimals}f} ± {error:.{decimals}f}"
 
 
-def pair_lines(found: Mislabelled) -> list[list[str]]:
-    """The most frequent confusions among those estimated to be wrong: label, class by estimate, how many."""
-    names, joint = found.scores.class_names, np.nan_to_num(found.wrong.joint)
-    order = np.argsort(-joint, axis=None, kind="stable")[:MOST_SHOWN]
-    places = zip(*np.unravel_index(order, joint.shape), strict=True)
-    return [[str(names[i]), str(names[j]), f"{joint[i, j]:.0f}"] for i, j in places if joint[i, j]]
+def pair_lines(result: Mislabelled) -> list[list[str]]:
+    """The most frequent label errors by estimate: given label, estimated class and number of examples."""
+    names, joint = result.scores.class_names, np.nan_to_num(result.wrong.joint)
+    order = np.argsort(-joint, axis=None, kind="stable")[:MAX_ROWS]
+    pairs = zip(*np.unravel_index(order, joint.shape), strict=True)
+    return [[str(names[i]), str(names[j]), f"{joint[i, j]:.0f}"] for i, j in pairs if joint[i, j]]
 
 
 def report_benchmark(benchmark: Benchmark, spec: MislabelledSpec) -> Report:
-    """How every score finds known noise, and how many wrong labels were estimated."""
+    """The report of a benchmark: detection by every score, and estimated numbers of wrong labels."""
     text = describe_benchmark(benchmark, spec)
     title = f"{benchmark.dataset.name}: dots are repeats, n = {num_repeats(benchmark)} each; rings their mean"
-    shown = benchmark.rows, in_order(benchmark), spec.search.score, title
+    plotted = benchmark.rows, rank_scores(benchmark), spec.search.score, title
     files = {
         "league.csv": to_csv(benchmark.rows),
         "counts.csv": to_csv(benchmark.estimates),
-        "league.png": functools.partial(draw_benchmark, *shown),
+        "league.png": functools.partial(draw_benchmark, *plotted),
         "table.md": text + "\n",
     }
     return Report(with_resolved_width(spec, {benchmark.width}), text, files)
 
 
 def num_repeats(benchmark: Benchmark) -> int:
-    """How many repeats were run."""
+    """The number of repeats."""
     return len({row["repeat"] for row in benchmark.rows})
 
 
-def noises_of(benchmark: Benchmark) -> list[str]:
-    """The kinds of injected noise, in the order that they were run."""
+def list_noises(benchmark: Benchmark) -> list[str]:
+    """The kinds of injected noise, in order."""
     return list(dict.fromkeys(row["noise"] for row in benchmark.rows))
 
 
-def values_of(benchmark: Benchmark, score: str, noise: str, measure: str) -> np.ndarray:
-    """A measure of a score by repeat."""
+def measured_values(benchmark: Benchmark, score: str, noise: str, measure: str) -> np.ndarray:
+    """The values of a measure of a score under a noise, one per repeat."""
     return np.array([row[measure] for row in benchmark.rows if (row["score"], row["noise"]) == (score, noise)])
 
 
-def in_order(benchmark: Benchmark) -> list[str]:
-    """The scores and rivals, best first by mean AUROC over noises and repeats."""
+def rank_scores(benchmark: Benchmark) -> list[str]:
+    """Names of scores and baselines, best first by mean AUROC over noises and repeats."""
     names = dict.fromkeys(row["score"] for row in benchmark.rows)
     mean = {name: np.mean([row["auroc"] for row in benchmark.rows if row["score"] == name]) for name in names}
     return sorted(names, key=lambda name: -mean[name])
 
 
 def describe_benchmark(benchmark: Benchmark, spec: MislabelledSpec) -> str:
-    """A table for each measure, differences of the chosen score from its rivals, and what estimates of the number of
-    wrong labels are worth."""
+    """Tables of each measure, of AUROC differences to the baselines, and of estimated numbers of wrong labels."""
     n = num_repeats(benchmark)
     parts = [
         f"{benchmark.dataset.name}: {len(benchmark.dataset.labels):,} examples, {benchmark.models:,} models for each "
@@ -160,7 +159,7 @@ def describe_benchmark(benchmark: Benchmark, spec: MislabelledSpec) -> str:
     ]
     parts += [f"{title}\n\n{measure_table(benchmark, measure)}" for measure, title in MEASURES.items()]
     if lines := difference_lines(benchmark, spec.search.score):
-        header = [f"{spec.search.score} less", *noises_of(benchmark)]
+        header = [f"{spec.search.score} less", *list_noises(benchmark)]
         parts.append(f"AUROC in points, in pairs, mean [95 % interval], n = {n}\n\n{to_table(header, lines)}")
     header = ["noise", "labels wrong", "estimated", "interval holds the number", "estimated by cleanlab, 5-fold"]
     parts.append(f"How many labels are wrong, mean over n = {n}\n\n{to_table(header, list(count_lines(benchmark)))}")
@@ -168,40 +167,41 @@ def describe_benchmark(benchmark: Benchmark, spec: MislabelledSpec) -> str:
 
 
 def measure_table(benchmark: Benchmark, measure: str) -> str:
-    """A line a score, a column a noise."""
+    """The table of a measure: a row per score, a column per noise."""
     lines = []
-    for name in in_order(benchmark):
-        cells = [describe_half(values_of(benchmark, name, noise, measure)) for noise in noises_of(benchmark)]
+    for name in rank_scores(benchmark):
+        cells = [describe_half(measured_values(benchmark, name, noise, measure)) for noise in list_noises(benchmark)]
         origin = REGISTRY[name].origin if name in REGISTRY else "rival"
         lines.append([f"`{name}`" if name in REGISTRY else name, origin, *cells])
-    return to_table(["score", "from", *noises_of(benchmark)], lines)
+    return to_table(["score", "from", *list_noises(benchmark)], lines)
 
 
 def describe_half(values: np.ndarray) -> str:
-    """Mean ± half of its interval, in percent."""
+    """Mean ± half the width of its interval, in percent."""
     half = 100 * half_width(values)
     return f"{100 * values.mean():.2f}" + (f" ± {half:.2f}" if np.isfinite(half) else "")
 
 
 def difference_lines(benchmark: Benchmark, score: str) -> list[list[str]]:
-    """The chosen score's AUROC less each rival's."""
+    """Rows with the AUROC of the chosen score minus that of each baseline."""
     baselines = dict.fromkeys(row["score"] for row in benchmark.rows if row["origin"] == "rival")
-    found = []
+    lines = []
     for baseline in baselines:
         pairs = [
-            values_of(benchmark, score, noise, "auroc") - values_of(benchmark, baseline, noise, "auroc")
-            for noise in noises_of(benchmark)
+            measured_values(benchmark, score, noise, "auroc") - measured_values(benchmark, baseline, noise, "auroc")
+            for noise in list_noises(benchmark)
         ]
-        found.append([baseline, *(describe_difference(compare(pair)) for pair in pairs)])
-    return found
+        lines.append([baseline, *(describe_difference(compare(pair)) for pair in pairs)])
+    return lines
 
 
 def count_lines(benchmark: Benchmark) -> Iterator[Sequence[Any]]:
-    """Of each noise: how many labels were wrong, and how many were estimated to be."""
-    for noise in noises_of(benchmark):
-        own = [row for row in benchmark.estimates if row["noise"] == noise]
-        mean = {name: np.mean([row[name] for row in own]) for name in ("wrong", "estimated", "low", "high", "cleanlab")}
-        held = sum(row["low"] <= row["wrong"] <= row["high"] for row in own)
-        theirs = f"{mean['cleanlab']:.0f}" if np.isfinite(mean["cleanlab"]) else "—"
-        estimated = f"{mean['estimated']:.0f} [{mean['low']:.0f}, {mean['high']:.0f}]"
-        yield [noise, f"{mean['wrong']:.0f}", estimated, f"{held} of {len(own)}", theirs]
+    """Rows with the true and estimated numbers of wrong labels under each noise."""
+    for noise in list_noises(benchmark):
+        estimates = [row for row in benchmark.estimates if row["noise"] == noise]
+        names = ("wrong", "estimated", "low", "high", "cleanlab")
+        means = {name: np.mean([row[name] for row in estimates]) for name in names}
+        num_covered = sum(row["low"] <= row["wrong"] <= row["high"] for row in estimates)
+        cleanlab = f"{means['cleanlab']:.0f}" if np.isfinite(means["cleanlab"]) else "—"
+        estimated = f"{means['estimated']:.0f} [{means['low']:.0f}, {means['high']:.0f}]"
+        yield [noise, f"{means['wrong']:.0f}", estimated, f"{num_covered} of {len(estimates)}", cleanlab]

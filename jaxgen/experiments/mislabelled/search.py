@@ -1,4 +1,4 @@
-"""Mislabelled examples: a C-score job, whose examples are ranked by how little its models believe in their labels."""
+"""Ranks the examples of a C-score job by how likely they are mislabelled, and estimates how many are."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -20,22 +20,21 @@ from jaxgen.scores.registry import REGISTRY, Score
 from jaxgen.scores.suspicion import rank, suggest_labels, suspicion
 from jaxgen.types import Dataset, Scores
 
-# Scores that every job has, and what else must be tracked for those that most jobs have.
+# Scores of every job; and values of ``--track`` of which most other scores need one.
 UNTRACKED = ("scores", "memorization")
 DYNAMICS = ("dynamics", "auto", "curves", "grand", "pred_probs")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Mislabelled:
-    """All examples, in order of suspicion.
+    """Examples ranked by suspicion.
 
     Attributes:
-      order: int ``[n]``: positions of the examples, the most suspicious first; those without a score are last.
-      suggested: int ``[n]``, by position: the class that models which held the example out take it for, where they find
-        another likelier than its label; else the label.
-      wrong: how many labels are estimated to be wrong, with a 95 % interval, and which for which.
-      score: by which score the order is.
-      values: float ``[n]``, by position: that score.
+      order: int ``[n]``: positions of the examples, most suspicious first; those without a score come last.
+      suggested: int ``[n]``: the likeliest class by held-out probabilities; the label where nothing is likelier.
+      wrong: estimated number of wrong labels, with a 95 % interval, by pair of classes.
+      score: registry entry of the score that ranks the examples.
+      values: float ``[n]``: that score.
       stderr: float ``[n]``: its standard error; NaN where it has none.
       scores: all scores of the examples.
     """
@@ -49,19 +48,19 @@ class Mislabelled:
     scores: Scores
 
     def suspects(self) -> np.ndarray:
-        """Positions of as many examples as labels are estimated to be wrong, the most suspicious first."""
+        """Positions of the most suspicious examples, as many as labels are estimated to be wrong."""
         scored = int(np.isfinite(self.values).sum())
         return self.order[: min(scored, round(self.wrong.count))] if self.wrong.n else self.order[:0]
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        """One dictionary an example, in order: what ``mislabelled.csv`` has."""
+        """Rows of ``mislabelled.csv``: a dictionary per example, in order of suspicion."""
         names, counts = self.scores.class_names, self.scores.counts.sum(0)
-        others = {name: column for name, column in columns(self.scores).items() if name != self.score.name}
-        counted = len(self.suspects())
-        for place, i in enumerate(self.order):
+        others = {name: column for name, column in score_columns(self.scores).items() if name != self.score.name}
+        num_suspects = len(self.suspects())
+        for position, i in enumerate(self.order):
             yield {
-                "rank": place + 1,
-                "counted": int(place < counted),
+                "rank": position + 1,
+                "counted": int(position < num_suspects),
                 "id": self.scores.ids[i],
                 "label": names[self.scores.labels[i]],
                 "suggested": names[self.suggested[i]] if self.suggested[i] != self.scores.labels[i] else "",
@@ -72,10 +71,10 @@ class Mislabelled:
             }
 
 
-def columns(scores: Scores) -> dict[str, np.ndarray]:
-    """Every score of the registry that the job has given its examples, ``[n]`` each, by name."""
-    known = {**scores.more, "scores": scores.scores}
-    return {name: np.asarray(known[name], np.float64) for name in REGISTRY if name in known}
+def score_columns(scores: Scores) -> dict[str, np.ndarray]:
+    """The job's scores that are in the registry, ``[n]`` each, by name."""
+    arrays = {**scores.more, "scores": scores.scores}
+    return {name: np.asarray(arrays[name], np.float64) for name in REGISTRY if name in arrays}
 
 
 def find_mislabelled(
@@ -88,19 +87,19 @@ def find_mislabelled(
     progress: bool = False,
     **flags: Any,
 ) -> Mislabelled:
-    """The user's own examples in order of suspicion: `python -m jaxgen.mislabelled` as a function.
+    """Ranks the user's own examples by suspicion: `python -m jaxgen.mislabelled` as a function.
 
-    Twenty of the digits get the next label, and are found again:
+    Twenty digits are given the next label and found again:
 
     >>> import jaxgen
     >>> from sklearn.datasets import load_digits
     >>> digits = load_digits()
     >>> labels = digits.target[:500].copy()
     >>> labels[:20] = (labels[:20] + 1) % 10
-    >>> found = jaxgen.find_mislabelled(digits.images[:500], labels, num_runs=10, epochs=10)
-    >>> len({*found.order[:20].tolist()} & {*range(20)}) >= 18
+    >>> result = jaxgen.find_mislabelled(digits.images[:500], labels, num_runs=10, epochs=10)
+    >>> len({*result.order[:20].tolist()} & {*range(20)}) >= 18
     True
-    >>> int(sum(found.suggested[:20] == digits.target[:20])) >= 18
+    >>> int(sum(result.suggested[:20] == digits.target[:20])) >= 18
     True
 
     Args:
@@ -109,7 +108,7 @@ def find_mislabelled(
       class_names: ``[c]`` names, if the labels are integers in ``0..c-1``.
       ids: ``[n]`` integers or text that name the examples.
       out: folder for finished runs, so that the same call resumes or extends them; without it nothing is kept.
-      progress: whether to show what is going on, on standard error.
+      progress: whether to show progress on standard error.
       **flags: flags of the command line by name, those of the data and of noise left out: ``num_runs=20``,
         ``hidden=(256,)``, ``score="soft_score"``.
 
@@ -123,26 +122,26 @@ def find_mislabelled(
 
 
 def search(dataset: Dataset, spec: MislabelledSpec, session: Session = QUIET) -> Mislabelled:
-    """Trains what is missing in the store below ``spec.out``, and ranks the examples; arguments as of `score_settings`.
+    """Trains missing runs in the store below ``spec.out``, and ranks the examples; arguments as of `score_settings`.
 
     Raises:
-      UserError: for a score that there is not, and for what `score_settings` refuses.
+      UserError: for an unknown score, and as `score_settings` raises.
     """
     check_search(spec)
     return rank_examples(train_scores(dataset, spec, session), spec)
 
 
 def train_scores(dataset: Dataset, spec: MislabelledSpec, session: Session = QUIET) -> Scores:
-    """The scores of the job underneath."""
+    """The scores of the underlying C-score job."""
     [(_, scores)] = score_settings(dataset, cscore_spec(spec), session)
     return scores
 
 
 def check_search(spec: MislabelledSpec) -> None:
-    """Refuses, before anything is trained, lists and a score that the job will not have.
+    """Checks the flags of a search before training.
 
     Raises:
-      UserError: naming the flag.
+      UserError: for flags with several values, and for a score that is unknown or not tracked.
     """
     if swept := sweep.swept(spec):
         value = format_value(flag_values(spec)[swept[0]])
@@ -150,42 +149,42 @@ def check_search(spec: MislabelledSpec) -> None:
     name = spec.search.score
     if name not in REGISTRY:
         raise UserError(f"--score={name}: unknown; give one of {', '.join(REGISTRY)}")
-    words_needed = tracking_needed(name)
-    if words_needed and not {*words_needed} & {*spec.tracking.track}:
-        raise UserError(f"--score={name}: is not tracked; add {words_needed[0]} to --track")
+    track_values = tracking_needed(name)
+    if track_values and not {*track_values} & {*spec.tracking.track}:
+        raise UserError(f"--score={name}: is not tracked; add {track_values[0]} to --track")
 
 
 def tracking_needed(name: str) -> tuple[str, ...]:
-    """The words of ``--track`` of which one must be there for a score of the registry; none for those always known."""
+    """The values of ``--track`` of which a score needs one; empty if it needs no tracking."""
     if name in UNTRACKED:
         return ()
     return next(((word,) for word in ("grand", "pixel_density", "feature_density") if word in name), DYNAMICS)
 
 
 def cscore_spec(spec: MislabelledSpec) -> CscoreSpec:
-    """The job underneath."""
-    own = flag_values(spec)
-    return spec_from_values(CscoreSpec, {name: own[name] for name in flag_values(CscoreSpec()) if name in own})
+    """The spec of the underlying C-score job."""
+    values = flag_values(spec)
+    return spec_from_values(CscoreSpec, {name: values[name] for name in flag_values(CscoreSpec()) if name in values})
 
 
 def rank_examples(scores: Scores, spec: MislabelledSpec) -> Mislabelled:
-    """The examples in order of suspicion by the score that was asked for.
+    """Ranks the examples by ``--score``.
 
     Raises:
-      UserError: if the job did not give it to its examples.
+      UserError: if the job lacks this score.
     """
-    known, score = columns(scores), REGISTRY[spec.search.score]
-    if score.name not in known:
-        raise UserError(f"--score={score.name}: this job has not tracked it; give one of {', '.join(known)}")
+    available, score = score_columns(scores), REGISTRY[spec.search.score]
+    if score.name not in available:
+        raise UserError(f"--score={score.name}: this job has not tracked it; give one of {', '.join(available)}")
     pred_probs = scores.more.get("pred_probs", np.full((len(scores.labels), len(scores.class_names)), np.nan))
     key = job_key(spec.seed, JobDraw.RESAMPLES)
     errors = scores.stderr if score.stderr == "stderr" else scores.more.get(score.stderr)
     return Mislabelled(
-        order=rank(suspicion(known[score.name], score.suspicious)),
+        order=rank(suspicion(available[score.name], score.suspicious)),
         suggested=suggest_labels(pred_probs, scores.labels),
         wrong=estimate_wrong(pred_probs, scores.labels, scores.more.get("aum"), key),
         score=score,
-        values=known[score.name],
+        values=available[score.name],
         stderr=np.full(len(scores.labels), np.nan) if errors is None else np.asarray(errors),
         scores=scores,
     )

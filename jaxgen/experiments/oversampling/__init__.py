@@ -1,5 +1,5 @@
-"""Oversampling: what exact or noisy copies of scarce data buy, beside augmentation, as samples grow.
+"""Oversampling: the effect of exact and noisy copies of scarce data on accuracy, by sample size.
 
-`samples` says which examples and copies a member has, `settings` which arms are compared, `pairs` pairs their members
-by run. A new arm is an entry of `settings` and a kind of copy in `jaxgen.transforms.copies`.
+`samples` draws the examples and copies of a member, `settings` lists the arms, `pairs` compares members of the same
+run. A new arm is an entry of `settings` and a kind of noise in `jaxgen.transforms.copies`.
 """

@@ -1,4 +1,4 @@
-"""Oversampling as an experiment: what ``python -m jaxgen.oversampling`` runs."""
+"""The oversampling experiment that ``python -m jaxgen.oversampling`` runs."""
 
 from jaxgen.data import load_dataset
 from jaxgen.experiments.oversampling.job import make_job, make_workload

@@ -1,4 +1,4 @@
-"""Accuracy against the number of unique samples, with and without copies."""
+"""The figure of accuracy by number of unique samples, with and without copies."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -22,19 +22,19 @@ COLOURS = {
     "salt_and_pepper": "#4f9d69",
     "augmented": "#c0504d",
 }
-# As many lines as one panel can tell apart.
+# More lines cannot be told apart in one panel.
 MOST_LINES = 11
-# Settings of one arm differ in their lines.
+# Line styles of the settings of one arm.
 STROKES = ("-", "--", ":", "-.")
 
 
 @styled
 def draw_samples(rows: Sequence[dict[str, Any]], name: str) -> Figure:
-    """Three panels: accuracy in training, in development and on the test set, a line a setting, bands ± 1 sd.
+    """Training, development and test accuracy by sample size, one line per setting, bands ± 1 sd.
 
     Args:
       rows: from `jaxgen.experiments.oversampling.report.setting_rows`.
-      name: of the data.
+      name: name of the dataset.
     """
     settings = list(dict.fromkeys(row["setting"] for row in rows))
     shown = settings if len(settings) <= MOST_LINES else pick(settings)
@@ -42,12 +42,12 @@ def draw_samples(rows: Sequence[dict[str, Any]], name: str) -> Figure:
     axes = figure.subplots(1, len(PANELS), sharey=True)
     strokes: dict[str, int] = {}
     for setting in shown:
-        own = [row for row in rows if row["setting"] == setting]
-        arm = own[0]["arm"]
+        selected = [row for row in rows if row["setting"] == setting]
+        arm = selected[0]["arm"]
         stroke = STROKES[strokes.setdefault(arm, 0) % len(STROKES)]
         strokes[arm] += 1
         for (measure, _), axis in zip(PANELS, axes, strict=True):
-            draw_line(axis, own, measure, COLOURS[arm], stroke, setting)
+            draw_line(axis, selected, measure, COLOURS[arm], stroke, setting)
     for (_, label), axis in zip(PANELS, axes, strict=True):
         axis.set(xlabel="unique samples", title=label)
         axis.grid(axis="y", linewidth=0.3)
@@ -61,12 +61,12 @@ def draw_samples(rows: Sequence[dict[str, Any]], name: str) -> Figure:
 
 
 def pick(settings: Sequence[str]) -> list[str]:
-    """As many of the settings as can be told apart, evenly from first to last."""
+    """`MOST_LINES` of the settings, evenly spaced from first to last."""
     return [settings[round(i)] for i in np.linspace(0, len(settings) - 1, MOST_LINES)]
 
 
 def draw_line(axis: Axes, rows: Sequence[dict[str, Any]], measure: str, colour: str, stroke: str, label: str) -> None:
-    """Mean ± sd at each size."""
+    """Plots mean ± sd by sample size."""
     sizes = [row["sample_size"] for row in rows]
     means = np.array([row[measure] for row in rows])
     spread = np.nan_to_num(np.array([row[f"{measure}_sd"] for row in rows]))

@@ -1,4 +1,4 @@
-"""An oversampling job: its data and sizes, settings and programs, its members, the plan of all its runs."""
+"""An oversampling job: its settings, programs, members and workload."""
 
 import dataclasses
 import functools
@@ -28,22 +28,22 @@ from jaxgen.transforms.copies import KINDS, disturb
 from jaxgen.types import Dataset
 
 
-class Row(NamedTuple):
-    """A member: which run it is, which of the program's settings it has, its sample; arrays ``[m]``."""
+class OversamplingRow(NamedTuple):
+    """Members: number of the run, index of the setting in the program, and sample; arrays ``[m]``."""
 
     run: np.ndarray
     setting: np.ndarray
     sample: samples.Sample
 
 
-class Job(NamedTuple):
-    """All that is to be trained.
+class OversamplingJob(NamedTuple):
+    """An oversampling job.
 
     Attributes:
-      spec: what was asked for, its sample sizes chosen.
-      dataset: with the test set that no copy touches.
-      settings: all, in the order of tables.
-      programs: what is compiled for them; sizes of samples, and arms but for augmentation, share one.
+      spec: the flags, with sample sizes filled in.
+      dataset: the data, with a test set that is never copied.
+      settings: all settings, in the order of tables.
+      programs: their programs; all sample sizes share one, and so do all arms except augmentation.
     """
 
     spec: OversamplingSpec
@@ -53,7 +53,7 @@ class Job(NamedTuple):
 
     @property
     def flags(self) -> tuple[str, ...]:
-        """The flags in which settings differ."""
+        """Flags in which the settings differ."""
         return sweep.varied(self.settings)
 
     @property
@@ -62,22 +62,22 @@ class Job(NamedTuple):
         return max(self.spec.copies.sample_sizes)
 
     @property
-    def others(self) -> tuple[str, ...]:
-        """The flags in which settings differ beside what makes an arm: what is compared has them in common."""
-        own = {*flag_values(self.spec.copies), *flag_values(self.spec.augmentation)}
-        return tuple(flag for flag in self.flags if flag not in own)
+    def shared_flags(self) -> tuple[str, ...]:
+        """Flags in which the settings differ, except those of the arms; compared settings must share them."""
+        arm_flags = {*flag_values(self.spec.copies), *flag_values(self.spec.augmentation)}
+        return tuple(flag for flag in self.flags if flag not in arm_flags)
 
 
-def make_job(dataset: Dataset, spec: OversamplingSpec, *, log: Callable[[str], None] | None = None) -> Job:
-    """The job that `spec` asks for.
+def make_job(dataset: Dataset, spec: OversamplingSpec, *, log: Callable[[str], None] | None = None) -> OversamplingJob:
+    """Makes the job of a spec.
 
     Args:
-      dataset: as its source has it.
-      spec: flags.
-      log: takes a line about what is left out.
+      dataset: the dataset as loaded.
+      spec: the flags.
+      log: receives a line about sample sizes that are left out.
 
     Raises:
-      UserError: for what the data do not suit, and for huge sweeps without consent.
+      UserError: if the flags do not fit the data, or a huge sweep lacks ``--yes``.
     """
     if dataset.whiten:
         raise UserError("--whiten: noise is added to pixels in [0, 1], which whitened ones are not; leave it out")
@@ -89,56 +89,56 @@ def make_job(dataset: Dataset, spec: OversamplingSpec, *, log: Callable[[str], N
     spec = dataclasses.replace(spec, copies=dataclasses.replace(spec.copies, sample_sizes=sizes))
     settings = settings_of(spec, dataset.has_images)
     refuse_untrained(spec, settings)
-    job = Job(spec, dataset, settings, [])
-    programs = [with_copies(job, program) for program in part_programs(spec, settings)]
+    job = OversamplingJob(spec, dataset, settings, [])
+    programs = [with_copies(job, program) for program in make_arm_programs(spec, settings)]
     for program in programs:
         check_program(dataset, program)
     return job._replace(programs=programs)
 
 
-def part_programs(spec: OversamplingSpec, settings: list[sweep.Setting]) -> list[Program]:
-    """All programs that settings need: arms differ in numbers only, but augmentation would slow all others down."""
+def make_arm_programs(spec: OversamplingSpec, settings: list[sweep.Setting]) -> list[Program]:
+    """Makes the programs of all settings; augmentation is compiled separately, as it would slow down all other arms."""
     programs = []
     for name in ("", "augmented"):
-        own = [setting for setting in settings if (setting.spec.copies.arm == "augmented") == bool(name)]
-        found = make_programs(spec, own) if own else []
-        programs += [one._replace(name=",".join(filter(None, (name, one.name)))) for one in found]
+        selected = [setting for setting in settings if (setting.spec.copies.arm == "augmented") == bool(name)]
+        for program in make_programs(spec, selected) if selected else []:
+            programs.append(program._replace(name=",".join(filter(None, (name, program.name)))))
     return programs
 
 
-def with_copies(job: Job, program: Program) -> Program:
-    """The program whose members have samples and copies of the job's data."""
-    places = samples.make_places(job.largest, largest_copies(program.settings))
-    noisy = program.in_use & KINDS.keys()
+def with_copies(job: OversamplingJob, program: Program) -> Program:
+    """The program with members that train on samples and copies of the job's data."""
+    layout = samples.make_layout(job.largest, largest_copies(program.settings))
+    noise_kinds = program.in_use & KINDS.keys()
     images, count = job.dataset.images, len(job.dataset.labels)
-    ends = (0.0, 1.0) if job.dataset.has_images else (images.min(0), images.max(0))
+    value_range = (0.0, 1.0) if job.dataset.has_images else (images.min(0), images.max(0))
     return program._replace(
-        make_member=functools.partial(make_copying_member, places, count),
-        input_transform=functools.partial(add_noise, job.largest, noisy, *ends) if noisy else None,
-        num_examples=len(places.copy),
+        make_member=functools.partial(make_copying_member, layout, count),
+        input_transform=functools.partial(add_noise, job.largest, noise_kinds, *value_range) if noise_kinds else None,
+        num_examples=len(layout.copy),
     )
 
 
 def make_copying_member(
-    places: samples.Places, count: int, program: Program, row: Row, train: Examples
+    layout: samples.SampleLayout, count: int, program: Program, row: OversamplingRow, train: Examples
 ) -> MemberConfig:
-    """The member of a row. A run has the same key in every setting and size, so that all can be compared in pairs.
+    """The config of a member. A run has the same key in every setting and sample size, for paired comparison.
 
     Args:
-      places: of the members' own examples.
-      count: n, of the data's training examples.
-      program: of whose settings it has one.
-      row: one.
+      layout: layout of the members' examples and copies.
+      count: number of training examples in the data, n.
+      program: the program, which has the member's setting.
+      row: the member's row.
       train: the training data.
     """
-    settings = [setting.spec.copies for setting in program.settings]
+    copies_specs = [setting.spec.copies for setting in program.settings]
     key = run_key(jax.random.key(program.spec.seed), row.run)
-    rows = samples.draw_rows(key, count, places)
-    may_leak = any(each.split == "after" for each in settings)
-    trained_on = samples.choose_trained(key, row.sample, places, may_leak=may_leak)
-    clipped = jnp.array([each.clipped == "yes" for each in settings], jnp.float32)[row.setting]
+    rows = samples.draw_rows(key, count, layout)
+    may_leak = any(copies_spec.split == "after" for copies_spec in copies_specs)
+    trained_on = samples.train_mask(key, row.sample, layout, may_leak=may_leak)
+    clipped = jnp.array([copies_spec.clipped == "yes" for copies_spec in copies_specs], jnp.float32)[row.setting]
     hparams = {**hparams_of(program, row.setting), "clipped": clipped}
-    # Their labels are looked up here once, and not in every step.
+    # Labels are gathered once here, not in every step.
     return MemberConfig(key, trained_on, hparams, labels=train.labels[rows], rows=rows)
 
 
@@ -151,15 +151,15 @@ def add_noise(
     chosen: jax.Array,
     inputs: jax.Array,
 ) -> jax.Array:
-    """A member's inputs with noise on the copies among them, as `jaxgen.engine.members.EnsembleConfig` has it.
+    """A member's inputs with noise added to copies, an input transform of `jaxgen.engine.members.EnsembleConfig`.
 
     Args:
-      largest: places in a block.
-      kinds: of noise, those that some member has.
-      low, high: the range of the data's values.
-      member_config: the member.
-      chosen: int ``[b]``, places.
-      inputs: ``[b, ...]`` of those.
+      largest: number of slots in a block of the layout.
+      kinds: kinds of noise that any member of the program uses.
+      low, high: range of the data's values.
+      member_config: the member's config.
+      chosen: ints ``[b]``: slots of the batch.
+      inputs: examples in these slots ``[b, ...]``.
     """
     copy, example = chosen // largest, chosen % largest
     clipped = member_config.hparams["clipped"]
@@ -174,7 +174,7 @@ def add_noise(
 
 
 def sample_of(spec: OversamplingSpec, size: int) -> samples.Sample:
-    """The sample of a setting's members, at a size."""
+    """The sample of a setting at a sample size."""
     copies = spec.copies
     return samples.make_sample(
         size,
@@ -186,48 +186,48 @@ def sample_of(spec: OversamplingSpec, size: int) -> samples.Sample:
 
 
 def refuse_untrained(spec: OversamplingSpec, settings: list[sweep.Setting]) -> None:
-    """Refuses a share for development that leaves nothing of a sample to train on: what is copied must be there."""
+    """Raises `UserError` if ``--dev_share`` leaves no examples to train on."""
     for size in spec.copies.sample_sizes:
-        found = [sample_of(setting.spec, size) for setting in settings]
-        left = [one.num_train if one.leaky else one.size - one.num_dev for one in found]
-        if min(left) < 1:
+        drawn = [sample_of(setting.spec, size) for setting in settings]
+        counts = [sample.num_train if sample.leaky else sample.size - sample.num_dev for sample in drawn]
+        if min(counts) < 1:
             raise UserError(
                 f"--dev_share={spec.copies.dev_share:g}: leaves nothing of --sample_sizes={size} to train on; lower "
                 "it, or give larger samples"
             )
 
 
-def make_rows(program: Program, size: int, numbers: np.ndarray) -> Row:
-    """The rows ``[m]`` of numbered runs at a size: number i is run i div s of setting i mod s."""
+def make_rows(program: Program, size: int, numbers: np.ndarray) -> OversamplingRow:
+    """Rows ``[m]`` of numbered members at a sample size: number i is run i div s of setting i mod s."""
     run, setting = np.divmod(np.asarray(numbers), len(program.settings))
-    own = [sample_of(each.spec, size) for each in program.settings]
-    sample = samples.Sample(*np.array(own, np.int32)[setting].T)
-    return Row(run.astype(np.int32), setting.astype(np.int32), sample)
+    by_setting = [sample_of(setting.spec, size) for setting in program.settings]
+    sample = samples.Sample(*np.array(by_setting, np.int32)[setting].T)
+    return OversamplingRow(run.astype(np.int32), setting.astype(np.int32), sample)
 
 
 def run_group_name(program: Program, size: int) -> str:
-    """The name of a program's runs at a size, in plans and stores."""
+    """The name of a program's run group at a sample size, in plans and stores."""
     return f"size_{size}{',' if program.name else ''}{program.name}"
 
 
-def make_run_groups(job: Job, program: Program) -> dict[str, RunGroup]:
-    """From the name of each size to the rows of its runs."""
+def make_run_groups(job: OversamplingJob, program: Program) -> dict[str, RunGroup]:
+    """Run groups of a program, one per sample size, by name."""
     return {
         run_group_name(program, size): RunGroup(
             rows=functools.partial(make_rows, program, size),
-            max_size=max(sample_of(each.spec, size).num_train for each in program.settings),
+            max_size=max(sample_of(setting.spec, size).num_train for setting in program.settings),
         )
         for size in job.spec.copies.sample_sizes
     }
 
 
-def make_workload(job: Job) -> Workload:
-    """All that the job trains: a group of runs for each program and sample size."""
+def make_workload(job: OversamplingJob) -> Workload:
+    """The workload of the job: a run group for each program and sample size."""
     spec = job.spec
     parts = (spec.copies, spec.model, spec.train, spec.regularization, spec.augmentation, spec.compute)
-    deciding = {name for part in parts for name in flag_values(part)} - {"sample_sizes", "test_set", "test_share"}
-    # Places are counted by the largest size, so sizes may be added below it only.
-    flags = identify(job.settings, deciding) | {"the largest of --sample_sizes": str(job.largest)}
+    names = {name for part in parts for name in flag_values(part)} - {"sample_sizes", "test_set", "test_share"}
+    # The layout depends on the largest size, so only smaller sizes can be added to a store.
+    flags = identify(job.settings, names) | {"the largest of --sample_sizes": str(job.largest)}
     return workload.make_workload(
         job.dataset,
         job.programs,
@@ -240,15 +240,15 @@ def make_workload(job: Job) -> Workload:
     )
 
 
-def describe_sizes(job: Job, program: Program, parameters: int) -> str:
-    """One line: the data, the network, the members, the sample sizes."""
+def describe_sizes(job: OversamplingJob, program: Program, parameters: int) -> str:
+    """One line with the data, the network, the members and the sample sizes."""
     line = describe_program(job.dataset, program, parameters, job.spec.num_runs)
     return f"{line}, sample sizes: {', '.join(f'{size:,}' for size in job.spec.copies.sample_sizes)}"
 
 
-def run_bytes(job: Job) -> int:
-    """What a run takes on disk, and a little more."""
-    places = max(program.num_examples for program in job.programs)
+def run_bytes(job: OversamplingJob) -> int:
+    """An upper bound on the bytes of a run on disk."""
+    num_slots = max(program.num_examples for program in job.programs)
     epochs = max(sweep.alternatives(job.spec.train.epochs))
     models = max(model_bytes(job.dataset, program) for program in job.programs) if job.spec.compute.save_models else 0
-    return places // 4 + len(job.dataset.test_labels) // 8 + 4 * epochs + 300 + models
+    return num_slots // 4 + len(job.dataset.test_labels) // 8 + 4 * epochs + 300 + models

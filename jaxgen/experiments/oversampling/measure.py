@@ -1,8 +1,8 @@
-"""Oversampling: what copies of scarce data buy, exact or noisy, over growing samples, beside geometric augmentation.
+"""Oversampling: trains all arms on growing samples and measures their accuracies.
 
-After a lecture's experiment on the first N images of MNIST with and without a noisy copy of each. Further arms answer
-what it leaves open: exact copies take as many steps as noisy ones, so what they gain is not the noise's; and a
-development part that is split off before copying has no copies among what is trained on.
+The design follows a lecture's experiment on the first N images of MNIST, with and without a noisy copy of each. Exact
+copies control for the number of steps. Splitting off the development set before copying keeps copies of its examples
+out of training.
 """
 
 import functools
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from jaxgen.experiments.oversampling import samples
-from jaxgen.experiments.oversampling.job import Job, make_workload, run_group_name, sample_of
+from jaxgen.experiments.oversampling.job import OversamplingJob, make_workload, run_group_name, sample_of
 from jaxgen.experiments.oversampling.settings import largest_copies
 from jaxgen.jobs.checks import refuse_all_diverged
 from jaxgen.jobs.program import Program, split_runs
@@ -22,12 +22,12 @@ from jaxgen.reporting.tables import split_flags
 from jaxgen.runs.store import Arrays, Store
 
 
-def measure_job(job: Job, session: Session) -> Members:
-    """Trains what is missing in the store below ``spec.out``, and reads what all members came to.
+def measure_job(job: OversamplingJob, session: Session) -> Members:
+    """Trains the missing runs in the store below ``spec.out`` and measures all members.
 
     Args:
-      job: what to train.
-      session: how to resume, and where lines go.
+      job: the job.
+      session: how to resume, and where to log.
 
     Raises:
       UserError: if all members diverged.
@@ -40,47 +40,46 @@ def measure_job(job: Job, session: Session) -> Members:
     return members._replace(measured=rows)
 
 
-def measure_program(job: Job, store: Store, program: Program, parameters: int) -> Iterator[dict[str, Any]]:
-    """A row of measures for each member of a program."""
-    places = samples.make_places(job.largest, largest_copies(program.settings))
-    given = [settings_row(job, setting.spec) for setting in program.settings]
+def measure_program(job: OversamplingJob, store: Store, program: Program, parameters: int) -> Iterator[dict[str, Any]]:
+    """Yields a row of measures for each member of a program."""
+    layout = samples.make_layout(job.largest, largest_copies(program.settings))
+    setting_flags = [settings_row(job, setting.spec) for setting in program.settings]
     for size in job.spec.copies.sample_sizes:
         for arrays in store.runs(run_group_name(program, size)):
-            for run, which, own in split_runs(program, arrays):
-                varied, fixed = given[which]
-                sample = sample_of(program.settings[which].spec, size)
+            for run, index, values in split_runs(program, arrays):
+                varied, fixed = setting_flags[index]
+                sample = sample_of(program.settings[index].spec, size)
                 yield {
-                    "setting": program.settings[which].name,
+                    "setting": program.settings[index].name,
                     **varied,
                     "sample_size": size,
                     "run": run,
-                    **measures(program, sample, places, own),
+                    **measures(program, sample, layout, values),
                     **fixed,
                 }
 
 
-def settings_row(job: Job, spec: Any) -> tuple[dict[str, str], dict[str, str]]:
-    """A setting's flags as they are typed: those in which settings differ, and the others that decide training."""
+def settings_row(job: OversamplingJob, spec: Any) -> tuple[dict[str, str], dict[str, str]]:
+    """A setting's flags as typed: those in which settings differ, and the others that affect training."""
     parts = (spec.copies, spec.model, spec.train, spec.regularization, spec.augmentation)
     return split_flags(parts, ("arm", *job.flags), ("sample_sizes",))
 
 
-def measures(program: Program, sample: samples.Sample, places: samples.Places, own: Arrays) -> dict[str, Any]:
-    """What was measured of one member; accuracies are on what it was trained on, copies and all, on its development
-    part, and on the test set."""
+def measures(program: Program, sample: samples.Sample, layout: samples.SampleLayout, arrays: Arrays) -> dict[str, Any]:
+    """Measures of one member; training accuracy includes copies."""
     trained_on, correct = (
-        np.unpackbits(own[name], count=len(places.copy)).astype(bool) for name in ("trained_on", "correct")
+        np.unpackbits(arrays[name], count=len(layout.copy)).astype(bool) for name in ("trained_on", "correct")
     )
-    dev = samples.is_present(sample, places) & ~trained_on
+    dev = samples.is_present(sample, layout) & ~trained_on
     return {
-        "finite": bool(own["finite"]),
+        "finite": bool(arrays["finite"]),
         "num_train": sample.num_train,
         "num_dev": sample.num_dev,
         "num_copied": sample.copied * sample.num_copies,
         "steps": -(-sample.num_train // program.spec.train.batch_size) * program.spec.train.epochs,
         "train_accuracy": float(correct[trained_on].mean()),
         "dev_accuracy": float(correct[dev].mean()) if dev.any() else float("nan"),
-        "test_accuracy": float(own["test_accuracy"]),
-        "final_loss": float(own["final_loss"]),
-        "seconds": float(own["seconds"]),
+        "test_accuracy": float(arrays["test_accuracy"]),
+        "final_loss": float(arrays["final_loss"]),
+        "seconds": float(arrays["seconds"]),
     }

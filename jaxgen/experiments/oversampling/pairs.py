@@ -1,4 +1,4 @@
-"""Which member of an oversampling job is compared with which, and the differences that come of it."""
+"""Paired comparison of settings of an oversampling job."""
 
 import collections
 from collections.abc import Mapping, Sequence
@@ -8,44 +8,45 @@ import numpy as np
 
 from jaxgen.scores.paired import subtract
 
-Row = Mapping[str, Any]
-Rows = Sequence[Row]
-# What exact copies have in common with the noisy ones that they are held against.
+MemberRow = Mapping[str, Any]
+MemberRows = Sequence[MemberRow]
+# Flags that exact copies share with the noisy copies they are compared with.
 COPYING = ("num_copies", "copied_share", "split")
 
 
-def reference(rows: Rows, row: Row, arm: str, others: Sequence[str]) -> str | None:
-    """The setting of an arm that a member's setting is held against, by name; None if it is that arm's or has none.
+def reference(rows: MemberRows, row: MemberRow, arm: str, shared_flags: Sequence[str]) -> str | None:
+    """Name of the setting of an arm that a member's setting is compared with; None if there is none.
 
     Args:
-      rows: of the whole job.
-      row: of a member.
+      rows: rows of all members of the job.
+      row: the member's row.
       arm: ``plain`` or ``duplicates``.
-      others: the flags that settings must have in common (`jaxgen.experiments.oversampling.job.Job.others`).
+      shared_flags: flags that compared settings must share (`OversamplingJob.shared_flags`).
     """
     if row["arm"] in (arm, "plain") or (arm == "duplicates" and row["arm"] == "augmented"):
         return None
-    alike = (*others, *COPYING) if arm == "duplicates" else others
+    equal_flags = (*shared_flags, *COPYING) if arm == "duplicates" else shared_flags
     for other in rows:
-        if other["arm"] == arm and all(other[flag] == row[flag] for flag in alike):
+        if other["arm"] == arm and all(other[flag] == row[flag] for flag in equal_flags):
             return other["setting"]
     return None
 
 
-def unsplit(rows: Rows, row: Row, others: Sequence[str]) -> str | None:
-    """The setting that differs from a leaky one only in that it was split before copying."""
-    # All that makes an arm, and in which settings differ.
-    alike = [*others, "arm", "uniform_noise", "gaussian_noise", "salt_and_pepper", "clipped", *COPYING[:2]]
+def unsplit(rows: MemberRows, row: MemberRow, shared_flags: Sequence[str]) -> str | None:
+    """Name of the setting that equals a leaky one except that it is split before copying; None if there is none."""
+    noise_flags = ("uniform_noise", "gaussian_noise", "salt_and_pepper", "clipped")
+    equal_flags = [*shared_flags, "arm", *noise_flags, *COPYING[:2]]
     for other in rows:
-        if other["split"] == "before" and row["split"] == "after" and all(other[flag] == row[flag] for flag in alike):
+        is_leaky_pair = other["split"] == "before" and row["split"] == "after"
+        if is_leaky_pair and all(other[flag] == row[flag] for flag in equal_flags):
             return other["setting"]
     return None
 
 
-class Measured:
-    """A measure of all members that did not diverge, by setting, size and run."""
+class MeasureBySetting:
+    """Values of a measure by setting, sample size and run; diverged members are left out."""
 
-    def __init__(self, rows: Rows, measure: str):
+    def __init__(self, rows: MemberRows, measure: str):
         self.values: dict[tuple[str, int], dict[int, float]] = collections.defaultdict(dict)
         for row in rows:
             if row["finite"] and np.isfinite(row[measure]):
@@ -53,19 +54,19 @@ class Measured:
         self.sizes = sorted({row["sample_size"] for row in rows})
 
     def at(self, setting: str, size: int) -> dict[int, float]:
-        """By run."""
+        """Values by run of a setting at a sample size."""
         return self.values[setting, size]
 
-    def over_sizes(self, setting: str) -> dict[int, float]:
-        """By run the mean over sizes, of the runs that have all."""
-        found = [self.at(setting, size) for size in self.sizes]
-        whole = set.intersection(*(set(one) for one in found))
-        return {run: float(np.mean([one[run] for one in found])) for run in sorted(whole)}
+    def mean_over_sizes(self, setting: str) -> dict[int, float]:
+        """Means over sample sizes by run, for the runs that have values at all sizes."""
+        by_size = [self.at(setting, size) for size in self.sizes]
+        complete = set.intersection(*(set(values) for values in by_size))
+        return {run: float(np.mean([values[run] for values in by_size])) for run in sorted(complete)}
 
     def differences(self, setting: str, other: str | None, size: int | None = None) -> list[float]:
-        """One setting minus another, a value a run: at a size, or the mean over all sizes."""
+        """Paired differences by run, `setting` minus `other`: at a sample size, or of the means over all sizes."""
         if other is None:
             return []
         if size is None:
-            return subtract(self.over_sizes(setting), self.over_sizes(other))
+            return subtract(self.mean_over_sizes(setting), self.mean_over_sizes(other))
         return subtract(self.at(setting, size), self.at(other, size))

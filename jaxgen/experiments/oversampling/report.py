@@ -1,4 +1,4 @@
-"""What an oversampling job tells: a row a setting and size, the tables to read, the files."""
+"""Report of an oversampling job: tables, statements and the figure."""
 
 import collections
 import functools
@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from jaxgen.experiments.oversampling.figures import draw_samples
-from jaxgen.experiments.oversampling.job import Job
-from jaxgen.experiments.oversampling.pairs import Measured, Rows, reference
+from jaxgen.experiments.oversampling.job import OversamplingJob
+from jaxgen.experiments.oversampling.pairs import MeasureBySetting, MemberRows, reference
 from jaxgen.experiments.oversampling.takeaways import take_away
 from jaxgen.jobs.run import Members
 from jaxgen.reporting.files import with_resolved_width
@@ -27,51 +27,53 @@ HOW_STATED = (
 )
 
 
-def setting_rows(rows: Rows, others: Sequence[str]) -> list[dict[str, Any]]:
-    """One dictionary a setting and size: means and standard deviations over the members that did not diverge, and the
-    differences of test accuracy from the plain members and from those with exact copies, in pairs of runs.
+def setting_rows(rows: MemberRows, shared_flags: Sequence[str]) -> list[dict[str, Any]]:
+    """One dictionary per setting and sample size: means, standard deviations and differences.
+
+    Means are over the members that did not diverge. Differences are of test accuracy, paired by run, from plain
+    training and from exact copies.
 
     Args:
-      rows: one a member.
-      others: the flags that settings must have in common to be compared.
+      rows: rows of all members.
+      shared_flags: flags that compared settings must share.
     """
-    by_place = collections.defaultdict(list)
+    by_setting = collections.defaultdict(list)
     for row in rows:
-        by_place[row["setting"], row["sample_size"]].append(row)
-    tests, found = Measured(rows, "test_accuracy"), []
-    for (setting, size), own in by_place.items():
-        seen = [row for row in own if row["finite"]]
-        told = {"setting": setting, "arm": own[0]["arm"], "sample_size": size, "n": len(seen)}
-        told |= {"diverged": len(own) - len(seen), "num_train": own[0]["num_train"], "steps": own[0]["steps"]}
-        told |= means_of(seen, ACCURACIES)
+        by_setting[row["setting"], row["sample_size"]].append(row)
+    tests, table_rows = MeasureBySetting(rows, "test_accuracy"), []
+    for (setting, size), members in by_setting.items():
+        first, finite = members[0], [row for row in members if row["finite"]]
+        table_row = {"setting": setting, "arm": first["arm"], "sample_size": size, "n": len(finite)}
+        table_row |= {"diverged": len(members) - len(finite), "num_train": first["num_train"], "steps": first["steps"]}
+        table_row |= means_of(finite, ACCURACIES)
         for arm in REFERENCES:
-            told[arm] = compare(tests.differences(setting, reference(rows, own[0], arm, others), size))
-        found.append(told)
-    return found
+            table_row[arm] = compare(tests.differences(setting, reference(rows, first, arm, shared_flags), size))
+        table_rows.append(table_row)
+    return table_rows
 
 
-def summary_rows(rows: Rows, others: Sequence[str]) -> list[dict[str, Any]]:
-    """One dictionary a setting: as `setting_rows`, but of each run its mean over all sizes.
+def summary_rows(rows: MemberRows, shared_flags: Sequence[str]) -> list[dict[str, Any]]:
+    """One dictionary per setting: like `setting_rows`, but of each run's mean over all sample sizes.
 
-    Runs are counted, not members: one that diverged at any size has no such mean.
+    Runs are counted, not members; a run that diverged at any size is left out.
     """
     first = {row["setting"]: row for row in reversed(rows)}
-    by_measure = {name: Measured(rows, name) for name in ACCURACIES}
-    found = []
+    by_measure = {name: MeasureBySetting(rows, name) for name in ACCURACIES}
+    table_rows = []
     for setting in dict.fromkeys(row["setting"] for row in rows):
         tests = by_measure["test_accuracy"]
-        told = {"setting": setting, "n": len(tests.over_sizes(setting))}
-        told["diverged"] = len({row["run"] for row in rows if row["setting"] == setting and not row["finite"]})
-        for name, measured in by_measure.items():
-            told |= mean_and_sd(name, np.array(list(measured.over_sizes(setting).values())))
+        table_row = {"setting": setting, "n": len(tests.mean_over_sizes(setting))}
+        table_row["diverged"] = len({row["run"] for row in rows if row["setting"] == setting and not row["finite"]})
+        for name, values in by_measure.items():
+            table_row |= mean_and_sd(name, np.array(list(values.mean_over_sizes(setting).values())))
         for arm in REFERENCES:
-            told[arm] = compare(tests.differences(setting, reference(rows, first[setting], arm, others)))
-        found.append(told)
-    return found
+            table_row[arm] = compare(tests.differences(setting, reference(rows, first[setting], arm, shared_flags)))
+        table_rows.append(table_row)
+    return table_rows
 
 
 def describe_row(row: dict[str, Any]) -> list[str]:
-    """Accuracies, both differences with their p-values, and n."""
+    """Table cells: accuracies, both differences with p-values, and n."""
     differences = [text for arm in REFERENCES for text in (describe_difference(row[arm]), describe_p(row[arm]))]
     return [*(describe_percent(row, name) for name in ACCURACIES), *differences, describe_n(row)]
 
@@ -80,7 +82,7 @@ HEADER = ("train", "dev", "test", "test - plain", "p", "test - duplicates", "p",
 
 
 def size_table(rows: Sequence[dict[str, Any]]) -> str:
-    """A line a setting and size."""
+    """The table with one line per setting and sample size."""
     lines = [
         [row["setting"], f"{row['sample_size']:,}", f"{row['num_train']:,}", f"{row['steps']:,}", *describe_row(row)]
         for row in rows
@@ -89,12 +91,12 @@ def size_table(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def summary_table(rows: Sequence[dict[str, Any]]) -> str:
-    """A line a setting."""
+    """The table with one line per setting."""
     return to_table(["setting", *HEADER], [[row["setting"], *describe_row(row)] for row in rows])
 
 
-def to_text(job: Job, rows: Sequence[dict[str, Any]], summary: Sequence[dict[str, Any]]) -> str:
-    """Both tables, with what their columns are."""
+def to_text(job: OversamplingJob, rows: Sequence[dict[str, Any]], summary: Sequence[dict[str, Any]]) -> str:
+    """Both tables with their explanations."""
     copies, sizes = job.spec.copies, len(job.spec.copies.sample_sizes)
     over_sizes = f"Of each run its mean over the {sizes} sample sizes (one that diverged at any of them has none):"
     return "\n\n".join(
@@ -112,11 +114,11 @@ def to_text(job: Job, rows: Sequence[dict[str, Any]], summary: Sequence[dict[str
     )
 
 
-def make_report(job: Job, results: Members) -> Report:
-    """Members, tables, statements and the figure."""
-    name, rows = job.dataset.name, setting_rows(results.measured, job.others)
-    summary = summary_rows(results.measured, job.others)
-    stated = list_statements(take_away(results.measured, job.others), job.spec.num_runs)
+def make_report(job: OversamplingJob, results: Members) -> Report:
+    """The report: results, tables, statements and the figure."""
+    name, rows = job.dataset.name, setting_rows(results.measured, job.shared_flags)
+    summary = summary_rows(results.measured, job.shared_flags)
+    stated = list_statements(take_away(results.measured, job.shared_flags), job.spec.num_runs)
     files = {
         "results.csv": to_csv(results.measured),
         "table.md": to_text(job, rows, summary) + "\n",

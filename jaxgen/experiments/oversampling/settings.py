@@ -1,4 +1,4 @@
-"""The settings of an oversampling job: what each arm fixes, what its lists span, and the sizes of its samples."""
+"""Settings of an oversampling job: flags fixed by each arm, sweeps, and sample sizes."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -9,10 +9,10 @@ from jaxgen.errors import UserError
 from jaxgen.transforms.copies import KINDS
 from jaxgen.types import Dataset
 
-# The lecture's, and of how many examples they are a small part.
+# Sample sizes of the lecture; with fewer than PLENTY examples they are scaled down.
 USUAL_SIZES = (500, 1000, 1500, 2000, 2500, 3000, 4000)
 PLENTY = 8000
-# The kind of noise that makes an arm, of those that copy; None: exact copies.
+# Kind of noise of each arm with copies; None: exact copies.
 NOISE = {
     "duplicates": None,
     "uniform": "uniform_noise",
@@ -23,17 +23,17 @@ UNCOPIED = {"num_copies": 0, "copied_share": 0.0, "split": "before"}
 
 
 def augmented(spec: OversamplingSpec) -> dict[str, Any]:
-    """The augmentation that the flags have, as far as it is not 0."""
+    """The augmentation flags that are not 0."""
     return {name: value for name, value in flag_values(spec.augmentation).items() if value != 0}
 
 
 def fixed_by(arm: str, spec: OversamplingSpec, has_images: bool) -> dict[str, Any]:
-    """The flags that make an arm what it is, whatever they are for others."""
+    """The flags that an arm fixes."""
     noise = NOISE.get(arm)
     fixed = {"arm": arm, **{name: 0.0 for name in KINDS if name != noise}}
     if arm not in NOISE:
         fixed |= UNCOPIED
-    # What exact copies and extremes are is in the range.
+    # Exact copies and extremes are always within the range.
     if noise in (None, "salt_and_pepper"):
         fixed["clipped"] = "no"
     if arm != "augmented":
@@ -44,40 +44,40 @@ def fixed_by(arm: str, spec: OversamplingSpec, has_images: bool) -> dict[str, An
 
 
 def settings_of(spec: OversamplingSpec, has_images: bool) -> list[sweep.Setting]:
-    """Every setting of every arm, named by its arm and by what else tells it from that arm's others.
+    """All settings of all arms, named by arm and swept flags.
 
     Args:
-      spec: of the job.
+      spec: the flags.
       has_images: whether the data are images.
 
     Raises:
-      UserError: for flags that no arm heeds, and for huge sweeps without consent.
+      UserError: for flags that no arm uses, and for huge sweeps without ``--yes``.
     """
     arms = sweep.alternatives(spec.copies.arm)
     if augmented(spec) and "augmented" not in arms:
         [name, value] = next(iter(augmented(spec).items()))
         raise UserError(f"--{name}={format_value(value)}: is for --arm=augmented; add that, or leave it out")
     parts = [replace_flags(spec, fixed_by(arm, spec, has_images)) for arm in arms]
-    # Before they are expanded: there may be more than memory holds.
-    models_each = spec.num_runs * len(spec.copies.sample_sizes)
-    sweep.refuse_many(sum(map(sweep.num_settings, parts)), models_each, spec.compute.yes)
+    # Checked before the expansion, which may exceed memory.
+    models_per_setting = spec.num_runs * len(spec.copies.sample_sizes)
+    sweep.refuse_many(sum(map(sweep.num_settings, parts)), models_per_setting, spec.compute.yes)
     return [
-        sweep.Setting(",".join(filter(None, (part.copies.arm, each.name))), each.spec)
+        sweep.Setting(",".join(filter(None, (part.copies.arm, setting.name))), setting.spec)
         for part in parts
-        for each in sweep.expand(part)
+        for setting in sweep.expand(part)
     ]
 
 
 def choose_sizes(spec: OversamplingSpec, dataset: Dataset, log: Callable[[str], None] | None = None) -> tuple[int, ...]:
-    """The sizes of samples, ascending: those asked for, or those that suit the data.
+    """The sample sizes, ascending: ``--sample_sizes``, or defaults for the data.
 
     Args:
-      spec: flags.
-      dataset: with the test set held out.
-      log: takes a line about sizes that are left out.
+      spec: the flags.
+      dataset: the data, with the test set held out.
+      log: receives a line about sizes that are left out.
 
     Raises:
-      UserError: for a sample that the data cannot give, or too small to be trained on.
+      UserError: for a sample larger than the data, or too small to train on.
     """
     count, batch = len(dataset.labels), max(sweep.alternatives(spec.train.batch_size))
     needed = max(batch, dataset.num_classes)
@@ -98,16 +98,16 @@ def choose_sizes(spec: OversamplingSpec, dataset: Dataset, log: Callable[[str], 
 
 
 def refuse_size(size: int, count: int, batch: int, dataset: Dataset) -> None:
-    """Refuses a sample larger than the data, or smaller than a batch or the number of classes."""
-    what = f"--sample_sizes={size}"
+    """Raises `UserError` for a sample larger than the data, or smaller than a batch or the number of classes."""
+    flag = f"--sample_sizes={size}"
     if size > count:
-        raise UserError(f"{what}: {dataset.name} has {count:,} training examples; give at most so many")
+        raise UserError(f"{flag}: {dataset.name} has {count:,} training examples; give at most so many")
     if size < batch:
-        raise UserError(f"{what}: is less than a batch of {batch}; give more, or a lower --batch_size")
+        raise UserError(f"{flag}: is less than a batch of {batch}; give more, or a lower --batch_size")
     if size < dataset.num_classes:
-        raise UserError(f"{what}: is less than one example for each of {dataset.num_classes} classes; give more")
+        raise UserError(f"{flag}: is less than one example for each of {dataset.num_classes} classes; give more")
 
 
 def largest_copies(settings: Sequence[sweep.Setting]) -> int:
-    """The most copies of an example that any of the settings has."""
+    """The largest number of copies of an example in any setting."""
     return max(setting.spec.copies.num_copies for setting in settings)

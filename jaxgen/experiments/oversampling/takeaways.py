@@ -1,43 +1,43 @@
-"""Short statements that an oversampling job's results bear out, each with its numbers and its n; no others.
+"""Short statements that the results of an oversampling job support, each with its numbers and n.
 
-A run is one observation: its differences are taken between members that share sample, weights and noise, and averaged
-over the sizes of samples.
+A run is one observation: differences are between members that share sample, initial weights and noise, averaged over
+sample sizes.
 """
 
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from jaxgen.experiments.oversampling.pairs import Measured, Row, Rows, reference, unsplit
-from jaxgen.reporting.statements import LEAST, describe, is_consistent, rank_resolution
+from jaxgen.experiments.oversampling.pairs import MeasureBySetting, MemberRow, MemberRows, reference, unsplit
+from jaxgen.reporting.statements import MIN_RUNS, describe, is_consistent, rank_resolution
 from jaxgen.scores.paired import compare, describe_difference
 
-# What goes up and down with the sample has a rank correlation nearer to 0.
+# Least absolute rank correlation with the sample size that counts as a trend.
 MONOTONE = 0.5
 
 
-def take_away(rows: Rows, others: Sequence[str]) -> list[str]:
-    """All statements that hold.
+def take_away(rows: MemberRows, shared_flags: Sequence[str]) -> list[str]:
+    """All statements that the results support.
 
     Args:
-      rows: one a member.
-      others: the flags that settings must have in common to be compared.
+      rows: rows of all members.
+      shared_flags: flags that compared settings must share.
     """
-    dev, tests = Measured(rows, "dev_accuracy"), Measured(rows, "test_accuracy")
-    settings = {row["setting"]: row for row in reversed(rows)}
-    own = [settings[name] for name in dict.fromkeys(row["setting"] for row in rows)]
-    said: list[str] = []
-    for row in own:
-        said += say_gain(rows, row, tests, others)
-        said += say_trend(rows, row, tests, others)
-    for row in own:
-        said += say_flattered(row, dev, tests)
-        said += say_leak(rows, row, dev, tests, others)
-    return said
+    dev, tests = MeasureBySetting(rows, "dev_accuracy"), MeasureBySetting(rows, "test_accuracy")
+    by_setting = {row["setting"]: row for row in reversed(rows)}
+    settings = [by_setting[name] for name in dict.fromkeys(row["setting"] for row in rows)]
+    statements: list[str] = []
+    for row in settings:
+        statements += state_gain(rows, row, tests, shared_flags)
+        statements += state_trend(rows, row, tests, shared_flags)
+    for row in settings:
+        statements += state_dev_gap(row, dev, tests)
+        statements += state_leak(rows, row, dev, tests, shared_flags)
+    return statements
 
 
-def sizes_of(tests: Measured) -> str:
-    """What a run's difference is the mean of, in words."""
+def sizes_of(tests: MeasureBySetting) -> str:
+    """Describes the sample sizes that a run's difference is averaged over."""
     return f"the mean over {len(tests.sizes)} sample sizes" if len(tests.sizes) > 1 else f"{tests.sizes[0]:,} samples"
 
 
@@ -46,35 +46,37 @@ def points(differences: Sequence[float], decimals: int = 1) -> str:
     return f"{'+' if np.mean(differences) > 0 else ''}{describe(differences, unit=' points', decimals=decimals)}"
 
 
-def say_gain(rows: Rows, row: Row, tests: Measured, others: Sequence[str]) -> Iterator[str]:
-    """What an arm changed against nothing added, and what noise changed against as many exact copies."""
+def state_gain(rows: MemberRows, row: MemberRow, tests: MeasureBySetting, shared_flags: Sequence[str]) -> Iterator[str]:
+    """States the gain of an arm over plain training, and of noise over exact copies."""
     setting = row["setting"]
-    plain = tests.differences(setting, reference(rows, row, "plain", others))
+    plain = tests.differences(setting, reference(rows, row, "plain", shared_flags))
     if not is_consistent(plain):
         return
     text = f"{setting}: {points(plain)} of test accuracy against plain, {sizes_of(tests)}"
-    exact = tests.differences(setting, reference(rows, row, "duplicates", others))
+    exact = tests.differences(setting, reference(rows, row, "duplicates", shared_flags))
     if is_consistent(exact):
         text += f"; against exact copies, which take as many steps, {points(exact)}"
-    elif len(exact) >= LEAST and (found := compare(exact)).low <= 0 <= found.high:
-        told = describe_difference(found)
-        text += f"; no consistent difference from exact copies, which take as many steps: {told} points"
+    elif len(exact) >= MIN_RUNS and (comparison := compare(exact)).low <= 0 <= comparison.high:
+        difference = describe_difference(comparison)
+        text += f"; no consistent difference from exact copies, which take as many steps: {difference} points"
     yield f"{text}."
 
 
-def say_trend(rows: Rows, row: Row, tests: Measured, others: Sequence[str]) -> Iterator[str]:
-    """How the gain goes with the size of samples: its rank correlation within each run."""
-    setting, other = row["setting"], reference(rows, row, "plain", others)
-    if other is None or len(tests.sizes) < LEAST:
+def state_trend(
+    rows: MemberRows, row: MemberRow, tests: MeasureBySetting, shared_flags: Sequence[str]
+) -> Iterator[str]:
+    """States the trend of the gain with the sample size, by rank correlation within runs."""
+    setting, other = row["setting"], reference(rows, row, "plain", shared_flags)
+    if other is None or len(tests.sizes) < MIN_RUNS:
         return
-    runs = sorted(tests.over_sizes(setting).keys() & tests.over_sizes(other).keys())
+    runs = sorted(tests.mean_over_sizes(setting).keys() & tests.mean_over_sizes(other).keys())
     gains = {size: [tests.at(setting, size)[run] - tests.at(other, size)[run] for run in runs] for size in tests.sizes}
     by_run = np.array(list(gains.values())).T
-    if any(np.ptp(found) == 0 for found in by_run):
+    if any(np.ptp(values) == 0 for values in by_run):
         return
     from scipy.stats import spearmanr
 
-    correlations = [spearmanr(tests.sizes, found).statistic for found in by_run]
+    correlations = [spearmanr(tests.sizes, values).statistic for values in by_run]
     if not is_consistent(correlations, rank_resolution(len(tests.sizes))) or abs(np.mean(correlations)) < MONOTONE:
         return
     low, high = tests.sizes[0], tests.sizes[-1]
@@ -85,23 +87,25 @@ def say_trend(rows: Rows, row: Row, tests: Measured, others: Sequence[str]) -> I
     )
 
 
-def say_flattered(row: Row, dev: Measured, tests: Measured) -> Iterator[str]:
-    """Whether development accuracy is another than test accuracy."""
-    own, other = dev.over_sizes(row["setting"]), tests.over_sizes(row["setting"])
-    apart = [own[run] - other[run] for run in sorted(own.keys() & other.keys())]
-    if is_consistent(apart):
+def state_dev_gap(row: MemberRow, dev: MeasureBySetting, tests: MeasureBySetting) -> Iterator[str]:
+    """States whether development accuracy differs from test accuracy."""
+    dev_values, test_values = dev.mean_over_sizes(row["setting"]), tests.mean_over_sizes(row["setting"])
+    gaps = [dev_values[run] - test_values[run] for run in sorted(dev_values.keys() & test_values.keys())]
+    if is_consistent(gaps):
         split = f" (split {row['split']} copying)" if row["arm"] not in ("plain", "augmented") else ""
-        than = "higher" if np.mean(apart) > 0 else "lower"
-        told = describe(np.sign(np.mean(apart)) * np.array(apart), unit=" points")
-        yield f"{row['setting']}{split}: development accuracy is {told} {than} than test accuracy, {sizes_of(tests)}."
+        than = "higher" if np.mean(gaps) > 0 else "lower"
+        size = describe(np.sign(np.mean(gaps)) * np.array(gaps), unit=" points")
+        yield f"{row['setting']}{split}: development accuracy is {size} {than} than test accuracy, {sizes_of(tests)}."
 
 
-def say_leak(rows: Rows, row: Row, dev: Measured, tests: Measured, others: Sequence[str]) -> Iterator[str]:
-    """By how much a split after copying flatters development accuracy: the same run split before."""
-    other = unsplit(rows, row, others)
+def state_leak(
+    rows: MemberRows, row: MemberRow, dev: MeasureBySetting, tests: MeasureBySetting, shared_flags: Sequence[str]
+) -> Iterator[str]:
+    """States the effect of the leaky split on development accuracy, against the same run split before copying."""
+    other = unsplit(rows, row, shared_flags)
     leak = dev.differences(row["setting"], other)
     if is_consistent(leak):
         text = f"{row['setting']}: the leaky split changes development accuracy by {points(leak)}"
-        apart = tests.differences(row["setting"], other)
-        text += f", test accuracy by {points(apart)}" if is_consistent(apart) else ""
+        test_change = tests.differences(row["setting"], other)
+        text += f", test accuracy by {points(test_change)}" if is_consistent(test_change) else ""
         yield f"{text}, {sizes_of(tests)}, against the same copies split off before."

@@ -1,4 +1,4 @@
-"""Randomization tests as an experiment: what ``python -m jaxgen.randomization`` runs."""
+"""The randomization experiment that ``python -m jaxgen.randomization`` runs."""
 
 from jaxgen.data import load_dataset
 from jaxgen.data.parts import hold_out_test
@@ -6,7 +6,7 @@ from jaxgen.experiments.randomization.job import make_job
 from jaxgen.experiments.randomization.run import measure_job
 from jaxgen.jobs.dry_run import describe_workload
 from jaxgen.jobs.experiment import Experiment
-from jaxgen.jobs.table import make_workload
+from jaxgen.jobs.member_table import make_workload
 
 EXPERIMENT = Experiment(
     name="randomization",

@@ -1,4 +1,4 @@
-"""Figure 1 of Zhang et al. (2017) as a job shows it, and learning curves with bands."""
+"""Figure 1 of Zhang et al. (2017) for a job's results, and learning curves with bands."""
 
 import collections
 import math
@@ -15,10 +15,10 @@ from jaxgen.views.figures import ACCENT, INK, describe_counts, new_figure, style
 Rows = Sequence[dict[str, Any]]
 Curves = Mapping[str, np.ndarray]
 
-# At a rate of 1 the other kinds of noise leave something to be learnt.
-WHOLLY_RANDOM = ("uniform", "permutation")
-# Dashes show a line of which another lies on top: networks without convolutions do not see that pixels are shuffled.
-KINDS = (
+# Kinds of label noise that leave nothing to learn at a rate of 1.
+FULLY_RANDOM = ("uniform", "permutation")
+# Dashed lines stay visible below others: fully connected networks fit shuffled pixels like true ones.
+CONDITIONS = (
     ("true labels", "#1f6f8b", "-", lambda row: (row["pixels"], float(row["label_noise"])) == ("true", 0)),
     ("shuffled pixels", "#4f9d69", "--", lambda row: (row["pixels"], float(row["label_noise"])) == ("shuffled", 0)),
     ("random pixels", "#d9a441", "-", lambda row: (row["pixels"], float(row["label_noise"])) == ("random", 0)),
@@ -27,47 +27,47 @@ KINDS = (
         "random labels",
         "#c0504d",
         "-",
-        lambda row: (row["pixels"], float(row["label_noise"])) == ("true", 1) and row["noise_kind"] in WHOLLY_RANDOM,
+        lambda row: (row["pixels"], float(row["label_noise"])) == ("true", 1) and row["noise_kind"] in FULLY_RANDOM,
     ),
 )
-# As many lines as one panel can tell apart, and as many rows of panels as fit on a page.
+# Limits of lines that can be told apart in a panel, and of rows of panels on a page.
 MOST_LINES, MOST_ROWS = 11, 6
 PANELS = (("train_accuracy", "training accuracy"), ("test_accuracy", "test accuracy"), ("step_loss", "training loss"))
 MARKS = "os^Dv*"
-# What the figure is about; all else is held.
+# Flags that vary within figure 1; all others are held fixed.
 RANDOMIZED = ("label_noise", "pixels", "model")
 
 
-def richest(rows: Rows, flags: Sequence[str]) -> tuple[str, ...]:
-    """The values of the flags beside labels, pixels and network under which most kinds of these were tried."""
-    kinds: dict[tuple[str, ...], set] = {}
+def most_varied(rows: Rows, flags: Sequence[str]) -> tuple[str, ...]:
+    """Values of the flags beside `RANDOMIZED` under which the most combinations of `RANDOMIZED` were trained."""
+    combinations: dict[tuple[str, ...], set] = {}
     for row in rows:
-        others = tuple(row[flag] for flag in flags if flag not in RANDOMIZED)
-        kinds.setdefault(others, set()).add(tuple(row[name] for name in RANDOMIZED))
-    return max(kinds, key=lambda others: len(kinds[others]))
+        fixed = tuple(row[flag] for flag in flags if flag not in RANDOMIZED)
+        combinations.setdefault(fixed, set()).add(tuple(row[name] for name in RANDOMIZED))
+    return max(combinations, key=lambda fixed: len(combinations[fixed]))
 
 
 @styled
 def draw_figure1(rows: Rows, curves: Curves, flags: Sequence[str], name: str) -> Figure:
-    """Loss by step for each randomization; time to fit and test error against the rate of label noise.
+    """Loss by step for each randomization; time to fit and test error by rate of label noise; one marker per network.
 
-    Of a sweep of other flags too, the values under which most was tried; a mark a network.
+    If other flags are swept too, the figure shows their values with the most randomizations.
 
     Args:
       rows: from `jaxgen.experiments.randomization.run`.
-      curves: ``[members, e]``.
-      flags: those in which settings differ.
-      name: of the data.
+      curves: learning curves by name, ``[members, e]``.
+      flags: flags in which settings differ.
+      name: name of the dataset.
     """
-    others, shown = [flag for flag in flags if flag not in RANDOMIZED], richest(rows, flags)
-    chosen = [i for i, row in enumerate(rows) if row["finite"] and tuple(row[flag] for flag in others) == shown]
+    fixed_flags, shown = [flag for flag in flags if flag not in RANDOMIZED], most_varied(rows, flags)
+    chosen = [i for i, row in enumerate(rows) if row["finite"] and tuple(row[flag] for flag in fixed_flags) == shown]
     models = list(dict.fromkeys(rows[i]["model"] for i in chosen))
     figure = new_figure(12.5, 4.2)
     left, middle, right = figure.subplots(1, 3)
     for m, model in enumerate(models):
-        own = [i for i in chosen if rows[i]["model"] == model]
-        draw_losses(left, rows, curves, own, MARKS[m % len(MARKS)] if len(models) > 1 else "")
-        noisy = [rows[i] for i in own if rows[i]["pixels"] == "true"]
+        members = [i for i in chosen if rows[i]["model"] == model]
+        draw_losses(left, rows, curves, members, MARKS[m % len(MARKS)] if len(models) > 1 else "")
+        noisy = [rows[i] for i in members if rows[i]["pixels"] == "true"]
         draw_time_to_fit(middle, noisy, model, MARKS[m % len(MARKS)], f"C{m}" if len(models) > 1 else ACCENT)
         draw_errors(right, noisy, model, MARKS[m % len(MARKS)], f"C{m}" if len(models) > 1 else ACCENT)
     if not any(rows[i]["pixels"] == "true" for i in chosen):
@@ -82,33 +82,33 @@ def draw_figure1(rows: Rows, curves: Curves, flags: Sequence[str], name: str) ->
         left.text(0.5, 0.5, "no setting of\nthese kinds", transform=left.transAxes, ha="center", color=INK)
     settings = [rows[i]["setting"] for i in chosen]
     number = describe_counts(settings.count(setting) for setting in settings)
-    at = "".join(f", {flag}={value}" for flag, value in zip(others, shown, strict=True))
+    fixed = "".join(f", {flag}={value}" for flag, value in zip(fixed_flags, shown, strict=True))
     network = f", {models[0]}" if len(models) == 1 else ""
-    figure.suptitle(f"{name}{network}{at}: n = {number} members a point, bands and bars ± 1 sd", fontsize=11)
+    figure.suptitle(f"{name}{network}{fixed}: n = {number} members a point, bands and bars ± 1 sd", fontsize=11)
     return figure
 
 
-def draw_losses(axis: Axes, rows: Rows, curves: Curves, own: Sequence[int], mark: str) -> None:
-    """(a) Mean training loss of each epoch against steps."""
-    for label, colour, style, belongs in KINDS:
-        found = [i for i in own if belongs(rows[i])]
-        if found:
-            steps = rows[found[0]]["steps_per_epoch"] * np.arange(1, curves["step_loss"].shape[1] + 1)
-            shown = label if not mark or mark == MARKS[0] else None
-            draw_band(axis, steps, curves["step_loss"][found], colour, shown, mark, style)
+def draw_losses(axis: Axes, rows: Rows, curves: Curves, members: Sequence[int], mark: str) -> None:
+    """(a) Mean training loss of each epoch by step."""
+    for label, colour, style, belongs in CONDITIONS:
+        matching = [i for i in members if belongs(rows[i])]
+        if matching:
+            steps = rows[matching[0]]["steps_per_epoch"] * np.arange(1, curves["step_loss"].shape[1] + 1)
+            legend = label if not mark or mark == MARKS[0] else None
+            draw_band(axis, steps, curves["step_loss"][matching], colour, legend, mark, style)
     axis.set(xlabel="steps", ylabel="training loss, nats", title="(a) learning curves", ylim=(0, None))
 
 
 def draw_band(
     axis: Axes,
-    places: np.ndarray,
+    x: np.ndarray,
     values: np.ndarray,
     colour: Any,
     label: str | None,
     mark: str = "",
     style: str = "-",
 ) -> None:
-    """Mean ± sd over members ``[m, e]``; a member that is done counts with its last value."""
+    """Plots mean ± sd over members ``[m, e]``; a member that stopped early counts with its last value."""
     held = hold_last(values)
     last = np.isfinite(values).any(0).nonzero()[0]
     if not len(last):
@@ -117,12 +117,12 @@ def draw_band(
     mean, deviation = held.mean(0)[:until], held.std(0, ddof=1)[:until] if len(held) > 1 else np.zeros(until)
     marks = {"marker": mark, "markevery": max(1, until // 6), "markersize": 4} if mark else {}
     single = {"marker": "."} if until == 1 and not mark else {}
-    axis.plot(places[:until], mean, style, color=colour, label=label, **marks, **single)
-    axis.fill_between(places[:until], mean - deviation, mean + deviation, color=colour, alpha=0.2, linewidth=0)
+    axis.plot(x[:until], mean, style, color=colour, label=label, **marks, **single)
+    axis.fill_between(x[:until], mean - deviation, mean + deviation, color=colour, alpha=0.2, linewidth=0)
 
 
 def hold_last(values: np.ndarray) -> np.ndarray:
-    """Curves whose missing ends are their last value."""
+    """Fills the missing ends of curves with their last value."""
     held = values.copy()
     for epoch in range(1, held.shape[1]):
         held[:, epoch] = np.where(np.isnan(held[:, epoch]), held[:, epoch - 1], held[:, epoch])
@@ -130,30 +130,30 @@ def hold_last(values: np.ndarray) -> np.ndarray:
 
 
 def draw_time_to_fit(axis: Axes, rows: Rows, model: str, mark: str, colour: str) -> None:
-    """(b) Steps to fit, relative to true labels; how many fitted is written where not all did."""
+    """(b) Steps to fit, relative to true labels; annotated with the number of members that fitted if not all did."""
     base = {row["run"]: row["steps_to_fit"] for row in rows if float(row["label_noise"]) == 0 and row["fitted"]}
-    places, means, spreads = [], [], []
+    rates, means, spreads = [], [], []
     for rate in sorted({float(row["label_noise"]) for row in rows}):
-        own = [row for row in rows if float(row["label_noise"]) == rate]
-        ratios = [row["steps_to_fit"] / base[row["run"]] for row in own if row["fitted"] and row["run"] in base]
+        members = [row for row in rows if float(row["label_noise"]) == rate]
+        ratios = [row["steps_to_fit"] / base[row["run"]] for row in members if row["fitted"] and row["run"] in base]
         if ratios:
-            places.append(rate)
+            rates.append(rate)
             means.append(np.mean(ratios))
             spreads.append(np.std(ratios, ddof=1) if len(ratios) > 1 else 0)
-        fitted = sum(row["fitted"] for row in own)
-        if fitted < len(own):
-            at = (rate, means[-1]) if ratios else (rate, 1.0)
+        fitted = sum(row["fitted"] for row in members)
+        if fitted < len(members):
+            point = (rate, means[-1]) if ratios else (rate, 1.0)
             axis.annotate(
-                f"{fitted} of {len(own)}\nfitted",
-                at,
+                f"{fitted} of {len(members)}\nfitted",
+                point,
                 xytext=(0, 8),
                 textcoords="offset points",
                 ha="center",
                 fontsize=7,
                 color=colour,
             )
-    if places:
-        axis.errorbar(places, means, spreads, color=colour, marker=mark, markersize=4, capsize=2, label=model)
+    if rates:
+        axis.errorbar(rates, means, spreads, color=colour, marker=mark, markersize=4, capsize=2, label=model)
     elif rows:
         axis.text(0.5, 0.5, "no member fitted\nthe true labels", transform=axis.transAxes, ha="center", color=INK)
     axis.set(
@@ -165,14 +165,14 @@ def draw_time_to_fit(axis: Axes, rows: Rows, model: str, mark: str, colour: str)
 
 
 def draw_errors(axis: Axes, rows: Rows, model: str, mark: str, colour: str) -> None:
-    """(c) Test error where training ended."""
+    """(c) Test error at the end of training."""
     rates = sorted({float(row["label_noise"]) for row in rows})
     errors = [[1 - row["test_accuracy"] for row in rows if float(row["label_noise"]) == rate] for rate in rates]
     if rates:
-        spreads = [np.std(own, ddof=1) if len(own) > 1 else 0 for own in errors]
+        spreads = [np.std(values, ddof=1) if len(values) > 1 else 0 for values in errors]
         axis.errorbar(
             rates,
-            [np.mean(own) for own in errors],
+            [np.mean(values) for values in errors],
             spreads,
             color=colour,
             marker=mark,
@@ -185,18 +185,24 @@ def draw_errors(axis: Axes, rows: Rows, model: str, mark: str, colour: str) -> N
 
 @styled
 def draw_curves(rows: Rows, curves: Curves, flags: Sequence[str], name: str) -> Figure:
-    """Learning curves. Of a full grid of flags a row of panels for each flag, the others at their first value; of any
-    other union of settings a row for each kind of labels and pixels, a line for each of the other flags' combinations.
+    """Learning curves of all settings.
+
+    For a full grid of flags there is a row of panels for each flag, with the other flags at their first value. For any
+    other union of settings there is a row for each kind of labels and pixels, with a line for each combination of the
+    other flags.
 
     Args:
       rows: from `jaxgen.experiments.randomization.run`.
-      curves: ``[members, e]``.
-      flags: those in which settings differ.
-      name: of the data.
+      curves: learning curves by name, ``[members, e]``.
+      flags: flags in which settings differ.
+      name: name of the dataset.
     """
     finite = [i for i, row in enumerate(rows) if row["finite"]]
-    others = [flag for flag in flags if flag not in ("label_noise", "pixels")]
-    groups = by_condition(rows, finite, others) if is_union(rows, flags, others) else by_flag(rows, finite, flags)
+    other_flags = [flag for flag in flags if flag not in ("label_noise", "pixels")]
+    if is_incomplete_grid(rows, flags, other_flags):
+        groups = by_condition(rows, finite, other_flags)
+    else:
+        groups = by_flag(rows, finite, flags)
     left_out = len(groups) - MOST_ROWS
     groups = dict(list(groups.items())[:MOST_ROWS])
     figure = new_figure(12.5, 0.6 + 2.9 * len(groups))
@@ -210,10 +216,10 @@ def draw_curves(rows: Rows, curves: Curves, flags: Sequence[str], name: str) -> 
             np.linspace(0, 0.9, len(values)) if title.startswith("--") else np.arange(len(values))
         )
         for value, colour in zip(values, colours, strict=True):
-            found = lines[value]
+            members = lines[value]
             for (measure, label), axis in zip(PANELS, axes, strict=True):
                 epochs = np.arange(1, curves[measure].shape[1] + 1)
-                draw_band(axis, epochs, curves[measure][found], colour, f"{value} (n = {len(found)})".strip())
+                draw_band(axis, epochs, curves[measure][members], colour, f"{value} (n = {len(members)})".strip())
                 axis.set(xlabel="epochs", ylabel=label)
         axes[0].set_title(title, loc="left", color=INK)
         axes[-1].legend(frameon=False, fontsize=7, loc="center left", bbox_to_anchor=(1.0, 0.5))
@@ -222,33 +228,34 @@ def draw_curves(rows: Rows, curves: Curves, flags: Sequence[str], name: str) -> 
     return figure
 
 
-def is_union(rows: Rows, flags: Sequence[str], others: Sequence[str]) -> bool:
-    """Whether the settings are no full grid of several flags beside labels and pixels."""
+def is_incomplete_grid(rows: Rows, flags: Sequence[str], other_flags: Sequence[str]) -> bool:
+    """Whether several flags beside labels and pixels are varied, but not on a full grid."""
     settings = {tuple(row[flag] for flag in flags) for row in rows}
     grid = math.prod(len({row[flag] for row in rows}) for flag in flags)
-    return len(others) > 1 and len(settings) < grid
+    return len(other_flags) > 1 and len(settings) < grid
 
 
 def by_flag(rows: Rows, finite: Sequence[int], flags: Sequence[str]) -> dict[str, dict[str, list[int]]]:
-    """For each flag the members of each of its values, the other flags at their first value."""
+    """Members by flag and value, with the other flags at their first value."""
     groups: dict[str, dict[str, list[int]]] = {}
     for flag in flags:
-        others = [other for other in flags if other != flag]
+        other_flags = [other for other in flags if other != flag]
         lines: dict[str, list[int]] = {}
         for i in finite:
-            if all(rows[i][other] == rows[0][other] for other in others):
+            if all(rows[i][other] == rows[0][other] for other in other_flags):
                 lines.setdefault(rows[i][flag], []).append(i)
-        at = ", ".join(f"{other}={rows[0][other]}" for other in others)
-        groups[f"--{flag}" + (f" at {at}" if len(at) < 60 else ", others at their first value" if at else "")] = lines
+        fixed = ", ".join(f"{other}={rows[0][other]}" for other in other_flags)
+        suffix = f" at {fixed}" if len(fixed) < 60 else ", others at their first value"
+        groups[f"--{flag}{suffix}"] = lines
     return groups or {"": {"": list(finite)}}
 
 
-def by_condition(rows: Rows, finite: Sequence[int], others: Sequence[str]) -> dict[str, dict[str, list[int]]]:
-    """For each kind of labels and pixels the members of each combination of the other flags."""
-    usual = {flag: collections.Counter(row[flag] for row in rows).most_common(1)[0][0] for flag in others}
+def by_condition(rows: Rows, finite: Sequence[int], other_flags: Sequence[str]) -> dict[str, dict[str, list[int]]]:
+    """Members by kind of labels and pixels, then by combination of the other flags."""
+    usual = {flag: collections.Counter(row[flag] for row in rows).most_common(1)[0][0] for flag in other_flags}
     groups: dict[str, dict[str, list[int]]] = {}
     for i in finite:
         title = f"label noise {rows[i]['label_noise']}, {rows[i]['pixels']} pixels"
-        told = [f"{flag}={rows[i][flag]}" for flag in others if rows[i][flag] != usual[flag]]
-        groups.setdefault(title, {}).setdefault(", ".join(told) or "none of these", []).append(i)
+        unusual = [f"{flag}={rows[i][flag]}" for flag in other_flags if rows[i][flag] != usual[flag]]
+        groups.setdefault(title, {}).setdefault(", ".join(unusual) or "none of these", []).append(i)
     return groups

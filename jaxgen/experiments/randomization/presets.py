@@ -1,4 +1,4 @@
-"""The presets of ``jaxgen.randomization``: unions of sweeps. A flag that is given replaces its values here.
+"""The presets of ``jaxgen.randomization``, unions of sweeps. Flags given by the user replace their values here.
 
 C. Zhang, S. Bengio, M. Hardt, B. Recht, O. Vinyals. Understanding deep learning requires rethinking generalization.
 ICLR 2017. https://arxiv.org/abs/1611.03530.
@@ -11,16 +11,16 @@ from jaxgen.config import RandomizationSpec, sweep
 from jaxgen.jobs.presets import Arm, one_by_one, settings_of_arms
 
 RATES = tuple(round(0.1 * i, 1) for i in range(11))
-# Random labels take many epochs to fit, true ones few: members that have fitted their labels are done earlier.
+# Random labels take many epochs to fit; members that have fitted their labels stop earlier.
 LONG = {"epochs": 200, "batch_size": 64, "learning_rate": 0.05}
-# Flags that these experiments are about, and that every setting's name has.
+# Flags that are part of every setting's name.
 ALWAYS_NAMED = ("label_noise", "pixels", "model")
-# Shares of random labels: none and all.
+# Rates of label noise: none and all.
 ENDS = (0.0, 1.0)
 
 
 def figure1() -> list[Arm]:
-    """True labels with every kind of pixels, and true pixels with every rate of label noise."""
+    """True labels with each kind of pixels, and true pixels with each rate of label noise."""
     return [
         Arm({"label_noise": 0.0}, {**LONG, "pixels": ("true", "shuffled", "random", "gaussian")}),
         Arm({"pixels": "true"}, {**LONG, "label_noise": RATES}),
@@ -28,7 +28,7 @@ def figure1() -> list[Arm]:
 
 
 def table1() -> list[Arm]:
-    """Four networks on true labels, with and without crops and weight decay, and on random labels with neither.
+    """Four networks on true labels, with and without crops and weight decay, and on random labels without either.
 
     The learning rates are the published ones: 0.1 for the small Inception, 0.01 for the others.
     """
@@ -44,15 +44,15 @@ def table1() -> list[Arm]:
 
 
 def label_noise() -> list[Arm]:
-    """Every rate of label noise, with all combinations of three regularizers, on and off."""
+    """Each rate of label noise with all combinations of three regularizers, on and off."""
     strengths = {"weight_decay": (0.0, 5e-4), "dropout": (0.0, 0.2), "label_smoothing": (0.0, 0.1)}
     return [Arm({}, {**LONG, "label_noise": RATES, **strengths})]
 
 
 def regularizers(has_images: bool, norms: tuple[str, ...]) -> list[Arm]:
-    """No regularizer, and each on its own, with true and with random labels.
+    """No regularizer, and each regularizer alone, with true and with random labels.
 
-    Early stopping has a tenth of the examples for validation.
+    Early stopping uses a tenth of the examples for validation.
     """
     alone: list[dict[str, Any]] = [
         {},
@@ -64,7 +64,7 @@ def regularizers(has_images: bool, norms: tuple[str, ...]) -> list[Arm]:
     ]
     if has_images:
         alone += [{"translate": 0.1}, {"cutmix": 1.0}]
-    off = {"patience": 0} | {name: 0.0 for each in alone for name in each if name != "patience"}
+    off = {"patience": 0} | {name: 0.0 for flags in alone for name in flags if name != "patience"}
     common = {**LONG, "label_noise": ENDS}
     return one_by_one(alone, off, common) + [Arm({"norm": norm, **off}, common) for norm in norms]
 
@@ -79,12 +79,12 @@ def optimizers() -> list[Arm]:
 
 
 def settings_of(spec: RandomizationSpec, has_images: bool, norms: tuple[str, ...]) -> list[sweep.Setting]:
-    """The settings of the preset and of the lists in `spec`, each once.
+    """All settings of the preset and the swept flags in `spec`, without repeats.
 
     Args:
-      spec: of the command.
+      spec: the flags.
       has_images: whether the data are images.
-      norms: values of ``--norm`` for the network, other than its own.
+      norms: values of ``--norm`` for the network, other than its default.
 
     Raises:
       UserError: if a flag is given that the preset sets, and for huge sweeps without ``--yes``.

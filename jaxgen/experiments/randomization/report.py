@@ -1,4 +1,4 @@
-"""What a randomization job tells: a row a setting, the tables to read, the files."""
+"""Report of a randomization job: tables, statements and figures."""
 
 import collections
 import functools
@@ -12,11 +12,11 @@ from jaxgen.config.fields import flag_values, format_value
 from jaxgen.data.corrupted import constants_for
 from jaxgen.experiments.randomization.figures import draw_curves, draw_figure1
 from jaxgen.experiments.randomization.presets import ALWAYS_NAMED
-from jaxgen.experiments.randomization.run import Results
+from jaxgen.experiments.randomization.run import RandomizationResults
 from jaxgen.experiments.randomization.takeaways import take_away
 from jaxgen.experiments.randomization.versions import SEVERITY
+from jaxgen.jobs.member_table import TableJob
 from jaxgen.jobs.presets import set_by_preset, usual_values
-from jaxgen.jobs.table import Job
 from jaxgen.reporting.files import with_resolved_width
 from jaxgen.reporting.report import Report
 from jaxgen.reporting.statements import SIGNIFICANT, list_statements
@@ -46,31 +46,31 @@ HOW_STATED = (
 
 
 def setting_rows(rows: Sequence[dict[str, Any]], flags: Sequence[str]) -> list[dict[str, Any]]:
-    """One dictionary a setting: means and standard deviations over its members that did not diverge.
+    """One dictionary per setting: means and standard deviations over its members that did not diverge.
 
-    Those of ``epochs_to_fit`` and ``steps_to_fit`` are over the members that fitted, of which there are ``fitted``.
+    ``epochs_to_fit`` and ``steps_to_fit`` are over the members that fitted; ``fitted`` is their number.
     """
     by_setting = collections.defaultdict(list)
     for row in rows:
         by_setting[row["setting"]].append(row)
-    found = []
-    for name, own in by_setting.items():
-        seen = [row for row in own if row["finite"]]
-        told = {
+    table_rows = []
+    for name, members in by_setting.items():
+        first, finite = members[0], [row for row in members if row["finite"]]
+        table_row = {
             "setting": name or "all",
-            **{flag: own[0][flag] for flag in flags},
-            "model": own[0]["model"],
-            "parameters": own[0]["parameters"],
-            "n": len(seen),
-            "diverged": len(own) - len(seen),
-            "fitted": sum(row["fitted"] for row in seen),
+            **{flag: first[flag] for flag in flags},
+            "model": first["model"],
+            "parameters": first["parameters"],
+            "n": len(finite),
+            "diverged": len(members) - len(finite),
+            "fitted": sum(row["fitted"] for row in finite),
         }
-        found.append(told | means_of(seen, MEASURES))
-    return found
+        table_rows.append(table_row | means_of(finite, MEASURES))
+    return table_rows
 
 
 def describe_fit(row: dict[str, Any]) -> str:
-    """After how many epochs members fitted, and how many of them did."""
+    """Table cell: mean epochs to fit, and the number of members that fitted."""
     if not row["fitted"]:
         return f"not fitted (0 of {row['n']})"
     spread = f" ± {row['epochs_to_fit_sd']:.1f}" if np.isfinite(row["epochs_to_fit_sd"]) else ""
@@ -78,16 +78,16 @@ def describe_fit(row: dict[str, Any]) -> str:
 
 
 def paper_table(rows: Sequence[dict[str, Any]], flags: Sequence[str], fit_at: float) -> str:
-    """As table 1 of Zhang et al. (2017): network, parameters, what is on, training and test accuracy in percent."""
-    others = [flag for flag in flags if flag != "model"]
-    header = ["model", "parameters", *others, "train accuracy", "test accuracy", f"epochs to {100 * fit_at:g} %", "n"]
+    """Table 1 of Zhang et al. (2017): network, parameters, flags, training and test accuracy in percent."""
+    shown = [flag for flag in flags if flag != "model"]
+    header = ["model", "parameters", *shown, "train accuracy", "test accuracy", f"epochs to {100 * fit_at:g} %", "n"]
     return to_table(
         header,
         [
             [
                 row["model"],
                 f"{row['parameters']:,}",
-                *(row[flag] for flag in others),
+                *(row[flag] for flag in shown),
                 describe_percent(row, "train_accuracy"),
                 describe_percent(row, "test_accuracy"),
                 describe_fit(row),
@@ -99,14 +99,14 @@ def paper_table(rows: Sequence[dict[str, Any]], flags: Sequence[str], fit_at: fl
 
 
 def summary_table(rows: Sequence[dict[str, Any]]) -> str:
-    """Setting, training and test accuracy, their gap, and the drop of test accuracy under corruption, in percent."""
+    """Training and test accuracy, their gap, and the drop under corruption of each setting, in percent."""
     measures = ("train_accuracy", "test_accuracy", "gap", "robustness_drop")
     lines = [[row["setting"], *(describe_percent(row, name) for name in measures), describe_n(row)] for row in rows]
     return to_table(["setting", "train", "test", "gap", "robustness drop", "n"], lines)
 
 
-def to_text(job: Job, rows: Sequence[dict[str, Any]]) -> str:
-    """Both tables, with what their columns are."""
+def to_text(job: TableJob, rows: Sequence[dict[str, Any]]) -> str:
+    """Both tables with their explanations."""
     corruptions = ", ".join(job.versions.corrupted) or "none: the data are no images of 1 or 3 channels"
     return "\n\n".join(
         [
@@ -123,18 +123,18 @@ def to_text(job: Job, rows: Sequence[dict[str, Any]]) -> str:
     )
 
 
-def describe_usual(job: Job) -> list[str]:
-    """What settings have that their names leave out, if they do."""
-    settings = [{name: flag_values(each.spec)[name] for name in job.flags} for each in job.settings]
-    if all(setting.name == sweep.name_setting(own) for setting, own in zip(job.settings, settings, strict=True)):
+def describe_usual(job: TableJob) -> list[str]:
+    """Describes the flag values that setting names leave out, if any."""
+    values = [{name: flag_values(setting.spec)[name] for name in job.flags} for setting in job.settings]
+    if all(setting.name == sweep.name_setting(named) for setting, named in zip(job.settings, values, strict=True)):
         return []
-    usual = usual_values(settings, [flag for flag in job.flags if flag not in ALWAYS_NAMED])
-    told = ", ".join(f"{flag}={format_value(value)}" for flag, value in usual.items())
-    return [f"Where a setting does not say otherwise: {told}."]
+    usual = usual_values(values, [flag for flag in job.flags if flag not in ALWAYS_NAMED])
+    listed = ", ".join(f"{flag}={format_value(value)}" for flag, value in usual.items())
+    return [f"Where a setting does not say otherwise: {listed}."]
 
 
-def make_report(job: Job, results: Results) -> Report:
-    """Members, curves, tables, statements and figures."""
+def make_report(job: TableJob, results: RandomizationResults) -> Report:
+    """The report: results, curves, tables, statements and figures."""
     data, rows, members = job.dataset, setting_rows(results.rows, job.flags), results.members
     train, test = (np.bincount(y, minlength=data.num_classes) / len(y) for y in (data.labels, data.test_labels))
     statements = take_away(

@@ -1,4 +1,4 @@
-"""Randomization tests: networks trained on true, partly random and random labels and pixels, regularized or not.
+"""Trains and measures the networks of a randomization job.
 
 C. Zhang, S. Bengio, M. Hardt, B. Recht, O. Vinyals. Understanding deep learning requires rethinking generalization.
 ICLR 2017. https://arxiv.org/abs/1611.03530.
@@ -10,18 +10,18 @@ import numpy as np
 
 from jaxgen.experiments.randomization.measure import measure_members
 from jaxgen.experiments.randomization.misfits import explain_misfits
+from jaxgen.jobs.member_table import TableJob
 from jaxgen.jobs.run import Members, measure_table, stack_curves
 from jaxgen.jobs.session import Session
-from jaxgen.jobs.table import Job
 
 
-class Results(NamedTuple):
-    """What a job found.
+class RandomizationResults(NamedTuple):
+    """Results of a randomization job.
 
     Attributes:
-      rows: one dictionary a member: its setting, its run, what was measured; by setting, then run.
-      curves: by name, float32 ``[members, e]`` in the order of `rows`: NaN after a member's last epoch.
-      members: how they were trained.
+      rows: one dictionary per member with its setting, run and measures, by setting, then run.
+      curves: learning curves by name, float32 ``[members, e]`` in the order of `rows`; NaN after a member's last epoch.
+      members: the trained members.
     """
 
     rows: list[dict]
@@ -29,9 +29,9 @@ class Results(NamedTuple):
     members: Members
 
 
-def measure_job(job: Job, session: Session) -> Results:
-    """Trains what is missing, and tells what all members came to; arguments as of `measure_table`."""
+def measure_job(job: TableJob, session: Session) -> RandomizationResults:
+    """Trains the missing runs and measures all members; arguments as for `measure_table`."""
     members = measure_table(job, measure_members, session)
-    curves = [each.curves for each in members.measured]
-    rows = explain_misfits([each.row for each in members.measured], job.flags, curves)
-    return Results(rows, stack_curves(members.measured), members)
+    curves = [member.curves for member in members.measured]
+    rows = explain_misfits([member.row for member in members.measured], job.flags, curves)
+    return RandomizationResults(rows, stack_curves(members.measured), members)

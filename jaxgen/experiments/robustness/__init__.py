@@ -1,5 +1,5 @@
-"""Robustness: what corruption of test images does to networks, and what training on corrupted images does.
+"""Robustness: accuracy of networks on corrupted images, and the effect of training on corrupted images.
 
 D. Hendrycks, T. Dietterich. Benchmarking Neural Network Robustness to Common Corruptions and Perturbations. ICLR 2019.
-https://arxiv.org/abs/1903.12261. `versions` draws the corrupted copies, `folder` reads those of others.
+https://arxiv.org/abs/1903.12261. `versions` draws the corrupted images, `folder` reads published ones.
 """

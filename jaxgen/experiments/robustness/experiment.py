@@ -1,4 +1,4 @@
-"""Robustness as an experiment: what ``python -m jaxgen.robustness`` runs."""
+"""The robustness experiment that ``python -m jaxgen.robustness`` runs."""
 
 from jaxgen.config import RobustnessSpec, sweep
 from jaxgen.data import load_dataset
@@ -7,17 +7,17 @@ from jaxgen.experiments.robustness.job import make_job
 from jaxgen.experiments.robustness.run import measure_job
 from jaxgen.jobs.dry_run import describe_workload
 from jaxgen.jobs.experiment import Experiment
-from jaxgen.jobs.table import make_workload
+from jaxgen.jobs.member_table import make_workload
 from jaxgen.types import Dataset
 
 
 def load(spec: RobustnessSpec) -> Dataset:
-    """The data with a test set."""
+    """Loads the dataset, with a test set."""
     return hold_out_test(load_dataset(spec.data), spec.corruption.test_share, spec.seed)
 
 
 def folder(spec: RobustnessSpec, dataset: Dataset) -> tuple[str, ...]:
-    """The data and the modifications that members train on."""
+    """Names of the output folders: the dataset, and the modifications that members train on."""
     modifications = [name for name in sweep.alternatives(spec.corruption.train_modification) if name != "none"]
     return dataset.name, "+".join(modifications)
 

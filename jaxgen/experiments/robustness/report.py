@@ -1,4 +1,4 @@
-"""What a robustness job writes: tables to read, the files."""
+"""Report of a robustness job: tables, statements and figures."""
 
 import functools
 from typing import Any
@@ -8,15 +8,20 @@ import numpy as np
 from jaxgen.experiments.robustness.figures import (
     draw_classes,
     draw_corruptions,
-    draw_groups,
+    draw_deciles,
     draw_heat_map,
     draw_severities,
 )
-from jaxgen.experiments.robustness.measure import NUM_GROUPS, judged, modified_places, severities
-from jaxgen.experiments.robustness.run import Results
-from jaxgen.experiments.robustness.takeaways import class_changes, interval, take_away
+from jaxgen.experiments.robustness.measure import (
+    NUM_DECILES,
+    corruption_indices,
+    evaluated_severities,
+    modified_versions,
+)
+from jaxgen.experiments.robustness.run import RobustnessResults
+from jaxgen.experiments.robustness.takeaways import class_changes, describe_interval, take_away
+from jaxgen.jobs.member_table import TableJob
 from jaxgen.jobs.presets import set_by_preset
-from jaxgen.jobs.table import Job
 from jaxgen.reporting.files import with_resolved_width
 from jaxgen.reporting.report import Report
 from jaxgen.reporting.statements import list_statements
@@ -29,60 +34,62 @@ HOW_STATED = (
 )
 
 
-def by_setting(results: Results) -> dict[str, list[int]]:
-    """The members of each setting that did not diverge."""
-    found: dict[str, list[int]] = {}
-    for i, one in enumerate(results.measured):
-        found.setdefault(one.row["setting"], [])
-        if one.row["finite"]:
-            found[one.row["setting"]].append(i)
-    return found
+def by_setting(results: RobustnessResults) -> dict[str, list[int]]:
+    """Indices of the members that did not diverge, by setting."""
+    indices: dict[str, list[int]] = {}
+    for i, row in enumerate(results.rows):
+        indices.setdefault(row["setting"], [])
+        if row["finite"]:
+            indices[row["setting"]].append(i)
+    return indices
 
 
-def count(results: Results, setting: str) -> str:
-    """How many members of a setting its means are over, and how many diverged."""
+def count_members(results: RobustnessResults, setting: str) -> str:
+    """Table cell: numbers of finite and of diverged members of a setting."""
     finite = [row["finite"] for row in results.rows if row["setting"] == setting]
     return describe_n({"n": sum(finite), "diverged": len(finite) - sum(finite)})
 
 
-def summary_table(job: Job, results: Results) -> str:
-    """Setting, training and test accuracy, gap, robustness drop, accuracies on modified test sets, mCE; in percent."""
+def summary_table(job: TableJob, results: RobustnessResults) -> str:
+    """The table of training, test and corrupted accuracy, gap, robustness drop and mCE by setting; in percent."""
     names = ["train_accuracy", "test_accuracy", "gap", "corrupted_accuracy", "robustness_drop", "mce"]
     titles = ["train", "test", "gap", "corrupted", "robustness drop", "mCE"]
-    for name, _ in modified_places(job):
+    for name, _ in modified_versions(job):
         names.insert(2, f"test_accuracy_{name}_test_set")
         titles.insert(2, f"test, {name}")
     lines = []
-    for setting, places in by_setting(results).items():
-        own = [results.rows[i] for i in places]
-        lines.append([setting, *(percent([row[name] for row in own]) for name in names), count(results, setting)])
+    for setting, indices in by_setting(results).items():
+        rows = [results.rows[i] for i in indices]
+        cells = [percent([row[name] for row in rows]) for name in names]
+        lines.append([setting, *cells, count_members(results, setting)])
     return to_table(["setting", *titles, "n"], lines)
 
 
-def corruption_table(job: Job, results: Results) -> str:
+def corruption_table(job: TableJob, results: RobustnessResults) -> str:
     """Test accuracy of each setting under each corruption, mean over severities and members, in percent."""
-    names = list(judged(job))
+    names = list(corruption_indices(job))
     lines = []
-    for setting, places in by_setting(results).items():
-        own = [results.rows[i] for i in places]
-        means = [percent([row[f"test_accuracy_{name}"] for row in own], 1) for name in names]
-        lines.append([setting, *means, count(results, setting)])
+    for setting, indices in by_setting(results).items():
+        rows = [results.rows[i] for i in indices]
+        means = [percent([row[f"test_accuracy_{name}"] for row in rows], 1) for name in names]
+        lines.append([setting, *means, count_members(results, setting)])
     return to_table(["setting", *names, "n"], lines)
 
 
-def severity_table(job: Job, results: Results) -> str:
+def severity_table(job: TableJob, results: RobustnessResults) -> str:
     """Test accuracy of each setting at each severity, mean over corruptions and members, in percent."""
-    levels = severities(job)
+    levels = evaluated_severities(job)
     lines = []
-    for setting, places in by_setting(results).items():
-        own = [results.rows[i] for i in places]
-        at = [percent([row[f"test_accuracy_severity_{one}"] for row in own]) for one in levels]
-        lines.append([setting, percent([row["test_accuracy"] for row in own]), *at, count(results, setting)])
+    for setting, indices in by_setting(results).items():
+        rows = [results.rows[i] for i in indices]
+        columns = ["test_accuracy", *(f"test_accuracy_severity_{level}" for level in levels)]
+        cells = [percent([row[column] for row in rows]) for column in columns]
+        lines.append([setting, *cells, count_members(results, setting)])
     return to_table(["setting", "0 (clean)", *map(str, levels), "n"], lines)
 
 
-def class_table(job: Job, results: Results) -> str:
-    """What training on each modified data set changed in each class's F1, on the clean and on the modified tests."""
+def class_table(job: TableJob, results: RobustnessResults) -> str:
+    """The table of F1 changes by class from training on modified data, on the original and modified test sets."""
     lines = []
     for change in class_changes(job, results):
         test_set = change.test_set if change.test_set != "none" else "original"
@@ -93,7 +100,7 @@ def class_table(job: Job, results: Results) -> str:
                 change.name,
                 percent(change.before, 1),
                 percent(change.after, 1),
-                interval(change.differences),
+                describe_interval(change.differences),
                 {1: "gained", -1: "lost", 0: ""}[change.verdict],
                 str(len(change.differences)),
             ]
@@ -102,25 +109,25 @@ def class_table(job: Job, results: Results) -> str:
     return to_table([*header, "difference, points", "", "n"], lines)
 
 
-def group_table(job: Job, results: Results) -> str:
-    """Which share of the training examples that are right when clean stays right, by tenth of C-score."""
+def decile_table(job: TableJob, results: RobustnessResults) -> str:
+    """The table of the share of correct clean training examples that stay correct, by C-score decile."""
     lines = []
-    for setting, places in by_setting(results).items():
-        kept = np.array([results.measured[i].kept.mean(0) for i in places])
-        shares = [percent(column, 1) for column in kept.T] if len(kept) else ["—"] * NUM_GROUPS
-        lines.append([setting, *shares, count(results, setting)])
-    return to_table(["setting", "lowest tenth", *(f"{i}." for i in range(2, NUM_GROUPS)), "highest", "n"], lines)
+    for setting, indices in by_setting(results).items():
+        shares = np.array([results.measured[i].still_correct.mean(0) for i in indices])
+        cells = [percent(column, 1) for column in shares.T] if len(shares) else ["—"] * NUM_DECILES
+        lines.append([setting, *cells, count_members(results, setting)])
+    return to_table(["setting", "lowest tenth", *(f"{i}." for i in range(2, NUM_DECILES)), "highest", "n"], lines)
 
 
-def to_text(job: Job, results: Results) -> str:
-    """All tables, with what they are."""
+def to_text(job: TableJob, results: RobustnessResults) -> str:
+    """All tables with their explanations."""
     versions = job.versions
     parts = [
         f"# Robustness: {job.dataset.name}",
         f"{len(job.dataset.labels):,} training examples, {len(job.dataset.test_labels):,} test examples, "
         f"{job.dataset.num_classes} classes. In percent, mean ± standard deviation over the n members that did not "
-        f"diverge. Corrupted: mean over {', '.join(judged(job))}, at severities "
-        f"{', '.join(map(str, severities(job)))} of 5, by the constants for "
+        f"diverge. Corrupted: mean over {', '.join(corruption_indices(job))}, at severities "
+        f"{', '.join(map(str, evaluated_severities(job)))} of 5, by the constants for "
         f"`{versions.constants}` images. Robustness drop: test accuracy minus corrupted accuracy. mCE: mean over "
         f"corruptions of the error relative to that of `{results.baseline}`." + cautions(job),
         summary_table(job, results),
@@ -129,7 +136,7 @@ def to_text(job: Job, results: Results) -> str:
         "Test accuracy by severity, mean over corruptions:",
         severity_table(job, results),
     ]
-    if modified_places(job):
+    if modified_versions(job):
         parts += [
             "F1 by class. " + HOW_STATED,
             class_table(job, results),
@@ -139,53 +146,54 @@ def to_text(job: Job, results: Results) -> str:
             f"Of the training examples that a member gets right when clean, the share that it gets right when "
             f"corrupted, by tenth of the C-scores in {job.spec.corruption.cscores} (mean over corruptions and "
             "severities):",
-            group_table(job, results),
+            decile_table(job, results),
         ]
     return "\n\n".join(parts)
 
 
-def cautions(job: Job) -> str:
-    """What numbers are of, where a reader may take them to be of something else."""
-    said = ""
+def cautions(job: TableJob) -> str:
+    """Notes on accuracies that may be misread."""
+    notes = ""
     if any(setting.spec.noise.label_noise for setting in job.settings):
-        said += " With label noise, training accuracy and gap are on the labels given, wrong ones included."
-    if modified_places(job):
-        said += (
+        notes += " With label noise, training accuracy and gap are on the labels given, wrong ones included."
+    if modified_versions(job):
+        notes += (
             " Test accuracy is on the original test set, whatever a member was trained on; `test_accuracy` and "
             "`test_loss` in curves.npz are on the test set modified as its training set is."
         )
-    return said
+    return notes
 
 
-def long_rows(job: Job, results: Results) -> list[dict[str, Any]]:
-    """One dictionary a member, corruption and severity."""
+def long_rows(job: TableJob, results: RobustnessResults) -> list[dict[str, Any]]:
+    """One dictionary per member, corruption and severity."""
     return [
         {
-            "setting": one.row["setting"],
-            "run": one.row["run"],
+            "setting": member.row["setting"],
+            "run": member.row["run"],
             "corruption": name,
             "severity": severity,
-            "accuracy": float(one.accuracy[place]),
-            "error": float(1 - one.accuracy[place]),
+            "accuracy": float(member.accuracy[index]),
+            "error": float(1 - member.accuracy[index]),
         }
-        for one in results.measured
-        for place, (name, severity) in enumerate(job.versions.shown)
+        for member in results.measured
+        for index, (name, severity) in enumerate(job.versions.probe_versions)
     ]
 
 
-def class_rows(job: Job, results: Results) -> list[dict[str, Any]]:
-    """One dictionary a member, test set and class."""
-    sets = ["original", *(name for name, _ in modified_places(job))]
-    return [
-        {"setting": one.row["setting"], "run": one.row["run"], "test_set": test_set, "class": name, "f1": float(score)}
-        for one in results.measured
-        for test_set, scores in zip(sets, one.f1, strict=True)
-        for name, score in zip(job.dataset.class_names, scores, strict=True)
-    ]
+def class_rows(job: TableJob, results: RobustnessResults) -> list[dict[str, Any]]:
+    """One dictionary per member, test set and class."""
+    sets = ["original", *(name for name, _ in modified_versions(job))]
+    rows = []
+    for member in results.measured:
+        keys = {"setting": member.row["setting"], "run": member.row["run"]}
+        for test_set, scores in zip(sets, member.f1, strict=True):
+            for name, score in zip(job.dataset.class_names, scores, strict=True):
+                rows.append({**keys, "test_set": test_set, "class": name, "f1": float(score)})
+    return rows
 
 
-def make_report(job: Job, results: Results) -> Report:
-    """Members, curves, tables, statements and figures."""
+def make_report(job: TableJob, results: RobustnessResults) -> Report:
+    """The report: results, curves, tables, statements and figures."""
     stated, members = list_statements(take_away(job, results), job.spec.num_runs), results.members
     settings = np.array([row["setting"] for row in results.rows])
     runs = np.array([row["run"] for row in results.rows])
@@ -202,7 +210,7 @@ def make_report(job: Job, results: Results) -> Report:
         "corruptions.png": functools.partial(draw_corruptions, job),
     }
     if job.versions.scores is not None:
-        files["cscore_tenths.png"] = functools.partial(draw_groups, job, results)
+        files["cscore_tenths.png"] = functools.partial(draw_deciles, job, results)
     speed = describe_speed(members.models_now, members.seconds_now, members.devices, len(results.rows))
     summary = f"{speed}\n\n{summary_table(job, results)}\n\n{stated}"
     spec = with_resolved_width(job.spec, members.widths)

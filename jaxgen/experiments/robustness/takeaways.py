@@ -1,26 +1,26 @@
-"""Short statements that a robustness job's results bear out, each with its numbers and its n; no others."""
+"""Short statements that the results of a robustness job support, each with its numbers and n."""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from jaxgen.experiments.robustness.measure import NUM_GROUPS, judged, modified_places
-from jaxgen.experiments.robustness.run import Results
-from jaxgen.jobs.table import Job
-from jaxgen.reporting.statements import LEAST, describe, is_consistent
+from jaxgen.experiments.robustness.measure import NUM_DECILES, corruption_indices, modified_versions
+from jaxgen.experiments.robustness.run import RobustnessResults
+from jaxgen.jobs.member_table import TableJob
+from jaxgen.reporting.statements import MIN_RUNS, describe, is_consistent
 from jaxgen.scores.paired import compare, describe_difference
 
 
 class ClassChange(NamedTuple):
-    """What training on a modified data set changed in a class's F1 on one test set.
+    """Change of a class's F1 on one test set from training on modified data.
 
     Attributes:
-      modification: what the training set was modified by.
-      test_set: ``none``, the original, or the modification.
-      name: of the class.
-      before, after, differences: ``[n]``, one a run that both settings have finished.
-      verdict: 1 gained, -1 lost, 0 neither for sure.
+      modification: modification of the training set.
+      test_set: ``none`` for the original test set, or the modification.
+      name: name of the class.
+      before, after, differences: F1 by run ``[n]``, trained on original and on modified data, and their difference.
+      verdict: 1 for a gain, -1 for a loss, 0 if not significant.
     """
 
     modification: str
@@ -32,12 +32,12 @@ class ClassChange(NamedTuple):
     verdict: int
 
 
-def pairs(job: Job, results: Results, modification: str) -> list[tuple[int, int]]:
-    """Members trained on the original and on the modified data, alike in all else; both finite."""
-    others = [flag for flag in job.flags if flag != "train_modification"]
+def pair_members(job: TableJob, results: RobustnessResults, modification: str) -> list[tuple[int, int]]:
+    """Pairs of finite members trained on original and on modified data, equal in all other flags and in the run."""
+    shared_flags = [flag for flag in job.flags if flag != "train_modification"]
 
     def key(row: dict) -> tuple:
-        return row["run"], *(row[flag] for flag in others)
+        return row["run"], *(row[flag] for flag in shared_flags)
 
     finite = [(i, row) for i, row in enumerate(results.rows) if row["finite"]]
     original = {key(row): i for i, row in finite if row["train_modification"] == "none"}
@@ -48,16 +48,16 @@ def pairs(job: Job, results: Results, modification: str) -> list[tuple[int, int]
     ]
 
 
-def class_changes(job: Job, results: Results) -> Iterator[ClassChange]:
-    """Every modification, test set and class."""
-    sets = ["none", *(name for name, _ in modified_places(job))]
+def class_changes(job: TableJob, results: RobustnessResults) -> Iterator[ClassChange]:
+    """Yields the change for each modification, test set and class."""
+    sets = ["none", *(name for name, _ in modified_versions(job))]
     for modification in sets[1:]:
-        found = pairs(job, results, modification)
-        if not found:
+        pairs = pair_members(job, results, modification)
+        if not pairs:
             continue
         for test_set in ("none", modification):
-            f1 = np.array([[results.measured[i].f1[sets.index(test_set)] for i in pair] for pair in found])
-            runs = np.array([results.rows[i]["run"] for i, _ in found])
+            f1 = np.array([[results.measured[i].f1[sets.index(test_set)] for i in pair] for pair in pairs])
+            runs = np.array([results.rows[i]["run"] for i, _ in pairs])
             for c, name in enumerate(job.dataset.class_names):
                 before, after = (mean_by_run(f1[:, side, c], runs) for side in (0, 1))
                 known = np.isfinite(before) & np.isfinite(after)
@@ -67,98 +67,99 @@ def class_changes(job: Job, results: Results) -> Iterator[ClassChange]:
 
 
 def mean_by_run(values: np.ndarray, runs: np.ndarray) -> np.ndarray:
-    """A run is one observation, in however many settings it was trained."""
+    """Means of values by run, as a run is one observation in all its settings."""
     return np.array([values[runs == run].mean() for run in np.unique(runs)])
 
 
-def interval(differences: Sequence[float]) -> str:
-    """Mean and 95 % interval, in points."""
+def describe_interval(differences: Sequence[float]) -> str:
+    """Mean and 95 % interval, in percentage points."""
     return describe_difference(compare(differences))
 
 
-def take_away(job: Job, results: Results) -> list[str]:
-    """All statements that hold."""
+def take_away(job: TableJob, results: RobustnessResults) -> list[str]:
+    """All statements that the results support."""
     return [
-        *say_hardest(job, results),
-        *say_settings(results),
-        *say_modifications(job, results),
-        *say_groups(job, results),
+        *state_hardest(job, results),
+        *state_settings(results),
+        *state_modifications(job, results),
+        *state_deciles(job, results),
     ]
 
 
-def own_runs(results: Results, setting: str) -> dict[int, int]:
-    """The finite members of a setting by run."""
+def members_by_run(results: RobustnessResults, setting: str) -> dict[int, int]:
+    """Indices of the finite members of a setting by run."""
     return {row["run"]: i for i, row in enumerate(results.rows) if row["setting"] == setting and row["finite"]}
 
 
-def say_hardest(job: Job, results: Results) -> Iterator[str]:
-    """What costs the baseline most, and least."""
-    own = list(own_runs(results, results.baseline).values())
-    if len(own) < LEAST or len(judged(job)) < 2:
+def state_hardest(job: TableJob, results: RobustnessResults) -> Iterator[str]:
+    """States the most and the least harmful corruption for the baseline."""
+    members = list(members_by_run(results, results.baseline).values())
+    if len(members) < MIN_RUNS or len(corruption_indices(job)) < 2:
         return
     drops = {
-        name: [results.rows[i]["test_accuracy"] - results.rows[i][f"test_accuracy_{name}"] for i in own]
-        for name in judged(job)
+        name: [results.rows[i]["test_accuracy"] - results.rows[i][f"test_accuracy_{name}"] for i in members]
+        for name in corruption_indices(job)
     }
     order = sorted(drops, key=lambda name: -np.mean(drops[name]))
     most, least = order[0], order[-1]
     if is_consistent([a - b for a, b in zip(drops[most], drops[least], strict=True)]):
-        whole = describe([results.rows[i]["robustness_drop"] for i in own], unit=" points")
+        overall = describe([results.rows[i]["robustness_drop"] for i in members], unit=" points")
         yield (
-            f"{results.baseline}: corruption costs {whole} of test accuracy on average; most {most}, "
+            f"{results.baseline}: corruption costs {overall} of test accuracy on average; most {most}, "
             f"{describe(drops[most], unit=' points')}, least {least}, {describe(drops[least], unit=' points')}."
         )
 
 
-def say_settings(results: Results) -> Iterator[str]:
-    """How each setting's accuracy, clean and corrupted, differs from the baseline's."""
-    base = own_runs(results, results.baseline)
+def state_settings(results: RobustnessResults) -> Iterator[str]:
+    """States how each setting's clean and corrupted accuracy differ from the baseline's."""
+    base = members_by_run(results, results.baseline)
     for setting in dict.fromkeys(row["setting"] for row in results.rows):
-        own = own_runs(results, setting)
-        runs = sorted(own.keys() & base.keys())
-        if setting == results.baseline or len(runs) < LEAST:
+        members = members_by_run(results, setting)
+        runs = sorted(members.keys() & base.keys())
+        if setting == results.baseline or len(runs) < MIN_RUNS:
             continue
-        said = []
-        for measure, where in (("test_accuracy", "clean"), ("corrupted_accuracy", "corrupted")):
-            found = [results.rows[own[run]][measure] - results.rows[base[run]][measure] for run in runs]
-            if is_consistent(found):
-                said.append(f"{interval(found)} points on {where} test images")
-        if said:
-            yield f"{setting} against {results.baseline}: {', '.join(said)} (n = {len(runs)} pairs)."
+        parts = []
+        for measure, kind in (("test_accuracy", "clean"), ("corrupted_accuracy", "corrupted")):
+            differences = [results.rows[members[run]][measure] - results.rows[base[run]][measure] for run in runs]
+            if is_consistent(differences):
+                parts.append(f"{describe_interval(differences)} points on {kind} test images")
+        if parts:
+            yield f"{setting} against {results.baseline}: {', '.join(parts)} (n = {len(runs)} pairs)."
 
 
-def say_modifications(job: Job, results: Results) -> Iterator[str]:
-    """Which classes gained and which lost by training on a modified data set."""
-    changes = list(class_changes(job, results))
-    for modification, _ in modified_places(job):
+def state_modifications(job: TableJob, results: RobustnessResults) -> Iterator[str]:
+    """States the classes that gained and lost F1 from training on modified data."""
+    all_changes = list(class_changes(job, results))
+    for modification, _ in modified_versions(job):
         for test_set in ("none", modification):
-            own = [one for one in changes if (one.modification, one.test_set) == (modification, test_set)]
-            told = []
-            for verdict, word in ((1, "gain"), (-1, "lose")):
-                found = [one for one in own if one.verdict == verdict]
-                found.sort(key=lambda one: -abs(one.differences.mean()))
-                if found:
-                    listed = ", ".join(f"{one.name} {interval(one.differences)}" for one in found)
-                    told.append(f"{len(found)} of {len(own)} classes {word} in F1 ({listed})")
-            if told:
-                where = "original" if test_set == "none" else test_set
-                changes_told, count = "; ".join(told), max(len(one.differences) for one in own)
-                yield f"trained on {modification} images, on the {where} test set: {changes_told}; n = {count} pairs."
+            key = (modification, test_set)
+            changes = [change for change in all_changes if (change.modification, change.test_set) == key]
+            parts = []
+            for verdict, verb in ((1, "gain"), (-1, "lose")):
+                significant = [change for change in changes if change.verdict == verdict]
+                significant.sort(key=lambda change: -abs(change.differences.mean()))
+                if significant:
+                    classes = [f"{change.name} {describe_interval(change.differences)}" for change in significant]
+                    parts.append(f"{len(significant)} of {len(changes)} classes {verb} in F1 ({', '.join(classes)})")
+            if parts:
+                name = "original" if test_set == "none" else test_set
+                listed, count = "; ".join(parts), max(len(change.differences) for change in changes)
+                yield f"trained on {modification} images, on the {name} test set: {listed}; n = {count} pairs."
 
 
-def say_groups(job: Job, results: Results) -> Iterator[str]:
-    """Whether irregular examples break first."""
+def state_deciles(job: TableJob, results: RobustnessResults) -> Iterator[str]:
+    """States whether irregular or regular examples are misclassified first under corruption."""
     if job.versions.scores is None:
         return
-    own = list(own_runs(results, results.baseline).values())
-    kept = np.array([results.measured[i].kept.mean(0) for i in own])
-    if len(own) < LEAST or not np.isfinite(kept[:, [0, NUM_GROUPS - 1]]).all():
+    members = list(members_by_run(results, results.baseline).values())
+    shares = np.array([results.measured[i].still_correct.mean(0) for i in members])
+    if len(members) < MIN_RUNS or not np.isfinite(shares[:, [0, NUM_DECILES - 1]]).all():
         return
-    differences = kept[:, -1] - kept[:, 0]
+    differences = shares[:, -1] - shares[:, 0]
     if is_consistent(differences):
         first = "irregular" if differences.mean() > 0 else "regular"
         yield (
             f"{results.baseline}: {first} examples break first: of those right when clean, "
-            f"{describe(kept[:, 0])} of the tenth of lowest C-scores stay right under corruption, "
-            f"{describe(kept[:, -1])} of the highest."
+            f"{describe(shares[:, 0])} of the tenth of lowest C-scores stay right under corruption, "
+            f"{describe(shares[:, -1])} of the highest."
         )

@@ -1,4 +1,4 @@
-"""What members of a robustness job see and are judged on: versions of the data, drawn or read from a folder."""
+"""Versions of the data that members of a robustness job are trained and evaluated on."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -19,88 +19,88 @@ from jaxgen.types import Dataset
 CLEAN = ("none", 0)
 
 
-class Versions(NamedTuple):
-    """A data set as members see it and are judged on it.
+class CorruptedVersions(NamedTuple):
+    """A dataset in several versions.
 
     Attributes:
-      dataset: its training and test images are the original ones, then each modification; then, of the training images,
-        each corruption that members are trained under. Its probes are the test images, and with C-scores the training
-        images after them, in each version of `shown`; as the folder of corrupted images has them, if one is given.
-      modified: by modification (``none`` too) the version of training and test images.
-      mixed: by corruption the version of training images.
-      shown: (corruption, severity) of each version of the probes, the clean one first.
-      judged: those of them that measures under corruption are over.
-      num_tests: how many of the probes are test examples; the others are the training examples.
+      dataset: training and test images are the original ones, then each modification; training images also each
+        corruption that members are trained under. Probes are the test images, followed by the training images if there
+        are C-scores, in each of `probe_versions`, drawn or read from the folder of corrupted images.
+      modified: version of training and test images by modification, including ``none``.
+      mixed: version of training images by corruption.
+      probe_versions: (corruption, severity) of each version of the probes, the clean one first.
+      evaluated: those of `probe_versions` that measures under corruption average over.
+      num_tests: number of test examples among the probes of a version; the rest are training examples.
       scores: C-scores of the training examples, or None.
-      constants: whose.
+      constants: name of the set of corruption constants.
     """
 
     dataset: Dataset
     modified: dict[str, int]
     mixed: dict[str, int]
-    shown: tuple[tuple[str, int], ...]
-    judged: tuple[tuple[str, int], ...]
+    probe_versions: tuple[tuple[str, int], ...]
+    evaluated: tuple[tuple[str, int], ...]
     num_tests: int
     scores: np.ndarray | None
     constants: str
 
 
 def corruption_names(given: Sequence[str]) -> list[str]:
-    """Of the corruptions that jaxgen draws, with ``standard`` and ``all`` spelt out; each once."""
+    """Expands ``standard`` and ``all`` to the names of corruptions, without repeats."""
     return spell_out(given, STANDARD, CORRUPTIONS)
 
 
-def that_change(names: Sequence[str], channels: int) -> list[str]:
-    """Those of some corruptions that change images of so many channels: what changes colours leaves grey ones alone."""
+def effective_corruptions(names: Sequence[str], channels: int) -> list[str]:
+    """The corruptions that change images of `channels` channels; colour corruptions do not change grey images."""
     return [name for name in names if channels > 1 or not corruptions.CORRUPTIONS[name].needs_color]
 
 
-def judged_versions(spec: CorruptionSpec, folder: CorruptedFolder | None, channels: int) -> list[tuple[str, int]]:
-    """(corruption, severity) of every corrupted test set that members are judged on."""
+def evaluated_versions(spec: CorruptionSpec, folder: CorruptedFolder | None, channels: int) -> list[tuple[str, int]]:
+    """(corruption, severity) of every corrupted test set that members are evaluated on."""
     if folder is not None:
         return list(folder.test)
-    names = that_change(corruption_names(spec.corruptions), channels)
+    names = effective_corruptions(corruption_names(spec.corruptions), channels)
     return [(name, severity) for name in names for severity in spec.severities]
 
 
 def versions_bytes(
-    dataset: Dataset, judged: Sequence[tuple[str, int]], seen: Sequence[CorruptionSpec], scored: bool
+    dataset: Dataset, evaluated: Sequence[tuple[str, int]], trained: Sequence[CorruptionSpec], scored: bool
 ) -> int:
-    """What all versions take on a device."""
-    modified = {one.train_modification for one in seen} - {"none"}
-    mixed = {one.train_corruption for one in seen} - {"none"}
+    """Bytes of all versions on a device."""
+    modified = {spec.train_modification for spec in trained} - {"none"}
+    mixed = {spec.train_corruption for spec in trained} - {"none"}
     probes = dataset.test_images.nbytes + (dataset.images.nbytes if scored else 0)
     return (
         (1 + len(modified) + len(mixed)) * dataset.images.nbytes
         + (1 + len(modified)) * dataset.test_images.nbytes
-        + (1 + len(modified) + len(judged)) * probes
+        + (1 + len(modified) + len(evaluated)) * probes
     )
 
 
 def make_versions(
     dataset: Dataset,
     spec: CorruptionSpec,
-    judged: Sequence[tuple[str, int]],
+    evaluated: Sequence[tuple[str, int]],
     folder: CorruptedFolder | None,
-    seen: Sequence[CorruptionSpec],
+    trained: Sequence[CorruptionSpec],
     scores: np.ndarray | None,
     seed: int,
-) -> Versions:
-    """All versions that a job needs, drawn once and fixed for all its members.
+) -> CorruptedVersions:
+    """Draws or reads all versions that a job needs, fixed for all its members.
 
     Args:
-      dataset: with a test set.
+      dataset: a dataset with a test set.
       spec: severities and constants.
-      judged: (corruption, severity) of every corrupted test set.
-      folder: that has them, as many of each as there are test examples; None: they are drawn.
-      seen: what members are trained on, one a setting.
+      evaluated: (corruption, severity) of every corrupted test set.
+      folder: a folder with the corrupted test sets, cut to the number of test examples; None to draw them.
+      trained: modification and corruption of the training images, one per setting.
       scores: C-scores of the training examples, or None.
-      seed: of the job.
+      seed: seed of the job.
     """
-    constants = chosen_constants(dataset, spec)
+    constants = choose_constants(dataset, spec)
     root = job_key(seed, JobDraw.CORRUPTIONS)
-    modified = [name for name in dict.fromkeys(one.train_modification for one in seen) if name != "none"]
-    mixed = [name for name in dict.fromkeys(one.train_corruption for one in seen) if name != "none"]
+    modified = [name for name in dict.fromkeys(spec.train_modification for spec in trained) if name != "none"]
+    mixed = [name for name in dict.fromkeys(spec.train_corruption for spec in trained) if name != "none"]
 
     def draw(part: CorruptionDraw, images: np.ndarray, name: str, severity: int) -> np.ndarray:
         if not severity:
@@ -109,20 +109,20 @@ def make_versions(
         return corrupt(name, jax.random.fold_in(key, severity), dataset, images, severity, constants)
 
     level, count = spec.train_severity, len(dataset.test_labels)
-    shown = tuple(dict.fromkeys([CLEAN, *((name, level) for name in modified), *judged]))
+    probe_versions = tuple(dict.fromkeys([CLEAN, *((name, level) for name in modified), *evaluated]))
     parts = [(CorruptionDraw.TEST, dataset.test_images)]
     if scores is not None:
         parts.append((CorruptionDraw.SCORED, dataset.images))
     labels = np.concatenate([dataset.test_labels] + ([dataset.labels] if scores is not None else []))
     probes = []
-    for version in shown:
+    for version in probe_versions:
         if folder is not None and version in folder.test:
             probes.append(bytes_as_stored(dataset, folder.test[version].images))
         else:
             probes += [draw(part, images, *version) for part, images in parts]
     train = [draw(CorruptionDraw.TRAIN, dataset.images, name, level) for name in (*modified, *mixed)]
-    # Those that are judged too are the same images.
-    test = [probes[shown.index((name, level)) * len(parts)] for name in modified]
+    # Modified test images that are also evaluated are the same arrays.
+    test = [probes[probe_versions.index((name, level)) * len(parts)] for name in modified]
     whole = dataclasses.replace(
         dataset,
         images=np.concatenate([dataset.images, *train]),
@@ -130,26 +130,28 @@ def make_versions(
         probes=np.concatenate(probes),
         probe_labels=labels,
     )
-    places = {name: i for i, name in enumerate(("none", *modified))}
-    others = {name: 1 + len(modified) + i for i, name in enumerate(mixed)}
-    return Versions(whole, places, others, shown, tuple(judged), count, scores, constants)
+    by_modification = {name: i for i, name in enumerate(("none", *modified))}
+    by_corruption = {name: 1 + len(modified) + i for i, name in enumerate(mixed)}
+    return CorruptedVersions(
+        whole, by_modification, by_corruption, probe_versions, tuple(evaluated), count, scores, constants
+    )
 
 
 def export_tests(dataset: Dataset, spec: RobustnessSpec) -> None:
-    """Writes the test images under ``--corruptions``, at all severities, into ``--export_dir``.
+    """Writes the test images under ``--corruptions``, at all severities, to ``--export_dir``.
 
     Raises:
-      UserError: if the folder has others under their names, or cannot be written.
+      UserError: if the folder has different files of the same names, or cannot be written.
     """
-    constants = chosen_constants(dataset, spec.corruption)
-    names = that_change(corruption_names(spec.corruption.corruptions), dataset.images.shape[-1])
-    values, where = as_pixels(dataset, dataset.test_images), spec.corruption.export_dir
+    constants = choose_constants(dataset, spec.corruption)
+    names = effective_corruptions(corruption_names(spec.corruption.corruptions), dataset.images.shape[-1])
+    pixels, folder = as_pixels(dataset, dataset.test_images), spec.corruption.export_dir
     try:
-        write_folder(where, values, dataset.test_labels, seed=spec.seed, names=names, constants=constants)
+        write_folder(folder, pixels, dataset.test_labels, seed=spec.seed, names=names, constants=constants)
     except OSError as error:
-        raise UserError(f"--export_dir={where}: cannot be written ({error}); name another folder") from None
+        raise UserError(f"--export_dir={folder}: cannot be written ({error}); name another folder") from None
 
 
-def chosen_constants(dataset: Dataset, spec: CorruptionSpec) -> str:
-    """Whose constants are taken."""
+def choose_constants(dataset: Dataset, spec: CorruptionSpec) -> str:
+    """Name of the set of corruption constants to use."""
     return constants_for(dataset) if spec.constants == "auto" else spec.constants

@@ -1,5 +1,5 @@
-"""Rows of features in two unequal classes: label flips and resampling under common classifiers, in stratified folds.
+"""Imbalanced binary tables: label flips and resampling with common classifiers, in stratified cross-validation.
 
-The binary rule of S. Hu et al., ICML 2025 (PMLR 267:24535). `folds` judges one classifier on one fold, `run` all folds
-of all tables, `results` aggregates them. A new treatment is an entry of `folds.resample`.
+The flips follow the binary rule of S. Hu et al., ICML 2025 (PMLR 267:24535). `folds` evaluates one classifier on one
+fold, `run` all folds of all tables, `results` aggregates them. A new resampler is an entry of `folds.resample`.
 """

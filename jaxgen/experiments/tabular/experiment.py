@@ -1,13 +1,13 @@
-"""Tables of two classes as an experiment: what ``python -m jaxgen.lnr`` runs on rows of features."""
+"""The experiment behind ``python -m jaxgen.lnr`` for binary tables."""
 
-from jaxgen.experiments.tabular.job import TableJob, load_tables, make_table_job
+from jaxgen.experiments.tabular.job import TabularJob, load_tables, make_table_job
 from jaxgen.experiments.tabular.run import describe_folds, expect_table_flips, measure_job
 from jaxgen.jobs.experiment import Experiment
 from jaxgen.jobs.session import Session
 
 
-def answer(job: TableJob, session: Session) -> str | None:
-    """With ``--what_if``, how many labels each threshold is expected to flip."""
+def answer(job: TabularJob, session: Session) -> str | None:
+    """With ``--what_if``, the expected number of flips at each threshold; else None."""
     return expect_table_flips(job) if job.spec.flips.what_if else None
 
 

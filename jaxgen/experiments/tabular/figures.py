@@ -1,4 +1,4 @@
-"""Figures of a job on tables: scores by treatment, and mean ranks with their critical difference."""
+"""Figures of a job on tables: scores by treatment, and critical-difference diagrams."""
 
 from collections.abc import Mapping, Sequence
 
@@ -15,22 +15,28 @@ MARKS = "osD^v"
 
 @styled
 def draw_treatments(scores: np.ndarray, classifiers: Sequence[str], treatments: Sequence[str], name: str) -> Figure:
-    """Scores ``[classifiers, treatments, repeats, 3]``: a panel a measure, a line a treatment, a mark a classifier;
-    mean ± sd over repeats."""
+    """A panel per measure with a line per treatment and a marker per classifier: mean ± sd over repeats.
+
+    Args:
+      scores: ``[classifiers, treatments, repeats, 3]``, in [0, 1].
+      classifiers: names.
+      treatments: names.
+      name: of the data.
+    """
     figure = new_figure(11.5, 1.4 + 0.34 * len(treatments))
     axes = figure.subplots(1, len(TITLES), sharey=True)
-    places = np.arange(len(treatments))[::-1]
+    rows = np.arange(len(treatments))[::-1]
     for i, (axis, title) in enumerate(zip(axes, TITLES, strict=True)):
         for c, classifier in enumerate(classifiers):
-            own = 100 * scores[c, :, :, i]
-            spreads = own.std(1, ddof=1) if own.shape[1] > 1 else np.zeros(len(treatments))
-            at = places + 0.1 * ((len(classifiers) - 1) / 2 - c)
+            values = 100 * scores[c, :, :, i]
+            spreads = values.std(1, ddof=1) if values.shape[1] > 1 else np.zeros(len(treatments))
+            y = rows + 0.1 * ((len(classifiers) - 1) / 2 - c)
             axis.errorbar(
-                own.mean(1), at, xerr=spreads, fmt=MARKS[c], color=f"C{c}", markersize=4, capsize=0, label=classifier
+                values.mean(1), y, xerr=spreads, fmt=MARKS[c], color=f"C{c}", markersize=4, capsize=0, label=classifier
             )
         axis.set(xlabel=title)
         axis.grid(axis="x", color="#e5e5e5", linewidth=0.6)
-    axes[0].set_yticks(places, list(treatments))
+    axes[0].set_yticks(rows, list(treatments))
     axes[-1].legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
     figure.suptitle(f"{name}: mean ± sd over n = {scores.shape[2]} divisions into folds", fontsize=11)
     return figure
@@ -38,7 +44,7 @@ def draw_treatments(scores: np.ndarray, classifiers: Sequence[str], treatments: 
 
 @styled
 def draw_ranks(rankings: Mapping[str, Ranking], treatments: Sequence[str]) -> Figure:
-    """Critical-difference diagrams (Demšar 2006), one a measure: bars join treatments that are not told apart."""
+    """Critical-difference diagrams (Demšar 2006), one per measure: bars join treatments that do not differ."""
     figure = new_figure(7.5, 0.4 + (1.0 + 0.17 * len(treatments)) * len(rankings))
     axes = figure.subplots(len(rankings), 1, squeeze=False)[:, 0]
     for axis, (title, ranking) in zip(axes, rankings.items(), strict=True):
@@ -47,7 +53,7 @@ def draw_ranks(rankings: Mapping[str, Ranking], treatments: Sequence[str]) -> Fi
 
 
 def draw_diagram(axis: Axes, ranking: Ranking, treatments: Sequence[str], title: str) -> None:
-    """Ranks on a line, names at both sides, cliques below it."""
+    """A critical-difference diagram: ranks on an axis, names on both sides, cliques below."""
     count = len(treatments)
     order = np.argsort(ranking.ranks, kind="stable")
     half, groups = -(-count // 2), cliques(ranking.ranks[order], ranking.critical_difference)
@@ -56,9 +62,9 @@ def draw_diagram(axis: Axes, ranking: Ranking, treatments: Sequence[str], title:
     for rank in range(1, count + 1):
         axis.plot([rank, rank], [0, 0.15], color=INK, linewidth=1)
         axis.text(rank, 0.25, str(rank), ha="center", fontsize=8)
-    for place, i in enumerate(order):
-        left = place < half
-        level = -depth - 0.45 * (place if left else count - 1 - place)
+    for position, i in enumerate(order):
+        left = position < half
+        level = -depth - 0.45 * (position if left else count - 1 - position)
         end = 0.7 if left else count + 0.3
         axis.plot([ranking.ranks[i]] * 2 + [end], [0, level, level], color=ACCENT, linewidth=0.8)
         text = f"{treatments[i]} {ranking.ranks[i]:.2f}"
@@ -73,10 +79,10 @@ def draw_diagram(axis: Axes, ranking: Ranking, treatments: Sequence[str], title:
 
 
 def cliques(ranks: np.ndarray, difference: float) -> list[tuple[float, float]]:
-    """Ends of the longest stretches of ascending ranks that are no wider than the critical difference."""
-    found: list[tuple[int, int]] = []
+    """Ends of the maximal ranges of ascending ranks that are no wider than the critical difference."""
+    ranges: list[tuple[int, int]] = []
     for first in range(len(ranks)):
         last = int(np.flatnonzero(ranks - ranks[first] <= difference).max()) if np.isfinite(difference) else first
-        if last > first and (not found or last > found[-1][1]):
-            found.append((first, last))
-    return [(float(ranks[first]), float(ranks[last])) for first, last in found]
+        if last > first and (not ranges or last > ranges[-1][1]):
+            ranges.append((first, last))
+    return [(float(ranks[first]), float(ranks[last])) for first, last in ranges]

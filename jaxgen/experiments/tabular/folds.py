@@ -1,7 +1,7 @@
-"""Rows of features in two unequal classes: what flips, or more or fewer rows, make of scikit-learn's classifiers.
+"""Evaluates a classifier under label flips and resampling on one fold of an imbalanced binary table.
 
-The binary rule of S. Hu et al., ICML 2025 (PMLR 267:24535), in stratified folds: features are standardized, out-of-fold
-probabilities found, the threshold chosen and labels flipped within the training part of each fold alone.
+Flips follow the binary rule of S. Hu et al., ICML 2025 (PMLR 267:24535). Standardization, out-of-fold probabilities,
+choice of the threshold and flips use the training part of a fold alone.
 """
 
 import warnings
@@ -15,30 +15,30 @@ import numpy as np
 from jaxgen.config import LnrSpec
 from jaxgen.data.checks import column_scale
 from jaxgen.errors import UserError
-from jaxgen.experiments.tabular.mlp import fill, predict_each
+from jaxgen.experiments.tabular.mlp import padded_size, predict_each
 from jaxgen.keys import Draw, draw_key
 from jaxgen.transforms.lnr import count_flips, flip_at_random, lnr_flip_binary
 
 MEASURES = ("f1", "g_mean", "auc")
 
 
-class Part(NamedTuple):
-    """Rows ``x [n, f]`` and labels ``y [n]``, 1 in the minority."""
+class Table(NamedTuple):
+    """Features ``x [n, f]`` and labels ``y [n]``, 1 for the minority class."""
 
     x: np.ndarray
     y: np.ndarray
 
 
 class Fold(NamedTuple):
-    """A fold to be judged: its training and its test part, and the seed of all its draws."""
+    """A fold: training and test part, and the seed of all its draws."""
 
-    train: Part
-    test: Part
+    train: Table
+    test: Table
     seed: int
 
 
 def make_classifier(name: str, seed: int, trees: int) -> Any:
-    """One of scikit-learn's, by name."""
+    """A scikit-learn classifier by name."""
     from sklearn.ensemble import RandomForestClassifier
     from sklearn.linear_model import LogisticRegression
     from sklearn.neighbors import KNeighborsClassifier
@@ -53,45 +53,45 @@ def make_classifier(name: str, seed: int, trees: int) -> Any:
     return makers[name]()
 
 
-def fold_rows(part: Part, folds: int, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """The places of training and test rows of stratified folds."""
+def fold_rows(part: Table, folds: int, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Row indices of the training and test parts of stratified folds."""
     from sklearn.model_selection import StratifiedKFold
 
     with warnings.catch_warnings():
-        # That a fold of so few rows has none of a class: such folds are judged as they are.
+        # scikit-learn warns of folds that lack a class; they are evaluated all the same.
         warnings.simplefilter("ignore", UserWarning)
         yield from StratifiedKFold(folds, shuffle=True, random_state=seed).split(part.x, part.y)
 
 
-def split(part: Part, folds: int, seed: int) -> list[tuple[Part, Part]]:
-    """Stratified folds, each standardized by its training part; a column that is constant there is 0 in both parts."""
-    found = []
+def split(part: Table, folds: int, seed: int) -> list[tuple[Table, Table]]:
+    """Training and test parts of stratified folds, standardized by the training part."""
+    pairs = []
     for train, test in fold_rows(part, folds, seed):
-        parts = [Part(part.x[rows], part.y[rows]) for rows in (train, test)]
-        found.append(tuple(standardize(one, parts[0]) for one in parts))
-    return found
+        parts = [Table(part.x[rows], part.y[rows]) for rows in (train, test)]
+        pairs.append(tuple(standardize(table, parts[0]) for table in parts))
+    return pairs
 
 
-def standardize(part: Part, by: Part) -> Part:
-    """Columns of mean 0 and standard deviation 1 in `by`; one that is constant there is 0."""
+def standardize(part: Table, by: Table) -> Table:
+    """Standardizes columns by their mean and standard deviation in `by`; columns that are constant there become 0."""
     shift, spread = column_scale(by.x)
     return part._replace(x=(part.x - shift) / spread * (np.ptp(by.x, axis=0) > 0))
 
 
-def out_of_fold(part: Part, spec: LnrSpec, seed: int) -> np.ndarray:
-    """How likely each row is of the minority, float32 ``[n]``, by a classifier that has not seen it."""
-    found = np.zeros(len(part.y), np.float32)
+def out_of_fold(part: Table, spec: LnrSpec, seed: int) -> np.ndarray:
+    """Out-of-fold probabilities of the minority class, float32 ``[n]``."""
+    probabilities = np.zeros(len(part.y), np.float32)
     for train, test in fold_rows(part, max(2, min(spec.tabular.folds, int(part.y.sum()))), seed):
-        table = Part(part.x[train], part.y[train])
-        [found[test]] = predict(spec.tabular.score_by, spec, seed, [table], part.x[test])
-    return found
+        table = Table(part.x[train], part.y[train])
+        [probabilities[test]] = predict(spec.tabular.score_by, spec, seed, [table], part.x[test])
+    return probabilities
 
 
 @jax.jit
 def flip_at_each(
     key: jax.Array, scores: jax.Array, labels: jax.Array, thresholds: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-    """Labels flipped by the rule and, as many, at random: int ``[t, n]`` each, of one draw at all thresholds."""
+    """Labels flipped by the rule, and as many at random, at each threshold: int ``[t, n]`` each, of the same draws."""
 
     def at(threshold: jax.Array) -> tuple[jax.Array, jax.Array]:
         flipped = lnr_flip_binary(draw_key(key, Draw.FLIP), scores, labels, threshold=threshold).labels
@@ -101,23 +101,29 @@ def flip_at_each(
     return jax.lax.map(at, thresholds)
 
 
-def flip(part: Part, spec: LnrSpec, thresholds: Sequence[float], seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """`flip_at_each` of a training part, by its own out-of-fold probabilities."""
+def flip(part: Table, spec: LnrSpec, thresholds: Sequence[float], seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """`flip_at_each` for a training part, with its out-of-fold probabilities."""
     count = len(part.y)
-    # Filled up, so that parts of almost one size share a program: rows of the minority move no mean and never flip.
-    scores, labels = np.ones(fill(count), np.float32), np.ones(fill(count), np.int32)
+    # Padded, so that parts of similar size share a program: minority rows change no mean and never flip.
+    scores, labels = np.ones(padded_size(count), np.float32), np.ones(padded_size(count), np.int32)
     scores[:count], labels[:count] = out_of_fold(part, spec, seed), part.y
-    found = flip_at_each(jax.random.key(seed), scores, labels, jnp.asarray(thresholds, jnp.float32))
-    return tuple(np.asarray(one)[:, :count] for one in found)
+    flipped = flip_at_each(jax.random.key(seed), scores, labels, jnp.asarray(thresholds, jnp.float32))
+    return tuple(np.asarray(array)[:, :count] for array in flipped)
 
 
-def resample(part: Part, how: str, seed: int) -> Part:
-    """More rows of the minority, or fewer of the majority, as imbalanced-learn makes them; the part itself where it
-    refuses: ADASYN where no row of the minority has a neighbour of the majority, SMOTE where there is but one row,
-    Borderline-SMOTE where no row is near the border; and where it makes none.
+def resample(part: Table, how: str, seed: int) -> Table:
+    """The part resampled by imbalanced-learn; the part itself where that fails or changes nothing.
+
+    ADASYN fails if no minority row has a majority neighbour, SMOTE if there is a single minority row; Borderline-SMOTE
+    changes nothing if no row is near the border.
+
+    Args:
+      part: rows and labels.
+      how: name of the resampler.
+      seed: of its draws.
 
     Raises:
-      UserError: where imbalanced-learn is missing.
+      UserError: if imbalanced-learn is not installed.
     """
     try:
         from imblearn.over_sampling import ADASYN, SMOTE, BorderlineSMOTE, RandomOverSampler
@@ -135,33 +141,33 @@ def resample(part: Part, how: str, seed: int) -> Part:
         "undersampling": lambda: RandomUnderSampler(random_state=seed),
     }
     try:
-        made = Part(*makers[how]().fit_resample(part.x, part.y))
+        resampled = Table(*makers[how]().fit_resample(part.x, part.y))
     except (ValueError, RuntimeError):
         return part
-    # Borderline-SMOTE says nothing where no row of the minority is near the border.
-    return part if len(made.y) == len(part.y) else made
+    # Borderline-SMOTE does not raise if no minority row is near the border.
+    return part if len(resampled.y) == len(part.y) else resampled
 
 
-def predict(classifier: str, spec: LnrSpec, seed: int, tables: Sequence[Part], test: np.ndarray) -> np.ndarray:
-    """How likely each row of ``test [t, f]`` is of the minority, by a model of each table: ``[k, t]``."""
+def predict(classifier: str, spec: LnrSpec, seed: int, tables: Sequence[Table], test: np.ndarray) -> np.ndarray:
+    """Probabilities ``[k, t]`` of the minority for rows ``test [t, f]``, by a model trained on each of k tables."""
     if classifier == "mlp":
-        return predict_each([(one.x, one.y) for one in tables], test, epochs=spec.tabular.mlp_epochs, seed=seed)
-    return np.stack([predict_one(classifier, spec, seed, one, test) for one in tables])
+        return predict_each([(table.x, table.y) for table in tables], test, epochs=spec.tabular.mlp_epochs, seed=seed)
+    return np.stack([predict_one(classifier, spec, seed, table, test) for table in tables])
 
 
 def predict_labels(
     classifier: str, spec: LnrSpec, seed: int, x: np.ndarray, labels: np.ndarray, test: np.ndarray
 ) -> np.ndarray:
-    """As `predict`, of the same rows under each of ``labels [k, n]``: ``[k, t]``; labels that are alike are one model.
+    """As `predict`, for the same rows with each of ``labels [k, n]``; equal labels share a model.
 
-    Thresholds above a table's largest z flip nothing: often half of them.
+    Often half of the thresholds flip no label.
     """
-    distinct, places = np.unique(labels, axis=0, return_inverse=True)
-    return predict(classifier, spec, seed, [Part(x, y) for y in distinct], test)[places.ravel()]
+    distinct, indices = np.unique(labels, axis=0, return_inverse=True)
+    return predict(classifier, spec, seed, [Table(x, y) for y in distinct], test)[indices.ravel()]
 
 
-def predict_one(classifier: str, spec: LnrSpec, seed: int, table: Part, test: np.ndarray) -> np.ndarray:
-    """By one of scikit-learn's; of rows of one class only, that class for sure."""
+def predict_one(classifier: str, spec: LnrSpec, seed: int, table: Table, test: np.ndarray) -> np.ndarray:
+    """Probabilities ``[t]`` by one scikit-learn classifier; constant if all training rows are of one class."""
     if len(np.unique(table.y)) == 1:
         return np.full(len(test), float(table.y[0]))
     model = make_classifier(classifier, seed, spec.tabular.trees)
@@ -170,54 +176,50 @@ def predict_one(classifier: str, spec: LnrSpec, seed: int, table: Part, test: np
     return model.fit(table.x, table.y).predict_proba(test)[:, 1]
 
 
-def judge(likely: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """F1 of the minority, the geometric mean of both classes' recall, and the area under the ROC curve ``[3]``.
+def score_predictions(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """F1 of the minority, geometric mean of both recalls, and AUC ``[3]``; NaN if a probability is not finite.
 
-    A row counts as of the minority where that is more likely than not; NaN of probabilities that are no numbers, as of
-    a network that diverged.
+    Rows are classified at probability 0.5.
     """
     from sklearn.metrics import roc_auc_score
 
-    if not np.isfinite(likely).all():
+    if not np.isfinite(probabilities).all():
         return np.full(len(MEASURES), np.nan)
-    recalls = [(likely > 0.5)[labels == 1].mean(), (likely <= 0.5)[labels == 0].mean()]
-    return np.array([f1_of(likely, labels), np.sqrt(np.prod(recalls)), roc_auc_score(labels, likely)])
+    recalls = [(probabilities > 0.5)[labels == 1].mean(), (probabilities <= 0.5)[labels == 0].mean()]
+    return np.array([f1_of(probabilities, labels), np.sqrt(np.prod(recalls)), roc_auc_score(labels, probabilities)])
 
 
-def f1_of(likely: np.ndarray, labels: np.ndarray) -> float:
-    """Twice the hits over the rows that are chosen and those that should be: 0 where none is chosen, NaN of NaN."""
-    if not np.isfinite(likely).all():
+def f1_of(probabilities: np.ndarray, labels: np.ndarray) -> float:
+    """F1 of the minority at probability 0.5: 0 without positive predictions, NaN if a probability is not finite."""
+    if not np.isfinite(probabilities).all():
         return float("nan")
-    chosen = likely > 0.5
-    return float(2 * (chosen & (labels == 1)).sum() / (chosen.sum() + labels.sum()))
+    predicted = probabilities > 0.5
+    return float(2 * (predicted & (labels == 1)).sum() / (predicted.sum() + labels.sum()))
 
 
 def choose_threshold(fold: Fold, classifier: str, spec: LnrSpec) -> float:
-    """The threshold of the highest mean F1 over inner folds of the training part; the highest of as good ones."""
+    """The threshold with the highest mean F1 over inner folds of the training part; the highest of ties."""
     inner = min(spec.tabular.inner_folds, int(fold.train.y.sum()))
     if len(spec.flips.threshold) == 1 or inner < 2:
         return max(spec.flips.threshold)
-    found = []
+    scores = []
     for train, test in split(fold.train, inner, fold.seed):
         flipped, _ = flip(train, spec, spec.flips.threshold, fold.seed)
-        likely = predict_labels(classifier, spec, fold.seed, train.x, flipped, test.x)
-        found.append([f1_of(one, test.y) for one in likely])
-    means = np.nan_to_num(np.mean(found, axis=0), nan=-1)
+        predictions = predict_labels(classifier, spec, fold.seed, train.x, flipped, test.x)
+        scores.append([f1_of(probabilities, test.y) for probabilities in predictions])
+    means = np.nan_to_num(np.mean(scores, axis=0), nan=-1)
     return max(zip(means, spec.flips.threshold, strict=True))[1]
 
 
-class Judged(NamedTuple):
-    """What became of a fold.
-
-    Of a treatment that made no change, `refused`, the scores are those of none.
+class FoldResult(NamedTuple):
+    """Results of one classifier on one fold.
 
     Attributes:
-      scores: of each treatment, ``[treatments, 3]``.
-      threshold: that was chosen; NaN where nothing is flipped.
-      flips: how many labels it flipped.
-      refused: of each treatment, whether imbalanced-learn found nothing to make: bool ``[treatments]``.
-      by_threshold: F1 on the test part of flips at each threshold, by which hindsight would choose: ``[thresholds]``;
-        NaN where nothing is flipped.
+      scores: ``[treatments, 3]``, as of `score_predictions`; those of "none" for treatments that were refused.
+      threshold: the chosen one; NaN if no treatment flips labels.
+      flips: number of labels flipped at that threshold.
+      refused: bool ``[treatments]``: where `resample` changed nothing.
+      by_threshold: ``[thresholds]``: F1 on the test part with flips at each threshold; NaN as `threshold`.
     """
 
     scores: np.ndarray
@@ -227,14 +229,14 @@ class Judged(NamedTuple):
     by_threshold: np.ndarray
 
 
-def judge_fold(fold: Fold, classifier: str, spec: LnrSpec) -> Judged:
-    """One classifier under each treatment of a fold's training part, judged on its test part."""
+def evaluate_fold(fold: Fold, classifier: str, spec: LnrSpec) -> FoldResult:
+    """Trains a classifier under each treatment of a fold's training part, and scores it on the test part."""
     with jax.enable_x64(False):
-        return judge_now(fold, classifier, spec)
+        return evaluate_in_32_bits(fold, classifier, spec)
 
 
-def judge_now(fold: Fold, classifier: str, spec: LnrSpec) -> Judged:
-    """As `judge_fold`, whatever the session is set to."""
+def evaluate_in_32_bits(fold: Fold, classifier: str, spec: LnrSpec) -> FoldResult:
+    """As `evaluate_fold`, with 32-bit types enabled by the caller."""
     names, thresholds = spec.tabular.treatments, spec.flips.threshold
     threshold, flips, labels = float("nan"), 0, {"none": fold.train.y}
     by_threshold = np.full(len(thresholds), np.nan)
@@ -246,14 +248,14 @@ def judge_now(fold: Fold, classifier: str, spec: LnrSpec) -> Judged:
         labels |= {"lnr": flipped[chosen], "random_flips": controls[chosen]}
         flips = int((flipped[chosen] != fold.train.y).sum())
     test, seed = fold.test, fold.seed
-    # Names that are not asked for cost little: without flips they are those of none.
-    found = predict_labels(classifier, spec, seed, fold.train.x, np.stack([*labels.values(), *flipped]), test.x)
-    likely = dict(zip(labels, found, strict=False))
-    by_threshold[: len(flipped)] = [f1_of(one, test.y) for one in found[len(labels) :]]
-    made = {name: resample(fold.train, name, seed) for name in names if name not in labels}
-    fresh = {name: part for name, part in made.items() if part is not fold.train}
-    if fresh:
-        likely |= dict(zip(fresh, predict(classifier, spec, seed, [*fresh.values()], test.x), strict=True))
-    scores = np.array([judge(likely.get(name, likely["none"]), test.y) for name in names])
-    refused = np.array([name in made and name not in fresh for name in names])
-    return Judged(scores, threshold, flips, refused, by_threshold)
+    # Treatments that were not requested cost little: without flips they share the model of "none".
+    predictions = predict_labels(classifier, spec, seed, fold.train.x, np.stack([*labels.values(), *flipped]), test.x)
+    by_treatment = dict(zip(labels, predictions, strict=False))
+    by_threshold[: len(flipped)] = [f1_of(probabilities, test.y) for probabilities in predictions[len(labels) :]]
+    resampled = {name: resample(fold.train, name, seed) for name in names if name not in labels}
+    changed = {name: part for name, part in resampled.items() if part is not fold.train}
+    if changed:
+        by_treatment |= dict(zip(changed, predict(classifier, spec, seed, [*changed.values()], test.x), strict=True))
+    scores = np.array([score_predictions(by_treatment.get(name, by_treatment["none"]), test.y) for name in names])
+    refused = np.array([name in resampled and name not in changed for name in names])
+    return FoldResult(scores, threshold, flips, refused, by_threshold)

@@ -1,4 +1,4 @@
-"""A job on tables of two classes: what it takes, and what it refuses."""
+"""A job on binary tables: its data and checks."""
 
 import dataclasses
 import importlib.util
@@ -11,45 +11,45 @@ from jaxgen.config import LnrSpec, TabularSpec
 from jaxgen.data import load_dataset
 from jaxgen.data.keel import load_keel
 from jaxgen.errors import UserError
-from jaxgen.experiments.tabular.folds import Part, resample
+from jaxgen.experiments.tabular.folds import Table, resample
 from jaxgen.jobs.checks import refuse_idle
 from jaxgen.types import Dataset
 
-# The parts of a spec that this protocol heeds.
-HEEDED = ("tabular", "flips")
-# Flags of these parts that it takes no notice of.
-IDLE = ("methods", "flip_rounds")
-RESAMPLED = ("smote", "borderline_smote", "adasyn", "oversampling", "undersampling")
+# Parts of the spec that this protocol uses.
+USED_PARTS = ("tabular", "flips")
+# Flags of these parts that it does not use.
+UNUSED_FLAGS = ("methods", "flip_rounds")
+RESAMPLERS = ("smote", "borderline_smote", "adasyn", "oversampling", "undersampling")
 
 
-class TableJob(NamedTuple):
-    """All that is to be judged: every repeat of every fold of every table, by every classifier.
+class TabularJob(NamedTuple):
+    """A job on tables: every classifier on every fold of every repeat of every table.
 
     Attributes:
-      spec: what was asked for.
-      tables: by name, 1 in the minority.
+      spec: the flags.
+      tables: by name.
     """
 
     spec: LnrSpec
-    tables: dict[str, Part]
+    tables: dict[str, Table]
 
 
 def load_tables(spec: LnrSpec) -> list[Dataset]:
-    """The data sets that are named by ``--keel``, or else the one of ``--dataset``."""
+    """Loads the data sets of ``--keel``, or else the one of ``--dataset``."""
     return [load_keel(name) for name in spec.tabular.keel] if spec.tabular.keel else [load_dataset(spec.data)]
 
 
-def as_table(dataset: Dataset, folds: int) -> Part:
-    """All rows of a data set, those for testing too: folds are cut of them.
+def as_table(dataset: Dataset, folds: int) -> Table:
+    """All rows of a data set, test rows included, as one table.
 
     Raises:
-      UserError: unless they are rows of features in two classes, the smaller one of a row or more a fold, and some
-        column varies.
+      UserError: for images, more or fewer than two classes, constant columns only, or a class with fewer rows than
+        folds.
     """
     if dataset.has_images or dataset.num_classes != 2:
-        what = "images" if dataset.has_images else f"{dataset.num_classes} classes"
-        raise UserError(f"--protocol=tabular: takes rows of features in two classes, and {dataset.name} has {what}")
-    # As the source has them: each fold is standardized by its own training part, and knows nothing of other rows.
+        kind = "images" if dataset.has_images else f"{dataset.num_classes} classes"
+        raise UserError(f"--protocol=tabular: takes rows of features in two classes, and {dataset.name} has {kind}")
+    # Unstandardized: each fold is standardized by its own training part.
     x, y = dataset.features, dataset.labels
     if dataset.test_labels is not None:
         x, y = np.concatenate([x, dataset.test_features]), np.concatenate([y, dataset.test_labels])
@@ -58,43 +58,45 @@ def as_table(dataset: Dataset, folds: int) -> Part:
         raise UserError(f"--protocol=tabular: all columns of {dataset.name} are constant; give some that vary")
     if counts.min() < folds:
         raise UserError(f"--folds={folds}: the smaller class of {dataset.name} has {counts.min()} rows; take fewer")
-    return Part(x, (y == counts.argmin()).astype(int))
+    return Table(x, (y == counts.argmin()).astype(int))
 
 
 def are_tables(datasets: Sequence[Dataset], spec: LnrSpec) -> bool:
-    """Whether data are judged in folds: by the flags, or else because they are rows of features in two classes.
+    """Whether to use the protocol of this package: by the flags, or else for binary tables.
 
     Raises:
       UserError: for flags that contradict each other.
     """
-    own = spec.tabular
-    if own.keel and (spec.data.dataset != LnrSpec().data.dataset or own.protocol == "two_stage"):
+    flags = spec.tabular
+    if flags.keel and (spec.data.dataset != LnrSpec().data.dataset or flags.protocol == "two_stage"):
         raise UserError("--keel: takes the place of --dataset, and is for --protocol=tabular; leave one of them out")
-    if own.keel or own.protocol == "tabular":
+    if flags.keel or flags.protocol == "tabular":
         return True
     [dataset] = datasets
-    return own.protocol == "auto" and not dataset.has_images and dataset.num_classes == 2
+    return flags.protocol == "auto" and not dataset.has_images and dataset.num_classes == 2
 
 
-def make_table_job(datasets: Sequence[Dataset], spec: LnrSpec, *, log: Callable[[str], None] | None = None) -> TableJob:
-    """The job that `spec` asks for.
+def make_table_job(
+    datasets: Sequence[Dataset], spec: LnrSpec, *, log: Callable[[str], None] | None = None
+) -> TabularJob:
+    """Makes and checks the job of a spec.
 
     Args:
-      datasets: of rows.
-      spec: flags.
-      log: takes a line about what is left out.
+      datasets: binary tables.
+      spec: the flags.
+      log: called with a line about treatments that are left out.
 
     Raises:
-      UserError: for what the data do not suit, and for a package that is missing.
+      UserError: for flags that do not suit the data, and for a missing package.
     """
-    refuse_idle(spec, HEEDED, "--protocol=tabular", IDLE)
+    refuse_idle(spec, USED_PARTS, "--protocol=tabular", UNUSED_FLAGS)
     tables = {dataset.name: as_table(dataset, spec.tabular.folds) for dataset in datasets}
     treatments = spec.tabular.treatments
     if treatments == TabularSpec().treatments and importlib.util.find_spec("imblearn") is None:
-        treatments = tuple(name for name in treatments if name not in RESAMPLED)
+        treatments = tuple(name for name in treatments if name not in RESAMPLERS)
         if log:
-            log(f"{', '.join(RESAMPLED)} are left out: pip install -e '.[imbalance]' for imbalanced-learn")
-    for name in {*RESAMPLED} & {*treatments}:
+            log(f"{', '.join(RESAMPLERS)} are left out: pip install -e '.[imbalance]' for imbalanced-learn")
+    for name in {*RESAMPLERS} & {*treatments}:
         resample(next(iter(tables.values())), name, 0)
-    own = dataclasses.replace(spec.tabular, treatments=treatments)
-    return TableJob(dataclasses.replace(spec, tabular=own), tables)
+    tabular = dataclasses.replace(spec.tabular, treatments=treatments)
+    return TabularJob(dataclasses.replace(spec, tabular=tabular), tables)

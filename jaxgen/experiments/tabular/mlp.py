@@ -1,4 +1,4 @@
-"""Small perceptrons for tables: one compiled program for all tables of about a size, however many rows each has."""
+"""Small multilayer perceptrons for tables; tables are padded so that they share compiled programs."""
 
 from collections.abc import Sequence
 
@@ -12,20 +12,20 @@ from jaxgen.keys import Draw, draw_key
 from jaxgen.models.mlp import MLP
 from jaxgen.training.losses import cross_entropy, weighted_mean
 
-# As those who tried LNR on KEEL's data had it: three hidden layers, Adam at 0.001, batches of 32.
+# As in experiments with LNR on KEEL's data: three hidden layers, Adam at 0.001, batches of 32.
 HIDDEN, RATE, BATCH = (5, 10, 5), 1e-3, 32
-# Rows are filled up to so many, or four times as many, and so on, and columns to a multiple, so that tables share
-# programs: compiling one takes as long as dozens of trainings, and rows that are only filled in cost next to nothing.
-FILLED_ROWS, FILLED_COLUMNS = 1024, 16
+# Rows are padded to this number times a power of 4, columns to a multiple, so that tables share programs: compiling one
+# takes as long as dozens of trainings, and padding costs next to nothing.
+PADDED_ROWS, PADDED_COLUMNS = 1024, 16
 
 
 def predict_each(
     tables: Sequence[tuple[np.ndarray, np.ndarray]], test: np.ndarray, *, epochs: int, seed: int
 ) -> np.ndarray:
-    """How likely each test row is of class 1, by a network for each of k tables: float32 ``[k, t]``.
+    """Probabilities of class 1 for each test row, by a network for each of k tables: float32 ``[k, t]``.
 
-    All networks begin alike. They are trained one after the other: on a CPU networks so small were no faster side by
-    side, a network, and all of them took as many steps as the one with the most rows.
+    All networks start from the same weights. They are trained one after the other: on a CPU, batching networks this
+    small was no faster, and all would take as many steps as the largest table.
 
     Args:
       tables: features ``[n_i, f]`` and labels 0 or 1 ``[n_i]``.
@@ -33,27 +33,27 @@ def predict_each(
       epochs: passes over the rows.
       seed: of weights and orders.
     """
-    tests, found = filled(test.astype(np.float32)), []
+    padded_test, probabilities = pad_features(test.astype(np.float32)), []
     for x, y in tables:
-        labels = np.zeros(fill(len(y)), np.int32)
+        labels = np.zeros(padded_size(len(y)), np.int32)
         labels[: len(y)] = y
-        rows = filled(x.astype(np.float32))
-        found.append(train_one(jax.random.key(seed), rows, labels, len(y), x.shape[1], tests, epochs))
-    return np.stack([np.asarray(one)[: len(test)] for one in found])
+        rows = pad_features(x.astype(np.float32))
+        probabilities.append(train_one(jax.random.key(seed), rows, labels, len(y), x.shape[1], padded_test, epochs))
+    return np.stack([np.asarray(array)[: len(test)] for array in probabilities])
 
 
-def fill(count: int) -> int:
-    """Rows that a program has for so many."""
-    rows = FILLED_ROWS
+def padded_size(count: int) -> int:
+    """The padded number of rows."""
+    rows = PADDED_ROWS
     while rows < count:
         rows *= 4
     return rows
 
 
-def filled(features: np.ndarray) -> np.ndarray:
-    """Features with rows and columns of zeros behind them."""
+def pad_features(features: np.ndarray) -> np.ndarray:
+    """Features padded with rows and columns of zeros."""
     count, columns = features.shape
-    return np.pad(features, ((0, fill(count) - count), (0, -columns % FILLED_COLUMNS)))
+    return np.pad(features, ((0, padded_size(count) - count), (0, -columns % PADDED_COLUMNS)))
 
 
 @jax.jit
@@ -62,22 +62,22 @@ def train_one(
 ) -> jax.Array:
     """Probabilities ``[t]`` of class 1, by a network trained on the first ``size`` of ``rows [n, f]``.
 
-    Only the first `columns` of f are in use: the others are 0, have no gradient, and must not make the first layer's
-    weights smaller at the start (Glorot: variance 2 / (inputs + outputs)).
+    Only the first `columns` of f columns are used. The others are padding, so the first layer's initial weights are
+    scaled to those of a layer with `columns` inputs (Glorot: variance 2 / (inputs + outputs)).
     """
     network, optimizer = MLP(HIDDEN, 2), optax.adam(RATE)
     params = network.init(key, tests[:1])
     kernel = params["params"]["Dense_0"]["kernel"]
     params["params"]["Dense_0"]["kernel"] = kernel * jnp.sqrt((len(kernel) + HIDDEN[0]) / (columns + HIDDEN[0]))
-    places = jnp.arange(BATCH)
+    offsets = jnp.arange(BATCH)
 
     def run_epoch(epoch: jax.Array, state: tuple) -> tuple:
         def step(number: jax.Array, state: tuple) -> tuple:
-            at = number * BATCH + places
-            order = permute(jax.random.fold_in(draw_key(key, Draw.MLP_ORDER), epoch), at, size)
+            positions = number * BATCH + offsets
+            order = permute(jax.random.fold_in(draw_key(key, Draw.MLP_ORDER), epoch), positions, size)
 
             def loss(params: dict) -> jax.Array:
-                return weighted_mean(cross_entropy(network.apply(params, rows[order]), labels[order]), at < size)
+                return weighted_mean(cross_entropy(network.apply(params, rows[order]), labels[order]), positions < size)
 
             updates, after = optimizer.update(jax.grad(loss)(state[0]), state[1])
             return optax.apply_updates(state[0], updates), after

@@ -1,4 +1,4 @@
-"""Judging tables of two classes: the plan, a repeat of all folds at a time, kept as it is done."""
+"""Evaluates classifiers on all folds of binary tables, one repeat at a time, and stores the results."""
 
 import contextlib
 import functools
@@ -14,40 +14,40 @@ import jax
 import numpy as np
 
 from jaxgen.config.fields import flag_values
-from jaxgen.experiments.tabular.folds import MEASURES, Fold, Judged, judge_fold, out_of_fold, split, standardize
-from jaxgen.experiments.tabular.job import IDLE, TableJob
+from jaxgen.experiments.tabular.folds import MEASURES, Fold, FoldResult, evaluate_fold, out_of_fold, split, standardize
+from jaxgen.experiments.tabular.job import UNUSED_FLAGS, TabularJob
 from jaxgen.jobs.identity import make_identity, typed_flags
 from jaxgen.jobs.session import QUIET, Session
 from jaxgen.jobs.train import refuse_unfinished
 from jaxgen.reporting.tables import to_table
 from jaxgen.runs.launch import train_chunks
 from jaxgen.runs.plan import Chunk, Plan, count_runs, cut_chunks
-from jaxgen.runs.progress import Report
+from jaxgen.runs.progress import ProgressCallback
 from jaxgen.runs.shards import read_shard
 from jaxgen.runs.signals import Stop
 from jaxgen.runs.store import Arrays, Store, open_store
 from jaxgen.transforms.lnr import lnr_flip_binary
 
-# Flags that decide no fold.
-REPORTING_FLAGS = {"keel", "what_if", "protocol", *IDLE}
+# Flags that do not affect the results of a fold.
+REPORTING_FLAGS = {"keel", "what_if", "protocol", *UNUSED_FLAGS}
 
 
-def open_table_store(job: TableJob) -> Store:
-    """The store of the job below ``spec.out``: a run group for each table, a run for each repeat.
+def open_table_store(job: TabularJob) -> Store:
+    """The job's store below ``spec.out``: a run group for each table, a run for each repeat.
 
-    A table's run group is named by its contents, so that a job with more tables judges only those.
+    Run groups are named by the contents of their tables, so that a job with more tables evaluates only the new ones.
     """
-    given = flag_values(job.spec.tabular) | flag_values(job.spec.flips)
-    flags = {name: value for name, value in given.items() if name not in REPORTING_FLAGS}
+    chosen = flag_values(job.spec.tabular) | flag_values(job.spec.flips)
+    flags = {name: value for name, value in chosen.items() if name not in REPORTING_FLAGS}
     identity = make_identity(typed_flags(flags), job.spec.seed, experiment="lnr on tables, 3")
-    each = len(job.spec.tabular.classifiers) * job.spec.tabular.folds
-    plan = Plan(identity, {run_group_of(job, name): job.spec.num_runs for name in job.tables})
-    bytes_each = 8 * (len(MEASURES) * len(job.spec.tabular.treatments) + len(job.spec.flips.threshold)) + 32
-    return open_store(pathlib.Path(job.spec.out) / "store", plan, each * bytes_each + 500)
+    results_per_run = len(job.spec.tabular.classifiers) * job.spec.tabular.folds
+    plan = Plan(identity, {table_run_group(job, name): job.spec.num_runs for name in job.tables})
+    bytes_per_result = 8 * (len(MEASURES) * len(job.spec.tabular.treatments) + len(job.spec.flips.threshold)) + 32
+    return open_store(pathlib.Path(job.spec.out) / "store", plan, results_per_run * bytes_per_result + 500)
 
 
-def run_group_of(job: TableJob, name: str) -> str:
-    """The run group of a table: its name and a digest of its rows."""
+def table_run_group(job: TabularJob, name: str) -> str:
+    """The name of a table's run group: the table's name and a digest of its rows."""
     digest = hashlib.sha256(str(job.tables[name].x.shape).encode())
     for array in job.tables[name]:
         digest.update(np.ascontiguousarray(array).data)
@@ -55,65 +55,76 @@ def run_group_of(job: TableJob, name: str) -> str:
 
 
 def fold_seed(seed: int, run: int, fold: int) -> int:
-    """Of all draws of a fold."""
+    """The seed of all draws of a fold."""
     return int(np.random.SeedSequence([seed, run, fold]).generate_state(1)[0] >> 1)
 
 
-def judge_table(job: TableJob, jobs: int, stop: Stop, chunk: Chunk, report: Report) -> Arrays:
-    """All folds of repeats of a table, by all classifiers, side by side; given up where a stop is asked for."""
+def evaluate_repeats(job: TabularJob, jobs: int, stop: Stop, chunk: Chunk, report: ProgressCallback) -> Arrays:
+    """Evaluates all folds and classifiers of a chunk of repeats in parallel processes.
+
+    Args:
+      job: the job.
+      jobs: number of processes.
+      stop: the user's request to stop.
+      chunk: repeats of one table.
+      report: called with the work done.
+
+    Raises:
+      KeyboardInterrupt: if a stop is requested.
+    """
     from joblib import Parallel, delayed
 
-    name, own = chunk.run_group.rpartition("-")[0], job.spec.tabular
+    name, flags = chunk.run_group.rpartition("-")[0], job.spec.tabular
     part = job.tables[name]
     began, runs = time.perf_counter(), range(chunk.start, chunk.stop)
     tasks = []
     for run in runs:
-        folds = split(part, own.folds, fold_seed(job.spec.seed, run, own.folds))
+        folds = split(part, flags.folds, fold_seed(job.spec.seed, run, flags.folds))
         for i, (train, test) in enumerate(folds):
             fold = Fold(train, test, fold_seed(job.spec.seed, run, i))
-            tasks += [delayed(judge_fold)(fold, classifier, job.spec) for classifier in own.classifiers]
-    judged: list[Judged] = []
-    for one in Parallel(jobs, return_as="generator")(tasks):
-        judged.append(one)
+            tasks += [delayed(evaluate_fold)(fold, classifier, job.spec) for classifier in flags.classifiers]
+    results: list[FoldResult] = []
+    for result in Parallel(jobs, return_as="generator")(tasks):
+        results.append(result)
         report(table_work(job, chunk.run_group) / (len(tasks) / len(runs)))
         stop.raise_if_requested()
-    shape = len(runs), own.folds, len(own.classifiers)
+    shape = len(runs), flags.folds, len(flags.classifiers)
     return {
         "run": np.array(runs),
         "seconds": np.full(len(runs), (time.perf_counter() - began) / len(runs)),
         "finite": np.ones(len(runs), bool),
-        "scores": np.array([one.scores for one in judged]).reshape(*shape, -1, len(MEASURES)),
-        "threshold": np.array([one.threshold for one in judged]).reshape(shape),
-        "flips": np.array([one.flips for one in judged]).reshape(shape),
-        "refused": np.array([one.refused for one in judged]).reshape(*shape, -1),
-        "by_threshold": np.array([one.by_threshold for one in judged]).reshape(*shape, -1),
+        "scores": np.array([result.scores for result in results]).reshape(*shape, -1, len(MEASURES)),
+        "threshold": np.array([result.threshold for result in results]).reshape(shape),
+        "flips": np.array([result.flips for result in results]).reshape(shape),
+        "refused": np.array([result.refused for result in results]).reshape(*shape, -1),
+        "by_threshold": np.array([result.by_threshold for result in results]).reshape(*shape, -1),
     }
 
 
-def table_work(job: TableJob, run_group: str) -> float:
-    """The work of a repeat, in rows and something for each fit."""
+def table_work(job: TabularJob, run_group: str) -> float:
+    """Work of a repeat: number of rows plus a constant for the fits."""
     return len(job.tables[run_group.rpartition("-")[0]].y) + 300.0
 
 
-class Results(NamedTuple):
-    """What a job on tables came to.
+class TabularResults(NamedTuple):
+    """Results of a job on tables.
 
     Attributes:
-      rows: one for each table, repeat, fold, classifier and treatment.
-      in_hindsight: one for each table, repeat, fold, classifier and threshold.
+      rows: a row for each table, repeat, fold, classifier and treatment.
+      in_hindsight: a row for each table, repeat, fold, classifier and threshold.
     """
 
     rows: list[dict[str, Any]]
     in_hindsight: list[dict[str, Any]]
 
 
-def measure_job(job: TableJob, session: Session) -> Results:
-    """Judges what is missing, and reads all that was judged."""
-    return Results(run_tables(job, session), threshold_rows(job))
+def measure_job(job: TabularJob, session: Session) -> TabularResults:
+    """Evaluates missing repeats, and reads all results."""
+    return TabularResults(run_tables(job, session), hindsight_rows(job))
 
 
-def run_tables(job: TableJob, session: Session = QUIET) -> list[dict[str, Any]]:
-    """Judges what is missing; a row for each table, repeat, fold, classifier and treatment."""
+def run_tables(job: TabularJob, session: Session = QUIET) -> list[dict[str, Any]]:
+    """Evaluates missing repeats; returns a row for each table, repeat, fold, classifier and treatment."""
     import joblib
 
     store = open_table_store(job)
@@ -122,16 +133,16 @@ def run_tables(job: TableJob, session: Session = QUIET) -> list[dict[str, Any]]:
         minority = int(part.y.sum())
         session.tell(f"{name}: {len(part.y):,} rows of {part.x.shape[1]}, {minority:,} of them of the minority")
     store.record_settings({"width": 1})
-    # One process a core; a fold is too short to be divided further.
+    # One process per core; a fold is too short to be divided further.
     jobs = job.spec.compute.num_devices or joblib.cpu_count()
     stop = Stop()
     compute = job.spec.compute
     share = functools.partial(read_shard(compute.shard).part, block=1)
-    with on_the_cpu():
+    with on_cpu():
         train_chunks(
             store,
             [] if compute.aggregate_only else cut_chunks(share(store.missing()), 1),
-            functools.partial(judge_table, job, jobs, stop),
+            functools.partial(evaluate_repeats, job, jobs, stop),
             {run_group: table_work(job, run_group) for run_group in store.plan.run_groups},
             resume=session.resume,
             shown=session.shows_progress,
@@ -140,30 +151,30 @@ def run_tables(job: TableJob, session: Session = QUIET) -> list[dict[str, Any]]:
             share=share,
         )
     refuse_unfinished(store, compute, things="divisions")
-    return [row for name in job.tables for row in fold_rows(job, name, store.runs(run_group_of(job, name)))]
+    return [row for name in job.tables for row in result_rows(job, name, store.runs(table_run_group(job, name)))]
 
 
 @contextlib.contextmanager
-def on_the_cpu() -> Iterator[None]:
-    """Keeps processes that are started meanwhile off accelerators, which each of them would claim for itself."""
-    before = os.environ.get("JAX_PLATFORMS")
+def on_cpu() -> Iterator[None]:
+    """Makes processes started in the block use the CPU: each would reserve an accelerator for itself."""
+    previous = os.environ.get("JAX_PLATFORMS")
     os.environ["JAX_PLATFORMS"] = "cpu"
     try:
         yield
     finally:
-        if before is None:
+        if previous is None:
             del os.environ["JAX_PLATFORMS"]
         else:
-            os.environ["JAX_PLATFORMS"] = before
+            os.environ["JAX_PLATFORMS"] = previous
 
 
-def fold_rows(job: TableJob, name: str, chunks: Any) -> list[dict[str, Any]]:
-    """The rows of a table."""
-    own, rows = job.spec.tabular, []
+def result_rows(job: TabularJob, name: str, chunks: Any) -> list[dict[str, Any]]:
+    """The result rows of a table."""
+    flags, rows = job.spec.tabular, []
     for arrays in chunks:
         for i, run in enumerate(arrays["run"]):
             for fold, (c, classifier), (t, treatment) in itertools.product(
-                range(own.folds), enumerate(own.classifiers), enumerate(own.treatments)
+                range(flags.folds), enumerate(flags.classifiers), enumerate(flags.treatments)
             ):
                 flipping = treatment in ("lnr", "random_flips")
                 scores = arrays["scores"][i, fold, c, t]
@@ -183,16 +194,16 @@ def fold_rows(job: TableJob, name: str, chunks: Any) -> list[dict[str, Any]]:
     return rows
 
 
-def threshold_rows(job: TableJob) -> list[dict[str, Any]]:
-    """What is known in hindsight: F1 of flips at every threshold, a row for each table, repeat, fold and classifier."""
-    store, own, rows = open_table_store(job), job.spec.tabular, []
-    if not {"lnr", "random_flips"} & {*own.treatments}:
+def hindsight_rows(job: TabularJob) -> list[dict[str, Any]]:
+    """F1 of flips at every threshold: a row for each table, repeat, fold, classifier and threshold."""
+    store, flags, rows = open_table_store(job), job.spec.tabular, []
+    if not {"lnr", "random_flips"} & {*flags.treatments}:
         return rows
     for name in job.tables:
-        for arrays in store.runs(run_group_of(job, name)):
+        for arrays in store.runs(table_run_group(job, name)):
             for i, run in enumerate(arrays["run"]):
                 for fold, (c, classifier), (t, threshold) in itertools.product(
-                    range(own.folds), enumerate(own.classifiers), enumerate(job.spec.flips.threshold)
+                    range(flags.folds), enumerate(flags.classifiers), enumerate(job.spec.flips.threshold)
                 ):
                     row = {"table": name, "run": int(run), "fold": fold, "classifier": classifier}
                     chosen = bool(arrays["threshold"][i, fold, c] == threshold)
@@ -201,25 +212,25 @@ def threshold_rows(job: TableJob) -> list[dict[str, Any]]:
     return rows
 
 
-def describe_folds(job: TableJob) -> str:
-    """What would be judged."""
-    own = job.spec.tabular
-    each = own.folds * len(own.classifiers)
-    thresholds = len(job.spec.flips.threshold) if {"lnr", "random_flips"} & {*own.treatments} else 0
-    models = each * (len(own.treatments) + own.inner_folds * thresholds) * job.spec.num_runs
+def describe_folds(job: TabularJob) -> str:
+    """Describes the evaluations of a job; evaluates nothing."""
+    flags = job.spec.tabular
+    num_fits = flags.folds * len(flags.classifiers)
+    thresholds = len(job.spec.flips.threshold) if {"lnr", "random_flips"} & {*flags.treatments} else 0
+    models = num_fits * (len(flags.treatments) + flags.inner_folds * thresholds) * job.spec.num_runs
     missing = sum(count_runs(open_table_store(job).missing()).values())
     return (
-        f"{len(job.tables)} tables, {job.spec.num_runs} divisions into {own.folds} folds, {models:,} models of each "
+        f"{len(job.tables)} tables, {job.spec.num_runs} divisions into {flags.folds} folds, {models:,} models of each "
         f"beside those of out-of-fold probabilities; {missing} divisions of {job.spec.num_runs * len(job.tables)} are "
         "still to be judged; nothing was trained"
     )
 
 
-def expect_table_flips(job: TableJob) -> str:
-    """How many labels of each whole table each threshold is expected to flip, by out-of-fold probabilities."""
+def expect_table_flips(job: TabularJob) -> str:
+    """Table of the expected number of flips in each whole table at each threshold, by out-of-fold probabilities."""
     lines = []
     for name, part in job.tables.items():
-        # As in every fold that is judged.
+        # Standardized as in every fold.
         part = standardize(part, part)
         scores = out_of_fold(part, job.spec, fold_seed(job.spec.seed, 0, 0))
         for threshold in job.spec.flips.threshold:

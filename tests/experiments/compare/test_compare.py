@@ -200,7 +200,7 @@ def test_runs_in_tensorflow_datasets_order_give_the_original_pairs(files, capsys
     for pair in (["runs", "high.npz"], ["high.npz", "runs"]):
         assert "| Pearson | 1.0000" in run(capsys, *pair, "--score=influence", "--reorder=tfds")
     runs = open_runs(files / "runs").in_original_order()
-    ids, values = runs.every_pair()
+    ids, values = runs.all_pairs()
     train, test = split_ids(ids)
     np.testing.assert_allclose(values, matrix[test, train])
 
@@ -257,7 +257,7 @@ def test_the_matrix_of_classes_gives_the_pairs_asked_for(files):
     other = np.flatnonzero(LABELS == 0)[0]
     values = found.at(pair_ids(np.array([train, other, 9999]), np.array([4, 4, 4])))
     np.testing.assert_allclose(values, [0.004 + 0.01 * train, np.nan, np.nan])
-    ids, every = found.every_pair()
+    ids, every = found.all_pairs()
     assert len(ids) == len(every) == sum((k == LABELS).sum() * 8 for k in range(3))
     np.testing.assert_allclose(found.at(ids), every)
 
@@ -267,7 +267,7 @@ def test_a_huge_matrix_is_not_listed(files):
     huge = np.broadcast_to(np.float32(0), (MOST_PAIRS // 10, 11))
     block = found.blocks[0]._replace(values=huge)
     with pytest.raises(UserError, match="compare it with a file of few pairs"):
-        found._replace(blocks=(block,)).every_pair()
+        found._replace(blocks=(block,)).all_pairs()
 
 
 def test_images_on_which_they_disagree_are_drawn(files, capsys):

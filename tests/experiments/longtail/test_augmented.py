@@ -12,11 +12,11 @@ from jaxgen.engine.batch import Batch, LearnerConfig, StepIndex
 from jaxgen.engine.learner import make_learner
 from jaxgen.experiments.longtail.class_order import draw_class_aware, group_by_class
 from jaxgen.experiments.longtail.features import classifier_of
-from jaxgen.experiments.longtail.job import load_frozen, make_job
-from jaxgen.experiments.longtail.method_report import describe_stage2, members_of
-from jaxgen.experiments.longtail.passes import look_in_passes
-from jaxgen.experiments.longtail.run import measure_one, train_first
-from jaxgen.experiments.longtail.stage2 import make_second_workload, make_stage2, run_group_name
+from jaxgen.experiments.longtail.job import load_base_models, make_job
+from jaxgen.experiments.longtail.method_report import describe_stage2, results_of
+from jaxgen.experiments.longtail.passes import augmented_probabilities
+from jaxgen.experiments.longtail.run import measure_job, train_stage1
+from jaxgen.experiments.longtail.stage2 import make_stage2, make_stage2_workload, run_group_name
 from jaxgen.jobs.program import split_runs
 from jaxgen.jobs.session import QUIET
 from jaxgen.keys import Draw
@@ -50,7 +50,7 @@ def alike(data, tmp_path_factory):
         make_job(data, spec_of(tmp_path_factory.mktemp(stage2), methods=METHODS, num_runs=2, width=2, stage2=stage2))
         for stage2 in ("cached", "augmented")
     ]
-    return [(job, measure_one(job, QUIET)) for job in jobs]
+    return [(job, measure_job(job, QUIET)) for job in jobs]
 
 
 @pytest.mark.parametrize("shift", [False, True])
@@ -68,24 +68,24 @@ def test_a_step_trains_classifier_and_scale_and_nothing_of_the_network(shift):
     batch = Batch(inputs, jnp.asarray(labels), (jnp.arange(12) < 10).astype(jnp.float32))
     moment = StepIndex(*map(jnp.int32, (0, 0, 1)))
     after, loss, _ = jax.jit(learner.step)(jax.random.key(0), KNOBS, before, batch, moment)
-    jax.tree.map(np.testing.assert_array_equal, after.weights.params["network"], before.weights.params["network"])
+    jax.tree.map(np.testing.assert_array_equal, after.variables.params["network"], before.variables.params["network"])
     for name in ("head", "scale"):
-        pair = after.weights.params[name], before.weights.params[name]
+        pair = after.variables.params[name], before.variables.params[name]
         changed = jax.tree.map(lambda one, other: (one != other).any(), *pair)
         assert all(jax.tree.leaves(changed))
-    same = jax.tree.map(lambda one, other: bool((one == other).all()), after.weights.stats, before.weights.stats)
+    same = jax.tree.map(lambda one, other: bool((one == other).all()), after.variables.stats, before.variables.stats)
     assert all(jax.tree.leaves(same)) != shift
     # Running statistics are those of a batch of the network itself, a tenth of the way.
-    variables = {"params": before.weights.params["network"], "batch_stats": before.weights.stats["network"]}
+    variables = {"params": before.variables.params["network"], "batch_stats": before.variables.stats["network"]}
     mode = Mode(shift, batch.weights > 0)
     features, noted = network.apply(variables, inputs, mode, method="features", mutable=["batch_stats"])
     jax.tree.map(
         lambda one, other: np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6),
-        after.weights.stats["network"],
+        after.variables.stats["network"],
         noted["batch_stats"],
     )
     # The loss is that of these features.
-    head = before.weights.params["head"]
+    head = before.variables.params["head"]
     logs = jax.nn.log_softmax(features @ head["kernel"] + head["bias"][None])
     assert float(loss) == pytest.approx(-float(logs[jnp.arange(10), labels[:10]].mean()), rel=1e-4)
     plain = network.apply(variables, inputs, EVAL, method="features")
@@ -99,7 +99,7 @@ def test_images_that_are_not_augmented_give_what_cached_features_give(alike):
         for run in range(2):
             for one, other in zip(cached[method, run], augmented[method, run], strict=True):
                 np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4)
-            rows = [members_of(results, method)[run].row for _, results in alike]
+            rows = [results_of(results, method)[run].row for _, results in alike]
             assert rows[0]["balanced_accuracy"] == pytest.approx(rows[1]["balanced_accuracy"])
     assert "cached" in describe_stage2(alike[0][0])
     assert "augmented by nothing, batch norm not shifted; probabilities of flips are means over 2 passes" in (
@@ -110,7 +110,7 @@ def test_images_that_are_not_augmented_give_what_cached_features_give(alike):
 @pytest.mark.slow
 def test_probabilities_are_means_over_the_times_an_example_came(alike):
     job, _ = alike[1]
-    found = job.of_base(train_first(job, QUIET)[1])
+    found = job.base_outputs(train_stage1(job, QUIET)[1])
     plain = jax.nn.softmax(found.logits(found.train))
     labels = jnp.asarray(job.tail.dataset.labels)
     groups = group_by_class(labels, jnp.ones(len(labels), bool), 3)
@@ -147,16 +147,16 @@ def shifted(data, tmp_path_factory):
     flags = {"model": "convnet", "norm": "batch", "epochs": 2, "flip": 0.5, "crop": 1, "stage2": "augmented"}
     flags |= {"shift_bn": True, "methods": ("mixup", "plain", "lnr"), "threshold": (0.5,), "num_runs": 2}
     job = make_job(data, spec_of(tmp_path_factory.mktemp("shifted"), **flags, width=2))
-    return job, measure_one(job, QUIET)
+    return job, measure_job(job, QUIET)
 
 
 @pytest.mark.slow
 def test_members_keep_their_own_shifted_statistics_and_are_measured_by_them(shifted):
     job, results = shifted
-    _, found = train_first(job, QUIET)
+    _, found = train_stage1(job, QUIET)
     _, [program] = make_stage2(job, found)
     stage2 = program.context
-    store = make_second_workload(job, None, [program], found.train.shape[-1], None).open_store()
+    store = make_stage2_workload(job, None, [program], found.train.shape[-1], None).open_store()
     assert "by flip, crop, batch norm shifted" in describe_stage2(job)
     seen = {}
     for arrays in store.runs(run_group_name(program)):
@@ -172,10 +172,10 @@ def test_members_keep_their_own_shifted_statistics_and_are_measured_by_them(shif
         logits = (model.features(job.tail.dataset.test_images) @ kernel.reshape(width, 3) + bias) * scale
         right = (logits.argmax(1) == job.tail.dataset.test_labels).mean()
         head = stage2.heads[setting]
-        assert members_of(results, head.method)[run].row["test_accuracy"] == pytest.approx(right)
+        assert results_of(results, head.method)[run].row["test_accuracy"] == pytest.approx(right)
     assert (seen[0, 0] != seen[0, 1]).any()
     # Stage 1's networks are as they were.
-    for one, other in zip(load_frozen(job), stage2.frozen.models, strict=True):
+    for one, other in zip(load_base_models(job), stage2.frozen.models, strict=True):
         jax.tree.map(np.testing.assert_array_equal, one.variables, other.variables)
         assert classifier_of(one)[0].shape == (width, 3)
 
@@ -185,8 +185,8 @@ def test_a_member_beside_others_is_the_member_alone(shifted, data, tmp_path):
     _, results = shifted
     flags = {"model": "convnet", "norm": "batch", "epochs": 2, "flip": 0.5, "crop": 1, "stage2": "augmented"}
     flags |= {"shift_bn": True, "methods": ("plain",), "num_runs": 1, "width": 1}
-    alone = measure_one(make_job(data, spec_of(tmp_path, **flags)), QUIET)
-    own, beside = (members_of(found, "plain")[0].row for found in (alone, results))
+    alone = measure_job(make_job(data, spec_of(tmp_path, **flags)), QUIET)
+    own, beside = (results_of(found, "plain")[0].row for found in (alone, results))
     assert own["balanced_accuracy"] == pytest.approx(beside["balanced_accuracy"], abs=0.05)
     assert own["ece"] == pytest.approx(beside["ece"], abs=0.02)
 
@@ -194,9 +194,12 @@ def test_a_member_beside_others_is_the_member_alone(shifted, data, tmp_path):
 @pytest.mark.slow
 def test_augmentation_and_batch_statistics_change_probabilities(shifted):
     job, _ = shifted
-    models, tail = load_frozen(job), job.tail.dataset
-    again, plain = look_in_passes(models, tail, job.spec), look_in_passes(models[:1], tail, spec_of(stage2="augmented"))
-    np.testing.assert_array_equal(again, look_in_passes(models, tail, job.spec))
+    models, tail = load_base_models(job), job.tail.dataset
+    again, plain = (
+        augmented_probabilities(models, tail, job.spec),
+        augmented_probabilities(models[:1], tail, spec_of(stage2="augmented")),
+    )
+    np.testing.assert_array_equal(again, augmented_probabilities(models, tail, job.spec))
     known = ~np.isnan(plain[0, :, 0])
     np.testing.assert_array_equal(known, ~np.isnan(again[0, :, 0]))
     assert np.abs(again[0] - plain[0])[known].max() > 1e-3

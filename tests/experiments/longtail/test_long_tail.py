@@ -13,15 +13,15 @@ from jaxgen import UserError
 from jaxgen.config import HeadSpec, TailSpec
 from jaxgen.data.checks import make_dataset
 from jaxgen.data.long_tail import cut_tail
-from jaxgen.experiments.longtail.job import RUN_GROUP, make_first_workload, make_job
-from jaxgen.experiments.longtail.measure import Measured, choose_threshold, measure, measure_stage1
-from jaxgen.experiments.longtail.method_report import difference, members_of, method_rows, report_one
+from jaxgen.experiments.longtail.job import RUN_GROUP, make_job, make_stage1_workload
+from jaxgen.experiments.longtail.measure import ClassifierResult, choose_threshold, measure, measure_stage1
+from jaxgen.experiments.longtail.method_report import difference, method_rows, report_job, results_of
 from jaxgen.experiments.longtail.methods import make_methods
-from jaxgen.experiments.longtail.rounds import flip_again, predict_again, round_rows, run_rounds
-from jaxgen.experiments.longtail.run import expect_all, expect_flips, measure_one, train_first
+from jaxgen.experiments.longtail.rounds import flip_again, predict_train, round_rows, run_rounds
+from jaxgen.experiments.longtail.run import expect_flips, expected_by_threshold, measure_job, train_stage1
 from jaxgen.experiments.longtail.shots import describe_shots, shot_groups
-from jaxgen.experiments.longtail.stage2 import make_heads, make_second_workload, make_stage2
-from jaxgen.experiments.longtail.thresholds import AUTHORS_SHARE, choose_in_ways, nearest_in_flips
+from jaxgen.experiments.longtail.stage2 import make_heads, make_stage2, make_stage2_workload
+from jaxgen.experiments.longtail.thresholds import AUTHORS_SHARE, compare_threshold_rules, nearest_in_flips
 from jaxgen.jobs.session import QUIET
 from jaxgen.keys import Draw
 from jaxgen.scores.metrics import expected_calibration_error, maximum_calibration_error, reliability
@@ -43,7 +43,7 @@ def data():
 def ran(data, tmp_path_factory):
     folder = tmp_path_factory.mktemp("lnr")
     job = make_job(data, spec_of(folder))
-    return job, measure_one(job, QUIET)
+    return job, measure_job(job, QUIET)
 
 
 def job_folder(job):
@@ -109,14 +109,14 @@ def test_a_class_without_examples_is_named(data):
 
 def test_stage_1_as_it_is_is_what_stage_1_was_examined_as(ran):
     job, results = ran
-    arrays = list(make_first_workload(job).open_store().runs(RUN_GROUP))
+    arrays = list(make_stage1_workload(job).open_store().runs(RUN_GROUP))
     kept = {
         int(number): share
         for chunk in arrays
         for number, share in zip(chunk["run"], chunk["test_accuracy"], strict=True)
     }
     for kind, method in enumerate(("ce", "mixup", "remix")):
-        for one in members_of(results, method):
+        for one in results_of(results, method):
             assert one.row["test_accuracy"] == pytest.approx(kept[one.row["run"] * 3 + kind], abs=1e-6)
     assert [one.row["method"] for one in results.measured[:9]] == ["ce"] * 3 + ["mixup"] * 3 + ["remix"] * 3
 
@@ -126,7 +126,7 @@ def first_losses(job):
     kinds = len(job.kinds)
     return {
         (job.kinds[number % kinds], int(number) // kinds): curve
-        for arrays in make_first_workload(job).open_store().runs(RUN_GROUP)
+        for arrays in make_stage1_workload(job).open_store().runs(RUN_GROUP)
         for number, curve in zip(arrays["run"], arrays["loss_curve"], strict=True)
     }
 
@@ -139,10 +139,10 @@ def test_a_kind_of_stage_1_alone_is_that_kind_beside_the_others(ran, data, tmp_p
     for kind in ("mixup", "remix"):
         alone = make_job(data, spec_of(tmp_path / kind, methods=(kind,), num_runs=2, width=1))
         assert alone.kinds == [kind]
-        found = measure_one(alone, QUIET)
+        found = measure_job(alone, QUIET)
         for run, one in enumerate(found.measured):
             np.testing.assert_allclose(first_losses(alone)[kind, run], together[kind, run], rtol=1e-4)
-            assert one.row["test_accuracy"] == members_of(results, kind)[run].row["test_accuracy"]
+            assert one.row["test_accuracy"] == results_of(results, kind)[run].row["test_accuracy"]
 
 
 def test_stage_2_goes_on_from_mixup_whatever_else_is_in_the_table(data):
@@ -173,7 +173,7 @@ def test_methods_change_what_they_say_and_nothing_else(ran):
 @pytest.mark.slow
 def test_selmix_is_trained_as_the_others_but_for_what_it_mixes(ran, data, tmp_path):
     job, results = ran
-    params, measured = kept_params(job), members_of(results, "selmix")
+    params, measured = kept_params(job), results_of(results, "selmix")
     for run in range(3):
         own, plain, first = (params[name, run] for name in ("selmix", "plain", "lws"))
         assert (own[2] == 1).all(), "no scale is learnt"
@@ -183,7 +183,7 @@ def test_selmix_is_trained_as_the_others_but_for_what_it_mixes(ran, data, tmp_pa
         assert np.isnan(measured[run].row["selection_accuracy"])
     # Alone it is what it is beside the others, run by run.
     alone = make_job(data, spec_of(tmp_path, methods=("ce", "mixup", "remix", "selmix"), width=1))
-    found = kept_params(alone) if measure_one(alone, QUIET) else {}
+    found = kept_params(alone) if measure_job(alone, QUIET) else {}
     assert {name for name, _ in found} == {"selmix"}
     for run in range(3):
         for one, other in zip(found["selmix", run], params["selmix", run], strict=True):
@@ -194,13 +194,13 @@ def test_flips_are_counted_as_they_were_drawn_and_the_control_has_as_many(ran):
     job, results = ran
     for threshold in job.spec.flips.threshold:
         drawn, control = (
-            [one.row["flips"] for one in members_of(results, method, threshold)] for method in ("lnr", "random_flips")
+            [one.row["flips"] for one in results_of(results, method, threshold)] for method in ("lnr", "random_flips")
         )
         assert drawn == control
         assert sum(drawn) / 3 == pytest.approx(results.expected[threshold], abs=4)
-    low, high = (sum(one.row["flips"] for one in members_of(results, "lnr", at)) for at in job.spec.flips.threshold)
+    low, high = (sum(one.row["flips"] for one in results_of(results, "lnr", at)) for at in job.spec.flips.threshold)
     assert low > high > 0
-    assert len(results.flips) == sum(one.row["flips"] for one in members_of(results, "lnr"))
+    assert len(results.flips) == sum(one.row["flips"] for one in results_of(results, "lnr"))
     labels = dict(zip(job.tail.dataset.ids.tolist(), job.tail.dataset.labels.tolist(), strict=True))
     for flip in results.flips:
         assert labels[int(flip.id)] == flip.old < flip.new
@@ -218,27 +218,27 @@ def test_flips_are_told_without_stage_2(ran):
 
 def test_what_is_there_is_not_trained_again_and_stage_2_may_be_another(ran, data):
     job, results = ran
-    again = measure_one(job, QUIET)
-    assert (again.first.models_now, again.second.models_now) == (0, 0)
+    again = measure_job(job, QUIET)
+    assert (again.stage1.models_now, again.stage2.models_now) == (0, 0)
     # As text, for NaN is not equal to itself.
     assert [str(one.row) for one in again.measured] == [str(one.row) for one in results.measured]
     other = make_job(data, spec_of(job.spec.out, methods=("mislas", "lnr"), threshold=(1.0,), head_epochs=2))
     # Without ce and remix there are other models of stage 1, which never share a folder.
     with pytest.raises(UserError, match="another --out"):
-        measure_one(other, QUIET)
+        measure_job(other, QUIET)
     other = make_job(
         data, spec_of(job.spec.out, methods=("ce", "remix", "mislas", "lnr"), threshold=(1.0,), head_epochs=2)
     )
-    found = measure_one(other, QUIET)
-    assert (found.first.models_now, found.second.models_now) == (0, 6)
+    found = measure_job(other, QUIET)
+    assert (found.stage1.models_now, found.stage2.models_now) == (0, 6)
 
 
 @pytest.mark.slow
 def test_more_runs_are_added(ran, data):
     job, results = ran
-    more = measure_one(make_job(data, spec_of(job.spec.out, num_runs=4)), QUIET)
-    assert more.first.models_now == 3
-    assert more.second.models_now == len(make_heads(job))
+    more = measure_job(make_job(data, spec_of(job.spec.out, num_runs=4)), QUIET)
+    assert more.stage1.models_now == 3
+    assert more.stage2.models_now == len(make_heads(job))
     before = {tuple(one.row[name] for name in ("method", "threshold", "run")): one.row for one in results.measured}
     same = [one.row for one in more.measured if one.row["run"] < 3]
     assert len(same) == len(before)
@@ -295,7 +295,7 @@ def test_shots_by_hand():
 def test_a_threshold_is_chosen_by_selection_examples_and_the_higher_of_as_good_ones():
     def one(threshold, run, selection, finite=True):
         row = {"method": "lnr", "threshold": threshold, "run": run, "finite": finite, "selection_accuracy": selection}
-        return Measured({**row, "test_accuracy": 1 - selection}, np.zeros(0), np.zeros(0))
+        return ClassifierResult({**row, "test_accuracy": 1 - selection}, np.zeros(0), np.zeros(0))
 
     found = [one(1.0, 0, 0.8), one(1.0, 1, 0.9), one(2.0, 0, 0.9), one(2.0, 1, 0.8), one(3.0, 0, 0.1)]
     assert choose_threshold(found, "lnr") == 2.0
@@ -316,9 +316,9 @@ def test_smoothing_of_the_paper_goes_to_other_classes_only():
 def test_stage_1_alone_is_a_job_too(data, tmp_path):
     job = make_job(data, spec_of(tmp_path, methods=("ce",), num_runs=1))
     assert job.kinds == ["ce"]
-    results = measure_one(job, QUIET)
-    assert (results.first.models_now, results.second.models_now, len(results.measured)) == (1, 0, 1)
-    text, files = written(report_one(job, results), "jaxgen.lnr", "command")
+    results = measure_job(job, QUIET)
+    assert (results.stage1.models_now, results.stage2.models_now, len(results.measured)) == (1, 0, 1)
+    text, files = written(report_job(job, results), "jaxgen.lnr", "command")
     assert "| ce |" in text
     assert not results.flips
     assert "flips.csv" not in {file.name for file in files}
@@ -327,15 +327,15 @@ def test_stage_1_alone_is_a_job_too(data, tmp_path):
 @pytest.mark.slow
 def test_models_that_are_kept_stay_those_of_stage_1(data, tmp_path):
     flags = {"methods": ("mislas",), "num_runs": 1, "save_models": True}
-    first, again = (measure_one(make_job(data, spec_of(tmp_path, **flags)), QUIET) for _ in range(2))
+    first, again = (measure_job(make_job(data, spec_of(tmp_path, **flags)), QUIET) for _ in range(2))
     assert [one.row for one in first.measured] == [one.row for one in again.measured]
 
 
 def test_diverged_models_are_left_out_of_all_means(ran):
     job, results = ran
-    base = train_first(job, QUIET)[1]
+    base = train_stage1(job, QUIET)[1]
     spoilt = base._replace(finite=base.finite & (np.arange(9) != 3))
-    assert expect_all(job, spoilt) != pytest.approx(results.expected)
+    assert expected_by_threshold(job, spoilt) != pytest.approx(results.expected)
     measured = measure_stage1(job, spoilt)
     assert [one.row["finite"] for one in measured] == [True] * 3 + [False] + [True] * 5
     rows = {row["method"]: row for row in method_rows(job, results._replace(measured=measured))}
@@ -351,14 +351,14 @@ def test_data_with_a_tail_of_their_own_keep_it(data):
 
 def test_files_say_what_was_found(ran):
     job, results = ran
-    text, files = written(report_one(job, results), "jaxgen.lnr", "command")
+    text, files = written(report_job(job, results), "jaxgen.lnr", "command")
     assert {file.name for file in files} >= {"results.csv", "table.md", "methods.png", "thresholds.png", "flips.csv"}
     for file in files:
         assert file.stat().st_size
     rows = {row["method"]: row for row in method_rows(job, results)}
-    own = np.array([one.row["balanced_accuracy"] for one in members_of(results, "mislas")])
+    own = np.array([one.row["balanced_accuracy"] for one in results_of(results, "mislas")])
     assert f"{100 * own.mean():.2f} ± {100 * own.std(ddof=1):.2f}" in text
-    lnr = np.array([one.row["balanced_accuracy"] for one in members_of(results, "lnr")])
+    lnr = np.array([one.row["balanced_accuracy"] for one in results_of(results, "lnr")])
     assert rows["lnr"]["difference"].mean == pytest.approx((lnr - own).mean())
     assert difference(results, "lnr", "random_flips").n == 3
     table = (job_folder(job) / "table.md").read_text()
@@ -377,7 +377,7 @@ def test_the_threshold_nearest_in_expected_flips_is_found_by_ratio():
 
 def test_ways_to_choose_are_judged_in_pairs_of_runs(ran):
     job, results = ran
-    found = {one.rule: one for one in choose_in_ways(job, results)}
+    found = {one.rule: one for one in compare_threshold_rules(job, results)}
     assert list(found) == ["selection", "expected", "hindsight"]
     assert found["selection"].threshold == results.chosen["lnr"]
     assert found["expected"].threshold == nearest_in_flips(results.expected, AUTHORS_SHARE * 94)
@@ -397,27 +397,27 @@ def test_ways_to_choose_are_judged_in_pairs_of_runs(ran):
 
 def test_no_way_to_choose_without_lnr(ran):
     job, results = ran
-    assert choose_in_ways(job, results._replace(chosen={})) == []
+    assert compare_threshold_rules(job, results._replace(chosen={})) == []
 
 
 @pytest.mark.slow
 def test_each_round_flips_again_by_what_the_round_before_learnt(ran, data, tmp_path_factory):
     folder = tmp_path_factory.mktemp("rounds")
     job = make_job(data, spec_of(folder, methods=("lnr", "ce"), flip_rounds=3))
-    results = measure_one(job, QUIET)
+    results = measure_job(job, QUIET)
     assert [len(one) for one in results.rounds] == [6, 6, 6]
     # Round 1 is the method itself: also without further rounds.
     alone = {(one.row["threshold"], one.row["run"]): one.row for one in ran[1].measured if one.row["method"] == "lnr"}
     for one in results.rounds[0]:
         assert one.row["flips"] == alone[one.row["threshold"], one.row["run"]]["flips"]
-    _, found = train_first(job, QUIET)
+    _, found = train_stage1(job, QUIET)
     _, [program] = make_stage2(job, found)
-    again = run_rounds(job, found, (program, make_second_workload(job, None, [program], 16, None).open_store()), QUIET)
+    again = run_rounds(job, found, (program, make_stage2_workload(job, None, [program], 16, None).open_store()), QUIET)
     assert [[one.row for one in part] for part in again] == [[one.row for one in part] for part in results.rounds[1:]]
     # By hand: the second round's labels at the lower threshold, run 1.
     params = kept_params(job)["lnr,threshold=0.5", 1]
-    first_run = program.context._replace(found=job.of_base(found)._replace(train=found.train[:1]))
-    probabilities = predict_again(first_run, [[np.concatenate(params)]])
+    first_run = program.context._replace(outputs=job.base_outputs(found)._replace(train=found.train[:1]))
+    probabilities = predict_train(first_run, [[np.concatenate(params)]])
     logits = (found.train[0] @ params[1].reshape(16, 3) + params[0]) * params[2]
     np.testing.assert_allclose(probabilities[0, 0], jax.nn.softmax(logits), atol=1e-6)
     rows = round_rows(results.rounds)

@@ -268,7 +268,7 @@ def test_cleanlab_rates_by_the_same_probabilities():
 def test_left_out_rivals_are_told_with_the_remedy(dataset, monkeypatch):
     assert not any("Data-OOB" in line for line in mislabelled_rivals.describe_missing(dataset))
     monkeypatch.setattr(mislabelled_rivals, "has_cleanlab", lambda: False)
-    monkeypatch.setattr(mislabelled_rivals, "MOST_NUMBERS", 100)
+    monkeypatch.setattr(mislabelled_rivals, "MAX_NUMBERS", 100)
     first, second = mislabelled_rivals.describe_missing(dataset)
     assert "pip install" in first
     assert "960 numbers are more than the 100" in second

@@ -71,7 +71,7 @@ def make_member(job, setting, size, run=0):
     [number] = [i for i, each in enumerate(program.settings) if each.name == setting]
     row = make_rows(program, size, np.array(run * len(program.settings) + number))
     who = compiled_make_member(program)(row, Examples(job.dataset.images, job.dataset.labels))
-    places = samples.make_places(job.largest, max(each.spec.copies.num_copies for each in program.settings))
+    places = samples.make_layout(job.largest, max(each.spec.copies.num_copies for each in program.settings))
     return jax.tree.map(np.asarray, who._replace(key=None)), who.key, places, samples.is_present(row.sample, places)
 
 
@@ -95,12 +95,12 @@ def test_a_sample_by_hand():
 
 
 def test_places_by_hand():
-    places = samples.make_places(3, 1)
+    places = samples.make_layout(3, 1)
     assert places.copy.tolist() == [0, 0, 0, 1, 1, 1]
     assert places.example.tolist() == [0, 1, 2, 0, 1, 2]
     present = samples.is_present(samples.Sample(2, 1, 1, 1, 0), places)
     assert present.tolist() == [True, True, False, True, False, False]
-    trained_on = samples.choose_trained(jax.random.key(0), samples.Sample(2, 1, 1, 1, 0), places, may_leak=True)
+    trained_on = samples.train_mask(jax.random.key(0), samples.Sample(2, 1, 1, 1, 0), places, may_leak=True)
     assert trained_on.tolist() == [True, False, False, True, False, False]
 
 
@@ -150,7 +150,7 @@ def test_smaller_samples_are_parts_of_larger_ones_and_the_same_for_all_arms(copi
 
 def test_every_example_is_drawn_equally_often():
     keys = jax.random.split(jax.random.key(5), 200)
-    rows = jax.jit(jax.vmap(lambda key: samples.draw_rows(key, 60, samples.make_places(30, 0))))(keys)
+    rows = jax.jit(jax.vmap(lambda key: samples.draw_rows(key, 60, samples.make_layout(30, 0))))(keys)
     # Of 200 draws of half of all: standard deviation 7.1.
     assert abs(np.bincount(rows.ravel(), minlength=60) - 100).max() < 30
 
@@ -364,7 +364,7 @@ def test_a_leaky_split_flatters(tmp_path):
     )
     assert leaky.mean() > 0.75
     assert 0.3 < honest.mean() < 0.7
-    [said] = [one for one in take_away(results.measured, job.others) if "leaky" in one]
+    [said] = [one for one in take_away(results.measured, job.shared_flags) if "leaky" in one]
     assert "split=after: the leaky split changes development accuracy by +" in said
     assert "(n = 8)" in said
 

@@ -19,18 +19,18 @@ from jaxgen.engine.member_inputs import network_inputs
 from jaxgen.engine.members import Examples
 from jaxgen.experiments.randomization.figures import draw_figure1
 from jaxgen.experiments.randomization.job import make_job
-from jaxgen.experiments.randomization.measure import fits
+from jaxgen.experiments.randomization.measure import fit_columns
 from jaxgen.experiments.randomization.misfits import explain
 from jaxgen.experiments.randomization.presets import settings_of
 from jaxgen.experiments.randomization.report import make_report, setting_rows
 from jaxgen.experiments.randomization.run import measure_job
 from jaxgen.experiments.randomization.takeaways import take_away
-from jaxgen.experiments.randomization.versions import SHUFFLE, make_versions
+from jaxgen.experiments.randomization.versions import make_versions
 from jaxgen.jobs.dry_run import describe_workload
+from jaxgen.jobs.member_table import make_rows, make_run_groups, make_workload
 from jaxgen.jobs.program import hparam_table, make_ensemble_config, make_kernels
 from jaxgen.jobs.session import QUIET
-from jaxgen.jobs.table import make_rows, make_run_groups, make_workload
-from jaxgen.keys import Draw, JobDraw, job_key
+from jaxgen.keys import Draw, JobDraw, VersionDraw, job_key
 from jaxgen.reporting.statements import list_statements
 from jaxgen.scores.metrics import expected_calibration_error
 from jaxgen.transforms.labels import corrupt_uniform
@@ -165,7 +165,7 @@ def test_going_on_after_the_fit_changes_nothing_before_it(figure1, data, tmp_pat
 
 def test_shuffled_pixels_are_true_pixels_of_shuffled_data(figure1, data, tmp_path):
     _, _, results = figure1
-    key = jax.random.fold_in(job_key(0, JobDraw.VERSIONS), SHUFFLE)
+    key = jax.random.fold_in(job_key(0, JobDraw.VERSIONS), VersionDraw.SHUFFLE)
     shuffled = dataclasses.replace(
         data,
         images=np.asarray(shuffle_pixels(key, data.images)),
@@ -242,7 +242,7 @@ def test_norms_margins_and_calibration_are_those_of_the_weights(data):
         assert found["ece"][i] == pytest.approx(expected, abs=1e-5)
         assert found["weight_norm"][i] == pytest.approx(float(optax.tree.norm(kept[i].params)), rel=1e-5)
         first = config.learner.init(key, {name: values[setting] for name, values in hparam_table(program).items()})
-        moved = optax.tree.norm(jax.tree.map(np.subtract, kept[i].params, first.weights.params))
+        moved = optax.tree.norm(jax.tree.map(np.subtract, kept[i].params, first.variables.params))
         assert found["distance_from_init"][i] == pytest.approx(float(moved), rel=1e-4)
 
 
@@ -360,7 +360,7 @@ def test_mistakes_are_refused_in_one_line(data, flags, said):
 
 def test_times_to_fit_by_hand():
     curve = np.array([0.2, 0.91, 0.95, 1.0, np.nan], np.float32)
-    found = fits(curve, (0.95, 1.0, 0.9), 7)
+    found = fit_columns(curve, (0.95, 1.0, 0.9), 7)
     assert found == {
         "fitted_0.95": True,
         "epochs_to_fit_0.95": 3,
@@ -372,7 +372,7 @@ def test_times_to_fit_by_hand():
         "epochs_to_fit_0.9": 2,
         "steps_to_fit_0.9": 14,
     }
-    assert fits(curve[:2], (1.0,), 7) == {"fitted": False, "epochs_to_fit": None, "steps_to_fit": None}
+    assert fit_columns(curve[:2], (1.0,), 7) == {"fitted": False, "epochs_to_fit": None, "steps_to_fit": None}
 
 
 def row_of(**known):

@@ -15,14 +15,14 @@ from jaxgen.data.checks import make_dataset
 from jaxgen.data.score_files import write_scores
 from jaxgen.engine.ensemble import Ensemble
 from jaxgen.experiments.robustness.job import load_matching_scores, make_job, settings_of
-from jaxgen.experiments.robustness.measure import judged, kept_by_group, score_groups
+from jaxgen.experiments.robustness.measure import corruption_indices, score_deciles, still_correct_by_decile
 from jaxgen.experiments.robustness.report import cautions, make_report, summary_table
 from jaxgen.experiments.robustness.run import measure_job
 from jaxgen.experiments.robustness.takeaways import class_changes, take_away
-from jaxgen.experiments.robustness.versions import export_tests, that_change
+from jaxgen.experiments.robustness.versions import effective_corruptions, export_tests
+from jaxgen.jobs.member_table import make_run_groups, make_workload
 from jaxgen.jobs.program import make_ensemble_config, make_kernels
 from jaxgen.jobs.session import QUIET
-from jaxgen.jobs.table import make_run_groups, make_workload
 from jaxgen.scores.intervals import half_width
 from jaxgen.transforms import corruptions
 from jaxgen.types import Scores
@@ -88,10 +88,10 @@ def test_versions_are_the_originals_then_what_was_asked_for(swept, data):
     assert shown.images[120:].shape == (60, 8, 8, 1)
     np.testing.assert_array_equal(shown.test_images[30:], 255 - data.test_images)
     names = [("none", 0), ("invert", 5), ("impulse_noise", 1), ("impulse_noise", 5), ("contrast", 1), ("contrast", 5)]
-    assert list(job.versions.shown) == names
+    assert list(job.versions.probe_versions) == names
     np.testing.assert_array_equal(shown.probes[:30], data.test_images)
     np.testing.assert_array_equal(shown.probes[30:60], shown.test_images[30:])
-    assert judged(job) == {"impulse_noise": [2, 3], "contrast": [4, 5]}
+    assert corruption_indices(job) == {"impulse_noise": [2, 3], "contrast": [4, 5]}
 
 
 def test_every_number_is_that_of_the_models_own_predictions(swept):
@@ -112,7 +112,7 @@ def test_every_number_is_that_of_the_models_own_predictions(swept):
     for number in (0, 2):
         setting = program.settings[number].name
         [one] = [each for each in results.measured if (each.row["setting"], each.row["run"]) == (setting, 0)]
-        for version in range(len(job.versions.shown)):
+        for version in range(len(job.versions.probe_versions)):
             images = shown.probes[30 * version : 30 * version + 30].astype(np.float32) * shown.scale
             predictions = np.asarray(config.learner.predict(kept[number], images)).argmax(1)
             right = predictions == shown.probe_labels
@@ -139,7 +139,7 @@ def test_mce_is_relative_to_the_baseline(data, swept):
     _, job, results = swept
     errors = {}
     for one in results.measured:
-        sums = [(1 - one.accuracy[places]).sum() for places in judged(job).values()]
+        sums = [(1 - one.accuracy[places]).sum() for places in corruption_indices(job).values()]
         errors.setdefault(one.row["setting"], []).append(sums)
     base = np.mean(errors[results.baseline], axis=0)
     for one in results.measured:
@@ -207,7 +207,7 @@ def test_intervals_are_students():
 
 def test_tenths_hold_all_scored_examples_in_order():
     scores = np.array([0.5, np.nan, 0.1, 0.9, *np.linspace(0.2, 0.3, 17)])
-    groups = score_groups(scores)
+    groups = score_deciles(scores)
     assert groups[1] == -1
     assert groups[2] == 0
     assert groups[3] == 9
@@ -222,7 +222,7 @@ def test_of_those_right_when_clean_the_share_that_stays_right(swept):
     right[0, :2] = False
     right[3, 18:] = False
     right[5, 19] = False
-    kept = kept_by_group(job, right)
+    kept = still_correct_by_decile(job, right)
     assert np.isnan(kept[:, 0]).all()
     np.testing.assert_allclose(kept[:, 9], [1.0, 0.25])
     np.testing.assert_allclose(kept[:, 1:9], 1)
@@ -282,8 +282,8 @@ def test_what_changes_colours_is_left_out_where_there_are_none(data, tmp_path):
     job = make_job(data, spec_of(tmp_path, corruptions=("all",), severities=(5,)), log=said.append)
     assert said == ["saturate, grayscale: change nothing in grey images, and are left out"]
     drawn = {*CORRUPTIONS} - {"saturate", "grayscale"}
-    assert {name for name, _ in job.versions.judged} == {*job.versions.mixed} == drawn
-    assert that_change(CORRUPTIONS, 3) == list(CORRUPTIONS)
+    assert {name for name, _ in job.versions.evaluated} == {*job.versions.mixed} == drawn
+    assert effective_corruptions(CORRUPTIONS, 3) == list(CORRUPTIONS)
     make_job(data, spec_of(tmp_path, preset="none", severities=(5,)), log=said.append)
     assert len(said) == 1, "none of the standard ones is of colour"
 
@@ -293,7 +293,7 @@ def test_a_job_of_one_setting_judges_training_examples_by_their_scores(data, tmp
     write_ranks(data, tmp_path / "s.npz")
     job, results = run(data, tmp_path, preset="none", cscores=str(tmp_path / "s.npz"), **JUDGED)
     assert [row["setting"] for row in results.rows] == ["plain"] * 3
-    assert all(one.kept.shape == (2, 10) for one in results.measured)
+    assert all(one.still_correct.shape == (2, 10) for one in results.measured)
     written(make_report(job, results), "jaxgen.robustness", "a command")
     assert "| plain |" in (tmp_path / "table.md").read_text().split("lowest tenth")[1]
     assert (tmp_path / "cscore_tenths.png").stat().st_size
@@ -347,8 +347,8 @@ def test_a_published_folder_is_judged_instead_of_drawing(data, tmp_path):
     export_tests(data, spec)
     reading = spec_of(tmp_path, preset="none", corrupted_dir=str(exported), corruptions=("all",), severities=(1, 5))
     job = make_job(data, reading)
-    assert {*job.versions.judged} == {(name, one) for name in JUDGED["corruptions"] for one in (1, 5)}
-    for version, (name, severity) in enumerate(job.versions.shown[1:], 1):
+    assert {*job.versions.evaluated} == {(name, one) for name in JUDGED["corruptions"] for one in (1, 5)}
+    for version, (name, severity) in enumerate(job.versions.probe_versions[1:], 1):
         shown = job.versions.dataset.probes[30 * version : 30 * version + 30]
         whole = np.load(exported / f"{name}.npy")
         np.testing.assert_array_equal(shown, whole[30 * (severity - 1) : 30 * severity])
@@ -357,7 +357,7 @@ def test_a_published_folder_is_judged_instead_of_drawing(data, tmp_path):
     other = make_job(
         data, dataclasses.replace(reading, corruption=dataclasses.replace(reading.corruption, preset="auto"))
     )
-    assert ("quantize", 1) in other.versions.judged
+    assert ("quantize", 1) in other.versions.evaluated
     assert {*other.versions.mixed} == {*JUDGED["corruptions"]}
     with pytest.raises(UserError, match=r"jpeg_compression is missing; it has contrast, impulse_noise, quantize; "):
         make_job(data, spec_of(tmp_path, preset="none", corrupted_dir=str(exported)))
@@ -440,7 +440,7 @@ def test_a_folder_is_in_bytes_and_members_see_it_in_the_datas_own_units(data, tm
     assert written.max() > 200
     job, drawn = run(own, tmp_path / "drawn", **flags)
     other, read = run(own, tmp_path / "read", corrupted_dir=str(tmp_path / "exported"), **flags)
-    assert other.versions.judged == job.versions.judged
+    assert other.versions.evaluated == job.versions.evaluated
     apart = np.abs(job.versions.dataset.probes.astype(float) - other.versions.dataset.probes) * own.scale
     assert other.versions.dataset.probes.dtype == images.dtype
     # A value between two of the 16 or 255 may be rounded either way.

@@ -22,25 +22,31 @@ from jaxgen.experiments.tabular import run as tabular_runs
 from jaxgen.experiments.tabular.figures import cliques
 from jaxgen.experiments.tabular.folds import (
     Fold,
-    Part,
+    Table,
     choose_threshold,
+    evaluate_fold,
     flip,
     fold_rows,
-    judge,
-    judge_fold,
     out_of_fold,
     predict,
     predict_labels,
     predict_one,
     resample,
+    score_predictions,
     split,
 )
 from jaxgen.experiments.tabular.job import as_table, make_table_job
 from jaxgen.experiments.tabular.mlp import predict_each
 from jaxgen.experiments.tabular.report import make_report, rank_table
-from jaxgen.experiments.tabular.results import Found
-from jaxgen.experiments.tabular.run import Results, describe_folds, expect_table_flips, run_tables, threshold_rows
-from jaxgen.experiments.tabular.takeaways import contests, look_back, statements, threshold_table
+from jaxgen.experiments.tabular.results import TabularArrays
+from jaxgen.experiments.tabular.run import (
+    TabularResults,
+    describe_folds,
+    expect_table_flips,
+    hindsight_rows,
+    run_tables,
+)
+from jaxgen.experiments.tabular.takeaways import compare_with_controls, statements, threshold_hindsight, threshold_table
 from jaxgen.jobs.session import QUIET
 from jaxgen.scores.paired import compare_folds
 from jaxgen.scores.ranking import holm, rank_methods, signed_rank_p
@@ -55,7 +61,7 @@ def rows(count=160, minority=32, seed=0):
     """Two clouds that overlap; the first `minority` rows are of class 1."""
     rng = np.random.default_rng(seed)
     y = (np.arange(count) < minority).astype(int)
-    return Part(rng.normal(0, 1, (count, 3)) + 1.2 * y[:, None], y)
+    return Table(rng.normal(0, 1, (count, 3)) + 1.2 * y[:, None], y)
 
 
 def spec_of(folder="nowhere", **flags):
@@ -91,7 +97,7 @@ def test_no_row_of_a_test_part_moves_its_training_part():
     x = part.x.copy()
     x[places, 0] = 1e9
     # As a reader would hand it on: its own columns are standardized by all rows, outliers and all.
-    dataset = as_dataset(Part(x, part.y))
+    dataset = as_dataset(Table(x, part.y))
     assert np.ptp(dataset.images[:, 0]) < 10
     again, spoilt = split(as_table(dataset, 4), 4, 0)[0]
     np.testing.assert_array_equal(again.x, train.x)
@@ -104,14 +110,14 @@ def test_a_column_that_is_constant_in_training_says_nothing_of_the_test_part():
     places = next(fold_rows(part, 4, 0))[1]
     x = np.column_stack([part.x, np.zeros(160)])
     x[places[0], 3] = 1e6
-    train, test = split(Part(x, part.y), 4, 0)[0]
+    train, test = split(Table(x, part.y), 4, 0)[0]
     assert not train.x[:, 3].any()
     assert not test.x[:, 3].any()
 
 
 def test_probabilities_are_out_of_fold():
     """Of a classifier that knows by heart what it has seen, in-sample ones would be 0 or 1 as labelled."""
-    part = Part(np.random.default_rng(0).normal(size=(120, 2)), np.arange(120) % 2)
+    part = Table(np.random.default_rng(0).normal(size=(120, 2)), np.arange(120) % 2)
     likely = out_of_fold(part, spec_of(score_by="cart"), 0)
     assert ((likely > 0.5) == part.y).mean() < 0.7
 
@@ -133,7 +139,7 @@ def test_flips_make_the_minority_larger_and_the_control_flips_as_many():
 def test_a_threshold_is_chosen_without_the_test_part(monkeypatch):
     train, test = split(rows(), 4, 0)[0]
     first = choose_threshold(Fold(train, test, 0), "knn", spec_of())
-    spoilt = Part(test.x + 100, 1 - test.y)
+    spoilt = Table(test.x + 100, 1 - test.y)
     assert choose_threshold(Fold(train, spoilt, 0), "knn", spec_of()) == first
     scores = {0.5: 0.2, 2.0: 0.6}
     judged = iter([scores[one] for one in (0.5, 2.0, 0.5, 2.0)])
@@ -145,7 +151,7 @@ def test_a_threshold_is_chosen_without_the_test_part(monkeypatch):
 
 def test_scores_are_scikit_learns():
     train, test = split(rows(), 4, 0)[0]
-    found = judge_fold(Fold(train, test, 0), "knn", spec_of(treatments=("none",)))
+    found = evaluate_fold(Fold(train, test, 0), "knn", spec_of(treatments=("none",)))
     model = KNeighborsClassifier().fit(train.x, train.y)
     chosen = model.predict(test.x)
     recalls = [(chosen[test.y == one] == one).mean() for one in (0, 1)]
@@ -161,7 +167,7 @@ def test_scores_are_scikit_learns():
 def test_labels_that_are_alike_are_one_model(monkeypatch):
     part, fits = rows(), []
     labels = np.stack([part.y, 1 - part.y, part.y])
-    each = predict("cart", spec_of(), 0, [Part(part.x, y) for y in labels], part.x)
+    each = predict("cart", spec_of(), 0, [Table(part.x, y) for y in labels], part.x)
     monkeypatch.setattr(tabular, "predict_one", lambda *given: fits.append(predict_one(*given)) or fits[-1])
     np.testing.assert_array_equal(predict_labels("cart", spec_of(), 0, part.x, labels, part.x), each)
     assert len(fits) == 2
@@ -170,22 +176,22 @@ def test_labels_that_are_alike_are_one_model(monkeypatch):
 def test_hindsight_knows_the_score_of_the_chosen_threshold():
     train, test = split(rows(), 4, 0)[0]
     spec = spec_of(treatments=("lnr", "random_flips", "smote"))
-    found = judge_fold(Fold(train, test, 0), "cart", spec)
+    found = evaluate_fold(Fold(train, test, 0), "cart", spec)
     assert found.by_threshold[spec.flips.threshold.index(found.threshold)] == found.scores[0, 0]
     # What the test part is labelled as changes scores, and nothing that is trained or chosen.
-    other = judge_fold(Fold(train, Part(test.x, 1 - test.y), 0), "cart", spec)
+    other = evaluate_fold(Fold(train, Table(test.x, 1 - test.y), 0), "cart", spec)
     assert (other.threshold, other.flips) == (found.threshold, found.flips)
     np.testing.assert_allclose(other.scores[:, 2], 1 - found.scores[:, 2])
-    nothing = judge_fold(Fold(train, test, 0), "cart", spec_of(treatments=("none", "smote")))
+    nothing = evaluate_fold(Fold(train, test, 0), "cart", spec_of(treatments=("none", "smote")))
     assert np.isnan(nothing.by_threshold).all()
 
 
 def test_probabilities_that_are_no_numbers_have_no_score():
     labels = np.array([0, 1, 0, 1])
-    assert np.isnan(judge(np.array([0.1, np.nan, 0.2, 0.3]), labels)).all()
-    np.testing.assert_array_equal(judge(np.full(4, 0.2), labels), [0, 0, 0.5])
+    assert np.isnan(score_predictions(np.array([0.1, np.nan, 0.2, 0.3]), labels)).all()
+    np.testing.assert_array_equal(score_predictions(np.full(4, 0.2), labels), [0, 0, 0.5])
     # Where all are as likely nobody stands out, and nobody is flipped.
-    spec, part = spec_of(), Part(np.zeros((36, 2)), (np.arange(36) < 9).astype(int))
+    spec, part = spec_of(), Table(np.zeros((36, 2)), (np.arange(36) < 9).astype(int))
     np.testing.assert_array_equal(flip(part, spec, (0.5, 2.0), 0)[0], [part.y, part.y])
 
 
@@ -211,7 +217,7 @@ def test_few_rows_of_the_minority_are_no_crash():
     spec = spec_of(classifiers=CLASSIFIERS, treatments=TREATMENTS, mlp_epochs=1, threshold=(-5.0, 1.0), folds=2)
     for train, test in split(rows(12, 2), 2, 0):
         for classifier in CLASSIFIERS:
-            found = judge_fold(Fold(train, test, 0), classifier, spec)
+            found = evaluate_fold(Fold(train, test, 0), classifier, spec)
             assert np.isfinite(found.scores).all()
             assert found.refused[TREATMENTS.index("smote")]
             assert not found.refused[:3].any()
@@ -290,14 +296,14 @@ def test_a_stopped_job_keeps_its_divisions_and_a_longer_one_those_of_its_tables(
     job, found = ran
     spec = dataclasses.replace(job.spec, out=str(tmp_path), num_runs=1)
     found = [row for row in found if row["run"] == 0]
-    judged, own = [], tabular_runs.judge_table
+    judged, own = [], tabular_runs.evaluate_repeats
 
     def judge_two(job, jobs, stop, chunk, report):
         judged.append(chunk.run_group)
         stop.requested = len(judged) == 2
         return own(job, jobs, stop, chunk, report)
 
-    monkeypatch.setattr(tabular_runs, "judge_table", judge_two)
+    monkeypatch.setattr(tabular_runs, "evaluate_repeats", judge_two)
     with pytest.raises(Interrupted, match=r"stopped; 1 of 2 divisions are done and kept\. To go on: call it again"):
         run_tables(job._replace(spec=spec), QUIET)
     # Of a job of the first table alone nothing is left to do, and of both the division that was given up.
@@ -325,8 +331,8 @@ def test_thresholds_by_hand():
                 same = {"g_mean": 0.5, "auc": 0.5, "flips": fold, "refused": False}
                 judged.append({**row, "treatment": "lnr", "f1": scores[fold], **same})
                 judged.append({**row, "treatment": "none", "f1": 0.25, **same})
-    found = Found(job, judged, hindsight)
-    past = look_back(found)
+    found = TabularArrays(job, judged, hindsight)
+    past = threshold_hindsight(found)
     np.testing.assert_allclose(past.best, [1, 3])
     np.testing.assert_allclose(past.at_best - past.chosen, [0, 0.05])
     # Over both tables t = 1 and t = 3 are equally good: the highest of as good ones.
@@ -334,7 +340,7 @@ def test_thresholds_by_hand():
     assert "| b | 2 (1.2 to 2.8) | 3 | 25.0 | 35.0 | 40.0 | 5.0 |" in threshold_table(found)
     said = "\n".join(statements(found))
     assert "lnr flips no label in 50 % of 4 folds" in said
-    [by_f1, _, by_auc] = contests(found)
+    [by_f1, _, by_auc] = compare_with_controls(found)
     assert (by_f1.difference.mean, by_f1.better) == (pytest.approx((0.45 + 0.1) / 2), 2)
     assert (by_auc.difference.mean, by_auc.difference.p) == (0, 1)
 
@@ -350,13 +356,13 @@ def test_p_values_over_data_sets_by_hand():
 
 def test_tables_and_figures_say_what_was_found(ran):
     job, found = ran
-    hindsight = threshold_rows(job)
-    text, files = written(make_report(job, Results(found, hindsight)), "jaxgen.lnr", "command")
+    hindsight = hindsight_rows(job)
+    text, files = written(make_report(job, TabularResults(found, hindsight)), "jaxgen.lnr", "command")
     assert {file.name for file in files} == {
         *("results.csv", "thresholds.csv", "table.md", "takeaways.md"),
         *("treatments.png", "ranks.png", "flags.cfg"),
     }
-    means = Found(job, found, hindsight)
+    means = TabularArrays(job, found, hindsight)
     own = [
         row["f1"] for row in found if (row["table"], row["classifier"], row["treatment"]) == ("table1", "cart", "lnr")
     ]
@@ -388,7 +394,7 @@ def test_cliques_join_what_is_not_told_apart():
     ("dataset", "said"),
     [
         (
-            as_dataset(Part(np.ones((60, 2)), rows(60, 20).y)),
+            as_dataset(Table(np.ones((60, 2)), rows(60, 20).y)),
             "--protocol=tabular: all columns of mine are constant; give some that vary",
         ),
         (as_dataset(rows(60, 2)), "--folds=3: the smaller class of mine has 2 rows; take fewer"),
@@ -476,6 +482,6 @@ def test_borderline_smote_that_makes_nothing_is_a_refusal():
     rng = np.random.default_rng(0)
     y = (np.arange(80) < 20).astype(int)
     # Two clouds far apart: no row of the minority is near the border.
-    part = Part(rng.normal(0, 1, (80, 2)) + 100 * y[:, None], y)
+    part = Table(rng.normal(0, 1, (80, 2)) + 100 * y[:, None], y)
     assert resample(part, "borderline_smote", 0) is part
     assert len(resample(part, "smote", 0).y) == 120
