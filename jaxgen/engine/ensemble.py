@@ -102,16 +102,12 @@ class Ensemble:
 
     def _set_config(self, config: EnsembleConfig) -> None:
         self.config = config
-        sharded, replicated = P("members"), P()
+        split, copied = P("members"), P()
         self.jitted = {
-            "start": self._sharded(functools.partial(start_members, config), (sharded, replicated)),
-            "advance": self._sharded(
-                functools.partial(advance_members, config), (sharded, sharded, replicated, replicated), donate=(1,)
-            ),
-            "finish": self._sharded(functools.partial(finish_members, config), (sharded, sharded, replicated)),
-            "refill": self._sharded(
-                functools.partial(refill_members, config), (*[sharded] * 4, replicated), donate=(2, 3)
-            ),
+            "start": self._sharded(functools.partial(start_members, config), (split, copied)),
+            "advance": self._sharded(functools.partial(advance_members, config), (split, split, copied, copied), (1,)),
+            "finish": self._sharded(functools.partial(finish_members, config), (split, split, copied)),
+            "refill": self._sharded(functools.partial(refill_members, config), (*[split] * 4, copied), (2, 3)),
         }
         # By program and width; some are still being compiled.
         self.compiled: dict[tuple[str, int], concurrent.futures.Future] = {}
