@@ -140,7 +140,7 @@ def engine_contender(spec: BenchSpec) -> Prepared:
 CONTENDERS = make_contenders(sequential_contender, engine_contender)
 
 
-def measure_classifiers(spec: BenchSpec) -> str:
+def measure_heads(spec: BenchSpec) -> str:
     """The table of classifiers a second of the three contenders.
 
     Raises:

@@ -294,7 +294,7 @@ def test_the_loop_over_classifiers_trains_the_same_ones_as_their_table(tmp_path)
 @pytest.mark.slow
 def test_classifiers_of_stage_2_by_three_contenders():
     given = ["--num_runs=2", "--epochs=10", "--width=2"]
-    table = heads.measure_classifiers(flags.parse(BenchSpec, ["--measure=heads", "--rounds=1", *given]))
+    table = heads.measure_heads(flags.parse(BenchSpec, ["--measure=heads", "--rounds=1", *given]))
     rows = cells_of(table)
     assert [row[0] for row in rows] == ["fresh `jit` a classifier", "compiled once", "jaxgen, all methods"]
     assert rows[2][2] == "1 (1 to 1)"

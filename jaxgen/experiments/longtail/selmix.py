@@ -54,7 +54,7 @@ def update_pair_logits(config: EnsembleConfig, members: Member, train_state: Tra
 
     def update(logits: jax.Array) -> jax.Array:
         compute = map_members(lambda variables, validation: pair_logits_of(config, variables, validation))
-        updated = compute(train_state.learner.weights, members.config.extra.validation)
+        updated = compute(train_state.learner.variables, members.config.extra.validation)
         return jnp.where(due[:, None, None], updated, logits)
 
     return jax.lax.cond(jnp.any(due), update, lambda logits: logits, train_state.sampler)
