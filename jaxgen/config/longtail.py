@@ -176,4 +176,9 @@ class HeadSpec(Spec):
     smoothing_form: Literal["code", "paper"] = option(
         "code", "what is smoothed away goes to all classes (the authors' code) or to all others (their paper)"
     )
+    sample_by: Literal["original", "flipped"] = option(
+        "original",
+        "lnr, random_flips: class-aware batches go by the labels before the flips (the authors' code) or by the "
+        "flipped ones, which show a flipped example as often as others of its new class",
+    )
     adjustment: float = option(1.0, "logit_adjustment: tau", **at_least(0))

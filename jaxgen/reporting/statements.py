@@ -1,15 +1,109 @@
-"""Statements about results: significance tests and formatting."""
+"""Statements about results: significance tests, corrected together for a job, and formatting."""
 
-from collections.abc import Sequence
+import collections
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from jaxgen.scores.paired import compare
+from jaxgen.scores.ranking import holm
 
-# Differences are stated below this p of Student's t test over runs. A job makes some dozens of tests, uncorrected.
-SIGNIFICANT = 0.01
+# The family-wise error rate of all tests behind a job's statements.
+ALPHA = 0.05
 # Runs that a statement needs.
 MIN_RUNS = 3
+
+
+class TestFamily:
+    """The tests behind a job's statements: paired t tests over runs, corrected together by Holm's method.
+
+    Statements are made twice (`state_together`). The first time every mean difference counts as significant, so that
+    all tests that a statement may rest on are collected; then each is judged by its corrected p-value.
+    """
+
+    # Not a class of tests for pytest.
+    __test__ = False
+
+    def __init__(self) -> None:
+        self.p_values: dict[tuple, float] = {}
+        self.num_runs: collections.Counter[int] = collections.Counter()
+        self.corrected: dict[tuple, float] | None = None
+
+    def significant(self, differences: Sequence[float], resolution: float = 0.0) -> bool:
+        """Whether the mean over runs differs significantly from 0, by `jaxgen.scores.paired.compare`.
+
+        Args:
+          differences: one a run.
+          resolution: as in `jaxgen.scores.paired.compare`.
+        """
+        if len(differences) < MIN_RUNS:
+            return False
+        p = self.p_value(differences, resolution)
+        return self.corrected is None or p < ALPHA
+
+    def p_value(self, differences: Sequence[float], resolution: float = 0.0) -> float:
+        """The corrected p-value of a test; while tests are collected, its own."""
+        test = (*map(float, differences), float(resolution))
+        if self.corrected is not None:
+            return self.corrected[test]
+        if test not in self.p_values:
+            self.p_values[test] = compare(differences, resolution).p
+            self.num_runs[len(differences)] += 1
+        return self.p_values[test]
+
+    def correct(self) -> None:
+        """Corrects the p-values for the number of tests; from now on they decide."""
+        self.corrected = dict(zip(self.p_values, holm(np.array([*self.p_values.values()])), strict=True))
+
+    @property
+    def size(self) -> int:
+        """The number of tests."""
+        return len(self.p_values)
+
+    def detectable(self, num_runs: int) -> float:
+        """The mean, in standard deviations of the differences, that is significant as the largest of all tests.
+
+        Args:
+          num_runs: number of differences, 2 or more.
+        """
+        from scipy.stats import t
+
+        return float(t.isf(ALPHA / max(self.size, 1) / 2, num_runs - 1) / np.sqrt(num_runs))
+
+
+class Statements(NamedTuple):
+    """What a job's results support, and the tests behind it."""
+
+    lines: list[str]
+    tests: TestFamily
+
+
+def state_together(make: Callable[..., Iterable[str]], *arguments: object, **named: object) -> Statements:
+    """Statements whose tests are corrected for all tests of the job.
+
+    Args:
+      make: ``make(tests, *arguments, **named)`` yields the statements that hold by ``tests.significant``.
+      arguments, named: its other arguments.
+    """
+    tests = TestFamily()
+    collections.deque(make(tests, *arguments, **named), maxlen=0)
+    tests.correct()
+    return Statements(list(make(tests, *arguments, **named)), tests)
+
+
+def describe_tests(tests: TestFamily) -> str:
+    """How many tests were corrected together, and what they could have shown."""
+    if not tests.size:
+        return "No difference was tested."
+    several = f"all {tests.size:,} tests of this job together" if tests.size > 1 else "the one test of this job"
+    n = max(tests.num_runs, key=lambda count: (tests.num_runs[count], count))
+    return (
+        f"A difference is stated where p < {ALPHA:g} after Holm's correction for {several} (paired t tests over "
+        f"runs): the chance of a single false one is {100 * ALPHA:g} % at most. With n = {n} runs the clearest must be "
+        f"{tests.detectable(n):.1f} standard deviations of the differences; more --num_runs show smaller ones. "
+        "Intervals are of each difference alone, not of all at once."
+    )
 
 
 def list_statements(statements: Sequence[str], num_runs: int) -> str:
@@ -26,11 +120,6 @@ def describe(values: Sequence[float], factor: float = 100, unit: str = " %", dec
     scaled = factor * np.asarray(values, float)
     spread = f" ± {scaled.std(ddof=1):,.{decimals}f}" if len(scaled) > 1 else ""
     return f"{scaled.mean():,.{decimals}f}{spread}{unit} (n = {len(scaled)})"
-
-
-def is_consistent(differences: Sequence[float], resolution: float = 0.0) -> bool:
-    """Whether the mean over runs differs significantly from 0, by `jaxgen.scores.paired.compare`."""
-    return len(differences) >= MIN_RUNS and compare(differences, resolution).p < SIGNIFICANT
 
 
 def rank_resolution(count: int) -> float:

@@ -110,7 +110,14 @@ class LoadedModel:
 
     def network_inputs(self, stored: np.ndarray) -> np.ndarray:
         """Scales, and whitens if training did, examples ``[b, ...]`` as stored for training; float32."""
-        inputs = stored.astype(np.float32) * np.float32(self.description["scale"])
+        return self.normalize(self.scaled(stored))
+
+    def scaled(self, stored: np.ndarray) -> np.ndarray:
+        """Examples ``[b, ...]`` as stored for training, scaled; float32."""
+        return stored.astype(np.float32) * np.float32(self.description["scale"])
+
+    def normalize(self, inputs: np.ndarray) -> np.ndarray:
+        """Whitens scaled and perhaps augmented inputs ``[b, ...]``, if training did."""
         return whiten_images(inputs) if self.description["whiten"] else inputs
 
     def _as_stored(self, images: np.ndarray) -> np.ndarray:

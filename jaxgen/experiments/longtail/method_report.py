@@ -1,6 +1,7 @@
 """Report of a long-tail job: tables of methods and thresholds, flipped labels, figures."""
 
 import functools
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from jaxgen.experiments.longtail.shots import SHOTS, describe_shots
 from jaxgen.experiments.longtail.thresholds import HOW_CHOSEN, choice_table, compare_threshold_rules
 from jaxgen.reporting.files import with_resolved_width
 from jaxgen.reporting.report import MakeFigure, Report
-from jaxgen.reporting.statements import MIN_RUNS, SIGNIFICANT, describe
+from jaxgen.reporting.statements import MIN_RUNS, TestFamily, describe, describe_tests, state_together
 from jaxgen.reporting.tables import describe_n, describe_percent, means_of, to_csv, to_table
 from jaxgen.scores.paired import Difference, compare, describe_difference, describe_p, subtract
 from jaxgen.transforms.augment import CHANGES
@@ -36,8 +37,7 @@ TITLES = ("test", *SHOTS, "worst class", "macro F1", "ECE", "MCE")
 CONTROL = "mislas"
 HOW_STATED = (
     "Differences are taken within runs, which share features, first classifier and draws: mean and 95 % interval of "
-    "Student's t over n runs. They tell of training alone: all runs have one tail, one selection and one test set. A "
-    f"difference is called shown where p < {SIGNIFICANT:g}; each test stands by itself."
+    "Student's t over n runs. They tell of training alone: all runs have one tail, one selection and one test set. "
 )
 
 HOW_ROUNDS = (
@@ -54,8 +54,12 @@ def results_of(results: LongTailResults, method: str, threshold: Any = None) -> 
 
 def difference(results: LongTailResults, method: str, other: str, measure: str = MEASURES[0]) -> Difference:
     """Paired difference of two methods over runs: `method` minus `other`."""
-    first, second = (by_run(results_of(results, name), measure) for name in (method, other))
-    return compare(subtract(first, second))
+    return compare(differences(results, method, other, measure))
+
+
+def differences(results: LongTailResults, method: str, other: str, measure: str = MEASURES[0]) -> list[float]:
+    """`method` minus `other`, one a run."""
+    return subtract(*(by_run(results_of(results, name), measure) for name in (method, other)))
 
 
 def method_rows(job: LongTailJob, results: LongTailResults) -> list[dict[str, Any]]:
@@ -115,30 +119,25 @@ def threshold_table(rows: list[dict[str, Any]]) -> str:
     return to_table(["method", "t", "flips expected", "flips", "selection", "test", "few", "n"], lines)
 
 
-def statements(job: LongTailJob, results: LongTailResults) -> list[str]:
+def take_away(family: TestFamily, job: LongTailJob, results: LongTailResults) -> Iterator[str]:
     """Statements on whether lnr is better or worse than its controls, or no difference is shown."""
-    lines = []
     if results.chosen.get("lnr") == max(job.spec.flips.threshold):
-        lines.append(
-            "Of all thresholds the highest, which flips the fewest labels, does best on the selection examples."
-        )
+        yield "Of all thresholds the highest, which flips the fewest labels, does best on the selection examples."
     for control, meaning in ((CONTROL, "the same without flips"), ("random_flips", "as many flips at random")):
         if not results_of(results, "lnr") or not results_of(results, control):
             continue
         gain = difference(results, "lnr", control)
         if gain.n < MIN_RUNS:
-            lines.append(
-                f"lnr against {meaning} ({control}): nothing is stated of n = {gain.n}; it takes {MIN_RUNS} runs."
-            )
+            yield f"lnr against {meaning} ({control}): nothing is stated of n = {gain.n}; it takes {MIN_RUNS} runs."
             continue
-        significant = gain.p < SIGNIFICANT
+        gains = differences(results, "lnr", control)
+        significant, p = family.significant(gains), family.p_value(gains)
         verdict = ("lnr is better" if gain.mean > 0 else "lnr is worse") if significant else "no difference is shown"
         flips = describe([result.row["flips"] for result in results_of(results, "lnr")], 1, "")
-        lines.append(
+        yield (
             f"lnr at t = {results.chosen['lnr']:g}, {flips} flips, against {meaning} ({control}): balanced accuracy "
-            f"{describe_difference(gain)} points, p = {describe_p(gain)}, n = {gain.n} runs: {verdict}."
+            f"{describe_difference(gain)} points, p = {describe_p(gain._replace(p=p))}, n = {gain.n} runs: {verdict}."
         )
-    return lines
 
 
 def describe_stage2(job: LongTailJob) -> str:
@@ -196,13 +195,14 @@ OPTIONAL = ("flips.csv", "flips.png", "thresholds.png", "rounds.csv")
 def report_job(job: LongTailJob, results: LongTailResults) -> Report:
     """The report of one job: results, tables, statements and figures."""
     name, rows = job.tail.dataset.name, method_rows(job, results)
-    stated = "\n".join(f"- {line}" for line in statements(job, results)) or (
+    statements = state_together(take_away, job, results)
+    stated = "\n".join(f"- {line}" for line in statements.lines) or (
         f"Nothing is stated of flips: that takes lnr, {CONTROL} and {MIN_RUNS} runs or more."
     )
     files = {
         "results.csv": to_csv([result.row for result in results.measured]),
         "table.md": to_text(job, results) + "\n",
-        "takeaways.md": f"# What {name} shows\n\n{stated}\n\n{HOW_STATED}\n",
+        "takeaways.md": f"# What {name} shows\n\n{stated}\n\n{HOW_STATED}{describe_tests(statements.tests)}\n",
     }
     if results.rounds:
         files["rounds.csv"] = to_csv(

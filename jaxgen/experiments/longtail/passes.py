@@ -1,8 +1,8 @@
 """Class probabilities averaged over augmented batches, as in the authors' code of label-noise rebalancing.
 
 In that code (guangzhengh/LNR) a stage-1 network predicts two passes of class-balanced stage-2 batches, and an example's
-probabilities are means over its occurrences. An example that never occurs is not flipped. The authors' code also leaves
-it out of its class's count; this one counts it.
+probabilities are means over its occurrences. A pass is the whole loader: as many draws of every class as the largest
+class has examples. Here it is rounded up to whole visits of a class, so that every example occurs.
 """
 
 from collections.abc import Callable
@@ -13,7 +13,7 @@ import numpy as np
 
 from jaxgen.config import LnrSpec
 from jaxgen.config.fields import flag_values
-from jaxgen.experiments.longtail.class_order import draw_class_aware, group_by_class
+from jaxgen.experiments.longtail.class_order import VISIT, draw_class_aware, group_by_class
 from jaxgen.experiments.longtail.features import classifier_of
 from jaxgen.keys import Draw, draw_key, run_key
 from jaxgen.models.layers import Mode, product_precision
@@ -35,7 +35,7 @@ def augmented_probabilities(models: list[LoadedModel], data: Dataset, spec: LnrS
       spec: the flags of augmentation and of batch norm.
 
     Returns:
-      Probabilities by the models' own classifiers; NaN for examples that were never drawn.
+      Probabilities by the models' own classifiers.
     """
     predict = make_predict(models[0], spec)
     with jax.default_matmul_precision(product_precision(spec.compute.precision)):
@@ -51,6 +51,7 @@ def make_predict(model: LoadedModel, spec: LnrSpec) -> Predict:
     def predict(key: jax.Array, variables: dict, classifier: tuple, inputs: jax.Array, present: jax.Array) -> jax.Array:
         if augment:
             inputs = augment(key, inputs, hparams, jnp.sum(present)).images
+        inputs = model.normalize(inputs)
         mode = Mode(spec.head.shift_bn, present)
         # Updates of the running batch statistics are discarded.
         features, _ = model.network.apply(variables, inputs, mode, method="features", mutable=["batch_stats"])
@@ -61,21 +62,30 @@ def make_predict(model: LoadedModel, spec: LnrSpec) -> Predict:
 
 
 def model_probabilities(predict: Predict, model: LoadedModel, data: Dataset, spec: LnrSpec, run: int) -> np.ndarray:
-    """Averaged class probabilities ``[n, c]`` of one model; NaN for examples that were never drawn."""
+    """Averaged class probabilities ``[n, c]`` of one model."""
     key = draw_key(run_key(jax.random.key(spec.seed), run), Draw.PASS)
-    count, size, classifier = len(data.labels), spec.head.head_batch_size, classifier_of(model)
-    groups = group_by_class(jnp.asarray(data.labels), jnp.ones(count, bool), data.num_classes)
-    total, times = np.zeros((count, data.num_classes)), np.zeros(count)
+    size, classifier = spec.head.head_batch_size, classifier_of(model)
+    groups = group_by_class(jnp.asarray(data.labels), jnp.ones(len(data.labels), bool), data.num_classes)
+    count = pass_length(np.bincount(data.labels, minlength=data.num_classes))
+    total, times = np.zeros((len(data.labels), data.num_classes)), np.zeros(len(data.labels))
     for number in range(PASSES):
         pass_key = jax.random.fold_in(key, number)
         order = np.asarray(draw_class_aware(pass_key, count, groups))
         for step in range(-(-count // size)):
             batch = order[step * size : (step + 1) * size]
             # The last batch is padded; `present` masks the padding.
-            inputs, present = model.network_inputs(data.images[np.resize(batch, size)]), jnp.arange(size) < len(batch)
+            inputs, present = model.scaled(data.images[np.resize(batch, size)]), jnp.arange(size) < len(batch)
             augment_key = jax.random.fold_in(draw_key(pass_key, Draw.AUGMENT), step)
             probabilities = np.asarray(predict(augment_key, model.variables, classifier, inputs, present))
             np.add.at(total, batch, probabilities[: len(batch)])
             np.add.at(times, batch, 1)
-    means = np.divide(total, times[:, None], out=np.full_like(total, np.nan), where=times[:, None] > 0)
-    return means.astype(np.float32)
+    return (total / times[:, None]).astype(np.float32)
+
+
+def pass_length(counts: np.ndarray) -> int:
+    """Draws of a pass in which every example occurs: of each class with examples, whole visits to all of the largest.
+
+    Args:
+      counts: examples of each class, ints ``[c]``.
+    """
+    return -(-int(counts.max()) // VISIT) * VISIT * int((counts > 0).sum())

@@ -180,7 +180,9 @@ def make_head_member(program: Program, row: TableRow, train: Examples) -> Member
         validation = ValidationSet(
             jnp.asarray(outputs.selection)[row.run], jnp.asarray(stage2.selection_labels, jnp.int32)
         )
-    balance = Balance(group_by_class(labels, chosen, len(counts)), option("aware"), terms, validation)
+    # The authors' sampler knows the original labels only; flipped ones replace them in its batches.
+    sampled_by = train.labels if program.spec.head.sample_by == "original" else labels
+    balance = Balance(group_by_class(sampled_by, chosen, len(counts)), option("aware"), terms, validation)
     initial = jax.nn.initializers.glorot_normal()(draw_key(key, Draw.INIT), outputs.kernels.shape[1:])
     kernel = jnp.where(option("new"), initial, jnp.asarray(outputs.kernels)[row.run])
     bias = jnp.where(option("new"), 0.0, jnp.asarray(outputs.biases)[row.run])

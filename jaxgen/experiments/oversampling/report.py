@@ -14,17 +14,14 @@ from jaxgen.experiments.oversampling.takeaways import take_away
 from jaxgen.jobs.run import Members
 from jaxgen.reporting.files import with_resolved_width
 from jaxgen.reporting.report import Report
-from jaxgen.reporting.statements import SIGNIFICANT, list_statements
+from jaxgen.reporting.statements import describe_tests, list_statements, state_together
 from jaxgen.reporting.tables import describe_n, describe_percent, mean_and_sd, means_of, to_csv, to_table
 from jaxgen.scores.paired import compare, describe_difference, describe_p
 from jaxgen.views.summary import describe_speed
 
 ACCURACIES = ("train_accuracy", "dev_accuracy", "test_accuracy")
 REFERENCES = ("plain", "duplicates")
-HOW_STATED = (
-    "Mean ± standard deviation over runs. A difference is stated where a t test over runs gives p < "
-    f"{SIGNIFICANT:g}; each test stands by itself."
-)
+HOW_STATED = "Mean ± standard deviation over runs. "
 
 
 def setting_rows(rows: MemberRows, shared_flags: Sequence[str]) -> list[dict[str, Any]]:
@@ -118,11 +115,12 @@ def make_report(job: OversamplingJob, results: Members) -> Report:
     """The report: results, tables, statements and the figure."""
     name, rows = job.dataset.name, setting_rows(results.measured, job.shared_flags)
     summary = summary_rows(results.measured, job.shared_flags)
-    stated = list_statements(take_away(results.measured, job.shared_flags), job.spec.num_runs)
+    statements = state_together(take_away, results.measured, job.shared_flags)
+    stated = list_statements(statements.lines, job.spec.num_runs)
     files = {
         "results.csv": to_csv(results.measured),
         "table.md": to_text(job, rows, summary) + "\n",
-        "takeaways.md": f"# What {name} shows\n\n{stated}\n\n{HOW_STATED}\n",
+        "takeaways.md": f"# What {name} shows\n\n{stated}\n\n{HOW_STATED}{describe_tests(statements.tests)}\n",
         "figure.png": functools.partial(draw_samples, rows, name),
     }
     speed = describe_speed(results.models_now, results.seconds_now, results.devices, len(results.measured))

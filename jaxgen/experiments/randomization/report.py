@@ -19,7 +19,7 @@ from jaxgen.jobs.member_table import TableJob
 from jaxgen.jobs.presets import set_by_preset, usual_values
 from jaxgen.reporting.files import with_resolved_width
 from jaxgen.reporting.report import Report
-from jaxgen.reporting.statements import SIGNIFICANT, list_statements
+from jaxgen.reporting.statements import describe_tests, list_statements, state_together
 from jaxgen.reporting.tables import describe_n, describe_percent, means_of, to_csv, to_table
 from jaxgen.views.summary import describe_speed
 
@@ -39,10 +39,7 @@ MEASURES = (
     "f1_macro",
     "robustness_drop",
 )
-HOW_STATED = (
-    "Mean ± standard deviation over members. A difference is stated where a t test over runs gives p < "
-    f"{SIGNIFICANT:g}; each test stands by itself."
-)
+HOW_STATED = "Mean ± standard deviation over members. "
 
 
 def setting_rows(rows: Sequence[dict[str, Any]], flags: Sequence[str]) -> list[dict[str, Any]]:
@@ -137,10 +134,11 @@ def make_report(job: TableJob, results: RandomizationResults) -> Report:
     """The report: results, curves, tables, statements and figures."""
     data, rows, members = job.dataset, setting_rows(results.rows, job.flags), results.members
     train, test = (np.bincount(y, minlength=data.num_classes) / len(y) for y in (data.labels, data.test_labels))
-    statements = take_away(
-        results.rows, job.flags, data.num_classes, max(job.spec.fit.fit_at), by_frequency=float(train @ test)
+    fit_at, by_frequency = max(job.spec.fit.fit_at), float(train @ test)
+    statements = state_together(
+        take_away, results.rows, job.flags, data.num_classes, fit_at=fit_at, by_frequency=by_frequency
     )
-    stated = list_statements(statements, job.spec.num_runs)
+    stated = list_statements(statements.lines, job.spec.num_runs)
     settings = np.array([row["setting"] for row in results.rows])
     runs = np.array([row["run"] for row in results.rows])
     shown = results.rows, results.curves, job.flags, data.name
@@ -148,7 +146,7 @@ def make_report(job: TableJob, results: RandomizationResults) -> Report:
         "results.csv": to_csv(results.rows),
         "curves.npz": {"setting": settings, "run": runs, **results.curves},
         "table.md": to_text(job, rows) + "\n",
-        "takeaways.md": f"# What {data.name} shows\n\n{stated}\n\n{HOW_STATED}\n",
+        "takeaways.md": f"# What {data.name} shows\n\n{stated}\n\n{HOW_STATED}{describe_tests(statements.tests)}\n",
         "figure1.png": functools.partial(draw_figure1, *shown),
         "curves.png": functools.partial(draw_curves, *shown),
     }

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from jaxgen.experiments.randomization.misfits import REGULARIZERS, active_regularizers
-from jaxgen.reporting.statements import MIN_RUNS, describe, is_consistent, rank_resolution
+from jaxgen.reporting.statements import MIN_RUNS, TestFamily, describe, rank_resolution
 
 MemberRow = Mapping[str, Any]
 MemberRows = Sequence[MemberRow]
@@ -20,11 +20,17 @@ STUDIED_FLAGS = ("label_noise", "pixels", *REGULARIZERS, "validation_share")
 
 
 def take_away(
-    rows: MemberRows, flags: Sequence[str], num_classes: int, fit_at: float = 1.0, by_frequency: float | None = None
-) -> list[str]:
+    family: TestFamily,
+    rows: MemberRows,
+    flags: Sequence[str],
+    num_classes: int,
+    fit_at: float = 1.0,
+    by_frequency: float | None = None,
+) -> Iterator[str]:
     """All statements that the results support.
 
     Args:
+      family: tests all differences.
       rows: rows of all members.
       flags: flags in which settings differ.
       num_classes: number of classes, c.
@@ -35,15 +41,13 @@ def take_away(
     for row in rows:
         groups[group_name(row, flags)].append(row)
     chance = {"uniform": 1 / num_classes, "permutation": 1 / num_classes if by_frequency is None else by_frequency}
-    statements = []
     for name, members in groups.items():
         plain = without_regularization(members)
-        statements += state_fitting(name, plain, chance, fit_at)
-        statements += state_fitting_order(name, plain, fit_at)
-        statements += state_slowdown(name, plain)
-        statements += state_noise_trend(name, plain)
-        statements += state_regularizers(name, members, flags)
-    return statements
+        yield from state_fitting(name, plain, chance, fit_at)
+        yield from state_fitting_order(family, name, plain, fit_at)
+        yield from state_slowdown(family, name, plain)
+        yield from state_noise_trend(family, name, plain)
+        yield from state_regularizers(family, name, members, flags)
 
 
 def group_name(row: MemberRow, flags: Sequence[str]) -> str:
@@ -103,7 +107,7 @@ def state_fitting(name: str, rows: MemberRows, chance: Mapping[str, float], fit_
         yield f"{name} {verb} {kind}: {count}; training accuracy {train}, test accuracy {test}{context}."
 
 
-def state_fitting_order(name: str, rows: MemberRows, fit_at: float) -> Iterator[str]:
+def state_fitting_order(family: TestFamily, name: str, rows: MemberRows, fit_at: float) -> Iterator[str]:
     """States the order of times to fit of the randomizations that all members fitted."""
     steps = {
         kind: {run: row["steps_to_fit"] for run, row in members.items()}
@@ -119,12 +123,12 @@ def state_fitting_order(name: str, rows: MemberRows, fit_at: float) -> Iterator[
             common = steps[fast].keys() & steps[slow].keys()
             later = [steps[slow][run] - steps[fast][run] for run in sorted(common)]
             # Fitting is checked once per epoch, so times have this resolution.
-            text += " < " if is_consistent(later, rows[0]["steps_per_epoch"]) else " ≈ "
+            text += " < " if family.significant(later, rows[0]["steps_per_epoch"]) else " ≈ "
         text += f"{slow} {describe(list(steps[slow].values()), 1, '', 0)}"
-    yield f"{name}, steps to {100 * fit_at:g} % (< where runs differ consistently): {text}."
+    yield f"{name}, steps to {100 * fit_at:g} % (< where runs differ significantly): {text}."
 
 
-def state_slowdown(name: str, rows: MemberRows) -> Iterator[str]:
+def state_slowdown(family: TestFamily, name: str, rows: MemberRows) -> Iterator[str]:
     """States how much longer noisy labels take to fit, at the highest rate that all members fitted."""
     by_rate: dict[float, dict[int, MemberRow]] = collections.defaultdict(dict)
     for row in rows:
@@ -139,12 +143,12 @@ def state_slowdown(name: str, rows: MemberRows) -> Iterator[str]:
     runs = sorted(base.keys() & slow.keys())
     ratios = [slow[run]["steps_to_fit"] / base[run]["steps_to_fit"] for run in runs]
     epoch_ratio = max((base[run]["steps_per_epoch"] / base[run]["steps_to_fit"] for run in runs), default=0)
-    if is_consistent([ratio - 1 for ratio in ratios], epoch_ratio):
+    if family.significant([ratio - 1 for ratio in ratios], epoch_ratio):
         times = describe(ratios, 1, "")
         yield f"{name} took {times} times as many steps to fit at a label noise of {max(fitted_rates):g} as at 0."
 
 
-def state_noise_trend(name: str, rows: MemberRows) -> Iterator[str]:
+def state_noise_trend(family: TestFamily, name: str, rows: MemberRows) -> Iterator[str]:
     """States the trend of test error with label noise, by rank correlation within runs."""
     by_run: dict[int, dict[float, float]] = collections.defaultdict(dict)
     for row in rows:
@@ -158,7 +162,7 @@ def state_noise_trend(name: str, rows: MemberRows) -> Iterator[str]:
     from scipy.stats import spearmanr
 
     correlations = [spearmanr(rates, list(errors.values())).statistic for errors in runs]
-    if not is_consistent(correlations, rank_resolution(len(rates))):
+    if not family.significant(correlations, rank_resolution(len(rates))):
         return
     low, high = rates[0], rates[-1]
     ends = [describe([errors[rate] for errors in runs]) for rate in (low, high)]
@@ -168,7 +172,7 @@ def state_noise_trend(name: str, rows: MemberRows) -> Iterator[str]:
     )
 
 
-def state_regularizers(name: str, rows: MemberRows, flags: Sequence[str]) -> Iterator[str]:
+def state_regularizers(family: TestFamily, name: str, rows: MemberRows, flags: Sequence[str]) -> Iterator[str]:
     """States the effect of each explicit regularizer, by pairs of members that differ in nothing else."""
     for flag in REGULARIZERS:
         if flag not in flags:
@@ -182,7 +186,7 @@ def state_regularizers(name: str, rows: MemberRows, flags: Sequence[str]) -> Ite
                 controls = [row for row in without if float(row["validation_share"]) == 0]
                 key_flags = [other for other in flags if other not in (flag, "validation_share")]
                 pairs = pair_rows(regularized, controls, key_flags)
-            yield from state_effect(f"{name}: --{flag}={value}", pairs)
+            yield from state_effect(family, f"{name}: --{flag}={value}", pairs)
             if flag != "patience":
                 yield from state_resistance(f"{name}: --{flag}={value}", pairs)
 
@@ -197,14 +201,14 @@ def pair_rows(rows: MemberRows, controls: MemberRows, flags: Sequence[str]) -> l
     return [(row, by_key[key(row)]) for row in rows if key(row) in by_key]
 
 
-def state_effect(subject: str, pairs: Sequence[tuple[MemberRow, MemberRow]]) -> Iterator[str]:
+def state_effect(family: TestFamily, subject: str, pairs: Sequence[tuple[MemberRow, MemberRow]]) -> Iterator[str]:
     """States a regularizer's effect on test accuracy with true labels."""
     by_run = collections.defaultdict(list)
     for row, control in pairs:
         if condition(row) == "true labels" and row["finite"] and control["finite"]:
             by_run[row["run"]].append(row["test_accuracy"] - control["test_accuracy"])
     differences = [float(np.mean(values)) for values in by_run.values()]
-    if is_consistent(differences):
+    if family.significant(differences):
         most = max(map(len, by_run.values()))
         mean = f" runs, each the mean of {most} pairs" if most > 1 else " pairs"
         sign = "+" if np.mean(differences) > 0 else ""

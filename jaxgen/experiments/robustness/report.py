@@ -24,13 +24,13 @@ from jaxgen.jobs.member_table import TableJob
 from jaxgen.jobs.presets import set_by_preset
 from jaxgen.reporting.files import with_resolved_width
 from jaxgen.reporting.report import Report
-from jaxgen.reporting.statements import list_statements
+from jaxgen.reporting.statements import TestFamily, describe_tests, list_statements, state_together
 from jaxgen.reporting.tables import describe_n, percent, to_csv, to_table
 from jaxgen.views.summary import describe_speed
 
 HOW_STATED = (
     "Differences are taken within runs, which share weights, order and label noise in all settings: mean and 95 % "
-    "interval of Student's t over n runs. A difference is stated where p < 0.01; each test stands by itself."
+    "interval of Student's t over n runs. "
 )
 
 
@@ -88,10 +88,10 @@ def severity_table(job: TableJob, results: RobustnessResults) -> str:
     return to_table(["setting", "0 (clean)", *map(str, levels), "n"], lines)
 
 
-def class_table(job: TableJob, results: RobustnessResults) -> str:
+def class_table(family: TestFamily, job: TableJob, results: RobustnessResults) -> str:
     """The table of F1 changes by class from training on modified data, on the original and modified test sets."""
     lines = []
-    for change in class_changes(job, results):
+    for change in class_changes(family, job, results):
         test_set = change.test_set if change.test_set != "none" else "original"
         lines.append(
             [
@@ -119,7 +119,7 @@ def decile_table(job: TableJob, results: RobustnessResults) -> str:
     return to_table(["setting", "lowest tenth", *(f"{i}." for i in range(2, NUM_DECILES)), "highest", "n"], lines)
 
 
-def to_text(job: TableJob, results: RobustnessResults) -> str:
+def to_text(family: TestFamily, job: TableJob, results: RobustnessResults) -> str:
     """All tables with their explanations."""
     versions = job.versions
     parts = [
@@ -138,8 +138,8 @@ def to_text(job: TableJob, results: RobustnessResults) -> str:
     ]
     if modified_versions(job):
         parts += [
-            "F1 by class. " + HOW_STATED,
-            class_table(job, results),
+            "F1 by class. " + HOW_STATED + describe_tests(family),
+            class_table(family, job, results),
         ]
     if versions.scores is not None:
         parts += [
@@ -194,15 +194,16 @@ def class_rows(job: TableJob, results: RobustnessResults) -> list[dict[str, Any]
 
 def make_report(job: TableJob, results: RobustnessResults) -> Report:
     """The report: results, curves, tables, statements and figures."""
-    stated, members = list_statements(take_away(job, results), job.spec.num_runs), results.members
+    statements, members = state_together(take_away, job, results), results.members
+    stated, how = list_statements(statements.lines, job.spec.num_runs), HOW_STATED + describe_tests(statements.tests)
     settings = np.array([row["setting"] for row in results.rows])
     runs = np.array([row["run"] for row in results.rows])
     files = {
         "results.csv": to_csv(results.rows),
         "corrupted.csv": to_csv(long_rows(job, results)),
         "f1.csv": to_csv(class_rows(job, results)),
-        "table.md": to_text(job, results) + "\n",
-        "takeaways.md": f"# What {job.dataset.name} shows\n\n{stated}\n\n{HOW_STATED}\n",
+        "table.md": to_text(statements.tests, job, results) + "\n",
+        "takeaways.md": f"# What {job.dataset.name} shows\n\n{stated}\n\n{how}\n",
         "curves.npz": {"setting": settings, "run": runs, **results.curves},
         "heat_map.png": functools.partial(draw_heat_map, job, results),
         "severities.png": functools.partial(draw_severities, job, results),

@@ -8,7 +8,7 @@ import numpy as np
 from jaxgen.experiments.robustness.measure import NUM_DECILES, corruption_indices, modified_versions
 from jaxgen.experiments.robustness.run import RobustnessResults
 from jaxgen.jobs.member_table import TableJob
-from jaxgen.reporting.statements import MIN_RUNS, describe, is_consistent
+from jaxgen.reporting.statements import MIN_RUNS, TestFamily, describe
 from jaxgen.scores.paired import compare, describe_difference
 
 
@@ -48,8 +48,8 @@ def pair_members(job: TableJob, results: RobustnessResults, modification: str) -
     ]
 
 
-def class_changes(job: TableJob, results: RobustnessResults) -> Iterator[ClassChange]:
-    """Yields the change for each modification, test set and class."""
+def class_changes(family: TestFamily, job: TableJob, results: RobustnessResults) -> Iterator[ClassChange]:
+    """Yields the change for each modification, test set and class, judged by `family`."""
     sets = ["none", *(name for name, _ in modified_versions(job))]
     for modification in sets[1:]:
         pairs = pair_members(job, results, modification)
@@ -62,7 +62,7 @@ def class_changes(job: TableJob, results: RobustnessResults) -> Iterator[ClassCh
                 before, after = (mean_by_run(f1[:, side, c], runs) for side in (0, 1))
                 known = np.isfinite(before) & np.isfinite(after)
                 differences = (after - before)[known]
-                verdict = int(np.sign(differences.mean())) if is_consistent(differences) else 0
+                verdict = int(np.sign(differences.mean())) if family.significant(differences) else 0
                 yield ClassChange(modification, test_set, name, before[known], after[known], differences, verdict)
 
 
@@ -76,14 +76,12 @@ def describe_interval(differences: Sequence[float]) -> str:
     return describe_difference(compare(differences))
 
 
-def take_away(job: TableJob, results: RobustnessResults) -> list[str]:
-    """All statements that the results support."""
-    return [
-        *state_hardest(job, results),
-        *state_settings(results),
-        *state_modifications(job, results),
-        *state_deciles(job, results),
-    ]
+def take_away(family: TestFamily, job: TableJob, results: RobustnessResults) -> Iterator[str]:
+    """All statements that the results support by `family`."""
+    yield from state_hardest(family, job, results)
+    yield from state_settings(family, results)
+    yield from state_modifications(family, job, results)
+    yield from state_deciles(family, job, results)
 
 
 def members_by_run(results: RobustnessResults, setting: str) -> dict[int, int]:
@@ -91,7 +89,7 @@ def members_by_run(results: RobustnessResults, setting: str) -> dict[int, int]:
     return {row["run"]: i for i, row in enumerate(results.rows) if row["setting"] == setting and row["finite"]}
 
 
-def state_hardest(job: TableJob, results: RobustnessResults) -> Iterator[str]:
+def state_hardest(family: TestFamily, job: TableJob, results: RobustnessResults) -> Iterator[str]:
     """States the most and the least harmful corruption for the baseline."""
     members = list(members_by_run(results, results.baseline).values())
     if len(members) < MIN_RUNS or len(corruption_indices(job)) < 2:
@@ -102,7 +100,7 @@ def state_hardest(job: TableJob, results: RobustnessResults) -> Iterator[str]:
     }
     order = sorted(drops, key=lambda name: -np.mean(drops[name]))
     most, least = order[0], order[-1]
-    if is_consistent([a - b for a, b in zip(drops[most], drops[least], strict=True)]):
+    if family.significant([a - b for a, b in zip(drops[most], drops[least], strict=True)]):
         overall = describe([results.rows[i]["robustness_drop"] for i in members], unit=" points")
         yield (
             f"{results.baseline}: corruption costs {overall} of test accuracy on average; most {most}, "
@@ -110,7 +108,7 @@ def state_hardest(job: TableJob, results: RobustnessResults) -> Iterator[str]:
         )
 
 
-def state_settings(results: RobustnessResults) -> Iterator[str]:
+def state_settings(family: TestFamily, results: RobustnessResults) -> Iterator[str]:
     """States how each setting's clean and corrupted accuracy differ from the baseline's."""
     base = members_by_run(results, results.baseline)
     for setting in dict.fromkeys(row["setting"] for row in results.rows):
@@ -121,15 +119,15 @@ def state_settings(results: RobustnessResults) -> Iterator[str]:
         parts = []
         for measure, kind in (("test_accuracy", "clean"), ("corrupted_accuracy", "corrupted")):
             differences = [results.rows[members[run]][measure] - results.rows[base[run]][measure] for run in runs]
-            if is_consistent(differences):
+            if family.significant(differences):
                 parts.append(f"{describe_interval(differences)} points on {kind} test images")
         if parts:
             yield f"{setting} against {results.baseline}: {', '.join(parts)} (n = {len(runs)} pairs)."
 
 
-def state_modifications(job: TableJob, results: RobustnessResults) -> Iterator[str]:
+def state_modifications(family: TestFamily, job: TableJob, results: RobustnessResults) -> Iterator[str]:
     """States the classes that gained and lost F1 from training on modified data."""
-    all_changes = list(class_changes(job, results))
+    all_changes = list(class_changes(family, job, results))
     for modification, _ in modified_versions(job):
         for test_set in ("none", modification):
             key = (modification, test_set)
@@ -147,7 +145,7 @@ def state_modifications(job: TableJob, results: RobustnessResults) -> Iterator[s
                 yield f"trained on {modification} images, on the {name} test set: {listed}; n = {count} pairs."
 
 
-def state_deciles(job: TableJob, results: RobustnessResults) -> Iterator[str]:
+def state_deciles(family: TestFamily, job: TableJob, results: RobustnessResults) -> Iterator[str]:
     """States whether irregular or regular examples are misclassified first under corruption."""
     if job.versions.scores is None:
         return
@@ -156,7 +154,7 @@ def state_deciles(job: TableJob, results: RobustnessResults) -> Iterator[str]:
     if len(members) < MIN_RUNS or not np.isfinite(shares[:, [0, NUM_DECILES - 1]]).all():
         return
     differences = shares[:, -1] - shares[:, 0]
-    if is_consistent(differences):
+    if family.significant(differences):
         first = "irregular" if differences.mean() > 0 else "regular"
         yield (
             f"{results.baseline}: {first} examples break first: of those right when clean, "

@@ -13,15 +13,19 @@ from jaxgen import UserError
 from jaxgen.config import HeadSpec, TailSpec
 from jaxgen.data.checks import make_dataset
 from jaxgen.data.long_tail import cut_tail
+from jaxgen.engine.members import Examples
+from jaxgen.experiments.longtail.class_order import draw_class_aware
 from jaxgen.experiments.longtail.job import RUN_GROUP, make_job, make_stage1_workload
 from jaxgen.experiments.longtail.measure import ClassifierResult, choose_threshold, measure, measure_stage1
 from jaxgen.experiments.longtail.method_report import difference, method_rows, report_job, results_of
 from jaxgen.experiments.longtail.methods import make_methods
+from jaxgen.experiments.longtail.passes import pass_length
 from jaxgen.experiments.longtail.rounds import flip_again, predict_train, round_rows, run_rounds
 from jaxgen.experiments.longtail.run import expect_flips, expected_by_threshold, measure_job, train_stage1
 from jaxgen.experiments.longtail.shots import describe_shots, shot_groups
 from jaxgen.experiments.longtail.stage2 import make_heads, make_stage2, make_stage2_workload
 from jaxgen.experiments.longtail.thresholds import AUTHORS_SHARE, compare_threshold_rules, nearest_in_flips
+from jaxgen.jobs.member_table import TableRow
 from jaxgen.jobs.session import QUIET
 from jaxgen.keys import Draw
 from jaxgen.scores.metrics import expected_calibration_error, maximum_calibration_error, reliability
@@ -209,6 +213,51 @@ def test_flips_are_counted_as_they_were_drawn_and_the_control_has_as_many(ran):
     assert results.chosen["random_flips"] == results.chosen["lnr"]
     others = [one.row["flips"] for one in results.measured if one.row["method"] not in ("lnr", "random_flips")]
     assert not any(others)
+
+
+def members_of_stage2(job, **flags):
+    """Head and `MemberConfig` of every member of run 0, by the stage 1 that has been trained."""
+    spec = dataclasses.replace(job.spec, head=dataclasses.replace(job.spec.head, **flags))
+    job = job._replace(spec=spec)
+    dataset, programs = make_stage2(job, job.base_outputs(train_stage1(job, QUIET)[1]))
+    program = programs[0]
+    train = Examples(jnp.asarray(dataset.images), jnp.asarray(dataset.labels))
+    heads = program.context.heads
+    return {
+        head: program.make_member(program, TableRow(np.int32(0), np.int32(i)), train) for i, head in enumerate(heads)
+    }
+
+
+def test_batches_go_by_the_labels_before_the_flips_and_are_trained_on_the_flipped_ones(ran):
+    """As in the authors' code: the sampler is made of the data set's own labels once."""
+    job, _ = ran
+    original = jnp.asarray(job.tail.dataset.labels)
+    counts = np.bincount(original)
+    flipped = 0
+    for head, member in members_of_stage2(job).items():
+        np.testing.assert_array_equal(member.extra.groups.counts, counts)
+        changed = np.flatnonzero(member.labels != original)
+        if head.method not in ("lnr", "random_flips"):
+            assert not len(changed)
+        elif len(changed):
+            # A class-aware stream of 3 x 64 draws visits an example of the head once on average, whatever its label is.
+            draws = pass_length(counts)
+            order = np.concatenate([draw_class_aware(key, draws, member.extra.groups) for key in split_key(8)])
+            visits = np.bincount(order, minlength=len(original))[changed].mean() / 8
+            expected = np.mean(counts.max() / counts[original[changed]])
+            assert visits == pytest.approx(expected, rel=0.2)
+            flipped += len(changed)
+    assert flipped > 5
+
+
+def test_batches_may_go_by_the_flipped_labels(ran):
+    job, _ = ran
+    for member in members_of_stage2(job, sample_by="flipped").values():
+        np.testing.assert_array_equal(member.extra.groups.counts, np.bincount(member.labels, minlength=3))
+
+
+def split_key(count):
+    return jax.random.split(jax.random.key(5), count)
 
 
 def test_flips_are_told_without_stage_2(ran):

@@ -23,6 +23,7 @@ from jaxgen.experiments.robustness.versions import effective_corruptions, export
 from jaxgen.jobs.member_table import make_run_groups, make_workload
 from jaxgen.jobs.program import make_ensemble_config, make_kernels
 from jaxgen.jobs.session import QUIET
+from jaxgen.reporting.statements import state_together
 from jaxgen.scores.intervals import half_width
 from jaxgen.transforms import corruptions
 from jaxgen.types import Scores
@@ -186,13 +187,13 @@ def test_what_curves_and_training_accuracy_are_of_is_said(swept, data):
 
 def test_class_changes_are_paired_and_said_only_where_they_are_sure(swept):
     _, job, results = swept
-    changes = list(class_changes(job, results))
+    changes = list(class_changes(state_together(take_away, job, results).tests, job, results))
     assert [(one.test_set, one.name) for one in changes] == [(s, c) for s in ("none", "invert") for c in "abc"]
     for one in changes:
         np.testing.assert_allclose(one.differences, one.after - one.before)
         # Two settings share a run: with and without training corruption.
         assert len(one.differences) == 3
-    statements = "\n".join(take_away(job, results))
+    statements = "\n".join(state_together(take_away, job, results).lines)
     sure = [one for one in changes if one.verdict]
     assert ("classes" in statements) == bool(sure)
     for one in sure:
