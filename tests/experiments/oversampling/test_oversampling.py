@@ -47,6 +47,11 @@ def run(dataset, folder, **flags):
     return job, measure_job(job, QUIET)
 
 
+def stated(*arguments, **named):
+    """The statements that hold after the correction for all tests behind them."""
+    return state_together(take_away, *arguments, **named).lines
+
+
 @pytest.fixture(scope="module")
 def data():
     images, labels = blobs(120)
@@ -365,7 +370,7 @@ def test_a_leaky_split_flatters(tmp_path):
     )
     assert leaky.mean() > 0.75
     assert 0.3 < honest.mean() < 0.7
-    [said] = [one for one in state_together(take_away, results.measured, job.shared_flags).lines if "leaky" in one]
+    [said] = [one for one in stated(results.measured, job.shared_flags) if "leaky" in one]
     assert "split=after: the leaky split changes development accuracy by +" in said
     assert "(n = 8)" in said
 
@@ -502,7 +507,7 @@ def test_an_arm_is_held_against_plain_and_against_exact_copies():
     assert table["plain", 100]["plain"].n == table["duplicates", 100]["duplicates"].n == 0
     summary = {row["setting"]: row for row in summary_rows(rows, ())}
     assert summary["duplicates"]["plain"].mean == pytest.approx(0.05)
-    said = state_together(take_away, rows, ()).lines
+    said = stated(rows, ())
     # Less exact copies: the jitter is that of both.
     assert said == [
         "duplicates: +5.0 ± 0.3 points (n = 5) of test accuracy against plain, the mean over 3 sample sizes.",
@@ -512,26 +517,24 @@ def test_an_arm_is_held_against_plain_and_against_exact_copies():
 
 
 def test_what_runs_do_not_bear_out_is_not_said():
-    assert state_together(take_away, made_rows({"plain": 0.0, "duplicates": 0.0005}), ()).lines == []
+    assert stated(made_rows({"plain": 0.0, "duplicates": 0.0005}), ()) == []
     few = [row for row in made_rows({"plain": 0.0, "duplicates": 0.05}) if row["run"] < 2]
-    assert state_together(take_away, few, ()).lines == []
+    assert stated(few, ()) == []
 
 
 def test_noise_that_changes_nothing_is_said_to_with_its_interval():
     rows = made_rows({"plain": 0.0, "duplicates": 0.05}) + made_rows({"uniform": 0.05}, noise=JITTER[::-1])
-    [said] = [one for one in state_together(take_away, rows, ()).lines if one.startswith("uniform")]
+    [said] = [one for one in stated(rows, ()) if one.startswith("uniform")]
     assert "no consistent difference from exact copies, which take as many steps: +0.00 [-0." in said
 
 
 def test_a_gain_that_goes_with_the_sample_is_a_trend():
-    said = state_together(take_away, made_rows({"plain": 0.0, "duplicates": lambda size: 10 / size}), ()).lines
+    said = stated(made_rows({"plain": 0.0, "duplicates": lambda size: 10 / size}), ())
     assert said[1].startswith(
         "duplicates: the difference from plain falls with the sample: +10.0 ± 0.3 points (n = 5) at"
     )
     assert "rank correlation over 3 sizes -1.00" in said[1]
-    bent = state_together(
-        take_away, made_rows({"plain": 0.0, "duplicates": lambda size: 0.1 if size == 200 else 0.2}), ()
-    ).lines
+    bent = stated(made_rows({"plain": 0.0, "duplicates": lambda size: 0.1 if size == 200 else 0.2}), ())
     assert not any("with the sample" in one for one in bent)
 
 
@@ -539,7 +542,7 @@ def test_flattering_development_is_said_of_whom_it_flatters():
     rows = [
         row | {"dev_accuracy": row["test_accuracy"] + 0.1 + JITTER[row["run"]]} for row in made_rows({"plain": 0.0})
     ]
-    [said] = state_together(take_away, rows, ()).lines
+    [said] = stated(rows, ())
     assert said.startswith("plain: development accuracy is 10.0 ± 0.3 points (n = 5) higher than test accuracy, the")
 
 
@@ -571,6 +574,6 @@ def test_a_difference_between_chance_and_certainty_is_left_open():
     """p = 0.02: too little to be stated, too much to be called none."""
     rows = made_rows({"plain": 0.0, "duplicates": 0.05}, noise=(0.0,) * 5)
     rows += made_rows({"uniform": 0.0525}, noise=(0.002, -0.002, 0.001, -0.001, 0.0))
-    [said] = [one for one in state_together(take_away, rows, ()).lines if one.startswith("uniform")]
+    [said] = [one for one in stated(rows, ()) if one.startswith("uniform")]
     assert 0.01 < compare([0.0525 - 0.05 + one for one in (0.002, -0.002, 0.001, -0.001, 0.0)]).p < 0.05
     assert said.endswith("against plain, the mean over 3 sample sizes.")

@@ -52,6 +52,11 @@ def run(dataset, folder, **flags):
     return job, measure_job(job, QUIET)
 
 
+def stated(*arguments, **named):
+    """The statements that hold after the correction for all tests behind them."""
+    return state_together(take_away, *arguments, **named).lines
+
+
 @pytest.fixture(scope="module")
 def data():
     images, labels = blobs(60)
@@ -427,18 +432,14 @@ def random_rows(fitted, tests, **known):
 
 
 def test_statements_hold_or_are_not_made():
-    said = state_together(take_away, random_rows([True] * 4, [0.1, 0.12, 0.08, 0.1]), ["label_noise"], 10).lines
+    said = stated(random_rows([True] * 4, [0.1, 0.12, 0.08, 0.1]), ["label_noise"], 10)
     assert said == [
         "mlp fitted random labels: 4 of 4 members reached 100 %; training accuracy 100.0 ± 0.0 % (n = 4), test "
         "accuracy 10.0 ± 1.6 % (n = 4); chance is 10.0 %."
     ]
-    [said] = state_together(
-        take_away, random_rows([True, False, True], [0.1] * 3), ["label_noise"], 10, fit_at=0.9
-    ).lines
+    [said] = stated(random_rows([True, False, True], [0.1] * 3), ["label_noise"], 10, fit_at=0.9)
     assert said.startswith("mlp did not always fit random labels: 2 of 3 members reached 90 %")
-    assert not state_together(take_away, random_rows([True] * 2, [0.1] * 2), ["label_noise"], 10).lines, (
-        "two members say nothing"
-    )
+    assert not stated(random_rows([True] * 2, [0.1] * 2), ["label_noise"], 10), "two members say nothing"
 
 
 def test_no_statement_comes_with_its_reason():
@@ -465,20 +466,18 @@ def test_figure_1_says_which_settings_it_lacks(figure1):
 def test_who_diverged_is_counted():
     rows = random_rows([True] * 4, [0.1] * 4)
     rows[3] |= {"finite": False, "fitted": False, "test_accuracy": 0.0}
-    [said] = state_together(take_away, rows, ["label_noise"], 10).lines
+    [said] = stated(rows, ["label_noise"], 10)
     assert "did not always fit random labels: 3 of 4 members reached 100 %, 1 diverged" in said
     assert "test accuracy 10.0 ± 0.0 % (n = 3)" in said
 
 
 def test_other_noise_at_rate_1_is_not_called_random_labels():
-    assert not state_together(
-        take_away, random_rows([True] * 4, [0.1] * 4, noise_kind="cyclic"), ["label_noise"], 10
-    ).lines
+    assert not stated(random_rows([True] * 4, [0.1] * 4, noise_kind="cyclic"), ["label_noise"], 10)
 
 
 def test_settings_that_differ_are_not_pooled():
     rows = random_rows([True] * 3, [0.1] * 3) + random_rows([False] * 3, [0.2] * 3, optimizer="adam")
-    said = state_together(take_away, rows, ["optimizer", "label_noise"], 10).lines
+    said = stated(rows, ["optimizer", "label_noise"], 10)
     assert [one.split(" random")[0] for one in said] == [
         "mlp (optimizer=sgd) fitted",
         "mlp (optimizer=adam) did not fit",
@@ -492,7 +491,7 @@ def test_times_to_fit_are_put_in_order_within_runs():
         for run in range(4)
     ]
     rows[5]["steps_to_fit"] -= 5
-    [said] = [one for one in state_together(take_away, rows, ["pixels"], 10).lines if "steps to" in one]
+    [said] = [one for one in stated(rows, ["pixels"], 10) if "steps to" in one]
     # Apart by a step, and by five the other way in one run; though runs are 100 steps apart.
     assert "shuffled pixels 250 ± 130 (n = 4) ≈ true labels 250 ± 129 (n = 4) < random pixels 450 ± 129" in said
 
@@ -503,7 +502,7 @@ def test_noise_is_judged_over_all_rates():
         for rate in (0, 0.25, 0.5, 1)
         for run in range(3)
     ]
-    said = "\n".join(state_together(take_away, rows, ["label_noise"], 10).lines)
+    said = "\n".join(stated(rows, ["label_noise"], 10))
     assert "test error rises with label noise: 10.0 ± 0.0 % (n = 3) at 0, 60.0 ± 0.0 % (n = 3) at 1" in said
     assert "rank correlation over 4 rates 1.00" in said
     assert "4.0 ± 0.0 (n = 3) times as many steps to fit at a label noise of 1 as at 0" in said
@@ -519,9 +518,9 @@ def regularized_rows(difference):
 
 
 def test_a_regularizer_is_judged_in_pairs():
-    said = state_together(take_away, regularized_rows(0.05), ["dropout"], 10).lines
+    said = stated(regularized_rows(0.05), ["dropout"], 10)
     assert "mlp: --dropout=0.2 on true labels: +5.1 ± 0.1 points of test accuracy (n = 4 pairs)." in said
-    said = state_together(take_away, regularized_rows(0.0), ["dropout"], 10).lines
+    said = stated(regularized_rows(0.0), ["dropout"], 10)
     assert not any("--dropout" in one for one in said), "no difference, no statement"
 
 
@@ -530,7 +529,7 @@ def test_one_example_more_in_each_of_three_runs_is_no_finding():
         rows = [row_of(run=i, dropout=rate, test_accuracy=0.9) for i in range(count) for rate in ("0", "0.2")]
         for row in rows[1::2]:
             row["test_accuracy"] += 1 / 360 + 1e-8 * row["run"]
-        assert any("--dropout" in one for one in state_together(take_away, rows, ["dropout"], 10).lines) == told
+        assert any("--dropout" in one for one in stated(rows, ["dropout"], 10)) == told
 
 
 def test_an_epoch_later_in_every_run_is_within_what_can_be_seen():
@@ -540,15 +539,15 @@ def test_an_epoch_later_in_every_run_is_within_what_can_be_seen():
             for i in range(5)
             for kind, s in (("true", 50), ("random", steps))
         ]
-        [said] = [one for one in state_together(take_away, rows, ["pixels"], 10).lines if "steps to" in one]
+        [said] = [one for one in stated(rows, ["pixels"], 10) if "steps to" in one]
         assert f"true labels 50 ± 0 (n = 5) {sign} random pixels {steps} ± 0 (n = 5)" in said
 
 
 def test_chance_of_permuted_labels_is_that_of_the_classes_shares():
     rows = random_rows([True] * 3, [0.82] * 3, noise_kind="permutation")
-    [said] = state_together(take_away, rows, ["label_noise"], 2, by_frequency=0.9 * 0.9 + 0.1 * 0.1).lines
+    [said] = stated(rows, ["label_noise"], 2, by_frequency=0.9 * 0.9 + 0.1 * 0.1)
     assert said.endswith("chance is 82.0 %.")
-    [said] = state_together(take_away, random_rows([True] * 3, [0.5] * 3), ["label_noise"], 2, by_frequency=0.82).lines
+    [said] = stated(random_rows([True] * 3, [0.5] * 3), ["label_noise"], 2, by_frequency=0.82)
     assert said.endswith("chance is 50.0 %.")
 
 
@@ -559,7 +558,7 @@ def test_rates_at_which_members_diverged_are_left_out_of_all_runs():
         for rate in (0, 0.2, 0.4, 0.6, 1)
         for run in range(6)
     ]
-    assert "rank correlation over 3 rates" in "\n".join(state_together(take_away, rows, ["label_noise"], 10).lines)
+    assert "rank correlation over 3 rates" in "\n".join(stated(rows, ["label_noise"], 10))
 
 
 def test_early_stopping_is_paired_with_the_same_share_of_validation_examples():
@@ -570,12 +569,10 @@ def test_early_stopping_is_paired_with_the_same_share_of_validation_examples():
         for wait in ("0", "3")
         for share in ("0.1", "0.5")
     ]
-    assert not any(
-        "--patience" in one for one in state_together(take_away, rows, ["patience", "validation_share"], 10).lines
-    )
+    assert not any("--patience" in one for one in stated(rows, ["patience", "validation_share"], 10))
     costs = [row_of(run=run, test_accuracy=0.95 + 0.003 * run) for run in range(5)]
     own = [row for row in rows if row["patience"] == "3" and row["validation_share"] == "0.1"]
-    said = state_together(take_away, costs + own, ["patience", "validation_share"], 10).lines
+    said = stated(costs + own, ["patience", "validation_share"], 10)
     assert any("--patience=3 on true labels: -5.4" in one for one in said), "with none, where no other has its share"
 
 
@@ -587,7 +584,7 @@ def test_what_else_varies_is_not_laid_to_a_regularizer():
         for dropout in ("0", "0.2")
         for clip in ("0", "1")
     ]
-    said = state_together(take_away, rows, ["clip_norm", "dropout"], 10).lines
+    said = stated(rows, ["clip_norm", "dropout"], 10)
     assert not any("--dropout" in one for one in said)
 
 
@@ -595,13 +592,13 @@ def test_a_run_in_many_settings_is_one_observation():
     rows = []
     for decay in ("0", "0.1"):
         rows += [row | {"weight_decay": decay} for row in regularized_rows(0.05)]
-    said = state_together(take_away, rows, ["weight_decay", "dropout"], 10).lines
+    said = stated(rows, ["weight_decay", "dropout"], 10)
     assert any("(n = 4 runs, each the mean of 2 pairs)" in one for one in said)
 
 
 def test_random_labels_against_a_regularizer_are_counted():
     rows = random_rows([True] * 4, [0.1] * 4) + random_rows([False] * 3 + [True], [0.1] * 4, dropout="0.5")
-    said = state_together(take_away, rows, ["dropout", "label_noise"], 10).lines
+    said = stated(rows, ["dropout", "label_noise"], 10)
     assert any(
         "--dropout=0.5 on random labels: 1 of 4 members fitted" in one and "without it 4 of 4" in one for one in said
     )
