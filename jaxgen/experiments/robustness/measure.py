@@ -54,7 +54,7 @@ def measure_members(job: TableJob, program: Program, arrays: Arrays, parameters:
             "test_accuracy": float(accuracy[0]),
             "gap": train_accuracy - float(accuracy[0]),
             "test_error": 1 - float(accuracy[0]),
-            **corrupted_measures(job, accuracy),
+            **corrupted_measures(job, accuracy, program.settings[index].spec.corruption.train_corruption),
             **{
                 f"test_accuracy_{name}_test_set": float(accuracy[versions.probe_versions.index(version)])
                 for name, version in modified_versions(job)
@@ -95,12 +95,21 @@ def modified_versions(job: TableJob) -> list[tuple[str, tuple[str, int]]]:
     return [(name, (name, level)) for name in job.versions.modified if name != "none"]
 
 
-def corrupted_measures(job: TableJob, accuracy: np.ndarray) -> dict[str, float]:
-    """Accuracy on corrupted test sets: overall, drop from clean, by corruption and by severity."""
+def corrupted_measures(job: TableJob, accuracy: np.ndarray, trained: str) -> dict[str, float]:
+    """Accuracy on corrupted test sets: overall, drop from clean, by corruption and by severity.
+
+    Args:
+      job: the job.
+      accuracy: accuracy on each version of the test set, ``[v]``.
+      trained: the corruption that the member was trained under, or ``none``; ``corrupted_accuracy_others`` is the mean
+        over all others, NaN if there are none.
+    """
     by_name = {name: accuracy[indices] for name, indices in corruption_indices(job).items()}
     table = np.stack(list(by_name.values()))
+    others = [values.mean() for name, values in by_name.items() if name != trained]
     return {
         "corrupted_accuracy": float(table.mean()),
+        "corrupted_accuracy_others": float(np.mean(others)) if others else float("nan"),
         "corrupted_error": float(1 - table.mean()),
         "robustness_drop": float(accuracy[0] - table.mean()),
         **{f"test_accuracy_{name}": float(values.mean()) for name, values in by_name.items()},
@@ -146,16 +155,31 @@ def score_deciles(scores: np.ndarray) -> np.ndarray:
     return deciles
 
 
-def mean_corruption_errors(job: TableJob, members: list[RobustnessMember], baseline: str) -> np.ndarray:
-    """The mean corruption error (mCE) of each member ``[m]``, relative to the baseline members' mean errors.
+class CorruptionErrors(NamedTuple):
+    """Mean corruption errors of members, relative to the baseline members' mean errors.
 
-    Hendrycks and Dietterich 2019, section 4.1, https://arxiv.org/abs/1903.12261. NaN where the baseline makes no error.
+    Hendrycks and Dietterich 2019, section 4.1, https://arxiv.org/abs/1903.12261.
+
+    Attributes:
+      mce: ``[m]``: mean over corruptions of the error, summed over severities; NaN where the baseline makes no error.
+      relative_mce: ``[m]``: the same of the increase of the error from clean images, over the corruptions by which the
+        baseline loses anything; NaN if it loses by none.
     """
+
+    mce: np.ndarray
+    relative_mce: np.ndarray
+
+
+def mean_corruption_errors(job: TableJob, members: list[RobustnessMember], baseline: str) -> CorruptionErrors:
+    """The mean corruption errors of all members, relative to the finite ones of the setting `baseline`."""
     indices = np.array(list(corruption_indices(job).values()))
     errors = np.stack([(1 - member.accuracy)[indices].sum(1) for member in members])
+    increases = errors - np.stack([indices.shape[1] * (1 - member.accuracy[:1]) for member in members])
     base = [i for i, member in enumerate(members) if member.row["setting"] == baseline and member.row["finite"]]
     if not base:
-        return np.full(len(members), np.nan)
-    base_errors = errors[base].mean(0)
+        return CorruptionErrors(*np.full((2, len(members)), np.nan))
+    base_errors, base_increases = errors[base].mean(0), increases[base].mean(0)
     ratios = np.divide(errors, base_errors, out=np.full(errors.shape, np.nan), where=base_errors > 0)
-    return ratios.mean(1)
+    lost = base_increases > 0
+    relative = (increases[:, lost] / base_increases[lost]).mean(1) if lost.any() else np.full(len(members), np.nan)
+    return CorruptionErrors(ratios.mean(1), relative)

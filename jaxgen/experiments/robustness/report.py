@@ -19,7 +19,13 @@ from jaxgen.experiments.robustness.measure import (
     modified_versions,
 )
 from jaxgen.experiments.robustness.run import RobustnessResults
-from jaxgen.experiments.robustness.takeaways import class_changes, describe_interval, take_away
+from jaxgen.experiments.robustness.takeaways import (
+    class_changes,
+    corrupted_gains,
+    describe_interval,
+    members_by_run,
+    take_away,
+)
 from jaxgen.jobs.member_table import TableJob
 from jaxgen.jobs.presets import set_by_preset
 from jaxgen.reporting.files import with_resolved_width
@@ -52,8 +58,8 @@ def count_members(results: RobustnessResults, setting: str) -> str:
 
 def summary_table(job: TableJob, results: RobustnessResults) -> str:
     """The table of training, test and corrupted accuracy, gap, robustness drop and mCE by setting; in percent."""
-    names = ["train_accuracy", "test_accuracy", "gap", "corrupted_accuracy", "robustness_drop", "mce"]
-    titles = ["train", "test", "gap", "corrupted", "robustness drop", "mCE"]
+    names = ["train_accuracy", "test_accuracy", "gap", "corrupted_accuracy", "robustness_drop", "mce", "relative_mce"]
+    titles = ["train", "test", "gap", "corrupted", "robustness drop", "mCE", "relative mCE"]
     for name, _ in modified_versions(job):
         names.insert(2, f"test_accuracy_{name}_test_set")
         titles.insert(2, f"test, {name}")
@@ -61,8 +67,17 @@ def summary_table(job: TableJob, results: RobustnessResults) -> str:
     for setting, indices in by_setting(results).items():
         rows = [results.rows[i] for i in indices]
         cells = [percent([row[name] for row in rows]) for name in names]
-        lines.append([setting, *cells, count_members(results, setting)])
-    return to_table(["setting", *titles, "n"], lines)
+        lines.append([setting, *cells, other_gain(job, results, setting), count_members(results, setting)])
+    return to_table(["setting", *titles, "gain on others", "n"], lines)
+
+
+def other_gain(job: TableJob, results: RobustnessResults, setting: str) -> str:
+    """Table cell: gain over the baseline under the corruptions that the setting was not trained under."""
+    members, base = (members_by_run(results, name) for name in (setting, results.baseline))
+    pairs = [(results.rows[members[run]], results.rows[base[run]]) for run in sorted(members.keys() & base.keys())]
+    if setting == results.baseline or not pairs:
+        return "—"
+    return describe_interval(next(iter(corrupted_gains(job, pairs).values())))
 
 
 def corruption_table(job: TableJob, results: RobustnessResults) -> str:
@@ -129,7 +144,10 @@ def to_text(family: TestFamily, job: TableJob, results: RobustnessResults) -> st
         f"diverge. Corrupted: mean over {', '.join(corruption_indices(job))}, at severities "
         f"{', '.join(map(str, evaluated_severities(job)))} of 5, by the constants for "
         f"`{versions.constants}` images. Robustness drop: test accuracy minus corrupted accuracy. mCE: mean over "
-        f"corruptions of the error relative to that of `{results.baseline}`." + cautions(job),
+        f"corruptions of the error relative to that of `{results.baseline}`; relative mCE: of the error's increase "
+        f"from clean images. Gain on others: accuracy less that of `{results.baseline}` in the same runs, with its 95 "
+        "% interval, under the corruptions that a setting was not trained under; all, where it was under none. A "
+        "training corruption is one fixed draw of each image, seen in a share of the steps." + cautions(job),
         summary_table(job, results),
         "Test accuracy by corruption, mean over severities:",
         corruption_table(job, results),

@@ -19,7 +19,7 @@ class RobustnessResults(NamedTuple):
     """Results of a robustness job.
 
     Attributes:
-      measured: measures of each member, by setting, then run; rows include ``mce``.
+      measured: measures of each member, by setting, then run; rows include ``mce`` and ``relative_mce``.
       curves: learning curves by name, float32 ``[members, e]`` in the order of `measured`; NaN after a member's last
         epoch.
       baseline: the setting that mCE is relative to.
@@ -45,14 +45,14 @@ def measure_job(job: TableJob, session: Session) -> RobustnessResults:
     baseline = job.spec.corruption.baseline or members.measured[0].row["setting"]
     errors = mean_corruption_errors(job, members.measured, baseline)
     measured = [
-        member._replace(row=add_mce(member.row, float(error)))
-        for member, error in zip(members.measured, errors, strict=True)
+        member._replace(row=add_errors(member.row, mce=float(mce), relative_mce=float(relative)))
+        for member, mce, relative in zip(members.measured, *errors, strict=True)
     ]
     return RobustnessResults(measured, stack_curves(measured), baseline, members)
 
 
-def add_mce(row: dict, error: float) -> dict:
-    """Inserts a column ``mce`` after ``robustness_drop``."""
+def add_errors(row: dict, **errors: float) -> dict:
+    """Inserts columns of `errors` after ``robustness_drop``."""
     columns = list(row.items())
     position = list(row).index("robustness_drop") + 1
-    return dict([*columns[:position], ("mce", error), *columns[position:]])
+    return dict([*columns[:position], *errors.items(), *columns[position:]])

@@ -79,7 +79,7 @@ def describe_interval(differences: Sequence[float]) -> str:
 def take_away(family: TestFamily, job: TableJob, results: RobustnessResults) -> Iterator[str]:
     """All statements that the results support by `family`."""
     yield from state_hardest(family, job, results)
-    yield from state_settings(family, results)
+    yield from state_settings(family, job, results)
     yield from state_modifications(family, job, results)
     yield from state_deciles(family, job, results)
 
@@ -108,7 +108,30 @@ def state_hardest(family: TestFamily, job: TableJob, results: RobustnessResults)
         )
 
 
-def state_settings(family: TestFamily, results: RobustnessResults) -> Iterator[str]:
+def corrupted_gains(job: TableJob, pairs: Sequence[tuple[dict, dict]]) -> dict[str, list[float]]:
+    """Differences in accuracy on corrupted test images, one a pair, by what they are averaged over.
+
+    Where a setting is trained under one of the corruptions, that one is told apart from the others: what is gained on
+    the corruption itself is no robustness to others.
+
+    Args:
+      job: the job.
+      pairs: rows of members of a setting, each with the row of the same run that it is compared with.
+    """
+    names = list(corruption_indices(job))
+    trained = {own["train_corruption"] for own, _ in pairs} & {*names}
+    gains = {}
+    for name in names:
+        gains[name] = [own[f"test_accuracy_{name}"] - other[f"test_accuracy_{name}"] for own, other in pairs]
+    if not trained:
+        return {"corrupted": np.mean([*gains.values()], axis=0).tolist()}
+    others = [gains[name] for name in names if name not in trained]
+    kind = f"corrupted (the {len(others)} it was not trained under)"
+    on_others = {kind: np.mean(others, axis=0).tolist()} if others else {}
+    return on_others | {f"{name}-corrupted": gains[name] for name in sorted(trained)}
+
+
+def state_settings(family: TestFamily, job: TableJob, results: RobustnessResults) -> Iterator[str]:
     """States how each setting's clean and corrupted accuracy differ from the baseline's."""
     base = members_by_run(results, results.baseline)
     for setting in dict.fromkeys(row["setting"] for row in results.rows):
@@ -116,11 +139,14 @@ def state_settings(family: TestFamily, results: RobustnessResults) -> Iterator[s
         runs = sorted(members.keys() & base.keys())
         if setting == results.baseline or len(runs) < MIN_RUNS:
             continue
-        parts = []
-        for measure, kind in (("test_accuracy", "clean"), ("corrupted_accuracy", "corrupted")):
-            differences = [results.rows[members[run]][measure] - results.rows[base[run]][measure] for run in runs]
-            if family.significant(differences):
-                parts.append(f"{describe_interval(differences)} points on {kind} test images")
+        pairs = [(results.rows[members[run]], results.rows[base[run]]) for run in runs]
+        by_kind = {"clean": [own["test_accuracy"] - other["test_accuracy"] for own, other in pairs]}
+        by_kind |= corrupted_gains(job, pairs)
+        parts = [
+            f"{describe_interval(differences)} points on {kind} test images"
+            for kind, differences in by_kind.items()
+            if family.significant(differences)
+        ]
         if parts:
             yield f"{setting} against {results.baseline}: {', '.join(parts)} (n = {len(runs)} pairs)."
 

@@ -1,6 +1,7 @@
 """Robustness: what members see, what they are judged on, and what is said of that."""
 
 import dataclasses
+import re
 
 import jax
 import numpy as np
@@ -18,7 +19,7 @@ from jaxgen.experiments.robustness.job import load_matching_scores, make_job, se
 from jaxgen.experiments.robustness.measure import corruption_indices, score_deciles, still_correct_by_decile
 from jaxgen.experiments.robustness.report import cautions, make_report, summary_table
 from jaxgen.experiments.robustness.run import measure_job
-from jaxgen.experiments.robustness.takeaways import class_changes, take_away
+from jaxgen.experiments.robustness.takeaways import class_changes, state_settings, take_away
 from jaxgen.experiments.robustness.versions import effective_corruptions, export_tests
 from jaxgen.jobs.member_table import make_run_groups, make_workload
 from jaxgen.jobs.program import make_ensemble_config, make_kernels
@@ -138,14 +139,21 @@ def test_trained_on_inverted_images_it_is_right_on_inverted_ones(swept):
 
 def test_mce_is_relative_to_the_baseline(data, swept):
     _, job, results = swept
-    errors = {}
+    errors, increases = {}, {}
     for one in results.measured:
-        sums = [(1 - one.accuracy[places]).sum() for places in corruption_indices(job).values()]
+        places = list(corruption_indices(job).values())
+        sums = [(1 - one.accuracy[own]).sum() for own in places]
         errors.setdefault(one.row["setting"], []).append(sums)
-    base = np.mean(errors[results.baseline], axis=0)
+        increases.setdefault(one.row["setting"], []).append(
+            [(one.accuracy[0] - one.accuracy[own]).sum() for own in places]
+        )
+    base, base_increase = (np.mean(sums[results.baseline], axis=0) for sums in (errors, increases))
+    lost = base_increase > 0
+    assert lost.any()
     for one in results.measured:
-        sums = np.array(errors[one.row["setting"]][one.row["run"]])
+        sums, more = (np.array(table[one.row["setting"]][one.row["run"]]) for table in (errors, increases))
         assert one.row["mce"] == pytest.approx((sums / base).mean())
+        assert one.row["relative_mce"] == pytest.approx((more[lost] / base_increase[lost]).mean())
     assert np.mean([row["mce"] for row in results.rows if row["setting"] == results.baseline]) == pytest.approx(1)
 
 
@@ -183,6 +191,44 @@ def test_what_curves_and_training_accuracy_are_of_is_said(swept, data):
     )
     assert cautions(make_job(data, spec_of(preset="none", **JUDGED))) == ""
     assert "modified" in cautions(job)
+
+
+def made_rows(setting, trained, gains, runs=5):
+    """Rows of a setting whose accuracies under corruptions are 0.5 and a gain, apart from a little noise by run."""
+    rng = np.random.default_rng(len(setting))
+    for run in range(runs):
+        noise = 1e-3 * rng.normal()
+        accuracies = {f"test_accuracy_{name}": 0.5 + gain + noise for name, gain in gains.items()}
+        yield {
+            "setting": setting,
+            "train_corruption": trained,
+            "run": run,
+            "finite": True,
+            "test_accuracy": 0.9,
+        } | accuracies
+
+
+def test_gains_under_the_corruption_trained_on_are_told_apart_from_the_others(swept):
+    """Averaged over all, a setting that gains 6 points on its own corruption and loses 2 on the other gains 2."""
+    _, job, results = swept
+    rows = [
+        *made_rows("plain", "none", {"impulse_noise": 0.0, "contrast": 0.0}),
+        *made_rows("under noise", "impulse_noise", {"impulse_noise": 0.06, "contrast": -0.02}),
+        *made_rows("shifted", "none", {"impulse_noise": 0.06, "contrast": -0.02}),
+    ]
+    members = [results.measured[0]._replace(row=row) for row in rows]
+    stated = list(state_together(state_settings, job, results._replace(measured=members, baseline="plain")).lines)
+    noise, shifted = (next(line for line in stated if line.startswith(name)) for name in ("under noise", "shifted"))
+    kinds = ["corrupted (the 1 it was not trained under) test images", "impulse_noise-corrupted test images"]
+    assert [kind in noise for kind in kinds] == [True, True]
+    means = [[float(mean) for mean in re.findall(r"([+-]\d+\.\d+) \[", line)] for line in (noise, shifted)]
+    assert means[0] == pytest.approx([-2, 6], abs=0.2)
+    assert means[1] == pytest.approx([2], abs=0.2)
+    assert "points on corrupted test images" in shifted
+    for one in results.measured:
+        trained = one.row["train_corruption"]
+        others = [one.row[f"test_accuracy_{name}"] for name in corruption_indices(job) if name != trained]
+        assert one.row["corrupted_accuracy_others"] == pytest.approx(np.mean(others))
 
 
 def test_class_changes_are_paired_and_said_only_where_they_are_sure(swept):
