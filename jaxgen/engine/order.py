@@ -78,21 +78,28 @@ def send(rounds: jax.Array, positions: jax.Array, size: jax.Array) -> jax.Array:
     # beyond any size.
     start = (positions // base | UNMOVED) << DIGIT | positions % base
     digits = jax.lax.while_loop(lambda digits: jnp.any(astray(digits)), walk, start)
-    placed = jnp.where(small, swap_or_not(rounds, positions, size), value(digits))
+    placed = jnp.where(small, swap_or_not(rounds, positions, size, small), value(digits))
     return jnp.where(inside, placed, 0).astype(jnp.int32)
 
 
-def swap_or_not(rounds: jax.Array, positions: jax.Array, size: jax.Array) -> jax.Array:
-    """Where the swap-or-not shuffle sends `positions` below `size`, which is below 2^16: uint32 ``[p]``; `rounds` as of
-    `send`. In each round, positions that add up to a random number modulo `size` change places, or not.
+def swap_or_not(rounds: jax.Array, positions: jax.Array, size: jax.Array, small: jax.Array) -> jax.Array:
+    """Where the swap-or-not shuffle sends `positions` below `size`, which is below 2^16: uint32 ``[p]``.
+
+    In each round, positions that add up to a random number modulo `size` change places, or not.
+
+    Args:
+      rounds, positions, size: as in `send`.
+      small: where it is needed; if nowhere, no round is taken.
     """
-    for i in range(NUM_SWAPS):
-        word = mix(rounds[i % NUM_ROUNDS] + jnp.uint32(i + 1))
+
+    def take_round(i: jax.Array, positions: jax.Array) -> jax.Array:
+        word = mix(rounds[i % NUM_ROUNDS] + i.astype(jnp.uint32) + 1)
         total = (word >> 16) * size >> 16
         partner = jnp.where(positions > total, total + size - positions, total - positions)
         swap = mix(jnp.maximum(positions, partner) ^ mix(word)) >> 31
-        positions = jnp.where(swap == 1, partner, positions)
-    return positions
+        return jnp.where(swap == 1, partner, positions)
+
+    return jax.lax.fori_loop(0, jnp.where(jnp.any(small), NUM_SWAPS, 0), take_round, positions)
 
 
 def feistel(rounds: jax.Array, digits: jax.Array, base: jax.Array) -> jax.Array:

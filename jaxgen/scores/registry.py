@@ -53,7 +53,7 @@ _ALL = (
     Score("forgetting", "times that training got it wrong after it had been right", HIGH, "trained", TONEVA),
     Score("first_learned", "the first epoch at which training got it right", HIGH, "trained", TONEVA),
     Score("confidence", "mean over epochs of the label's probability in training", LOW, "trained", SWAYAMDIPTA),
-    Score("variability", "deviation over epochs of the label's probability in training", HIGH, "trained", SWAYAMDIPTA),
+    Score("variability", "deviation over epochs of the label's probability in training", LOW, "trained", SWAYAMDIPTA),
     Score("correctness", "number of epochs at which training got it right", LOW, "trained", SWAYAMDIPTA),
     Score("el2n", "distance of the probabilities from the label, early in training", HIGH, "trained", PAUL),
     Score("grand", "norm of its own gradient, early in training", HIGH, "trained", PAUL),

@@ -11,7 +11,7 @@ from jaxgen.config import MislabelledSpec
 from jaxgen.experiments.mislabelled.benchmark import Benchmark
 from jaxgen.experiments.mislabelled.figures import draw_benchmark, draw_suspects
 from jaxgen.experiments.mislabelled.job import MislabelledJob
-from jaxgen.experiments.mislabelled.search import Mislabelled
+from jaxgen.experiments.mislabelled.search import HeldoutAccuracy, Mislabelled
 from jaxgen.reporting.files import with_resolved_width
 from jaxgen.reporting.report import Report
 from jaxgen.reporting.tables import to_csv, to_table
@@ -23,6 +23,8 @@ from jaxgen.views.summary import describe_speed
 
 # Rows in the tables of examples and of class pairs.
 MAX_ROWS = 20
+# Nearest neighbours that networks are compared with, and of how many examples at most.
+NEIGHBOURS, MOST_NEIGHBOURED = 5, 5000
 MEASURES = {"auroc": "AUROC", "average_precision": "average precision", "precision": "precision at the number wrong"}
 
 
@@ -65,12 +67,58 @@ def describe_count(result: Mislabelled) -> str:
     wrong = result.wrong
     if not wrong.n:
         return "how many labels are wrong is unknown: no held-out probabilities were kept; add pred_probs to --track"
+    if result.accuracy.at_chance:
+        return (
+            "how many labels are wrong cannot be told: the models are right no more often than the most frequent label "
+            "is. Either the inputs do not tell the classes apart, or training fails: try a lower --learning_rate or "
+            "more --epochs, with another --out. The order below means nothing"
+        )
     share = 100 * wrong.count / wrong.n
+    overlap = wrong.suspicious - wrong.count
+    ambiguous = (
+        f"; {overlap:.0f} more contradict an uncertain prediction and lie where classes overlap"
+        if overlap >= 0.5
+        else ""
+    )
     return (
         f"estimated to be mislabelled: {wrong.count:.0f} [{wrong.low:.0f}, {wrong.high:.0f}] of {wrong.n:,} "
-        f"({share:.1f} %): confidently of another class when held out, and margin below 0 in training (95 % interval "
-        "of other examples, not of the rule, which counted 0.5 to 1.2 times the true number where that was known)"
+        f"({share:.1f} %): confidently of another class when held out, and margin below 0 in training{ambiguous} (95 % "
+        "interval of other examples, not of the rule, which counted 0.5 to 1.2 times the true number where that was "
+        "known)"
     )
+
+
+def describe_accuracy(dataset: Dataset, result: Mislabelled) -> str:
+    """One line about how well the models predict held-out labels, beside chance and nearest neighbours."""
+    accuracy, neighbours = result.accuracy, neighbour_accuracy(dataset)
+    warning = ""
+    if accuracy.high < neighbours.low:
+        warning = ": the network learns less than they do, and its doubts count for less; try other --model or training"
+    return (
+        f"held-out accuracy {100 * accuracy.mean:.1f} [{100 * accuracy.low:.1f}, {100 * accuracy.high:.1f}] % on the "
+        f"labels as they are, n = {accuracy.n:,}; the most frequent label is {100 * accuracy.chance:.1f} % of them, "
+        f"and {NEIGHBOURS} nearest neighbours are right on {100 * neighbours.mean:.1f} [{100 * neighbours.low:.1f}, "
+        f"{100 * neighbours.high:.1f}] %, n = {neighbours.n:,}{warning}"
+    )
+
+
+def neighbour_accuracy(dataset: Dataset) -> HeldoutAccuracy:
+    """Leave-one-out accuracy of the most frequent label among the nearest other examples, by stored values.
+
+    Of at most `MOST_NEIGHBOURED` examples, spread over the data.
+    """
+    from sklearn.neighbors import NearestNeighbors
+
+    count = len(dataset.labels)
+    chosen = np.unique(np.linspace(0, count - 1, min(count, MOST_NEIGHBOURED)).astype(int))
+    inputs, labels = dataset.images[chosen].reshape(len(chosen), -1).astype(np.float32), dataset.labels[chosen]
+    near = min(NEIGHBOURS, len(chosen) - 1)
+    nearest = NearestNeighbors(n_neighbors=near).fit(inputs).kneighbors(return_distance=False)
+    votes = np.stack([np.bincount(labels[row], minlength=dataset.num_classes) for row in nearest])
+    right = (votes.argmax(1) == labels).astype(float)
+    mean, half = float(right.mean()), half_width(right)
+    chance = float(np.bincount(labels).max() / len(labels))
+    return HeldoutAccuracy(mean, mean - half, mean + half, chance, len(labels))
 
 
 def describe_search(dataset: Dataset, result: Mislabelled) -> str:
@@ -88,6 +136,7 @@ def describe_search(dataset: Dataset, result: Mislabelled) -> str:
     ]
     header = ["rank", "id", "label", "suggested", f"{result.score.name} ± standard error", "held-out n"]
     parts = [
+        describe_accuracy(dataset, result),
         describe_order(dataset, result),
         describe_count(result),
         to_table(header, [map(str, line) for line in lines]),

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from jaxgen.jobs.session import QUIET, Session
 from jaxgen.keys import JobDraw, job_key
 from jaxgen.reporting.console import log
 from jaxgen.scores.confident import WrongLabels, estimate_wrong
+from jaxgen.scores.intervals import half_width
 from jaxgen.scores.registry import REGISTRY, Score
 from jaxgen.scores.suspicion import rank, suggest_labels, suspicion
 from jaxgen.types import Dataset, Scores
@@ -23,6 +24,38 @@ from jaxgen.types import Dataset, Scores
 # Scores of every job; and values of ``--track`` of which most other scores need one.
 UNTRACKED = ("scores", "memorization")
 DYNAMICS = ("dynamics", "auto", "curves", "grand", "pred_probs")
+
+
+class HeldoutAccuracy(NamedTuple):
+    """Accuracy of the models on the labels of examples that they held out.
+
+    Attributes:
+      mean: over examples, each by the mean of its held-out predictions over ratios.
+      low, high: 95 % interval over examples.
+      chance: the share of the most frequent label.
+      n: number of examples that were held out.
+    """
+
+    mean: float
+    low: float
+    high: float
+    chance: float
+    n: int
+
+    @property
+    def at_chance(self) -> bool:
+        """Whether the models are not clearly right more often than the most frequent label is."""
+        return not self.low > self.chance
+
+
+def heldout_accuracy(scores: Scores) -> HeldoutAccuracy:
+    """The held-out accuracy of a C-score job."""
+    known = scores.scores[np.isfinite(scores.scores)]
+    chance = float(np.bincount(scores.labels).max() / len(scores.labels))
+    if not len(known):
+        return HeldoutAccuracy(*3 * [float("nan")], chance, 0)
+    mean, half = float(known.mean()), half_width(known)
+    return HeldoutAccuracy(mean, mean - half, mean + half, chance, len(known))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -48,9 +81,15 @@ class Mislabelled:
     scores: Scores
 
     def suspects(self) -> np.ndarray:
-        """Positions of the most suspicious examples, as many as labels are estimated to be wrong."""
+        """Positions of the most suspicious examples, as many as labels are estimated to be wrong; none at chance."""
         scored = int(np.isfinite(self.values).sum())
-        return self.order[: min(scored, round(self.wrong.count))] if self.wrong.n else self.order[:0]
+        known = self.wrong.n and not self.accuracy.at_chance
+        return self.order[: min(scored, round(self.wrong.count))] if known else self.order[:0]
+
+    @property
+    def accuracy(self) -> HeldoutAccuracy:
+        """How well the models predict the labels of held-out examples."""
+        return heldout_accuracy(self.scores)
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """Rows of ``mislabelled.csv``: a dictionary per example, in order of suspicion."""

@@ -135,6 +135,56 @@ def test_both_witnesses_must_agree_that_a_label_is_wrong():
     assert estimate_wrong(probs, labels, margins, KEY).count == wrong.sum() - 30
 
 
+def gaussians(rng, n, distance):
+    """Two overlapping classes on a line: labels, and the probabilities of the classes that they are drawn by."""
+    labels = rng.integers(0, 2, n)
+    x = rng.normal(size=n) + distance * labels
+    odds = np.exp(distance * (x - distance / 2))
+    return labels, np.stack([1 / (1 + odds), odds / (1 + odds)], axis=1)
+
+
+def test_right_labels_where_classes_overlap_are_suspicious_and_not_counted():
+    """Bayes' rule contradicts one label in six, and none is wrong."""
+    rng, found = np.random.default_rng(0), []
+    for seed in range(20):
+        labels, probs = gaussians(rng, 1500, 2.0)
+        contradicted = probs.argmax(1) != labels
+        assert contradicted.mean() > 0.13
+        found.append(estimate_wrong(probs, labels, np.where(contradicted, -1.0, 1.0), jax.random.key(seed)))
+    assert np.mean([each.suspicious for each in found]) > 100
+    assert np.mean([each.count for each in found]) < 15
+    assert np.mean([each.low for each in found]) < 8
+    assert all(np.isclose(each.joint.sum(), each.count) for each in found)
+
+
+def test_labels_drawn_by_the_models_own_probabilities_count_as_none():
+    """The null: whatever the probabilities say, labels drawn by them contradict only what is uncertain."""
+    rng, counts = np.random.default_rng(1), []
+    for seed in range(10):
+        probs = rng.dirichlet(np.full(5, 0.3), 1500)
+        labels = (probs.cumsum(1) > rng.random((1500, 1))).argmax(1)
+        contradicted = probs.argmax(1) != labels
+        found = estimate_wrong(probs, labels, np.where(contradicted, -1.0, 1.0), jax.random.key(seed))
+        assert contradicted.sum() > 250
+        counts.append(found.count)
+    assert np.mean(counts) < 0.02 * 1500
+
+
+@pytest.mark.parametrize("rate", [0.05, 0.2])
+def test_noise_that_shows_everywhere_is_counted_also_where_classes_overlap(rate):
+    """Labels of overlapping classes are flipped; the probabilities are those of a model that learnt from the noise."""
+    rng, ratios = np.random.default_rng(2), []
+    for seed in range(20):
+        labels, probs = gaussians(rng, 1500, 3.0)
+        wrong = rng.random(1500) < rate
+        noisy = np.where(wrong, 1 - labels, labels)
+        learnt = (1 - rate) * probs + rate * probs[:, ::-1]
+        contradicted = learnt.argmax(1) != noisy
+        found = estimate_wrong(learnt, noisy, np.where(contradicted, -1.0, 1.0), jax.random.key(seed))
+        ratios.append(found.count / wrong.sum())
+    assert 0.75 < np.mean(ratios) < 1.25
+
+
 def test_no_wrong_label_is_counted_as_none():
     labels, probs, _ = ring(noise=0.0)
     found = estimate_wrong(probs, labels, None, KEY)
