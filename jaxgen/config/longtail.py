@@ -30,6 +30,7 @@ TREATMENTS = (
     "none",
     "lnr",
     "random_flips",
+    "decision_threshold",
     "smote",
     "borderline_smote",
     "adasyn",
@@ -125,8 +126,9 @@ class TabularSpec(Spec):
     )
     folds: int = option(5, "stratified folds; each --num_runs divides the rows anew", **at_least(2))
     inner_folds: int = option(3, "folds of a training part, by which its threshold is chosen", **at_least(2))
-    score_by: Literal["knn", "cart", "logistic", "forest", "mlp"] = option(
-        "logistic", "the classifier whose out-of-fold probabilities labels are flipped by"
+    score_by: Literal["knn", "cart", "logistic", "forest", "mlp", "own"] = option(
+        "logistic",
+        "the classifier whose out-of-fold probabilities labels are flipped by; own: each classifier by its own",
     )
     classifiers: tuple[str, ...] = option(
         CLASSIFIERS,
@@ -136,8 +138,9 @@ class TabularSpec(Spec):
     )
     treatments: tuple[str, ...] = option(
         TREATMENTS,
-        "what is done to training rows: none; lnr; random_flips (as many, of anyone); and, by imbalanced-learn, "
-        f"{', '.join(TREATMENTS[3:])}",
+        "what is done to training rows: none; lnr; random_flips (as many, of anyone); decision_threshold (nothing, but "
+        "rows are classified at the probability that does best in the inner folds in place of 0.5); and, by "
+        f"imbalanced-learn, {', '.join(TREATMENTS[4:])}",
         rule=lambda names: bool(names) and {*names} <= {*TREATMENTS} and len({*names}) == len(names),
         says=f"give some of {', '.join(TREATMENTS)}, none twice",
     )

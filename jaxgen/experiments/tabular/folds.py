@@ -20,6 +20,9 @@ from jaxgen.keys import Draw, draw_key
 from jaxgen.transforms.lnr import count_flips, flip_at_random, lnr_flip_binary
 
 MEASURES = ("f1", "g_mean", "auc")
+# The treatment that changes no row, but the probability at which rows are classified; and the probabilities tried.
+TUNED = "decision_threshold"
+CUTS = tuple(i / 20 for i in range(1, 20))
 
 
 class Table(NamedTuple):
@@ -78,12 +81,20 @@ def standardize(part: Table, by: Table) -> Table:
     return part._replace(x=(part.x - shift) / spread * (np.ptp(by.x, axis=0) > 0))
 
 
-def out_of_fold(part: Table, spec: LnrSpec, seed: int) -> np.ndarray:
-    """Out-of-fold probabilities of the minority class, float32 ``[n]``."""
+def out_of_fold(part: Table, spec: LnrSpec, seed: int, classifier: str) -> np.ndarray:
+    """Out-of-fold probabilities of the minority class by ``--score_by``, float32 ``[n]``.
+
+    Args:
+      part: the rows.
+      spec: the flags.
+      seed: of the folds and the classifier.
+      classifier: the classifier that is judged, which ``own`` stands for.
+    """
+    scorer = classifier if spec.tabular.score_by == "own" else spec.tabular.score_by
     probabilities = np.zeros(len(part.y), np.float32)
     for train, test in fold_rows(part, max(2, min(spec.tabular.folds, int(part.y.sum()))), seed):
         table = Table(part.x[train], part.y[train])
-        [probabilities[test]] = predict(spec.tabular.score_by, spec, seed, [table], part.x[test])
+        [probabilities[test]] = predict(scorer, spec, seed, [table], part.x[test])
     return probabilities
 
 
@@ -101,12 +112,14 @@ def flip_at_each(
     return jax.lax.map(at, thresholds)
 
 
-def flip(part: Table, spec: LnrSpec, thresholds: Sequence[float], seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """`flip_at_each` for a training part, with its out-of-fold probabilities."""
+def flip(
+    part: Table, spec: LnrSpec, thresholds: Sequence[float], seed: int, classifier: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """`flip_at_each` for a training part, with its out-of-fold probabilities (`out_of_fold`)."""
     count = len(part.y)
     # Padded, so that parts of similar size share a program: minority rows change no mean and never flip.
     scores, labels = np.ones(padded_size(count), np.float32), np.ones(padded_size(count), np.int32)
-    scores[:count], labels[:count] = out_of_fold(part, spec, seed), part.y
+    scores[:count], labels[:count] = out_of_fold(part, spec, seed, classifier), part.y
     flipped = flip_at_each(jax.random.key(seed), scores, labels, jnp.asarray(thresholds, jnp.float32))
     return tuple(np.asarray(array)[:, :count] for array in flipped)
 
@@ -176,24 +189,26 @@ def predict_one(classifier: str, spec: LnrSpec, seed: int, table: Table, test: n
     return model.fit(table.x, table.y).predict_proba(test)[:, 1]
 
 
-def score_predictions(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
+def score_predictions(probabilities: np.ndarray, labels: np.ndarray, cut: float = 0.5) -> np.ndarray:
     """F1 of the minority, geometric mean of both recalls, and AUC ``[3]``; NaN if a probability is not finite.
 
-    Rows are classified at probability 0.5.
+    Rows are classified at the probability `cut`.
     """
     from sklearn.metrics import roc_auc_score
 
     if not np.isfinite(probabilities).all():
         return np.full(len(MEASURES), np.nan)
-    recalls = [(probabilities > 0.5)[labels == 1].mean(), (probabilities <= 0.5)[labels == 0].mean()]
-    return np.array([f1_of(probabilities, labels), np.sqrt(np.prod(recalls)), roc_auc_score(labels, probabilities)])
+    recalls = [(probabilities > cut)[labels == 1].mean(), (probabilities <= cut)[labels == 0].mean()]
+    return np.array(
+        [f1_of(probabilities, labels, cut), np.sqrt(np.prod(recalls)), roc_auc_score(labels, probabilities)]
+    )
 
 
-def f1_of(probabilities: np.ndarray, labels: np.ndarray) -> float:
-    """F1 of the minority at probability 0.5: 0 without positive predictions, NaN if a probability is not finite."""
+def f1_of(probabilities: np.ndarray, labels: np.ndarray, cut: float = 0.5) -> float:
+    """F1 of the minority at probability `cut`: 0 without positive predictions, NaN if a probability is not finite."""
     if not np.isfinite(probabilities).all():
         return float("nan")
-    predicted = probabilities > 0.5
+    predicted = probabilities > cut
     return float(2 * (predicted & (labels == 1)).sum() / (predicted.sum() + labels.sum()))
 
 
@@ -204,11 +219,24 @@ def choose_threshold(fold: Fold, classifier: str, spec: LnrSpec) -> float:
         return max(spec.flips.threshold)
     scores = []
     for train, test in split(fold.train, inner, fold.seed):
-        flipped, _ = flip(train, spec, spec.flips.threshold, fold.seed)
+        flipped, _ = flip(train, spec, spec.flips.threshold, fold.seed, classifier)
         predictions = predict_labels(classifier, spec, fold.seed, train.x, flipped, test.x)
         scores.append([f1_of(probabilities, test.y) for probabilities in predictions])
     means = np.nan_to_num(np.mean(scores, axis=0), nan=-1)
     return max(zip(means, spec.flips.threshold, strict=True))[1]
+
+
+def choose_cut(fold: Fold, classifier: str, spec: LnrSpec) -> float:
+    """The probability of `CUTS` with the highest mean F1 over inner folds of the training part; of ties, nearest 0.5."""
+    inner = min(spec.tabular.inner_folds, int(fold.train.y.sum()))
+    if inner < 2:
+        return 0.5
+    scores = []
+    for train, test in split(fold.train, inner, fold.seed):
+        [probabilities] = predict(classifier, spec, fold.seed, [train], test.x)
+        scores.append([f1_of(probabilities, test.y, cut) for cut in CUTS])
+    means = np.nan_to_num(np.mean(scores, axis=0), nan=-1)
+    return max(zip(means, (-abs(cut - 0.5) for cut in CUTS), CUTS, strict=True))[2]
 
 
 class FoldResult(NamedTuple):
@@ -243,7 +271,7 @@ def evaluate_in_32_bits(fold: Fold, classifier: str, spec: LnrSpec) -> FoldResul
     flipped = np.empty((0, len(fold.train.y)), int)
     if {"lnr", "random_flips"} & {*names}:
         threshold = choose_threshold(fold, classifier, spec)
-        flipped, controls = flip(fold.train, spec, thresholds, fold.seed)
+        flipped, controls = flip(fold.train, spec, thresholds, fold.seed, classifier)
         chosen = thresholds.index(threshold)
         labels |= {"lnr": flipped[chosen], "random_flips": controls[chosen]}
         flips = int((flipped[chosen] != fold.train.y).sum())
@@ -252,10 +280,14 @@ def evaluate_in_32_bits(fold: Fold, classifier: str, spec: LnrSpec) -> FoldResul
     predictions = predict_labels(classifier, spec, seed, fold.train.x, np.stack([*labels.values(), *flipped]), test.x)
     by_treatment = dict(zip(labels, predictions, strict=False))
     by_threshold[: len(flipped)] = [f1_of(probabilities, test.y) for probabilities in predictions[len(labels) :]]
-    resampled = {name: resample(fold.train, name, seed) for name in names if name not in labels}
+    resampled = {name: resample(fold.train, name, seed) for name in names if name not in {*labels, TUNED}}
+    by_treatment[TUNED] = by_treatment["none"]
+    cuts = {TUNED: choose_cut(fold, classifier, spec)} if TUNED in names else {}
     changed = {name: part for name, part in resampled.items() if part is not fold.train}
     if changed:
         by_treatment |= dict(zip(changed, predict(classifier, spec, seed, [*changed.values()], test.x), strict=True))
-    scores = np.array([score_predictions(by_treatment.get(name, by_treatment["none"]), test.y) for name in names])
+    scores = np.array(
+        [score_predictions(by_treatment.get(name, by_treatment["none"]), test.y, cuts.get(name, 0.5)) for name in names]
+    )
     refused = np.array([name in resampled and name not in changed for name in names])
     return FoldResult(scores, threshold, flips, refused, by_threshold)

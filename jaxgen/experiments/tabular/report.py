@@ -69,13 +69,15 @@ def to_text(job: TabularJob, arrays: TabularArrays) -> str:
         f"{name}: {len(part.y):,} rows of {part.x.shape[1]}, {int(part.y.sum())} of the minority"
         for name, part in job.tables.items()
     )
+    scorer = "each classifier's own" if flags.score_by == "own" else flags.score_by
     parts = [
         f"# Two unequal classes: {', '.join(arrays.tables)}",
         f"{sizes}. Stratified {flags.folds}-fold, by {job.spec.num_runs} division(s) of the rows. F1 of the minority, "
         "geometric mean of both recalls, area under the ROC curve, in percent: mean ± standard deviation over n "
-        f"divisions, each the mean of its folds. Labels are flipped by out-of-fold probabilities of {flags.score_by}, "
+        f"divisions, each the mean of its folds. Labels are flipped by out-of-fold probabilities of {scorer}, "
         f"at the threshold of the highest F1 in {flags.inner_folds} inner folds, chosen for each fold and classifier; "
-        "random_flips flips as many. Differences are over the folds of all divisions: mean [95 % interval], p of a t "
+        "random_flips flips as many. decision_threshold changes no row: it classifies at the probability of the "
+        "highest F1 in the same inner folds, the other treatments at one half. Differences are over the folds of all divisions: mean [95 % interval], p of a t "
         "test corrected for their common rows (Nadeau and Bengio 2003). Refused: folds in which "
         "imbalanced-learn found nothing to make, so that the scores are those of none.",
     ]

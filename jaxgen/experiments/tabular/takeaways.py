@@ -10,7 +10,7 @@ from jaxgen.reporting.tables import nan_mean, to_table
 from jaxgen.scores.paired import Difference, compare, describe_difference, describe_p
 from jaxgen.scores.ranking import holm, signed_rank_p
 
-CONTROLS = ("none", "random_flips", "smote", "adasyn")
+CONTROLS = ("none", "random_flips", "decision_threshold", "smote", "adasyn")
 # Differences over data sets are stated below this p of Wilcoxon's test with Holm's correction.
 SIGNIFICANT = 0.05
 

@@ -23,6 +23,7 @@ from jaxgen.experiments.tabular.figures import cliques
 from jaxgen.experiments.tabular.folds import (
     Fold,
     Table,
+    choose_cut,
     choose_threshold,
     evaluate_fold,
     flip,
@@ -118,20 +119,44 @@ def test_a_column_that_is_constant_in_training_says_nothing_of_the_test_part():
 def test_probabilities_are_out_of_fold():
     """Of a classifier that knows by heart what it has seen, in-sample ones would be 0 or 1 as labelled."""
     part = Table(np.random.default_rng(0).normal(size=(120, 2)), np.arange(120) % 2)
-    likely = out_of_fold(part, spec_of(score_by="cart"), 0)
+    likely = out_of_fold(part, spec_of(score_by="cart"), 0, "knn")
     assert ((likely > 0.5) == part.y).mean() < 0.7
+
+
+def test_labels_are_flipped_by_ones_own_probabilities_where_asked_for():
+    part = rows()
+    own = {name: out_of_fold(part, spec_of(score_by="own"), 0, name) for name in ("knn", "cart")}
+    for name, probabilities in own.items():
+        np.testing.assert_array_equal(probabilities, out_of_fold(part, spec_of(score_by=name), 0, "logistic"))
+    assert (own["knn"] != own["cart"]).any()
+
+
+def test_a_tuned_decision_threshold_is_chosen_in_training_and_changes_no_ranking():
+    """A classifier of three clouds whose minority is never the likelier class: at one half, F1 is 0."""
+    rng = np.random.default_rng(0)
+    y = (np.arange(300) % 10 == 0).astype(int)
+    part = Table(rng.normal(size=(300, 2)) + 0.9 * y[:, None], y)
+    train, test = split(part, 3, 0)[0]
+    spec = spec_of(treatments=("none", "decision_threshold"), classifiers=("logistic",))
+    fold = Fold(train, test, 0)
+    assert 0.05 <= choose_cut(fold, "logistic", spec) < 0.5
+    plain, tuned = evaluate_fold(fold, "logistic", spec).scores
+    assert plain[0] < 0.1 < tuned[0]
+    assert plain[2] == tuned[2], "the same probabilities rank the rows"
+    few = Fold(Table(train.x[:20], (np.arange(20) == 0).astype(int)), test, 0)
+    assert choose_cut(few, "logistic", spec) == 0.5
 
 
 def test_flips_make_the_minority_larger_and_the_control_flips_as_many():
     part = rows()
-    flipped, control = flip(part, spec_of(), (0.0, 1.0), 0)
+    flipped, control = flip(part, spec_of(), (0.0, 1.0), 0, "knn")
     for own, other in zip(flipped, control, strict=True):
         assert (own[part.y == 1] == 1).all()
         assert (other[part.y == 1] == 1).all()
         assert own.sum() == other.sum()
     assert flipped[0].sum() > flipped[1].sum() > 32
     # The rule flips those whom the classifier takes for the minority; chance does not.
-    likely = out_of_fold(part, spec_of(), 0)
+    likely = out_of_fold(part, spec_of(), 0, "knn")
     changed, by_chance = (likely[(labels != part.y)].mean() for labels in (flipped[0], control[0]))
     assert changed > by_chance
 
@@ -192,7 +217,7 @@ def test_probabilities_that_are_no_numbers_have_no_score():
     np.testing.assert_array_equal(score_predictions(np.full(4, 0.2), labels), [0, 0, 0.5])
     # Where all are as likely nobody stands out, and nobody is flipped.
     spec, part = spec_of(), Table(np.zeros((36, 2)), (np.arange(36) < 9).astype(int))
-    np.testing.assert_array_equal(flip(part, spec, (0.5, 2.0), 0)[0], [part.y, part.y])
+    np.testing.assert_array_equal(flip(part, spec, (0.5, 2.0), 0, "knn")[0], [part.y, part.y])
 
 
 @pytest.mark.parametrize("how", ["smote", "borderline_smote", "adasyn", "oversampling", "undersampling"])
