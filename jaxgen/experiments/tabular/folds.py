@@ -227,7 +227,10 @@ def choose_threshold(fold: Fold, classifier: str, spec: LnrSpec) -> float:
 
 
 def choose_cut(fold: Fold, classifier: str, spec: LnrSpec) -> float:
-    """The probability of `CUTS` with the highest mean F1 over inner folds of the training part; of ties, nearest 0.5."""
+    """The probability of `CUTS` with the highest mean F1 over inner folds of the training part.
+
+    Of ties the one nearest to 0.5; 0.5 where the minority is too small for inner folds.
+    """
     inner = min(spec.tabular.inner_folds, int(fold.train.y.sum()))
     if inner < 2:
         return 0.5

@@ -77,8 +77,8 @@ def to_text(job: TabularJob, arrays: TabularArrays) -> str:
         f"divisions, each the mean of its folds. Labels are flipped by out-of-fold probabilities of {scorer}, "
         f"at the threshold of the highest F1 in {flags.inner_folds} inner folds, chosen for each fold and classifier; "
         "random_flips flips as many. decision_threshold changes no row: it classifies at the probability of the "
-        "highest F1 in the same inner folds, the other treatments at one half. Differences are over the folds of all divisions: mean [95 % interval], p of a t "
-        "test corrected for their common rows (Nadeau and Bengio 2003). Refused: folds in which "
+        "highest F1 in the same inner folds, the other treatments at one half. Differences are over the folds of all "
+        "divisions: mean [95 % interval], p of a t test corrected for their common rows (Nadeau and Bengio 2003). Refused: folds in which "
         "imbalanced-learn found nothing to make, so that the scores are those of none.",
     ]
     if len(arrays.tables) > 1:
