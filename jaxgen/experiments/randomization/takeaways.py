@@ -80,6 +80,14 @@ def by_condition(rows: MemberRows) -> dict[str, dict[int, MemberRow]]:
     return groups
 
 
+def describe_epochs(rows: MemberRows) -> str:
+    """After how many epochs members were measured; they may stop where they first fit their labels."""
+    epochs = sorted({row["epochs_trained"] for row in rows})
+    if len(epochs) == 1:
+        return f"after {epochs[0]} epochs"
+    return f"each where it first fitted or training ended, after {epochs[0]} to {epochs[-1]} epochs"
+
+
 def state_fitting(name: str, rows: MemberRows, chance: Mapping[str, float], fit_at: float) -> Iterator[str]:
     """States whether true and random labels were fitted, and the accuracies.
 
@@ -104,7 +112,10 @@ def state_fitting(name: str, rows: MemberRows, chance: Mapping[str, float], fit_
         count += f", {diverged} diverged" if diverged else ""
         random = kind == "random labels"
         context = f"; chance is {100 * chance[finite[0]['noise_kind']]:.1f} %" if random else f", gap {gap}"
-        yield f"{name} {verb} {kind}: {count}; training accuracy {train}, test accuracy {test}{context}."
+        yield (
+            f"{name} {verb} {kind}: {count}; training accuracy {train}, test accuracy {test}{context}; "
+            f"{describe_epochs(finite)}."
+        )
 
 
 def state_fitting_order(family: TestFamily, name: str, rows: MemberRows, fit_at: float) -> Iterator[str]:
@@ -168,7 +179,8 @@ def state_noise_trend(family: TestFamily, name: str, rows: MemberRows) -> Iterat
     ends = [describe([errors[rate] for errors in runs]) for rate in (low, high)]
     yield (
         f"{name}: test error {'rises' if np.mean(correlations) > 0 else 'falls'} with label noise: {ends[0]} at "
-        f"{low:g}, {ends[1]} at {high:g}; rank correlation over {len(rates)} rates {describe(correlations, 1, '', 2)}."
+        f"{low:g}, {ends[1]} at {high:g}; rank correlation over {len(rates)} rates {describe(correlations, 1, '', 2)}; "
+        f"{describe_epochs([row for row in rows if row['pixels'] == 'true' and row['finite']])}."
     )
 
 
@@ -213,7 +225,8 @@ def state_effect(family: TestFamily, subject: str, pairs: Sequence[tuple[MemberR
         mean = f" runs, each the mean of {most} pairs" if most > 1 else " pairs"
         sign = "+" if np.mean(differences) > 0 else ""
         effect = describe(differences, unit=" points of test accuracy")
-        yield f"{subject} on true labels: {sign}{effect[:-1]}{mean})."
+        measured = describe_epochs([row for pair in pairs for row in pair if condition(row) == "true labels"])
+        yield f"{subject} on true labels: {sign}{effect[:-1]}{mean}); {measured}."
 
 
 def state_resistance(subject: str, pairs: Sequence[tuple[MemberRow, MemberRow]]) -> Iterator[str]:

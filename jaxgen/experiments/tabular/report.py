@@ -78,8 +78,8 @@ def to_text(job: TabularJob, arrays: TabularArrays) -> str:
         f"at the threshold of the highest F1 in {flags.inner_folds} inner folds, chosen for each fold and classifier; "
         "random_flips flips as many. decision_threshold changes no row: it classifies at the probability of the "
         "highest F1 in the same inner folds, the other treatments at one half. Differences are over the folds of all "
-        "divisions: mean [95 % interval], p of a t test corrected for their common rows (Nadeau and Bengio 2003). Refused: folds in which "
-        "imbalanced-learn found nothing to make, so that the scores are those of none.",
+        "divisions: mean [95 % interval], p of a t test corrected for their common rows (Nadeau and Bengio 2003). "
+        "Refused: folds in which imbalanced-learn found nothing to make, so that the scores are those of none.",
     ]
     if len(arrays.tables) > 1:
         parts += [
