@@ -50,6 +50,7 @@ def test_unknown_flags_and_bad_data_are_refused():
         jaxgen.estimate_scores(images, labels[:-1])
 
 
+@pytest.mark.slow
 def test_relabelled_examples_get_low_scores():
     """What the scores are for: examples with a wrong label are found at the bottom."""
     images, labels = blobs(200, classes=2, side=3)

@@ -131,6 +131,7 @@ def cells_of(table):
     return rows[2:]
 
 
+@pytest.mark.slow
 def test_training_steps_of_every_contender_are_counted_in_images():
     flags_given = ["--model=mlp", "--subset_ratios=0.75", "--batch_size=8", "--image_shape=6,6,3", "--bench_images=64"]
     table = images.measure_images(tiny("--measure=images", *flags_given))
@@ -200,6 +201,7 @@ def test_a_list_is_refused(capsys):
     assert "--dropout: a benchmark takes one value of each flag" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_workers_refusal_is_one_line():
     with pytest.raises(UserError, match="--precision=tf32: is a format of GPUs"):
         speed.measure_speed(tiny("--subset_ratios=0.5", "--precision=tf32"))
@@ -268,6 +270,7 @@ def test_oversampling_by_three_contenders():
     assert "28 models, one program" in table
 
 
+@pytest.mark.slow
 def test_the_loop_over_classifiers_trains_the_same_ones_as_their_table(tmp_path):
     methods = ("mixup", "plain", "undersampling", "crt", "mislas", "lnr", "random_flips")
     given = {"num_runs": 2, "methods": methods, "threshold": (1.0,), "head_epochs": 2, "out": str(tmp_path)}

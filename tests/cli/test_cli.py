@@ -69,6 +69,7 @@ def test_the_same_command_again_trains_nothing(finished):
     scores_equal(before, load_scores(folder / "out" / "cscores.npz"))
 
 
+@pytest.mark.slow
 def test_flags_cfg_holds_the_width_that_was_found(tmp_path):
     automatic = [flag for flag in SMALL if "width" not in flag]
     assert type_in(make_data(tmp_path), *automatic).returncode == 0
@@ -84,6 +85,7 @@ def test_flags_cfg_reproduces_the_job(finished, tmp_path):
     scores_equal(load_scores(folder / "out" / "cscores.npz"), load_scores(tmp_path / "elsewhere" / "cscores.npz"))
 
 
+@pytest.mark.slow
 def test_other_widths_and_devices_give_the_same_subsets(finished, tmp_path):
     folder, _ = finished
     result = type_in(make_data(tmp_path), *SMALL, "--width=5", "--num_devices=1")
@@ -93,6 +95,7 @@ def test_other_widths_and_devices_give_the_same_subsets(finished, tmp_path):
     assert np.abs(first.scores - second.scores).mean() < 0.01
 
 
+@pytest.mark.slow
 def test_more_runs_extend_the_store(finished, tmp_path):
     folder, _ = finished
     make_data(tmp_path)
@@ -143,6 +146,7 @@ def test_a_stopped_job_resumes_and_ends_as_if_undisturbed(undisturbed, tmp_path,
     scores_equal(undisturbed, load_scores(tmp_path / "out" / "cscores.npz"))
 
 
+@pytest.mark.slow
 def test_a_damaged_chunk_is_named_set_aside_and_trained_again(finished, tmp_path):
     folder, _ = finished
     make_data(tmp_path)
@@ -317,6 +321,7 @@ def test_a_store_made_by_other_flags_is_refused(finished):
         assert len(result.stderr.strip().splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_divergence_ends_in_a_clear_message_and_not_in_scores(tmp_path):
     result = type_in(make_data(tmp_path), *SMALL, "--learning_rate=1e6")
     assert result.returncode == 2
@@ -346,6 +351,7 @@ def test_unlucky_first_runs_do_not_end_a_job(tmp_path):
     scores_equal(kept, load_scores(tmp_path / "parts" / "cscores.npz"))
 
 
+@pytest.mark.slow
 def test_results_that_cannot_be_written_are_one_line(tmp_path):
     (make_data(tmp_path) / "out" / "cscores.npz").mkdir(parents=True)
     result = type_in(tmp_path, *SMALL)

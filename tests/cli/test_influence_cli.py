@@ -94,6 +94,7 @@ def test_without_the_flag_nothing_is_computed_and_the_runs_are_the_same_job(job,
     np.testing.assert_array_equal(plain.scores, scores.scores)
 
 
+@pytest.mark.slow
 def test_within_classes_and_in_a_sweep(job, tmp_path):
     make_data(tmp_path)
     flags = ["--influence_within_class", "--dropout=0,0.3", "--subset_ratios=0.8"]

@@ -28,6 +28,7 @@ def type_search(folder, *typed):
     return type_in(folder, *FLAGS, *typed, entry="mislabelled")
 
 
+@pytest.mark.slow
 def test_a_search_ranks_all_examples_and_is_not_trained_twice(folder):
     said = type_search(folder)
     assert said.returncode == 0, said.stderr
@@ -66,6 +67,7 @@ def test_a_league_ends_with_its_files_and_is_not_trained_twice(folder):
     assert (out / "league.csv").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_plan_trains_nothing(folder):
     said = type_search(folder, "--dry_run", "--out=planned")
     assert said.returncode == 0, said.stderr

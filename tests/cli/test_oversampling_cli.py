@@ -46,6 +46,7 @@ def test_a_job_ends_with_its_files_and_is_not_trained_twice(folder):
         assert list(csv.DictReader(file)) == first
 
 
+@pytest.mark.slow
 def test_a_dry_run_trains_nothing(folder):
     said = type_oversampling(folder, "--dry_run", "--arm=plain,uniform")
     assert said.returncode == 0, said.stderr

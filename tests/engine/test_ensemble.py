@@ -228,7 +228,7 @@ def reference(dataset, spec, index, ratio):
     return own, losses, correct
 
 
-@pytest.mark.parametrize(("index", "ratio"), [(0, 0.3), (3, 0.9)])
+@pytest.mark.parametrize(("index", "ratio"), [pytest.param(0, 0.3, marks=pytest.mark.slow), (3, 0.9)])
 def test_a_member_is_what_a_plain_loop_makes_of_it(dataset, index, ratio):
     spec = job(weight_decay=1e-3)
     outcome = train(dataset, spec, [index], ratio=ratio)
@@ -329,6 +329,7 @@ def member_config(dataset, spec, change, **program_fields):
     return Ensemble(make_ensemble_config(dataset, program, make_kernels(program)), dataset, jax.devices())
 
 
+@pytest.mark.slow
 def test_examples_of_ones_own_are_those_of_a_data_set_made_of_them(dataset):
     spec, rows = job(), np.random.default_rng(0).integers(0, len(dataset.labels), len(dataset.labels))
     made = dataclasses.replace(dataset, images=dataset.images[rows], labels=dataset.labels[rows])
@@ -412,7 +413,7 @@ def test_a_sampler_with_a_state_is_updated_before_every_step_and_else_plain(data
     assert_same(first, second, exactly=False)
 
 
-@pytest.mark.parametrize("share", [0.0, 1.0, 0.5])
+@pytest.mark.parametrize("share", [*(pytest.param(share, marks=pytest.mark.slow) for share in (0.0, 1.0)), 0.5])
 def test_a_mixed_version_is_trained_on_and_not_examined(dataset, share):
     spec = job()
     two = dataclasses.replace(

@@ -118,6 +118,7 @@ def test_settings_of_every_kind_share_a_program(dataset):
         assert_same(jax.tree.map(lambda field, at=number: field[at : at + 1], together), alone, exactly=False)
 
 
+@pytest.mark.slow
 def test_half_precision_trains_nearly_as_well(dataset):
     run_group = cells_of(dataset, job())["ratio_0.9"]
     losses = {}

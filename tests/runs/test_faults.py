@@ -98,6 +98,7 @@ def test_a_store_that_is_lost_on_the_way_is_one_line(small_disk, fault):
         train_chunks(kept, cut_chunks(kept.missing(), 2), train, {"a": 1.0, "b": 1.0}, resume="again", shown=False)
 
 
+@pytest.mark.slow
 def test_two_drivers_of_one_store_end_with_the_same_arrays(tmp_path, whole):
     make_data(tmp_path)
     running = [Command(tmp_path, *LONG) for _ in range(2)]
@@ -129,6 +130,7 @@ def test_a_clock_that_jumps_changes_nothing(tmp_path, monkeypatch, hours):
     assert not any(kept.missing().values())
 
 
+@pytest.mark.slow
 def test_other_versions_are_told_and_another_numerics_version_is_refused(tmp_path):
     make_data(tmp_path)
     assert type_in(tmp_path, *SMALL).returncode == 0

@@ -172,6 +172,7 @@ def test_examples_of_another_kind_are_refused(tmp_path):
         model.predict(dataset.images / 255)
 
 
+@pytest.mark.slow
 def test_models_of_a_sweep_say_whose_they_are(tmp_path):
     images, labels = blobs(60)
     dataset = make_dataset("mine", images, labels, source="mine", class_names=["a", "b", "c"])

@@ -171,7 +171,11 @@ def test_permuting_examples_permutes_all_scores_and_batches_change_none():
 
 @pytest.mark.parametrize(
     ("design", "ratios", "number"),
-    [("balanced", [0.5, 0.7], 30), ("nested", [0.5, 0.7], 30), ("nested", [0.2, 0.5, 0.85], 20)],
+    [
+        ("balanced", [0.5, 0.7], 30),
+        ("nested", [0.5, 0.7], 30),
+        pytest.param("nested", [0.2, 0.5, 0.85], 20, marks=pytest.mark.slow),
+    ],
 )
 def test_errors_over_blocks_are_the_spread_between_ensembles(design, ratios, number):
     """Also where one of the ratios has few observations, of a nested design."""

@@ -56,7 +56,14 @@ IMAGES = {
     "floats 28x28x1": pictures(28, 1),
     "bytes 32x32x3": to_bytes(pictures(32, 3)),
 }
-cases = pytest.mark.parametrize(("name", "kind"), [(name, kind) for kind in IMAGES for name in CORRUPTIONS])
+cases = pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        pytest.param(name, kind, marks=[pytest.mark.slow] * (kind == "floats 28x28x1"))
+        for kind in IMAGES
+        for name in CORRUPTIONS
+    ],
+)
 
 
 @functools.cache

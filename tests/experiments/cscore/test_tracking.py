@@ -266,6 +266,7 @@ def test_a_run_takes_no_more_room_than_was_asked_for(dataset, tmp_path):
     assert make_track(large, job(track=("auto", "pred_probs")), EPOCHS).probabilities
 
 
+@pytest.mark.slow
 def test_what_was_tracked_is_checked_too(tmp_path):
     scored(tmp_path)
     [chunk, *_] = sorted(tmp_path.rglob("000000-*.npz"))

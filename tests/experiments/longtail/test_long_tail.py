@@ -265,6 +265,7 @@ def test_flips_are_told_without_stage_2(ran):
     assert expect_flips(job, QUIET) == pytest.approx(results.expected)
 
 
+@pytest.mark.slow
 def test_what_is_there_is_not_trained_again_and_stage_2_may_be_another(ran, data):
     job, results = ran
     again = measure_job(job, QUIET)
@@ -362,6 +363,7 @@ def test_smoothing_of_the_paper_goes_to_other_classes_only():
     np.testing.assert_allclose(paper.smoothing, code.smoothing * 1.5, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_stage_1_alone_is_a_job_too(data, tmp_path):
     job = make_job(data, spec_of(tmp_path, methods=("ce",), num_runs=1))
     assert job.kinds == ["ce"]

@@ -205,6 +205,7 @@ def test_no_width_is_an_exact_copy_to_the_bit(copied):
             assert one["final_loss"] != apart["final_loss"]
 
 
+@pytest.mark.slow
 def test_examples_are_shown_as_they_are_and_copies_with_their_own_noise(copied):
     _, job, _ = copied
     program = job.programs[0]
@@ -336,6 +337,7 @@ def test_a_row_counts_what_the_member_had(copied):
     assert right[48 : 48 + 43].tolist() == right[:43].tolist()
 
 
+@pytest.mark.slow
 def test_a_job_is_resumed_and_extended_to_the_same_arrays(copied, data, tmp_path):
     _, whole_job, whole = copied
     _, first = run(data, tmp_path, **ARMS, num_runs=2, sample_sizes=(48,))

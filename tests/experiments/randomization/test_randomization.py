@@ -168,6 +168,7 @@ def test_going_on_after_the_fit_changes_nothing_before_it(figure1, data, tmp_pat
     )
 
 
+@pytest.mark.slow
 def test_shuffled_pixels_are_true_pixels_of_shuffled_data(figure1, data, tmp_path):
     _, _, results = figure1
     key = jax.random.fold_in(job_key(0, JobDraw.VERSIONS), VersionDraw.SHUFFLE)
@@ -251,6 +252,7 @@ def test_norms_margins_and_calibration_are_those_of_the_weights(data):
         assert found["distance_from_init"][i] == pytest.approx(float(moved), rel=1e-4)
 
 
+@pytest.mark.slow
 def test_a_finished_job_is_read_and_more_runs_extend_it(figure1, data, tmp_path):
     _, first = run(data, tmp_path, **FIGURE, num_runs=2)
     assert first.members.models_now == 12
@@ -306,6 +308,7 @@ def test_a_matrix_is_what_labels_follow(data, tmp_path):
     np.testing.assert_array_equal(cyclic.labels, (data.labels + 1) % 3)
 
 
+@pytest.mark.slow
 def test_a_dry_run_trains_nothing(data, tmp_path):
     job = make_job(data, spec_of(tmp_path, **FIGURE))
     text = describe_workload(make_workload(job), QUIET)

@@ -324,6 +324,7 @@ def test_an_ablation_changes_one_thing_at_a_time():
     assert rates == {"sgd": 0.02, "adam": 0.001}
 
 
+@pytest.mark.slow
 def test_what_changes_colours_is_left_out_where_there_are_none(data, tmp_path):
     said = []
     job = make_job(data, spec_of(tmp_path, corruptions=("all",), severities=(5,)), log=said.append)
