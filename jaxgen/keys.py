@@ -51,7 +51,7 @@ class Draw(enum.IntEnum):
     PASS = 38
     # Tables: the order of an epoch of a perceptron.
     MLP_ORDER = 36
-    # C-scores: the groups of a block, folded into the key of the block's first place.
+    # C-scores: the parts of a balanced block, folded into the key of the run whose index is the block's number.
     BLOCK = 101
 
 

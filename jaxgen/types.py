@@ -81,9 +81,10 @@ class Outcome(NamedTuple):
     """Outcomes of m trained members, on the host; booleans are packed eight to a byte along the last axis.
 
     Attributes:
-      trained_on: uint8 ``[m, ceil(n/8)]`` packed: the examples that the member did not hold out: those it trained on,
-        and its validation examples.
-      correct: uint8 ``[m, ceil(n/8)]`` packed: the training examples that it predicts correctly after training.
+      trained_on: uint8 ``[m, ceil(n/8)]`` packed: the examples of the member's subset, its validation examples
+        included; it held out all others.
+      correct: uint8 ``[m, ceil(n/8)]`` packed: which of all n examples it predicts correctly after training, held-out
+        ones included.
       test_correct: uint8 ``[m, ceil(t/8)]`` packed: the same for test examples; t = 0 without a test set.
       loss_curve: float32 ``[m, e]``: mean training loss over the steps of each epoch; NaN after an early stop.
       epochs: int32 ``[m]``: the epoch after which the variables were kept: the last, or the best on validation

@@ -1,11 +1,17 @@
 """Data sets: `load_dataset` reads any source that ``--dataset`` can name. Other modules read files of scores and runs.
 
-To add a kind of source, write ``load_KIND(path, spec) -> Dataset`` in a module here: it refuses what it cannot use by a
-`UserError` and ends in `checks.make_dataset`. Enter it in `READERS`, its own flags in `LIMITED_FLAGS`, both in the help
-of `jaxgen.config.training.DataSpec`, an extra in ``setup.py`` if it needs a library, and a file of it in ``MAKERS`` of
-``tests/data/test_data.py`` and ``cases`` of ``tests/io/test_fuzz.py``. Files are read anew by every job; which data
-a store belongs to is told by `Dataset.fingerprint`. Modules of sources are `csv_file`, `idx`, `npz`, `image_folder`,
-`digits`, `tfds` and, for tables in folds, `keel`; `parts`, `long_tail` and `corrupted` derive data from data.
+To add a kind of source, write ``load_KIND(path, spec) -> Dataset`` in a module here, with `npz` as a model: it says
+"there is no such file", turns whatever else goes wrong (`errors.UNREADABLE`) into a `UserError` of one line, refuses
+sizes that a file only claims (`io.arrays.refuse_bomb`), and ends in `checks.make_dataset`. Then enter it in
+
+* `READERS` below, and in `LIMITED_FLAGS` for each flag that it has, new or not;
+* the help of these flags in `jaxgen.config.training.DataSpec`, and README's table of sources;
+* ``setup.py``: extras of its own and ``test``, if it needs a library;
+* ``MAKERS`` of ``tests/data/test_data.py``, ``cases`` and ``NAMES`` of ``tests/io/test_fuzz.py``.
+
+Nothing is cached: a store knows its data by `Dataset.fingerprint`. Sources are `csv_file`, `idx`, `npz`,
+`image_folder`, `digits` and `tfds`; `keel` is no ``--dataset`` kind, ``jaxgen.lnr --keel`` reads it. `parts`,
+`long_tail` and `corrupted` derive data from data.
 """
 
 import re
@@ -28,8 +34,8 @@ READERS: dict[str, Callable[[str, DataSpec], Dataset]] = {
     "images": load_image_folder,
     "npz": load_npz,
 }
-# Flags that only some kinds of source have, and those kinds of `READERS`. None: tensorflow-datasets names only, which
-# have --image_size too.
+# Flags that only some kinds of source have, and those kinds. An empty tuple: only tensorflow-datasets names have the
+# flag. They have --image_size too.
 LIMITED_FLAGS = {"label_column": ("csv",), "image_size": ("images",), "data_dir": ()}
 # name, name/config, name:1.2.3
 TFDS_NAME = r"\w+(/[\w.-]+)?(:[\d.*]+)?"

@@ -66,7 +66,7 @@ def find_builder(spec: DataSpec) -> Any:
     except tfds.core.registered.DatasetNotFoundError:
         raise UserError(
             f"--dataset={spec.dataset}: is not embedded here and no name of tensorflow-datasets; own data: "
-            "idx:DIR, npz:FILE, images:DIR or csv:FILE"
+            "csv:FILE, idx:DIR, images:DIR or npz:FILE"
         ) from None
     except Exception as error:  # noqa: BLE001 - a builder may fail in any way; its user gets one line
         raise UserError(f"--dataset={spec.dataset}: tensorflow-datasets refuses it ({first_line(error)})") from None

@@ -1,7 +1,8 @@
 """Per-example statistics: of trained-on examples at their visits, of held-out ones at evaluations.
 
-An example is either trained on or held out by a member, so one record serves both. An observation of an example is one
-visit in training, or one evaluation between epochs or at the end. Axes: m members, n examples, a columns of a record.
+A member has one record of each example: of its visits if it trains on it, of its evaluations if not. An observation of
+an example is one visit in training, or one evaluation between epochs or at the end. Axes: m members, n examples, a
+columns of a record.
 """
 
 from typing import Any

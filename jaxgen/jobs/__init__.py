@@ -4,7 +4,11 @@
 makes programs (`program.Program`: settings that one compiled program serves) and a `workload.Workload` (data, programs,
 run groups, identity and store). Most have one member for each run of each setting: `member_table`.
 
-Training goes down a level at a time: `run.train_workload` (all programs of a job) calls `train.train_program`, that
-`missing_runs.train_missing_runs` (what the store lacks), that a `trainer.Trainer` (chunks on the local devices;
-`ray_trainer` on a cluster), and that `jaxgen.engine.ensemble.Ensemble`. `layout` chooses a program's width and kernels.
+Each of these calls the next:
+
+1. `run.train_workload`: all programs of a job;
+2. `train.train_program`: one of them, whose width and kernels `layout` chooses;
+3. `missing_runs.train_missing_runs`: the runs that the store lacks;
+4. `trainer.Trainer` on the local devices, or `ray_trainer` on a cluster;
+5. `jaxgen.runs.launch.train_chunks`, which writes each chunk to the store, and `jaxgen.engine.ensemble.Ensemble`.
 """

@@ -26,8 +26,8 @@ class Experiment(NamedTuple):
       plan: ``(data, spec, session) -> job``; raises `UserError` for unsuitable flags, before anything compiles.
       describe: ``(job, session) -> text``: for ``--dry_run``; trains nothing.
       measure: ``(job, session) -> results``: trains missing runs, and measures all members.
-      report: module with ``make_report(job, results)``, which returns a `jaxgen.reporting.report.Report`. It is
-        imported after training, because matplotlib takes half a second to import.
+      report: name of the module with ``make_report(job, results)``, which returns a `jaxgen.reporting.report.Report`.
+        It is imported after training, because matplotlib takes half a second to import.
       answers: ``(job, session) -> text or None``: output of flags that replace training, such as ``--what_if``.
     """
 

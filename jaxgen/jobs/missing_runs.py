@@ -60,7 +60,7 @@ def train_missing_runs(
             train_now(trainer, store, session, models)
         except OutOfMemory:
             halve_width(trainer, store, program)
-    # Even if other drivers have trained all runs meanwhile.
+    # Also where other processes have trained everything meanwhile, so that no chunk ran here.
     trainer.close()
     return Trained(sum(missing.values()), time.perf_counter() - began)
 

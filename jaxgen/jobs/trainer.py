@@ -31,7 +31,7 @@ REFILLS = 8
 
 
 class RunGroup(NamedTuple):
-    """Members of one program and one subset size.
+    """Members of one program at one subset ratio.
 
     Attributes:
       rows: from run numbers ``[m]`` to the rows of the runs.
@@ -92,7 +92,7 @@ class Trainer:
         return self.slots * (REFILLS if self.ensemble.config.may_stop else 1)
 
     def share(self, spans: dict[str, list[Span]]) -> dict[str, list[Span]]:
-        """Selects this driver's shard from spans of all run groups: all of them until `block` is known."""
+        """The spans that this process trains, of those of all run groups; all of them until `block` is known."""
         return read_shard(self.layout.program.spec.compute.shard).part(spans, self.block) if self.block else spans
 
     def choose_block(self, plan: Plan) -> None:

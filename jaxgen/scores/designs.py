@@ -6,9 +6,9 @@ There are three designs, each a pure function of (root key, row):
   Feldman and Zhang 2020).
 * ``nested``: as in the published MNIST demo, run j has the same seed at every ratio: the same permutation, so that its
   subsets are nested, and the same initial weights.
-* ``balanced``: runs come in blocks of G, where the held-out fraction is Z/G. A block cuts one fresh permutation into G
-  parts and draws a random set D of Z residues; its run r holds out the parts ``(r + d) mod G`` for d in D. The subset
-  of a single run is a uniform draw of its size, and within a block every example is held out exactly Z times. A ratio
+* ``balanced``: runs come in blocks of G, where the held-out fraction is Z/G. A block shuffles the examples, cuts
+  them into G parts and draws Z offsets; its run r holds out the parts at r plus each offset, modulo G. The subset of a
+  single run is a uniform draw of its size, and within a block every example is held out exactly Z times. A ratio
   whose held-out fraction is no multiple of 1/G for any G <= 20 falls back to ``independent``.
 
 `tests/scores/test_designs.py` measures the gain of balanced draws on a population with known scores. With 10 runs at

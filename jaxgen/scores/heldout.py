@@ -111,7 +111,8 @@ def estimate(
       key: draws the random halves of the reliability.
 
     Returns:
-      Scores, standard errors and counts; NaN, never 0, where nothing was observed.
+      See `Estimate`: NaN, never 0, where nothing was observed. ``heldout_accuracy [k, runs]`` is each run's share of
+      correct predictions among the examples that it held out.
     """
     num_ratios = len(block_sizes)
     counts, hits = np.zeros((2, num_ratios, num_examples), np.int64)

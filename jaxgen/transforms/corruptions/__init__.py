@@ -5,7 +5,8 @@ and `corrupt_in_batches` takes arrays in host memory. Module `constants` documen
 
 To add a corruption, write a function of one image in a module here and its constants in `constants.TABLES`; enter it at
 the end of `ALL`, and its name at the end of `jaxgen.config.corruption_names.CORRUPTIONS`. Flags, their help and the
-tests of all corruptions follow from these.
+tests of all corruptions follow from these; README tells how many there are. `noise.add_impulse_noise` is salt and
+pepper; the noise of copied examples is in `jaxgen.transforms.copies`.
 
 Images differ from the published ones because random draws come from JAX. Further known differences: values are rounded
 to 8 bits, not truncated; glass blur moves all pixels at once; frost is a synthetic texture; spatter uses exact

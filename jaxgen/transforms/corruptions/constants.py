@@ -4,7 +4,7 @@
 and Perturbations, ICLR 2019, https://arxiv.org/abs/1903.12261, with the constants of the code for CIFAR-10-C (32x32
 pixels) and ImageNet-C (224x224), https://github.com/hendrycks/robustness. ``mnist``: N. Mu, J. Gilmer, MNIST-C: A
 Robustness Benchmark for Computer Vision, 2019, https://arxiv.org/abs/1906.02337, with the constants of
-https://github.com/google-research/mnist-c (28x28 pixels); its data set contains one severity of each. ``own``: chosen
+https://github.com/google-research/mnist-c (28x28 pixels); MNIST-C itself has one severity of each. ``own``: chosen
 here, not published.
 """
 
@@ -19,7 +19,7 @@ import numpy as np
 Kind = Literal["small", "imagenet", "mnist"]
 KINDS = ("small", "imagenet", "mnist")
 SIDES = {"small": 32, "imagenet": 224, "mnist": 28, "own": 32}
-# Order in which tables are searched for a kind. MNIST-C uses most constants of ImageNet-C, in unscaled pixels.
+# For each kind, which tables are tried, in this order. MNIST-C uses most constants of ImageNet-C, in unscaled pixels.
 OTHERWISE = {
     "small": ("small", "mnist", "own"),
     "imagenet": ("imagenet", "mnist", "own"),
