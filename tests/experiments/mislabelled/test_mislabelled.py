@@ -1,5 +1,6 @@
 """Finding wrong labels: the order, the suggestions, the count, known noise, rivals; the function and its example."""
 
+import dataclasses
 import doctest
 import importlib.util
 import os
@@ -20,7 +21,13 @@ from jaxgen.experiments.mislabelled import injection
 from jaxgen.experiments.mislabelled import search as mislabelled
 from jaxgen.experiments.mislabelled.benchmark import FOLDS, Benchmark, five_fold, run_benchmark
 from jaxgen.experiments.mislabelled.injection import inject, load_noise
-from jaxgen.experiments.mislabelled.report import describe_benchmark, describe_search
+from jaxgen.experiments.mislabelled.report import (
+    describe_benchmark,
+    describe_count,
+    describe_search,
+    neighbour_accuracy,
+)
+from jaxgen.experiments.mislabelled.search import rank_examples
 from jaxgen.jobs import compilation_cache as compilations
 from jaxgen.jobs.compilation_cache import shared_compilations
 from jaxgen.jobs.session import QUIET, Session
@@ -183,6 +190,35 @@ def test_noise_that_shows_everywhere_is_counted_also_where_classes_overlap(rate)
         found = estimate_wrong(learnt, noisy, np.where(contradicted, -1.0, 1.0), jax.random.key(seed))
         ratios.append(found.count / wrong.sum())
     assert 0.75 < np.mean(ratios) < 1.25
+
+
+def test_at_chance_nothing_is_counted(separable):
+    """Models that are right no more often than the most frequent label is know of no wrong label."""
+    rng = np.random.default_rng(3)
+    labels, n = rng.integers(0, 3, 120), 120
+    probs = rng.dirichlet(np.ones(3), n)
+    guesses = (rng.random(n) < 1 / 3).astype(float)
+    more = {"pred_probs": probs, "csl": rng.random(n), "aum": rng.normal(size=n)}
+    scores = dataclasses.replace(made_scores(labels, **more), scores=guesses)
+    found = rank_examples(scores, MislabelledSpec())
+    assert found.accuracy.at_chance
+    assert found.wrong.suspicious > 20
+    assert not len(found.suspects())
+    assert "how many labels are wrong cannot be told" in describe_count(found)
+    text = describe_search(dataclasses.replace(separable, labels=labels.astype(np.int32)), found)
+    assert text.startswith("held-out accuracy ")
+    assert "estimated to be mislabelled" not in text
+    clear = rank_examples(dataclasses.replace(scores, scores=np.full(n, 0.9)), MislabelledSpec())
+    assert not clear.accuracy.at_chance
+    assert "estimated to be mislabelled" in describe_count(clear)
+
+
+def test_accuracy_stands_beside_chance_and_nearest_neighbours(separable):
+    found = neighbour_accuracy(separable)
+    assert found.mean > 0.9
+    assert found.n == len(separable.labels)
+    shuffled = np.random.default_rng(0).permutation(separable.labels)
+    assert neighbour_accuracy(dataclasses.replace(separable, labels=shuffled)).at_chance
 
 
 def test_no_wrong_label_is_counted_as_none():
