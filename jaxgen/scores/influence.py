@@ -27,8 +27,6 @@ from jaxgen.types import Outcome
 
 # Thresholds of the published pairs: memorization of the training example, and influence.
 MEMORIZED, INFLUENTIAL = 0.25, 0.15
-# Permutations of the runs that show what arises by chance.
-NUM_SHIFTS = 5
 # Examples in a block: its float32 values take 32 MB, and its sort keys twice that.
 TRAIN_BLOCK, TEST_BLOCK = 4096, 2048
 PAIRS_AT_ONCE = 65536
@@ -63,7 +61,8 @@ class InfluencePairs(NamedTuple):
       stderr: float64 ``[p]``: standard error, sqrt(p1 q1 / (k1 - 1) + p0 q0 / (k0 - 1)) for k1 runs that trained on the
         example and k0 that held it out; NaN if k1 or k0 is 1.
       low, high: float64 ``[p]``: limits of the 95 % interval of a pair (`intervals.newcombe`). They do not account for
-        the choice of the strongest among many pairs, which are too large on average; `by_chance` tells by how much.
+        the choice of the strongest among many pairs, which are too large on average; how much so is told by
+        `jaxgen.scores.influence_by_chance`.
     """
 
     train: np.ndarray
@@ -271,42 +270,6 @@ def select_pairs(
             # Rounding may take a value of 0.15 below it.
             counts[rows] += (values >= INFLUENTIAL - 1e-6).sum(axis=1)
     return PairCounts(int(counts.sum()), int((counts > 0).sum()), int((counts == 1).sum()))
-
-
-class ByChance(NamedTuple):
-    """What there is where training has no influence: each run's subset beside the predictions of other runs.
-
-    Attributes:
-      pairs: int64 ``[s]``: pairs above the thresholds, for each of s shifts.
-      strongest: float64 ``[s]``: the largest influence on any test example.
-    """
-
-    pairs: np.ndarray
-    strongest: np.ndarray
-
-
-def by_chance(
-    runs: PackedRuns,
-    memorization: np.ndarray,
-    *,
-    labels: tuple[np.ndarray, np.ndarray] | None = None,
-    num_shifts: int = NUM_SHIFTS,
-) -> ByChance:
-    """Pairs and influences that arise by chance, in several permutations of the runs that keep their order.
-
-    Args:
-      runs, memorization, labels: as for `select_pairs`.
-      num_shifts: s; shifts are spread over the runs, and none is small, so that runs of one block are not paired.
-    """
-    shifts = np.unique(np.linspace(0, runs.num_runs, num_shifts + 2)[1:-1].astype(int))
-    pairs, strongest = np.zeros(len(shifts), np.int64), np.full(len(shifts), np.nan)
-    for i, shift in enumerate(shifts):
-        for train, test in groups(runs, labels):
-            for columns, _, values in blocks(runs, train, test, int(shift)):
-                strongest[i] = np.fmax(strongest[i], values.max(initial=-1))
-                chosen = memorization[columns] >= MEMORIZED
-                pairs[i] += (values[:, chosen] >= INFLUENTIAL - 1e-6).sum()
-    return ByChance(pairs, strongest)
 
 
 def influence_matrix(runs: PackedRuns) -> np.ndarray:

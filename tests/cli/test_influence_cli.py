@@ -81,7 +81,7 @@ def test_the_job_tells_of_them_and_draws_them(job, dataset):
     assert f"right: {scores.more['test_accuracy_by_example'][best]:.2f}" in shown
     assert f"{scores.more['influence'][0]:.2f} ± {scores.more['influence_stderr'][0]:.2f}" in shown
     assert "n = 10 runs" in " ".join(text.get_text() for text in figure.texts)
-    assert f"{scores.more['influence'][0]:.3f} ±" in describe_influence(dataset, scores)
+    assert f"{scores.more['influence'][0]:.3f} [" in describe_influence(dataset, scores)
 
 
 def test_without_the_flag_nothing_is_computed_and_the_runs_are_the_same_job(job, tmp_path):

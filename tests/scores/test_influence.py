@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from jaxgen.scores import influence
+from jaxgen.scores.influence_by_chance import NUM_SHIFTS, by_chance
 from jaxgen.types import Outcome
 from support.influence import by_definition, toy
 
@@ -219,7 +220,7 @@ def test_answers_of_other_runs_show_what_chance_selects():
     none = gather(trained_on, rng.random((60, 100)) < 0.5)
     real, chance = (influence.select_pairs(none, memorization, shift=shift).pairs for shift in (0, 30))
     assert 0.8 < real / chance < 1.25
-    shifted = influence.by_chance(none, memorization, num_shifts=3)
+    shifted = by_chance(none, memorization, num_shifts=3)
     # Shifts of 15, 30 and 45 runs; the strongest of 30,000 pairs of no influence is far from 0.
     assert shifted.pairs[1] == chance
     strongest = influence.strongest(none, 1).values.max()
@@ -229,7 +230,7 @@ def test_answers_of_other_runs_show_what_chance_selects():
     caused = gather(trained_on, trained_on[:, :100])
     real, chance = (influence.select_pairs(caused, memorization, shift=shift).pairs for shift in (0, 300))
     assert real - 100 == pytest.approx(chance, abs=20)
-    shifted = influence.by_chance(caused, memorization)
-    assert len(shifted.pairs) == influence.NUM_SHIFTS
+    shifted = by_chance(caused, memorization)
+    assert len(shifted.pairs) == NUM_SHIFTS
     assert np.mean(shifted.pairs) == pytest.approx(real - 100, abs=20)
     assert influence.strongest(caused, 1).values.max() == 1 > shifted.strongest.max()

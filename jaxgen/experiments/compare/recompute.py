@@ -21,7 +21,7 @@ from jaxgen.types import Outcome
 
 # Pairs per example, where the other file lists none.
 PAIRS = 5
-PAIR_VALUES = ("influence", "influence_stderr")
+PAIR_VALUES = ("influence", "influence_stderr", "influence_low", "influence_high")
 
 
 class Runs(NamedTuple):

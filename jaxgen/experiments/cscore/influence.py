@@ -9,6 +9,7 @@ from jaxgen.config import CscoreSpec
 from jaxgen.errors import UserError
 from jaxgen.scores import influence
 from jaxgen.scores.heldout import RunStream
+from jaxgen.scores.influence_by_chance import ByChance, by_chance
 from jaxgen.scores.memorization import nearest_ratio
 from jaxgen.types import Dataset, Scores
 
@@ -29,6 +30,16 @@ def check_influence(dataset: Dataset, spec: CscoreSpec) -> None:
         raise UserError("--influence_within_class: goes with --influence_pairs; give both, or leave it out")
 
 
+def describe_chance(chance: ByChance) -> dict[str, float]:
+    """What arises by chance, as numbers for the metadata: mean, least and most over pairings of runs."""
+    if not len(chance.pairs):
+        return {"by_chance": 0, "pairings": 0}
+    numbers: dict[str, float] = {"pairings": len(chance.pairs), "by_chance": round(float(chance.pairs.mean()))}
+    for name, values in (("by_chance", chance.pairs), ("strongest_by_chance", chance.strongest)):
+        numbers |= {f"{name}_least": float(values.min()), f"{name}_most": float(values.max())}
+    return numbers | {"strongest_by_chance": float(chance.strongest.mean())}
+
+
 def add_influence(dataset: Dataset, spec: CscoreSpec, runs: RunStream, scores: Scores) -> Scores:
     """The scores with the most influential pairs added, and a summary of them in the metadata.
 
@@ -45,7 +56,7 @@ def add_influence(dataset: Dataset, spec: CscoreSpec, runs: RunStream, scores: S
     pairs = influence.strongest(answers, flags.influence_pairs, labels=labels)
     memorization = scores.more["memorization"]
     selected = influence.select_pairs(answers, memorization, labels=labels)
-    chance = influence.by_chance(answers, memorization, labels=labels)
+    chance = by_chance(answers, memorization, labels=labels)
     arrays = {
         "influence_train": pairs.train,
         "influence_test": pairs.test,
@@ -62,9 +73,7 @@ def add_influence(dataset: Dataset, spec: CscoreSpec, runs: RunStream, scores: S
     summary = {
         "num_runs": answers.num_runs,
         **selected._asdict(),
-        "by_chance": round(float(chance.pairs.mean())) if len(chance.pairs) else 0,
-        "by_chance_of_shifts": chance.pairs.tolist(),
-        "strongest_by_chance_of_shifts": chance.strongest.tolist(),
+        **describe_chance(chance),
     }
     return dataclasses.replace(
         scores, more={**scores.more, **arrays}, metadata={**scores.metadata, "influence": summary}

@@ -85,11 +85,11 @@ def describe_influence(dataset: Dataset, scores: Scores) -> str:
 
 def describe_chance(summary: Mapping[str, Any]) -> str:
     """Pairs, and the largest influence of all, that arise by chance alone."""
-    pairs, strongest = summary["by_chance_of_shifts"], summary["strongest_by_chance_of_shifts"]
-    if not pairs:
+    if not summary.get("pairings"):
         return "too few runs to tell what arises by chance"
+    strongest, least, most = (summary[f"strongest_by_chance{end}"] for end in ("", "_least", "_most"))
     return (
-        f"by chance alone, with other models' answers (n = {len(pairs)} pairings): {np.mean(pairs):,.0f} pairs "
-        f"({min(pairs):,} to {max(pairs):,}), and the largest influence of all is {np.mean(strongest):.3f} "
-        f"({min(strongest):.3f} to {max(strongest):.3f})"
+        f"by chance alone, with other models' answers (n = {summary['pairings']} pairings): {summary['by_chance']:,} "
+        f"pairs ({summary['by_chance_least']:,.0f} to {summary['by_chance_most']:,.0f}), and the largest influence of "
+        f"all is {strongest:.3f} ({least:.3f} to {most:.3f})"
     )

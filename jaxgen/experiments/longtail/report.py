@@ -1,6 +1,7 @@
 """Report of long-tail jobs: each imbalance ratio by itself, and all compared."""
 
 import functools
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -8,11 +9,12 @@ import numpy as np
 from jaxgen.experiments.longtail.imbalances import ImbalanceJobs
 from jaxgen.experiments.longtail.imbalances_figure import draw_imbalances
 from jaxgen.experiments.longtail.job import LongTailJob
-from jaxgen.experiments.longtail.method_report import CONTROL, report_job, statements
+from jaxgen.experiments.longtail.method_report import CONTROL, report_job, take_away
 from jaxgen.experiments.longtail.run import LongTailResults
 from jaxgen.experiments.longtail.thresholds import HOW_CHOSEN, accuracies, choice_cells, compare_threshold_rules
 from jaxgen.reporting.files import without_shard
 from jaxgen.reporting.report import Report
+from jaxgen.reporting.statements import TestFamily, state_together
 from jaxgen.reporting.tables import to_csv, to_table
 from jaxgen.scores.paired import compare, subtract
 
@@ -41,6 +43,13 @@ def imbalance_table(jobs: dict[float, LongTailJob], results: dict[float, LongTai
     return to_table(["imbalance", "examples", "chosen by", "t", "flips expected", "loss", "gain", "n runs"], lines)
 
 
+def take_away_all(family: TestFamily, jobs: ImbalanceJobs, results: dict[float, LongTailResults]) -> Iterator[str]:
+    """The statements of all imbalances, whose tests are one family."""
+    for imbalance, job in jobs.by_imbalance.items():
+        for line in take_away(family, job, results[imbalance]):
+            yield f"imbalance {imbalance:g}: {line}"
+
+
 def make_report(jobs: ImbalanceJobs, results: dict[float, LongTailResults]) -> Report:
     """The report of a single job, or of all jobs with their comparison."""
     reports = {imbalance: report_job(job, results[imbalance]) for imbalance, job in jobs.by_imbalance.items()}
@@ -48,11 +57,7 @@ def make_report(jobs: ImbalanceJobs, results: dict[float, LongTailResults]) -> R
         return next(iter(reports.values()))
     name = next(iter(jobs.by_imbalance.values())).tail.dataset.name
     rows, table = threshold_gains(jobs.by_imbalance, results), imbalance_table(jobs.by_imbalance, results)
-    summary = [
-        f"imbalance {imbalance:g}: {line}"
-        for imbalance, job in jobs.by_imbalance.items()
-        for line in statements(job, results[imbalance])
-    ]
+    summary = state_together(take_away_all, jobs, results).lines
     files = {}
     if rows:
         files = {

@@ -232,10 +232,13 @@ def expect_table_flips(job: TabularJob) -> str:
     for name, part in job.tables.items():
         # Standardized as in every fold.
         part = standardize(part, part)
-        scores = out_of_fold(part, job.spec, fold_seed(job.spec.seed, 0, 0))
-        for threshold in job.spec.flips.threshold:
-            # The rates do not depend on the draw.
-            rates = lnr_flip_binary(jax.random.key(0), scores, part.y.astype(np.int32), threshold=threshold).rates
-            flips, majority = float(np.asarray(rates).sum()), int((part.y == 0).sum())
-            lines.append([name, f"{threshold:g}", f"{flips:.1f}", f"{100 * flips / majority:.2f}"])
+        own = job.spec.tabular.score_by == "own"
+        for classifier in job.spec.tabular.classifiers if own else job.spec.tabular.classifiers[:1]:
+            scores = out_of_fold(part, job.spec, fold_seed(job.spec.seed, 0, 0), classifier)
+            title = f"{name}, {classifier}" if own else name
+            for threshold in job.spec.flips.threshold:
+                # The rates do not depend on the draw.
+                rates = lnr_flip_binary(jax.random.key(0), scores, part.y.astype(np.int32), threshold=threshold).rates
+                flips, majority = float(np.asarray(rates).sum()), int((part.y == 0).sum())
+                lines.append([title, f"{threshold:g}", f"{flips:.1f}", f"{100 * flips / majority:.2f}"])
     return to_table(["table", "t", "flips expected", "percent of the majority"], lines)

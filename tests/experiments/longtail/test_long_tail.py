@@ -219,7 +219,7 @@ def members_of_stage2(job, **flags):
     """Head and `MemberConfig` of every member of run 0, by the stage 1 that has been trained."""
     spec = dataclasses.replace(job.spec, head=dataclasses.replace(job.spec.head, **flags))
     job = job._replace(spec=spec)
-    dataset, programs = make_stage2(job, job.base_outputs(train_stage1(job, QUIET)[1]))
+    dataset, programs = make_stage2(job, train_stage1(job, QUIET)[1])
     program = programs[0]
     train = Examples(jnp.asarray(dataset.images), jnp.asarray(dataset.labels))
     heads = program.context.heads
@@ -235,6 +235,8 @@ def test_batches_go_by_the_labels_before_the_flips_and_are_trained_on_the_flippe
     counts = np.bincount(original)
     flipped = 0
     for head, member in members_of_stage2(job).items():
+        if head.method == "undersampling":
+            continue
         np.testing.assert_array_equal(member.extra.groups.counts, counts)
         changed = np.flatnonzero(member.labels != original)
         if head.method not in ("lnr", "random_flips"):
@@ -252,7 +254,9 @@ def test_batches_go_by_the_labels_before_the_flips_and_are_trained_on_the_flippe
 
 def test_batches_may_go_by_the_flipped_labels(ran):
     job, _ = ran
-    for member in members_of_stage2(job, sample_by="flipped").values():
+    for head, member in members_of_stage2(job, sample_by="flipped").items():
+        if head.method == "undersampling":
+            continue
         np.testing.assert_array_equal(member.extra.groups.counts, np.bincount(member.labels, minlength=3))
 
 

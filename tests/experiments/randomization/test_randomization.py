@@ -438,7 +438,7 @@ def test_statements_hold_or_are_not_made():
     said = stated(random_rows([True] * 4, [0.1, 0.12, 0.08, 0.1]), ["label_noise"], 10)
     assert said == [
         "mlp fitted random labels: 4 of 4 members reached 100 %; training accuracy 100.0 ± 0.0 % (n = 4), test "
-        "accuracy 10.0 ± 1.6 % (n = 4); chance is 10.0 %."
+        "accuracy 10.0 ± 1.6 % (n = 4); chance is 10.0 %; after 10 epochs."
     ]
     [said] = stated(random_rows([True, False, True], [0.1] * 3), ["label_noise"], 10, fit_at=0.9)
     assert said.startswith("mlp did not always fit random labels: 2 of 3 members reached 90 %")
@@ -522,7 +522,9 @@ def regularized_rows(difference):
 
 def test_a_regularizer_is_judged_in_pairs():
     said = stated(regularized_rows(0.05), ["dropout"], 10)
-    assert "mlp: --dropout=0.2 on true labels: +5.1 ± 0.1 points of test accuracy (n = 4 pairs)." in said
+    assert (
+        "mlp: --dropout=0.2 on true labels: +5.1 ± 0.1 points of test accuracy (n = 4 pairs); after 10 epochs." in said
+    )
     said = stated(regularized_rows(0.0), ["dropout"], 10)
     assert not any("--dropout" in one for one in said), "no difference, no statement"
 
@@ -549,9 +551,9 @@ def test_an_epoch_later_in_every_run_is_within_what_can_be_seen():
 def test_chance_of_permuted_labels_is_that_of_the_classes_shares():
     rows = random_rows([True] * 3, [0.82] * 3, noise_kind="permutation")
     [said] = stated(rows, ["label_noise"], 2, by_frequency=0.9 * 0.9 + 0.1 * 0.1)
-    assert said.endswith("chance is 82.0 %.")
+    assert "chance is 82.0 %; after 10 epochs." in said
     [said] = stated(random_rows([True] * 3, [0.5] * 3), ["label_noise"], 2, by_frequency=0.82)
-    assert said.endswith("chance is 50.0 %.")
+    assert "chance is 50.0 %; after 10 epochs." in said
 
 
 def test_rates_at_which_members_diverged_are_left_out_of_all_runs():
