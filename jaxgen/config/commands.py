@@ -84,7 +84,7 @@ class RobustnessSpec(TrainingCommandSpec):
 
     corruption: CorruptionSpec = topic(CorruptionSpec, Place.QUESTION)
     noise: LabelNoiseSpec = topic(LabelNoiseSpec, Place.QUESTION)
-    num_runs: int = option(5, "models per setting", **at_least(1))
+    num_runs: int = option(10, "models per setting", **at_least(1))
     out: str = results_folder("robustness_<dataset>[_<modification>]")
 
 

@@ -15,9 +15,9 @@ class SmallInception(nn.Module):
     """Ten modules of parallel 1x1 and 3x3 convolutions, and global average pooling.
 
     Zhang et al., Understanding deep learning requires rethinking generalization, ICLR 2017,
-    https://arxiv.org/abs/1611.03530, figure 3; also the CIFAR network of C-scores (Jiang et al. 2021). With biases, and
-    norms without scale and shift, it has the paper's 1,649,402 parameters (3 channels, 10 classes), with batch norm and
-    without.
+    https://arxiv.org/abs/1611.03530, figure 3. Jiang et al. (2021) used a small Inception for the C-scores of CIFAR
+    too, but the network of the models they released is not this one. With biases, and norms without scale and shift, it
+    has the paper's 1,649,402 parameters (3 channels, 10 classes), with batch norm and without.
 
     Attributes:
       norm: ``batch``, ``group`` or ``none``.
