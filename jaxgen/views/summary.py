@@ -91,8 +91,9 @@ def describe_tracking(scores: Scores) -> str:
             correlations[name] = rho, *spearman_interval(rho, int(both.sum()))
     ranked = sorted(correlations, key=lambda name: -abs(correlations[name][0]))
     listed = ", ".join("{} {:.3f} [{:.3f}, {:.3f}]".format(name, *correlations[name]) for name in ranked)
+    scored = int(np.isfinite(scores.scores).sum())
     return (
-        f"rank correlation with the C-score (Spearman, 95 % intervals over n = {len(scores.scores):,} examples; "
+        f"rank correlation with the C-score (Spearman, 95 % intervals over n = {scored:,} examples; "
         f"tracked in {of}): {listed}"
     )
 
@@ -102,6 +103,8 @@ def describe_memorization(scores: Scores) -> str:
     values = scores.more["memorization"]
     known = np.isfinite(values)
     highest = [i for i in np.argsort(-values, kind="stable")[:5] if known[i]]
+    if not highest:
+        return "memorization: unknown; it takes runs that trained on an example, and runs that held it out"
 
     def interval(i: int) -> str:
         limits = [scores.more.get(f"memorization_{end}", values * np.nan)[i] for end in ("low", "high")]

@@ -32,7 +32,7 @@ def check_influence(dataset: Dataset, spec: CscoreSpec) -> None:
 
 def describe_chance(chance: ByChance) -> dict[str, float]:
     """What arises by chance, as numbers for the metadata: mean, least and most over pairings of runs."""
-    if not len(chance.pairs):
+    if not len(chance.pairs) or not np.isfinite(chance.strongest).all():
         return {"by_chance": 0, "pairings": 0}
     numbers: dict[str, float] = {"pairings": len(chance.pairs), "by_chance": round(float(chance.pairs.mean()))}
     for name, values in (("by_chance", chance.pairs), ("strongest_by_chance", chance.strongest)):

@@ -11,7 +11,7 @@ from jaxgen.config import MislabelledSpec
 from jaxgen.experiments.mislabelled.benchmark import Benchmark
 from jaxgen.experiments.mislabelled.figures import draw_benchmark, draw_suspects
 from jaxgen.experiments.mislabelled.job import MislabelledJob
-from jaxgen.experiments.mislabelled.search import HeldoutAccuracy, Mislabelled
+from jaxgen.experiments.mislabelled.search import HeldoutAccuracy, Mislabelled, mean_and_limits
 from jaxgen.reporting.files import with_resolved_width
 from jaxgen.reporting.report import Report
 from jaxgen.reporting.tables import to_csv, to_table
@@ -69,9 +69,10 @@ def describe_count(result: Mislabelled) -> str:
         return "how many labels are wrong is unknown: no held-out probabilities were kept; add pred_probs to --track"
     if result.accuracy.at_chance:
         return (
-            "how many labels are wrong cannot be told: the models are right no more often than the most frequent label "
-            "is. Either the inputs do not tell the classes apart, or training fails: try a lower --learning_rate or "
-            "more --epochs, with another --out. The order below means nothing"
+            "how many labels are wrong cannot be told: it is not shown that the models are right more often than the "
+            "most frequent label is. Either the inputs do not tell the classes apart, or training fails (try a lower "
+            "--learning_rate or more --epochs, with another --out), or there are too few examples. Do not rely on the "
+            "order below"
         )
     share = 100 * wrong.count / wrong.n
     overlap = wrong.suspicious - wrong.count
@@ -96,7 +97,7 @@ def describe_accuracy(dataset: Dataset, result: Mislabelled) -> str:
         warning = ": the network learns less than they do, and its doubts count for less; try other --model or training"
     return (
         f"held-out accuracy {100 * accuracy.mean:.1f} [{100 * accuracy.low:.1f}, {100 * accuracy.high:.1f}] % on the "
-        f"labels as they are, n = {accuracy.n:,}; the most frequent label is {100 * accuracy.chance:.1f} % of them, "
+        f"labels as they are, n = {accuracy.n:,}; the most frequent label is {100 * accuracy.chance:.1f} % of all, "
         f"and {NEIGHBOURS} nearest neighbours are right on {100 * neighbours.mean:.1f} [{100 * neighbours.low:.1f}, "
         f"{100 * neighbours.high:.1f}] %, n = {neighbours.n:,}{warning}"
     )
@@ -116,9 +117,8 @@ def neighbour_accuracy(dataset: Dataset) -> HeldoutAccuracy:
     nearest = NearestNeighbors(n_neighbors=near).fit(inputs).kneighbors(return_distance=False)
     votes = np.stack([np.bincount(labels[row], minlength=dataset.num_classes) for row in nearest])
     right = (votes.argmax(1) == labels).astype(float)
-    mean, half = float(right.mean()), half_width(right)
     chance = float(np.bincount(labels).max() / len(labels))
-    return HeldoutAccuracy(mean, mean - half, mean + half, chance, len(labels))
+    return HeldoutAccuracy(*mean_and_limits(right), chance, len(labels))
 
 
 def describe_search(dataset: Dataset, result: Mislabelled) -> str:

@@ -77,7 +77,8 @@ def other_gain(job: TableJob, results: RobustnessResults, setting: str) -> str:
     pairs = [(results.rows[members[run]], results.rows[base[run]]) for run in sorted(members.keys() & base.keys())]
     if setting == results.baseline or not pairs:
         return "—"
-    return describe_interval(next(iter(corrupted_gains(job, pairs).values())))
+    kind, gains = next(iter(corrupted_gains(job, pairs).items()))
+    return describe_interval(gains) if kind.startswith("corrupted") else "—"
 
 
 def corruption_table(job: TableJob, results: RobustnessResults) -> str:
@@ -146,7 +147,7 @@ def to_text(family: TestFamily, job: TableJob, results: RobustnessResults) -> st
         f"`{versions.constants}` images. Robustness drop: test accuracy minus corrupted accuracy. mCE: mean over "
         f"corruptions of the error relative to that of `{results.baseline}`; relative mCE: of the error's increase "
         f"from clean images. Gain on others: accuracy less that of `{results.baseline}` in the same runs, with its 95 "
-        "% interval, under the corruptions that a setting was not trained under; all, where it was under none. A "
+        "% interval, under the corruptions that neither was trained under. A "
         "training corruption is one fixed draw of each image, seen in a share of the steps." + cautions(job),
         summary_table(job, results),
         "Test accuracy by corruption, mean over severities:",

@@ -11,6 +11,9 @@ from jaxgen.jobs.member_table import TableJob
 from jaxgen.reporting.statements import MIN_RUNS, TestFamily, describe
 from jaxgen.scores.paired import compare, describe_difference
 
+# Test images under the corruptions that neither of two settings was trained under.
+OTHERS = "corrupted (the {} neither was trained under)"
+
 
 class ClassChange(NamedTuple):
     """Change of a class's F1 on one test set from training on modified data.
@@ -111,23 +114,22 @@ def state_hardest(family: TestFamily, job: TableJob, results: RobustnessResults)
 def corrupted_gains(job: TableJob, pairs: Sequence[tuple[dict, dict]]) -> dict[str, list[float]]:
     """Differences in accuracy on corrupted test images, one a pair, by what they are averaged over.
 
-    Where a setting is trained under one of the corruptions, that one is told apart from the others: what is gained on
-    the corruption itself is no robustness to others.
+    Where a setting, or what it is compared with, is trained under one of the corruptions, that one is told apart from
+    the others: what is gained on the corruption itself is no robustness to others.
 
     Args:
       job: the job.
       pairs: rows of members of a setting, each with the row of the same run that it is compared with.
     """
     names = list(corruption_indices(job))
-    trained = {own["train_corruption"] for own, _ in pairs} & {*names}
+    trained = {row["train_corruption"] for pair in pairs for row in pair} & {*names}
     gains = {}
     for name in names:
         gains[name] = [own[f"test_accuracy_{name}"] - other[f"test_accuracy_{name}"] for own, other in pairs]
     if not trained:
         return {"corrupted": np.mean([*gains.values()], axis=0).tolist()}
     others = [gains[name] for name in names if name not in trained]
-    kind = f"corrupted (the {len(others)} it was not trained under)"
-    on_others = {kind: np.mean(others, axis=0).tolist()} if others else {}
+    on_others = {OTHERS.format(len(others)): np.mean(others, axis=0).tolist()} if others else {}
     return on_others | {f"{name}-corrupted": gains[name] for name in sorted(trained)}
 
 

@@ -115,13 +115,14 @@ def make_report(job: TabularJob, results: TabularResults) -> Report:
     means = nan_mean(arrays.by_repeat, 0)
     files = {
         "results.csv": to_csv(results.rows),
-        "thresholds.csv": to_csv(results.in_hindsight),
         "table.md": to_text(job, arrays) + "\n",
         "takeaways.md": f"# What {', '.join(arrays.tables)} show\n\n{stated}\n",
         "treatments.png": functools.partial(
             draw_treatments, means, arrays.classifiers, arrays.treatments, title_of(arrays)
         ),
     }
+    if results.in_hindsight:
+        files["thresholds.csv"] = to_csv(results.in_hindsight)
     if len(arrays.tables) > 1:
         rankings = {TITLES[name]: arrays.ranking(name) for name in MEASURES}
         files["ranks.png"] = functools.partial(draw_ranks, rankings, arrays.treatments)

@@ -219,7 +219,7 @@ def test_gains_under_the_corruption_trained_on_are_told_apart_from_the_others(sw
     members = [results.measured[0]._replace(row=row) for row in rows]
     stated = list(state_together(state_settings, job, results._replace(measured=members, baseline="plain")).lines)
     noise, shifted = (next(line for line in stated if line.startswith(name)) for name in ("under noise", "shifted"))
-    kinds = ["corrupted (the 1 it was not trained under) test images", "impulse_noise-corrupted test images"]
+    kinds = ["corrupted (the 1 neither was trained under) test images", "impulse_noise-corrupted test images"]
     assert [kind in noise for kind in kinds] == [True, True]
     means = [[float(mean) for mean in re.findall(r"([+-]\d+\.\d+) \[", line)] for line in (noise, shifted)]
     assert means[0] == pytest.approx([-2, 6], abs=0.2)

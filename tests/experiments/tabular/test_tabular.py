@@ -147,6 +147,14 @@ def test_a_tuned_decision_threshold_is_chosen_in_training_and_changes_no_ranking
     assert choose_cut(few, "logistic", spec) == 0.5
 
 
+def test_a_job_without_flips_has_a_report_without_thresholds(tmp_path):
+    spec = spec_of(tmp_path, treatments=("none", "decision_threshold"), classifiers=("knn",), num_runs=1)
+    job = make_table_job([as_dataset(rows())], spec)
+    files = make_report(job, TabularResults(run_tables(job, QUIET), hindsight_rows(job))).files
+    assert "results.csv" in files
+    assert "thresholds.csv" not in files
+
+
 def test_flips_make_the_minority_larger_and_the_control_flips_as_many():
     part = rows()
     flipped, control = flip(part, spec_of(), (0.0, 1.0), 0, "knn")
