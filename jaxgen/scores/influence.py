@@ -252,6 +252,11 @@ def estimate_pairs(runs: PackedRuns, train: np.ndarray, test: np.ndarray) -> Inf
     return InfluencePairs(*indices, *(array[order] for array in (values, np.sqrt(variances), low, high)))
 
 
+def influential(values: np.ndarray) -> np.ndarray:
+    """Which influences reach the published threshold, of which rounding may take a value of 0.15 away."""
+    return values >= INFLUENTIAL - 1e-6
+
+
 def select_pairs(
     runs: PackedRuns,
     memorization: np.ndarray,
@@ -267,8 +272,7 @@ def select_pairs(
     for train, test in groups(runs, labels):
         memorized = train[memorization[train] >= MEMORIZED]
         for _, rows, values in blocks(runs, memorized, test, shift):
-            # Rounding may take a value of 0.15 below it.
-            counts[rows] += (values >= INFLUENTIAL - 1e-6).sum(axis=1)
+            counts[rows] += influential(values).sum(axis=1)
     return PairCounts(int(counts.sum()), int((counts > 0).sum()), int((counts == 1).sum()))
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxgen.scores.influence import INFLUENTIAL, MEMORIZED, PackedRuns, blocks, groups
+from jaxgen.scores.influence import MEMORIZED, PackedRuns, blocks, groups, influential
 
 # Pairings of subsets with predictions of other runs.
 NUM_SHIFTS = 5
@@ -46,5 +46,5 @@ def by_chance(
             for columns, _, values in blocks(runs, train, test, int(shift)):
                 strongest[i] = np.fmax(strongest[i], values.max(initial=-1))
                 chosen = memorization[columns] >= MEMORIZED
-                pairs[i] += (values[:, chosen] >= INFLUENTIAL - 1e-6).sum()
+                pairs[i] += influential(values[:, chosen]).sum()
     return ByChance(pairs, strongest)

@@ -30,7 +30,7 @@ def check_influence(dataset: Dataset, spec: CscoreSpec) -> None:
         raise UserError("--influence_within_class: goes with --influence_pairs; give both, or leave it out")
 
 
-def describe_chance(chance: ByChance) -> dict[str, float]:
+def chance_metadata(chance: ByChance) -> dict[str, float]:
     """What arises by chance, as numbers for the metadata: mean, least and most over pairings of runs."""
     if not len(chance.pairs) or not np.isfinite(chance.strongest).all():
         return {"by_chance": 0, "pairings": 0}
@@ -73,7 +73,7 @@ def add_influence(dataset: Dataset, spec: CscoreSpec, runs: RunStream, scores: S
     summary = {
         "num_runs": answers.num_runs,
         **selected._asdict(),
-        **describe_chance(chance),
+        **chance_metadata(chance),
     }
     return dataclasses.replace(
         scores, more={**scores.more, **arrays}, metadata={**scores.metadata, "influence": summary}

@@ -77,8 +77,8 @@ def other_gain(job: TableJob, results: RobustnessResults, setting: str) -> str:
     pairs = [(results.rows[members[run]], results.rows[base[run]]) for run in sorted(members.keys() & base.keys())]
     if setting == results.baseline or not pairs:
         return "—"
-    kind, gains = next(iter(corrupted_gains(job, pairs).items()))
-    return describe_interval(gains) if kind.startswith("corrupted") else "—"
+    gains = corrupted_gains(job, pairs).others
+    return "—" if gains is None else describe_interval(gains)
 
 
 def corruption_table(job: TableJob, results: RobustnessResults) -> str:

@@ -11,9 +11,6 @@ from jaxgen.jobs.member_table import TableJob
 from jaxgen.reporting.statements import MIN_RUNS, TestFamily, describe
 from jaxgen.scores.paired import compare, describe_difference
 
-# Test images under the corruptions that neither of two settings was trained under.
-OTHERS = "corrupted (the {} neither was trained under)"
-
 
 class ClassChange(NamedTuple):
     """Change of a class's F1 on one test set from training on modified data.
@@ -111,8 +108,28 @@ def state_hardest(family: TestFamily, job: TableJob, results: RobustnessResults)
         )
 
 
-def corrupted_gains(job: TableJob, pairs: Sequence[tuple[dict, dict]]) -> dict[str, list[float]]:
-    """Differences in accuracy on corrupted test images, one a pair, by what they are averaged over.
+class CorruptedGains(NamedTuple):
+    """Differences in accuracy on corrupted test images, one a pair.
+
+    Attributes:
+      others: means over the corruptions that neither setting was trained under; None if there are none.
+      num_others: number of these corruptions.
+      trained: the differences under each of the other corruptions, by name.
+    """
+
+    others: list[float] | None
+    num_others: int
+    trained: dict[str, list[float]]
+
+    def by_kind(self) -> dict[str, list[float]]:
+        """The same by a name of the test images."""
+        kind = f"corrupted (the {self.num_others} neither was trained under)" if self.trained else "corrupted"
+        others = {kind: self.others} if self.others is not None else {}
+        return others | {f"{name}-corrupted": differences for name, differences in self.trained.items()}
+
+
+def corrupted_gains(job: TableJob, pairs: Sequence[tuple[dict, dict]]) -> CorruptedGains:
+    """Differences in accuracy on corrupted test images between paired members.
 
     Where a setting, or what it is compared with, is trained under one of the corruptions, that one is told apart from
     the others: what is gained on the corruption itself is no robustness to others.
@@ -126,11 +143,9 @@ def corrupted_gains(job: TableJob, pairs: Sequence[tuple[dict, dict]]) -> dict[s
     gains = {}
     for name in names:
         gains[name] = [own[f"test_accuracy_{name}"] - other[f"test_accuracy_{name}"] for own, other in pairs]
-    if not trained:
-        return {"corrupted": np.mean([*gains.values()], axis=0).tolist()}
     others = [gains[name] for name in names if name not in trained]
-    on_others = {OTHERS.format(len(others)): np.mean(others, axis=0).tolist()} if others else {}
-    return on_others | {f"{name}-corrupted": gains[name] for name in sorted(trained)}
+    mean = np.mean(others, axis=0).tolist() if others else None
+    return CorruptedGains(mean, len(others), {name: gains[name] for name in sorted(trained)})
 
 
 def state_settings(family: TestFamily, job: TableJob, results: RobustnessResults) -> Iterator[str]:
@@ -143,7 +158,7 @@ def state_settings(family: TestFamily, job: TableJob, results: RobustnessResults
             continue
         pairs = [(results.rows[members[run]], results.rows[base[run]]) for run in runs]
         by_kind = {"clean": [own["test_accuracy"] - other["test_accuracy"] for own, other in pairs]}
-        by_kind |= corrupted_gains(job, pairs)
+        by_kind |= corrupted_gains(job, pairs).by_kind()
         parts = [
             f"{describe_interval(differences)} points on {kind} test images"
             for kind, differences in by_kind.items()

@@ -212,13 +212,19 @@ def f1_of(probabilities: np.ndarray, labels: np.ndarray, cut: float = 0.5) -> fl
     return float(2 * (predicted & (labels == 1)).sum() / (predicted.sum() + labels.sum()))
 
 
+def inner_folds(fold: Fold, spec: LnrSpec) -> list[tuple[Table, Table]]:
+    """Inner folds of the training part, as of `split`; empty where the minority is too small for two."""
+    count = min(spec.tabular.inner_folds, int(fold.train.y.sum()))
+    return split(fold.train, count, fold.seed) if count >= 2 else []
+
+
 def choose_threshold(fold: Fold, classifier: str, spec: LnrSpec) -> float:
     """The threshold with the highest mean F1 over inner folds of the training part; the highest of ties."""
-    inner = min(spec.tabular.inner_folds, int(fold.train.y.sum()))
-    if len(spec.flips.threshold) == 1 or inner < 2:
+    inner = inner_folds(fold, spec) if len(spec.flips.threshold) > 1 else []
+    if not inner:
         return max(spec.flips.threshold)
     scores = []
-    for train, test in split(fold.train, inner, fold.seed):
+    for train, test in inner:
         flipped, _ = flip(train, spec, spec.flips.threshold, fold.seed, classifier)
         predictions = predict_labels(classifier, spec, fold.seed, train.x, flipped, test.x)
         scores.append([f1_of(probabilities, test.y) for probabilities in predictions])
@@ -231,11 +237,11 @@ def choose_cut(fold: Fold, classifier: str, spec: LnrSpec) -> float:
 
     Of ties the one nearest to 0.5; 0.5 where the minority is too small for inner folds.
     """
-    inner = min(spec.tabular.inner_folds, int(fold.train.y.sum()))
-    if inner < 2:
+    inner = inner_folds(fold, spec)
+    if not inner:
         return 0.5
     scores = []
-    for train, test in split(fold.train, inner, fold.seed):
+    for train, test in inner:
         [probabilities] = predict(classifier, spec, fold.seed, [train], test.x)
         scores.append([f1_of(probabilities, test.y, cut) for cut in CUTS])
     means = np.nan_to_num(np.mean(scores, axis=0), nan=-1)
@@ -284,13 +290,11 @@ def evaluate_in_32_bits(fold: Fold, classifier: str, spec: LnrSpec) -> FoldResul
     by_treatment = dict(zip(labels, predictions, strict=False))
     by_threshold[: len(flipped)] = [f1_of(probabilities, test.y) for probabilities in predictions[len(labels) :]]
     resampled = {name: resample(fold.train, name, seed) for name in names if name not in {*labels, TUNED}}
-    by_treatment[TUNED] = by_treatment["none"]
     cuts = {TUNED: choose_cut(fold, classifier, spec)} if TUNED in names else {}
     changed = {name: part for name, part in resampled.items() if part is not fold.train}
     if changed:
         by_treatment |= dict(zip(changed, predict(classifier, spec, seed, [*changed.values()], test.x), strict=True))
-    scores = np.array(
-        [score_predictions(by_treatment.get(name, by_treatment["none"]), test.y, cuts.get(name, 0.5)) for name in names]
-    )
+    plain = by_treatment["none"]
+    scores = np.array([score_predictions(by_treatment.get(name, plain), test.y, cuts.get(name, 0.5)) for name in names])
     refused = np.array([name in resampled and name not in changed for name in names])
     return FoldResult(scores, threshold, flips, refused, by_threshold)
