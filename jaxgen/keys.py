@@ -66,6 +66,8 @@ class JobDraw(enum.IntEnum):
     # Resamples of the number of wrong labels; noise that is injected to judge scores.
     RESAMPLES = FIRST_JOB_DRAW + 103
     INJECTION = FIRST_JOB_DRAW + 104
+    # Smaller selection sets of long tails, to see how the chosen threshold depends on their size.
+    SMALLER_SELECTIONS = FIRST_JOB_DRAW + 105
     # Corrupted versions of images; randomized versions of pixels.
     CORRUPTIONS = 2**32 - 2
     VERSIONS = 2**32 - 1

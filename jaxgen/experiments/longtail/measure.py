@@ -26,11 +26,13 @@ class ClassifierResult(NamedTuple):
       row: method, threshold, run and measures.
       accuracies: test accuracy by class, float ``[c]``; NaN for a class without test examples.
       diagram: reliability diagram on the test set, ``[3, bins]`` (`jaxgen.scores.metrics.reliability`).
+      selection_correct: whether it is right on each selection example, bool ``[s]``.
     """
 
     row: dict[str, Any]
     accuracies: np.ndarray
     diagram: np.ndarray
+    selection_correct: np.ndarray
 
 
 def class_accuracies(labels: np.ndarray, predictions: np.ndarray, num_classes: int) -> np.ndarray:
@@ -59,7 +61,8 @@ def measure(
     confidence = np.asarray(jax.nn.softmax(jnp.asarray(test))).max(1)
     correct = predictions == data.test_labels
     accuracies = class_accuracies(data.test_labels, predictions, data.num_classes)
-    selection_accuracies = class_accuracies(job.tail.labels, selection.argmax(1), data.num_classes)
+    selected = selection.argmax(1)
+    selection_accuracies = class_accuracies(job.tail.labels, selected, data.num_classes)
     diagram = np.asarray(reliability(jnp.asarray(confidence), jnp.asarray(correct)))
     groups = shot_groups(counts, job.spec.longtail)
     row = {
@@ -77,7 +80,7 @@ def measure(
         "selection_accuracy": float(nan_mean(selection_accuracies, 0)),
         "flips": flips,
     }
-    return ClassifierResult(row, accuracies, diagram)
+    return ClassifierResult(row, accuracies, diagram, selected == job.tail.labels)
 
 
 def measure_stage1(job: LongTailJob, outputs: Stage1Outputs) -> list[ClassifierResult]:

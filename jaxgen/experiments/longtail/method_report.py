@@ -13,6 +13,7 @@ from jaxgen.experiments.longtail.measure import ClassifierResult, by_run, result
 from jaxgen.experiments.longtail.passes import PASSES
 from jaxgen.experiments.longtail.rounds import round_rows, round_table
 from jaxgen.experiments.longtail.run import Flip, LongTailResults
+from jaxgen.experiments.longtail.selection_size import HOW_FEWER, choose_by_fewer, size_table
 from jaxgen.experiments.longtail.shots import SHOTS, describe_shots
 from jaxgen.experiments.longtail.thresholds import HOW_CHOSEN, choice_table, compare_threshold_rules
 from jaxgen.reporting.files import with_resolved_width
@@ -176,6 +177,8 @@ def to_text(job: LongTailJob, results: LongTailResults) -> str:
         parts += ["By threshold:", threshold_table(rows)]
     if choices := compare_threshold_rules(job, results):
         parts += [HOW_CHOSEN, choice_table(choices)]
+    if sizes := choose_by_fewer(job, results):
+        parts += [HOW_FEWER, size_table(sizes)]
     if results.rounds:
         parts += [HOW_ROUNDS, round_table(round_rows(results.rounds))]
     return "\n\n".join(parts)

@@ -349,7 +349,7 @@ def test_shots_by_hand():
 def test_a_threshold_is_chosen_by_selection_examples_and_the_higher_of_as_good_ones():
     def one(threshold, run, selection, finite=True):
         row = {"method": "lnr", "threshold": threshold, "run": run, "finite": finite, "selection_accuracy": selection}
-        return ClassifierResult({**row, "test_accuracy": 1 - selection}, np.zeros(0), np.zeros(0))
+        return ClassifierResult({**row, "test_accuracy": 1 - selection}, np.zeros(0), np.zeros(0), np.zeros(0, bool))
 
     found = [one(1.0, 0, 0.8), one(1.0, 1, 0.9), one(2.0, 0, 0.9), one(2.0, 1, 0.8), one(3.0, 0, 0.1)]
     assert choose_threshold(found, "lnr") == 2.0
@@ -419,6 +419,7 @@ def test_files_say_what_was_found(ran):
     table = (job_folder(job) / "table.md").read_text()
     assert "64, 22, 8" in table
     assert "by number of training examples: many (more than 50): a; medium (15 to 50): b; few (fewer" in table
+    assert "| selection examples of each class | t |" in table
     assert "against the same without flips (mislas)" in (job_folder(job) / "takeaways.md").read_text()
 
 
