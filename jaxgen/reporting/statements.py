@@ -19,7 +19,8 @@ class TestFamily:
     """The tests behind a job's statements: paired t tests over runs, corrected together by Holm's method.
 
     Statements are made twice (`state_together`). The first time every mean difference counts as significant, so that
-    all tests that a statement may rest on are collected; then each is judged by its corrected p-value.
+    all tests that a statement may rest on are collected; then each is judged by its corrected p-value. Tests of equal
+    differences count each: two settings may be right and wrong alike.
     """
 
     # Not a class of tests for pytest.
@@ -27,6 +28,7 @@ class TestFamily:
 
     def __init__(self) -> None:
         self.p_values: dict[tuple, float] = {}
+        self.num_tests: collections.Counter[tuple] = collections.Counter()
         self.num_runs: collections.Counter[int] = collections.Counter()
         self.corrected: dict[tuple, float] | None = None
 
@@ -40,11 +42,14 @@ class TestFamily:
         if len(differences) < MIN_RUNS:
             return False
         p = self.p_value(differences, resolution)
-        return self.corrected is None or p < ALPHA
+        if self.corrected is not None:
+            return p < ALPHA
+        self.num_tests[as_test(differences, resolution)] += 1
+        return True
 
     def p_value(self, differences: Sequence[float], resolution: float = 0.0) -> float:
         """The corrected p-value of a test; while tests are collected, its own."""
-        test = (*map(float, differences), float(resolution))
+        test = as_test(differences, resolution)
         if self.corrected is not None:
             return self.corrected[test]
         if test not in self.p_values:
@@ -54,12 +59,15 @@ class TestFamily:
 
     def correct(self) -> None:
         """Corrects the p-values for the number of tests; from now on they decide."""
-        self.corrected = dict(zip(self.p_values, holm(np.array([*self.p_values.values()])), strict=True))
+        tests = [test for test in self.p_values for _ in range(max(self.num_tests[test], 1))]
+        corrected = holm(np.array([self.p_values[test] for test in tests]))
+        # Holm's values of equal tests are equal.
+        self.corrected = dict(zip(tests, corrected, strict=True))
 
     @property
     def size(self) -> int:
         """The number of tests."""
-        return len(self.p_values)
+        return sum(max(self.num_tests[test], 1) for test in self.p_values)
 
     def detectable(self, num_runs: int) -> float:
         """The mean, in standard deviations of the differences, that is significant as the largest of all tests.
@@ -67,9 +75,14 @@ class TestFamily:
         Args:
           num_runs: number of differences, 2 or more.
         """
-        from scipy.stats import t
+        from scipy.special import stdtrit
 
-        return float(t.isf(ALPHA / max(self.size, 1) / 2, num_runs - 1) / np.sqrt(num_runs))
+        return float(-stdtrit(num_runs - 1, ALPHA / max(self.size, 1) / 2) / np.sqrt(num_runs))
+
+
+def as_test(differences: Sequence[float], resolution: float) -> tuple:
+    """What a test is known by."""
+    return (*map(float, differences), float(resolution))
 
 
 class Statements(NamedTuple):

@@ -54,11 +54,11 @@ def spearman_interval(rho: float, n: int) -> tuple[float, float]:
     estimating Pearson, Kendall and Spearman correlations, Psychometrika 2000). It reflects the sampling of examples,
     not that of the models.
     """
-    from scipy.stats import norm
+    from scipy.special import ndtri
 
     if n < 4:
         return float("nan"), float("nan")
-    half = norm.ppf((1 + CONFIDENCE) / 2) * np.sqrt((1 + rho**2 / 2) / (n - 3))
+    half = ndtri((1 + CONFIDENCE) / 2) * np.sqrt((1 + rho**2 / 2) / (n - 3))
     middle = np.arctanh(np.clip(rho, -1, 1)) if abs(rho) < 1 else np.inf * rho
     return float(np.tanh(middle - half)), float(np.tanh(middle + half))
 

@@ -16,13 +16,13 @@ def half_width(differences: Sequence[float], least_deviation: float = 0.0) -> fl
       differences: the values.
       least_deviation: a lower bound for their standard deviation.
     """
-    from scipy.stats import t
+    from scipy.special import stdtrit
 
     values = np.asarray(differences, float)
     if len(values) < 2:
         return float("nan")
     deviation = max(values.std(ddof=1), least_deviation)
-    return float(t.ppf((1 + CONFIDENCE) / 2, len(values) - 1) * deviation / np.sqrt(len(values)))
+    return float(stdtrit(len(values) - 1, (1 + CONFIDENCE) / 2) * deviation / np.sqrt(len(values)))
 
 
 def wilson(hits: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -34,9 +34,9 @@ def wilson(hits: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray
     Args:
       hits, counts: of one shape; proportions are hits / counts.
     """
-    from scipy.stats import norm
+    from scipy.special import ndtri
 
-    z = norm.ppf((1 + CONFIDENCE) / 2)
+    z = ndtri((1 + CONFIDENCE) / 2)
     with np.errstate(divide="ignore", invalid="ignore"):
         share, weight = hits / counts, 1 / (1 + z**2 / counts)
         middle = weight * (share + z**2 / (2 * counts))
@@ -106,9 +106,9 @@ def stratified_score(hits: np.ndarray, counts: np.ndarray) -> np.ndarray:
     Args:
       hits, counts: ``[k, n]``; no count is 0.
     """
-    from scipy.stats import norm
+    from scipy.special import ndtri
 
-    z, observed = norm.ppf((1 + CONFIDENCE) / 2), (hits / counts).mean(0)
+    z, observed = ndtri((1 + CONFIDENCE) / 2), (hits / counts).mean(0)
     limits = []
     for sign in (1, -1):
         # A multiplier above 0 pulls the proportions down, and one below 0 up. The limit is where it reaches z.
@@ -147,7 +147,7 @@ def gamma_lower(hits: np.ndarray, counts: np.ndarray) -> np.ndarray:
     Args:
       hits, counts: ``[k, n]``; no count is 0.
     """
-    from scipy.stats import gamma
+    from scipy.special import gammaincinv
 
     weights = 1 / (len(counts) * counts)
     mean = (weights * hits).sum(0)
@@ -155,4 +155,4 @@ def gamma_lower(hits: np.ndarray, counts: np.ndarray) -> np.ndarray:
     certain = variance <= 0
     scale = np.where(certain, 1, variance / np.where(mean > 0, mean, 1))
     shape = np.where(certain, 1, mean / scale)
-    return np.where(certain, mean, gamma.ppf((1 - CONFIDENCE) / 2, shape, scale=scale))
+    return np.where(certain, mean, scale * gammaincinv(shape, (1 - CONFIDENCE) / 2))

@@ -64,14 +64,14 @@ def compare_folds(differences: Sequence[float], folds: int) -> Difference:
     values = values[np.isfinite(values)]
     if len(values) < 2:
         return mean_alone(values)
-    from scipy.stats import t
+    from scipy.special import stdtrit
 
     n = len(values)
     mean, error = float(values.mean()), float(np.sqrt((1 / n + 1 / (folds - 1)) * values.var(ddof=1)))
     if error <= SAME * np.abs(values).max():
         # The same in all folds, but for rounding.
         return Difference(mean, float("nan"), float("nan"), float("nan") if values.any() else 1.0, n)
-    half = float(t.ppf(0.975, n - 1)) * error
+    half = float(stdtrit(n - 1, 0.975)) * error
     return Difference(mean, mean - half, mean + half, t_test_p(mean, error, n), n)
 
 
@@ -83,9 +83,9 @@ def mean_alone(values: np.ndarray) -> Difference:
 
 def t_test_p(mean: float, error: float, n: int) -> float:
     """Two-sided p-value of Student's t test that a mean of n values with this standard error is 0."""
-    from scipy.stats import t
+    from scipy.special import stdtr
 
-    return float(2 * t.sf(abs(mean) / error, n - 1))
+    return float(2 * stdtr(n - 1, -abs(mean) / error))
 
 
 def subtract(own: Mapping[int, float], other: Mapping[int, float]) -> list[float]:

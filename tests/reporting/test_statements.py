@@ -36,15 +36,15 @@ def test_fewer_than_three_runs_are_not_tested():
 
 
 def test_false_statements_are_as_rare_as_promised():
-    """Thirty differences of no effect in each of 300 jobs of five runs; tested one by one at 0.01, a quarter would."""
+    """Thirty differences of no effect in each of 200 jobs of five runs; tested one by one at 0.01, a quarter would."""
     rng = np.random.default_rng(1)
     wrong = alone = 0
-    for _ in range(300):
+    for _ in range(200):
         table = {str(i): values.tolist() for i, values in enumerate(rng.normal(size=(30, 5)))}
         wrong += bool(state_together(state_all, table).lines)
         alone += any(compare(values).p < 0.01 for values in table.values())
-    assert wrong / 300 < ALPHA + 3 * np.sqrt(ALPHA * (1 - ALPHA) / 300)
-    assert alone / 300 > 0.15
+    assert wrong / 200 < ALPHA + 3 * np.sqrt(ALPHA * (1 - ALPHA) / 200)
+    assert alone / 200 > 0.15
 
 
 @pytest.mark.parametrize("runs", [5, 10])
@@ -63,3 +63,16 @@ def test_what_can_be_detected_is_told(runs):
     spread = (spread - spread.mean()) / spread.std(ddof=1)
     border = compare((spread + family.detectable(runs)).tolist()).p
     assert border == pytest.approx(ALPHA / 40, rel=1e-6)
+
+
+def test_tests_of_equal_differences_count_each():
+    values, other = [0.1, 0.3, 0.2, 0.25], [0.5, 0.4, -0.1, 0.2]
+    family = TestFamily()
+    for differences in (values, values, values, other):
+        assert family.significant(differences)
+    # Its p-value is asked for beside the test, not as one more.
+    family.p_value(values)
+    assert family.size == 4
+    family.correct()
+    assert family.p_value(values) == pytest.approx(min(1, 4 * compare(values).p))
+    assert "for all 4 tests" in describe_tests(family)

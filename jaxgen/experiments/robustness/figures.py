@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from jaxgen.experiments.robustness.score_groups import group_scores
 from jaxgen.scores.intervals import half_width
 from jaxgen.views.figures import INK, describe_counts, new_figure, styled
 
@@ -173,17 +174,19 @@ def draw_corruptions(job: Any) -> Figure:
 
 
 @styled
-def draw_deciles(job: Any, results: Any) -> Figure:
-    """Share of correct training examples that stay correct, by C-score decile and severity, of the baseline."""
+def draw_score_groups(job: Any, results: Any) -> Figure:
+    """Share of correct training examples that stay correct, by C-score and severity, of the baseline."""
     figure = new_figure(6.5, 4.2)
     axis = figure.subplots()
     members = finite_by_setting(results).get(results.baseline, [])
     shares = np.array([member.still_correct for member in members])
-    deciles = list(range(1, 11))
+    groups = group_scores(job.versions.scores)
+    places = list(range(len(groups)))
     for i, severity in enumerate(sorted({severity for _, severity in job.versions.evaluated})):
         if len(shares):
-            draw_line(axis, deciles, shares[:, i], f"C{i}", f"severity {severity}")
-    axis.set(xlabel="tenth by C-score (1: lowest)", ylabel="of those right when clean, still right", xticks=deciles)
+            draw_line(axis, places, shares[:, i], f"C{i}", f"severity {severity}")
+    axis.set(xlabel="C-score (number of examples)", ylabel="of those right when clean, still right")
+    axis.set_xticks(places, [group.describe().replace(" (", "\n(") for group in groups], fontsize=7)
     axis.legend(frameon=False, fontsize=8)
     axis.set_title(f"{job.dataset.name}, {short_name(results.baseline)}: mean ± sd over members", loc="left")
     return figure

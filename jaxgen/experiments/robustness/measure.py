@@ -5,13 +5,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jaxgen.experiments.robustness.score_groups import still_correct_by_group
 from jaxgen.experiments.robustness.versions import CLEAN
 from jaxgen.jobs.member_table import TableJob, curves_of, epochs_trained
 from jaxgen.jobs.program import Program, split_runs
 from jaxgen.reporting.tables import class_f1, split_flags
 from jaxgen.runs.store import Arrays
-
-NUM_DECILES = 10
 
 
 class RobustnessMember(NamedTuple):
@@ -23,7 +22,7 @@ class RobustnessMember(NamedTuple):
       accuracy: accuracy on each version of the test set, ``[v]``; the clean one first.
       f1: F1 of each class on the clean and on each modified test set, ``[1 + modifications, c]``.
       still_correct: share of the correctly classified clean training examples that stay correct under corruption, by
-        severity and C-score decile, mean over corruptions, ``[severities, 10]``; None without C-scores.
+        severity and group of C-scores, ``[severities, g]`` (`still_correct_by_group`); None without C-scores.
     """
 
     row: dict[str, Any]
@@ -65,7 +64,8 @@ def measure_members(job: TableJob, program: Program, arrays: Arrays, parameters:
         }
         still_correct = None
         if versions.scores is not None:
-            still_correct = still_correct_by_decile(job, correct[:, versions.num_tests :])
+            corrupted = np.array(list(corruption_indices(job).values()))
+            still_correct = still_correct_by_group(versions.scores, correct[:, versions.num_tests :], corrupted)
         yield RobustnessMember(row, curves_of(values), accuracy, f1, still_correct)
 
 
@@ -125,34 +125,6 @@ def f1_by_test_set(job: TableJob, predictions: np.ndarray) -> np.ndarray:
     labels, versions = job.dataset.test_labels, [CLEAN, *(version for _, version in modified_versions(job))]
     indices = [job.versions.probe_versions.index(version) for version in versions]
     return np.array([class_f1(labels, predictions[index], job.dataset.num_classes) for index in indices])
-
-
-def still_correct_by_decile(job: TableJob, correct: np.ndarray) -> np.ndarray:
-    """Share of correctly classified clean examples that stay correct under corruption, by C-score decile.
-
-    Args:
-      job: a job with C-scores.
-      correct: bool ``[v, n]``: whether each version of each training example is classified correctly.
-
-    Returns:
-      ``[severities, 10]``, the decile of lowest scores first; NaN if none of a decile is correct when clean.
-    """
-    deciles, indices = score_deciles(job.versions.scores), np.array(list(corruption_indices(job).values()))
-    shares = np.full((indices.shape[1], NUM_DECILES), np.nan)
-    for decile in range(NUM_DECILES):
-        clean_correct = (deciles == decile) & correct[0]
-        if clean_correct.any():
-            shares[:, decile] = correct[indices][:, :, clean_correct].mean((0, 2))
-    return shares
-
-
-def score_deciles(scores: np.ndarray) -> np.ndarray:
-    """Decile of each score, 0 the lowest, ints ``[n]``; -1 for NaN scores. Ties go by position."""
-    deciles = np.full(len(scores), -1)
-    known = np.flatnonzero(np.isfinite(scores))
-    order = known[np.argsort(scores[known], kind="stable")]
-    deciles[order] = np.arange(len(order)) * NUM_DECILES // max(len(order), 1)
-    return deciles
 
 
 class CorruptionErrors(NamedTuple):

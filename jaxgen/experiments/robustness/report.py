@@ -8,17 +8,17 @@ import numpy as np
 from jaxgen.experiments.robustness.figures import (
     draw_classes,
     draw_corruptions,
-    draw_deciles,
     draw_heat_map,
+    draw_score_groups,
     draw_severities,
 )
 from jaxgen.experiments.robustness.measure import (
-    NUM_DECILES,
     corruption_indices,
     evaluated_severities,
     modified_versions,
 )
 from jaxgen.experiments.robustness.run import RobustnessResults
+from jaxgen.experiments.robustness.score_groups import group_scores
 from jaxgen.experiments.robustness.takeaways import (
     class_changes,
     corrupted_gains,
@@ -125,14 +125,14 @@ def class_table(family: TestFamily, job: TableJob, results: RobustnessResults) -
     return to_table([*header, "difference, points", "", "n"], lines)
 
 
-def decile_table(job: TableJob, results: RobustnessResults) -> str:
-    """The table of the share of correct clean training examples that stay correct, by C-score decile."""
-    lines = []
+def score_group_table(job: TableJob, results: RobustnessResults) -> str:
+    """The table of the share of correct clean training examples that stay correct, by group of C-scores."""
+    groups, lines = group_scores(job.versions.scores), []
     for setting, indices in by_setting(results).items():
         shares = np.array([results.measured[i].still_correct.mean(0) for i in indices])
-        cells = [percent(column, 1) for column in shares.T] if len(shares) else ["—"] * NUM_DECILES
+        cells = [percent(column, 1) for column in shares.T] if len(shares) else ["—"] * len(groups)
         lines.append([setting, *cells, count_members(results, setting)])
-    return to_table(["setting", "lowest tenth", *(f"{i}." for i in range(2, NUM_DECILES)), "highest", "n"], lines)
+    return to_table(["setting", *(group.describe() for group in groups), "n"], lines)
 
 
 def to_text(family: TestFamily, job: TableJob, results: RobustnessResults) -> str:
@@ -163,9 +163,9 @@ def to_text(family: TestFamily, job: TableJob, results: RobustnessResults) -> st
     if versions.scores is not None:
         parts += [
             f"Of the training examples that a member gets right when clean, the share that it gets right when "
-            f"corrupted, by tenth of the C-scores in {job.spec.corruption.cscores} (mean over corruptions and "
-            "severities):",
-            decile_table(job, results),
+            f"corrupted, by tenths of the C-scores in {job.spec.corruption.cscores}, equal scores in one group: their "
+            "range and the number of examples (mean over corruptions and severities):",
+            score_group_table(job, results),
         ]
     return "\n\n".join(parts)
 
@@ -230,7 +230,7 @@ def make_report(job: TableJob, results: RobustnessResults) -> Report:
         "corruptions.png": functools.partial(draw_corruptions, job),
     }
     if job.versions.scores is not None:
-        files["cscore_tenths.png"] = functools.partial(draw_deciles, job, results)
+        files["cscore_tenths.png"] = functools.partial(draw_score_groups, job, results)
     speed = describe_speed(members.models_now, members.seconds_now, members.devices, len(results.rows))
     summary = f"{speed}\n\n{summary_table(job, results)}\n\n{stated}"
     spec = with_resolved_width(job.spec, members.widths)

@@ -5,8 +5,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxgen.experiments.robustness.measure import NUM_DECILES, corruption_indices, modified_versions
+from jaxgen.experiments.robustness.measure import corruption_indices, modified_versions
 from jaxgen.experiments.robustness.run import RobustnessResults
+from jaxgen.experiments.robustness.score_groups import group_scores
 from jaxgen.jobs.member_table import TableJob
 from jaxgen.reporting.statements import MIN_RUNS, TestFamily, describe
 from jaxgen.scores.paired import compare, describe_difference
@@ -81,7 +82,7 @@ def take_away(family: TestFamily, job: TableJob, results: RobustnessResults) -> 
     yield from state_hardest(family, job, results)
     yield from state_settings(family, job, results)
     yield from state_modifications(family, job, results)
-    yield from state_deciles(family, job, results)
+    yield from state_score_groups(family, job, results)
 
 
 def members_by_run(results: RobustnessResults, setting: str) -> dict[int, int]:
@@ -90,21 +91,29 @@ def members_by_run(results: RobustnessResults, setting: str) -> dict[int, int]:
 
 
 def state_hardest(family: TestFamily, job: TableJob, results: RobustnessResults) -> Iterator[str]:
-    """States the most and the least harmful corruption for the baseline."""
+    """States what corruption costs the baseline, and where most and least, if that differs from the other corruptions.
+
+    Each corruption is tested against the median of the others, whichever turns out as the extreme one.
+    """
     members = list(members_by_run(results, results.baseline).values())
     if len(members) < MIN_RUNS or len(corruption_indices(job)) < 2:
         return
-    drops = {
-        name: [results.rows[i]["test_accuracy"] - results.rows[i][f"test_accuracy_{name}"] for i in members]
-        for name in corruption_indices(job)
-    }
-    order = sorted(drops, key=lambda name: -np.mean(drops[name]))
-    most, least = order[0], order[-1]
-    if family.significant([a - b for a, b in zip(drops[most], drops[least], strict=True)]):
-        overall = describe([results.rows[i]["robustness_drop"] for i in members], unit=" points")
+    names = list(corruption_indices(job))
+    accuracies = np.array([[results.rows[i][f"test_accuracy_{name}"] for name in names] for i in members])
+    drops = np.array([results.rows[i]["test_accuracy"] for i in members])[:, None] - accuracies
+    others = [np.median(np.delete(drops, c, axis=1), axis=1) for c in range(len(names))]
+    significant = [family.significant((drops[:, c] - others[c]).tolist()) for c in range(len(names))]
+    order = np.argsort(-drops.mean(0), kind="stable")
+    overall = describe([results.rows[i]["robustness_drop"] for i in members], unit=" points")
+    parts = [
+        f"{size} under {names[c]}, {describe(drops[:, c].tolist(), unit=' points')}"
+        for size, c in (("most", order[0]), ("least", order[-1]))
+        if significant[c]
+    ]
+    if parts:
         yield (
-            f"{results.baseline}: corruption costs {overall} of test accuracy on average; most {most}, "
-            f"{describe(drops[most], unit=' points')}, least {least}, {describe(drops[least], unit=' points')}."
+            f"{results.baseline}: corruption costs {overall} of test accuracy on average, {', '.join(parts)}; "
+            f"{'both differ' if len(parts) > 1 else 'this differs'} from the median of the other corruptions."
         )
 
 
@@ -188,19 +197,20 @@ def state_modifications(family: TestFamily, job: TableJob, results: RobustnessRe
                 yield f"trained on {modification} images, on the {name} test set: {listed}; n = {count} pairs."
 
 
-def state_deciles(family: TestFamily, job: TableJob, results: RobustnessResults) -> Iterator[str]:
+def state_score_groups(family: TestFamily, job: TableJob, results: RobustnessResults) -> Iterator[str]:
     """States whether irregular or regular examples are misclassified first under corruption."""
     if job.versions.scores is None:
         return
+    groups = group_scores(job.versions.scores)
     members = list(members_by_run(results, results.baseline).values())
     shares = np.array([results.measured[i].still_correct.mean(0) for i in members])
-    if len(members) < MIN_RUNS or not np.isfinite(shares[:, [0, NUM_DECILES - 1]]).all():
+    if len(members) < MIN_RUNS or len(groups) < 2 or not np.isfinite(shares[:, [0, -1]]).all():
         return
     differences = shares[:, -1] - shares[:, 0]
-    if family.significant(differences):
+    if family.significant(differences.tolist()):
         first = "irregular" if differences.mean() > 0 else "regular"
         yield (
-            f"{results.baseline}: {first} examples break first: of those right when clean, "
-            f"{describe(shares[:, 0])} of the tenth of lowest C-scores stay right under corruption, "
-            f"{describe(shares[:, -1])} of the highest."
+            f"{results.baseline}: {first} examples break first: of those right when clean, {describe(shares[:, 0])} "
+            f"of the lowest C-scores, {groups[0].describe()}, stay right under corruption, {describe(shares[:, -1])} "
+            f"of the highest, {groups[-1].describe()}."
         )

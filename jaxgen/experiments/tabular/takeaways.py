@@ -156,15 +156,16 @@ def threshold_table(arrays: TabularArrays) -> str:
 def describe_thresholds(arrays: TabularArrays) -> list[str]:
     """Statements on the regret of chosen thresholds, and on one threshold for all data sets."""
     hindsight = threshold_hindsight(arrays)
-    regret = compare(hindsight.at_best - hindsight.chosen)
+    regret, number = hindsight.at_best - hindsight.chosen, len(arrays.thresholds)
     lines = [
-        f"Thresholds chosen by inner folds cost {describe_difference(regret)} points of F1 against the one "
-        f"threshold of each data set that does best on its test parts, in hindsight; n = {regret.n} data set(s)."
+        f"Thresholds chosen by inner folds cost {100 * np.mean(regret):.1f} points of F1 against the best of the "
+        f"{number} thresholds on each data set's own test parts, n = {len(regret)} data set(s). Part of that "
+        f"is chance: the best of {number} is never worse, even where all are equally good."
     ]
     if len(arrays.tables) > 1:
         gain = compare(hindsight.chosen - hindsight.at_overall)
         lines.append(
-            f"Chosen thresholds against t = {hindsight.overall:g} for all, the best in hindsight: "
-            f"{describe_difference(gain)} points of F1; n = {gain.n} data sets."
+            f"Chosen thresholds against t = {hindsight.overall:g} for all, which was found best on the same test "
+            f"parts: {describe_difference(gain)} points of F1; n = {gain.n} data sets."
         )
     return lines

@@ -223,9 +223,8 @@ def members_of_stage2(job, **flags):
     program = programs[0]
     train = Examples(jnp.asarray(dataset.images), jnp.asarray(dataset.labels))
     heads = program.context.heads
-    return {
-        head: program.make_member(program, TableRow(np.int32(0), np.int32(i)), train) for i, head in enumerate(heads)
-    }
+    make = jax.jit(lambda row: program.make_member(program, row, train))
+    return {head: make(TableRow(np.int32(0), np.int32(i))) for i, head in enumerate(heads)}
 
 
 def test_batches_go_by_the_labels_before_the_flips_and_are_trained_on_the_flipped_ones(ran):
@@ -244,7 +243,8 @@ def test_batches_go_by_the_labels_before_the_flips_and_are_trained_on_the_flippe
         elif len(changed):
             # A class-aware stream of 3 x 64 draws visits an example of the head once on average, whatever its label is.
             draws = pass_length(counts)
-            order = np.concatenate([draw_class_aware(key, draws, member.extra.groups) for key in split_key(8)])
+            orders = jax.vmap(draw_class_aware, (0, None, None))
+            order = np.asarray(jax.jit(orders, static_argnums=1)(split_key(8), draws, member.extra.groups)).ravel()
             visits = np.bincount(order, minlength=len(original))[changed].mean() / 8
             expected = np.mean(counts.max() / counts[original[changed]])
             assert visits == pytest.approx(expected, rel=0.2)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+import types
 
 import jax
 import numpy as np
@@ -16,11 +17,12 @@ from jaxgen.data.checks import make_dataset
 from jaxgen.data.score_files import write_scores
 from jaxgen.engine.ensemble import Ensemble
 from jaxgen.experiments.robustness.job import load_matching_scores, make_job, settings_of
-from jaxgen.experiments.robustness.measure import corruption_indices, score_deciles, still_correct_by_decile
+from jaxgen.experiments.robustness.measure import corruption_indices
 from jaxgen.experiments.robustness.report import cautions, make_report, summary_table
 from jaxgen.experiments.robustness.run import measure_job
-from jaxgen.experiments.robustness.takeaways import class_changes, state_settings, take_away
-from jaxgen.experiments.robustness.versions import effective_corruptions, export_tests
+from jaxgen.experiments.robustness.score_groups import group_scores, still_correct_by_group
+from jaxgen.experiments.robustness.takeaways import class_changes, state_hardest, state_settings, take_away
+from jaxgen.experiments.robustness.versions import CLEAN, effective_corruptions, export_tests
 from jaxgen.jobs.member_table import make_run_groups, make_workload
 from jaxgen.jobs.program import make_ensemble_config, make_kernels
 from jaxgen.jobs.session import QUIET
@@ -254,25 +256,74 @@ def test_intervals_are_students():
 
 def test_tenths_hold_all_scored_examples_in_order():
     scores = np.array([0.5, np.nan, 0.1, 0.9, *np.linspace(0.2, 0.3, 17)])
-    groups = score_deciles(scores)
-    assert groups[1] == -1
-    assert groups[2] == 0
-    assert groups[3] == 9
-    np.testing.assert_array_equal(np.bincount(groups[groups >= 0]), 2)
+    groups = group_scores(scores)
+    assert [len(group.members) for group in groups] == 10 * [2]
+    assert groups[0].members.tolist() == [2, 4]
+    assert (groups[0].low, groups[0].high) == (0.1, 0.2)
+    assert groups[9].members.tolist() == [0, 3]
+    assert groups[9].describe() == "0.5 to 0.9 (2)"
 
 
-def test_of_those_right_when_clean_the_share_that_stays_right(swept):
-    _, job, _ = swept
-    scores = np.arange(20) / 20
-    job = job._replace(versions=job.versions._replace(scores=scores))
+def test_equal_scores_are_in_one_group_wherever_they_stand():
+    scores = np.array([1.0, 0.4] + 16 * [1.0] + [0.2, 1.0])
+    groups = group_scores(scores)
+    # Two of twenty are below 1: a tenth by themselves.
+    assert [group.members.tolist() for group in groups[:1]] == [[1, 18]]
+    assert len(groups) == 2
+    assert groups[1].describe() == "1 (18)"
+    shuffled = np.random.default_rng(0).permutation(20)
+    assert [len(group.members) for group in group_scores(scores[shuffled])] == [2, 18]
+    assert [group.describe() for group in group_scores(np.ones(7))] == ["1 (7)"]
+    assert group_scores(np.full(3, np.nan)) == []
+
+
+def test_of_those_right_when_clean_the_share_that_stays_right():
+    scores, versions = np.arange(20) / 20, np.array([[1, 2], [3, 5]])
     right = np.ones((6, 20), bool)
     right[0, :2] = False
     right[3, 18:] = False
     right[5, 19] = False
-    kept = still_correct_by_decile(job, right)
-    assert np.isnan(kept[:, 0]).all()
-    np.testing.assert_allclose(kept[:, 9], [1.0, 0.25])
-    np.testing.assert_allclose(kept[:, 1:9], 1)
+    shares = still_correct_by_group(scores, right, versions)
+    assert np.isnan(shares[:, 0]).all()
+    # Both of the last two are wrong in version 3, of the first severity beside 1, and one in 5, of the second beside 2.
+    np.testing.assert_allclose(shares[:, 9], [0.5, 0.75])
+    np.testing.assert_allclose(shares[:, 1:9], 1)
+
+
+def fake_drops(drops):
+    """A job and results of one setting with the drop in accuracy of each run under each corruption, ``[r, c]``."""
+    names = [f"c{i}" for i in range(drops.shape[1])]
+    versions = types.SimpleNamespace(
+        evaluated=[(name, 1) for name in names], probe_versions=[CLEAN, *((name, 1) for name in names)], scores=None
+    )
+    rows = [
+        {"setting": "plain", "run": run, "finite": True, "test_accuracy": 0.9, "robustness_drop": drop.mean()}
+        | {f"test_accuracy_{name}": 0.9 - value for name, value in zip(names, drop, strict=True)}
+        for run, drop in enumerate(drops)
+    ]
+    return types.SimpleNamespace(versions=versions), types.SimpleNamespace(rows=rows, baseline="plain")
+
+
+def test_of_corruptions_that_harm_alike_none_is_called_hardest():
+    rng, stated = np.random.default_rng(0), 0
+    for _ in range(200):
+        drops = 0.2 + 0.01 * rng.normal(size=(10, 15)) + 0.01 * rng.normal(size=(10, 1))
+        stated += bool(state_together(state_hardest, *fake_drops(drops)).lines)
+    assert stated / 200 < 0.05 + 3 * np.sqrt(0.05 * 0.95 / 200)
+
+
+def test_the_hardest_and_the_easiest_are_told_where_they_differ_from_the_others():
+    drops = 0.2 + 0.01 * np.random.default_rng(1).normal(size=(10, 5))
+    drops[:, 3] += 0.1
+    statements = state_together(state_hardest, *fake_drops(drops))
+    (line,) = statements.lines
+    assert statements.tests.size == 5
+    assert "most under c3, 30." in line
+    assert line.endswith("; this differs from the median of the other corruptions.")
+    drops[:, 1] -= 0.1
+    (line,) = state_together(state_hardest, *fake_drops(drops)).lines
+    assert "least under c1, " in line
+    assert line.endswith("; both differ from the median of the other corruptions.")
 
 
 def test_cscores_of_other_data_are_refused(data, tmp_path):
@@ -343,7 +394,7 @@ def test_a_job_of_one_setting_judges_training_examples_by_their_scores(data, tmp
     assert [row["setting"] for row in results.rows] == ["plain"] * 3
     assert all(one.still_correct.shape == (2, 10) for one in results.measured)
     written(make_report(job, results), "jaxgen.robustness", "a command")
-    assert "| plain |" in (tmp_path / "table.md").read_text().split("lowest tenth")[1]
+    assert "| plain |" in (tmp_path / "table.md").read_text().split("equal scores in one group")[1]
     assert (tmp_path / "cscore_tenths.png").stat().st_size
 
 
