@@ -15,6 +15,8 @@ RATES = tuple(round(0.1 * i, 1) for i in range(11))
 LONG = {"epochs": 200, "batch_size": 64, "learning_rate": 0.05}
 # Flags that are part of every setting's name.
 ALWAYS_NAMED = ("label_noise", "pixels", "model")
+# The side of the middle of an image that the paper trains on.
+PAPER_SIDE = 28
 # Rates of label noise: none and all.
 ENDS = (0.0, 1.0)
 
@@ -41,6 +43,20 @@ def table1() -> list[Arm]:
     true.append(Arm({"label_noise": 0.0, "crop": 0}, {**connected, **decay}))
     plain = {"label_noise": 1.0, "crop": 0, "weight_decay": 0.0}
     return true + [Arm(plain, network) for network in (inception, alexnet, connected)]
+
+
+def describe_departure(spec: RandomizationSpec, image_shape: tuple[int, ...]) -> str:
+    """What the paper does to images and `spec`, of the preset table1, does not, as flags to add; empty if nothing.
+
+    Args:
+      spec: the flags.
+      image_shape: of an image that is trained on, ``(h, w, d)``.
+    """
+    if spec.noise.preset != "table1" or len(image_shape) != 3:
+        return ""
+    crop = [] if max(image_shape[:2]) <= PAPER_SIDE else [f"--center_crop={PAPER_SIDE}"]
+    missing = [*crop, *([] if spec.data.whiten else ["--whiten"])]
+    return f"table1: the paper's networks see other images; add {' '.join(missing)} for theirs" if missing else ""
 
 
 def label_noise() -> list[Arm]:

@@ -21,7 +21,7 @@ from jaxgen.experiments.randomization.figures import draw_figure1
 from jaxgen.experiments.randomization.job import make_job
 from jaxgen.experiments.randomization.measure import fit_columns
 from jaxgen.experiments.randomization.misfits import explain
-from jaxgen.experiments.randomization.presets import settings_of
+from jaxgen.experiments.randomization.presets import describe_departure, settings_of
 from jaxgen.experiments.randomization.report import make_report, setting_rows
 from jaxgen.experiments.randomization.run import measure_job
 from jaxgen.experiments.randomization.takeaways import take_away
@@ -324,6 +324,23 @@ def test_presets_have_so_many_settings(preset, has_images, count):
     settings = settings_of(spec_of(preset=preset), has_images, ())
     assert len(settings) == count
     assert len({setting.name for setting in settings}) == len({setting.spec for setting in settings}) == count
+
+
+@pytest.mark.parametrize(
+    ("shape", "flags", "told"),
+    [
+        ((32, 32, 3), {}, "add --center_crop=28 --whiten for theirs"),
+        ((28, 28, 3), {}, "add --whiten for theirs"),
+        ((32, 32, 3), {"whiten": True}, "add --center_crop=28 for theirs"),
+        ((28, 28, 1), {"whiten": True}, ""),
+        ((64,), {}, ""),
+    ],
+)
+def test_what_table_1_does_otherwise_than_the_paper_is_told(shape, flags, told):
+    text = describe_departure(spec_of(preset="table1", **flags), shape)
+    assert text.endswith(told)
+    assert bool(text) == bool(told)
+    assert describe_departure(spec_of(preset="figure1", **flags), shape) == ""
 
 
 def test_a_setting_of_a_preset_is_named_by_what_tells_it_from_most():
