@@ -60,6 +60,7 @@ def assert_close(first, second):
     assert np.unpackbits(first.correct ^ second.correct).mean() <= 0.03
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", QUICK)
 def test_a_member_in_a_batch_is_the_member_alone(colours, model):
     hold_company_law(colours, job(model=model, epochs=2, batch_size=12, learning_rate=0.02, **EVERYTHING))

@@ -82,7 +82,15 @@ def test_an_error_does_not_vanish_where_blocks_happen_to_agree():
     np.testing.assert_allclose(found.stderr, np.sqrt(4 / 5 * (3 / 7) * (4 / 7) / 13))
 
 
-@pytest.mark.parametrize(("ratio", "runs", "block"), [(0.5, 4, 2), (0.9, 20, 10), (0.7, 20, 10), (0.8, 20, 5)])
+@pytest.mark.parametrize(
+    ("ratio", "runs", "block"),
+    [
+        (0.5, 4, 2),
+        (0.7, 20, 10),
+        pytest.param(0.9, 20, 10, marks=pytest.mark.slow),
+        pytest.param(0.8, 20, 5, marks=pytest.mark.slow),
+    ],
+)
 def test_errors_from_few_blocks_are_a_little_too_large_at_most(ratio, runs, block):
     found = [
         estimate(ensembles(seed, [ratio], runs, design="balanced", spread=0.06)[0], [block]) for seed in range(300)
@@ -120,7 +128,11 @@ def test_standard_error_is_brute_force_cluster_variance():
 
 @pytest.mark.parametrize(
     ("design", "ratios", "block"),
-    [("independent", [0.4, 0.8], 1), ("balanced", [0.7, 0.9], 10), ("balanced", [0.5], 2), ("nested", [0.4, 0.8], 1)],
+    [("balanced", [0.7, 0.9], 10), ("nested", [0.4, 0.8], 1)]
+    + [
+        pytest.param("independent", [0.4, 0.8], 1, marks=pytest.mark.slow),
+        pytest.param("balanced", [0.5], 2, marks=pytest.mark.slow),
+    ],
 )
 def test_standard_error_is_the_spread_between_repeated_ensembles(design, ratios, block):
     found = [

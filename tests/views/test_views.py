@@ -19,7 +19,7 @@ def texts(figure):
     return [text.get_text() for axes in figure.axes for text in axes.texts] + [axes.get_title() for axes in figure.axes]
 
 
-@pytest.mark.parametrize("channels", [1, 3, 4])
+@pytest.mark.parametrize("channels", [1, pytest.param(3, marks=pytest.mark.slow), 4])
 def test_the_gallery_shows_both_ends_of_every_class(channels, tmp_path):
     dataset = make_images(channels=channels)
     scores = make_scores(dataset)
@@ -123,7 +123,9 @@ def test_the_histogram_says_its_n():
     assert "10 runs" in figure.axes[1].get_title()
 
 
-@pytest.mark.parametrize("count", [6, 60, 40_000])
+@pytest.mark.parametrize(
+    "count", [pytest.param(6, marks=pytest.mark.slow), pytest.param(60, marks=pytest.mark.slow), 40_000]
+)
 def test_the_axes_of_the_histogram_are_numbered_in_plain_text(count, tmp_path):
     dataset = make_images(side=1, count=count)
     figure = draw_histogram(dataset, make_scores(dataset, scores=np.full(count, 0.99)))
