@@ -20,7 +20,7 @@ PERCEPTRONS = sorted(name for name, entry in MODELS.items() if not entry.least_s
 CONVOLUTIONAL = sorted(set(MODELS) - set(PERCEPTRONS))
 EVERY_NORM = [(name, norm) for name in CONVOLUTIONAL for norm in MODELS[name].norms]
 # They repeat what others are built of, and take long to compile; so do the other norms of deep networks.
-LARGE = {"resnet20", "resnet32", "resnet18", "resnet50"}
+LARGE = {"inception_small", "resnet20", "resnet32", "resnet18", "resnet50"}
 SHALLOW = {"convnet", "alexnet_small"}
 
 

@@ -128,8 +128,9 @@ def test_standard_error_is_brute_force_cluster_variance():
 
 @pytest.mark.parametrize(
     ("design", "ratios", "block"),
-    [("balanced", [0.7, 0.9], 10), ("nested", [0.4, 0.8], 1)]
-    + [
+    [
+        ("balanced", [0.7, 0.9], 10),
+        ("nested", [0.4, 0.8], 1),
         pytest.param("independent", [0.4, 0.8], 1, marks=pytest.mark.slow),
         pytest.param("balanced", [0.5], 2, marks=pytest.mark.slow),
     ],
