@@ -98,9 +98,10 @@ def size_table(choices: list[SelectionSize]) -> str:
     """The table of smaller selection sets, a line for each size."""
     lines = []
     for choice in choices:
-        low, high = np.percentile(choice.thresholds, CENTRAL, method="nearest")
-        worst, best = np.percentile(100 * choice.differences, CENTRAL)
-        middle = np.percentile(choice.thresholds, 50, method="nearest")
-        mean = 100 * choice.differences.mean()
+        low, middle, high = np.percentile(choice.thresholds, (CENTRAL[0], 50, CENTRAL[1]), method="nearest")
+        # Rounded before zero is added: there is no -0.0.
+        mean, worst, best = (
+            np.round(100 * np.array([choice.differences.mean(), *np.percentile(choice.differences, CENTRAL)]), 1) + 0.0
+        )
         lines.append([f"{choice.size}", f"{middle:g} ({low:g} to {high:g})", f"{mean:.1f} ({worst:.1f} to {best:.1f})"])
     return to_table(["selection examples of each class", "t", "test - all selection examples"], lines)
