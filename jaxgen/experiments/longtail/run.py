@@ -36,6 +36,7 @@ from jaxgen.jobs.session import Session
 from jaxgen.reporting.tables import to_table
 from jaxgen.runs.store import Store
 from jaxgen.transforms.lnr import expected_flips, flip_rates, lnr_flip, standardize
+from jaxgen.wording import count_of
 
 
 class Flip(NamedTuple):
@@ -141,8 +142,8 @@ def describe_stage2_program(job: LongTailJob, program: Program, parameters: int)
     how = "once" if job.spec.head.stage2 == "cached" else "anew of augmented images"
     how += ", with shifted batch norm" if job.spec.head.shift_bn else ""
     return (
-        f"stage 2, on features computed {how}: {len(program.settings)} settings of a classifier with {parameters:,} "
-        f"parameters, runs of each: {job.spec.num_runs}"
+        f"stage 2, on features computed {how}: {count_of(len(program.settings), 'setting')} of a classifier with "
+        f"{parameters:,} parameters, runs of each: {job.spec.num_runs}"
     )
 
 
