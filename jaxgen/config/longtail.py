@@ -92,9 +92,9 @@ class FlipSpec(Spec):
         "classifier on class-aware batches), lws (a scale for each class of the old one), selmix (features of classes "
         "mixed where that gains recall on the selection examples), mislas (the old one and scales, smoothed by "
         "class), lnr (mislas on flipped labels), random_flips (mislas, as many labels of each pair flipped at random); "
-        "also, if named: tau_normalization (the classifier of mixup's networks without its bias, the weights of each "
-        "class divided by a power of their norm, which is chosen on the selection examples), ldam_drw (stage 1 without "
-        "mixup, with larger margins for smaller classes, and losses weighted by class in the last fifth of the epochs)",
+        "also, if named: tau_normalization (ce's classifier without its bias, the weights of each class divided by a "
+        "power of their norm, which is chosen on the selection examples), ldam_drw (stage 1 without mixup, with larger "
+        "margins for smaller classes, and losses weighted by class in the last fifth of the epochs)",
         rule=lambda names: bool(names) and {*names} <= {*METHODS} and len({*names}) == len(names),
         says=f"give some of {', '.join(METHODS)}, none twice",
     )

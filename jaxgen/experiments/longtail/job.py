@@ -58,8 +58,12 @@ class LongTailJob(NamedTuple):
 
     def base_outputs(self, outputs: Stage1Outputs) -> Stage1Outputs:
         """Outputs of the stage-1 models that stage 2 starts from, one per run."""
-        runs = self.spec.num_runs
-        return Stage1Outputs(*(array[self.base * runs : (self.base + 1) * runs] for array in outputs))
+        return self.outputs_of(outputs, self.kinds[self.base])
+
+    def outputs_of(self, outputs: Stage1Outputs, kind: str) -> Stage1Outputs:
+        """Outputs of the models of a stage-1 setting, one per run."""
+        start = self.kinds.index(kind) * self.spec.num_runs
+        return Stage1Outputs(*(array[start : start + self.spec.num_runs] for array in outputs))
 
 
 def make_job(dataset: Dataset, spec: LnrSpec) -> LongTailJob:

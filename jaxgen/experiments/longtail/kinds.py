@@ -18,7 +18,7 @@ from jaxgen.engine.members import EnsembleConfig, Examples, MemberConfig
 from jaxgen.engine.sampling import SHUFFLED, plain_batch
 from jaxgen.errors import UserError
 from jaxgen.experiments.longtail.ldam import LDAM, make_ldam_member
-from jaxgen.experiments.longtail.methods import LDAM_DRW, STAGE1_METHODS
+from jaxgen.experiments.longtail.methods import LDAM_DRW, STAGE1_METHODS, TAU_NORMALIZATION
 from jaxgen.jobs.member_table import TableRow
 from jaxgen.jobs.program import Program, hparams_of
 from jaxgen.keys import run_key
@@ -37,9 +37,12 @@ def stage1_kinds(spec: LnrSpec) -> list[str]:
         mixing = [name for name in ("mixup", "remix") if name in methods]
         if mixing and methods != FlipSpec().methods:
             raise UserError(f"--methods={mixing[0]}: needs a --mixup above 0")
-        return [name for name in ("ce", LDAM_DRW) if name in methods or (name == "ce" and {*methods} != {LDAM_DRW})]
-    stage2_methods = {*methods} - {*STAGE1_METHODS}
-    return [name for name in STAGE1_METHODS if name in methods or (name == "mixup" and stage2_methods)]
+    own = {*methods} & {*STAGE1_METHODS} | ({"ce"} if TAU_NORMALIZATION in methods else set())
+    starts_stage2 = "mixup" if spec.augmentation.mixup else "ce"
+    needed = own | ({starts_stage2} if {*methods} - {*STAGE1_METHODS, TAU_NORMALIZATION} else set())
+    if not spec.augmentation.mixup:
+        needed = (needed & {"ce", LDAM_DRW}) or {"ce"}
+    return [name for name in STAGE1_METHODS if name in needed]
 
 
 def stage1_programs(spec: LnrSpec, num_classes: int) -> list[Program]:

@@ -16,6 +16,8 @@ NO_FLIPS, LNR_FLIPS, RANDOM_FLIPS = 0, 1, 2
 # Methods without a stage 2, by the name of the stage-1 setting.
 LDAM_DRW = "ldam_drw"
 STAGE1_METHODS = ("ce", "mixup", "remix", LDAM_DRW)
+# A method without a stage 2 that changes the classifiers of ``ce``.
+TAU_NORMALIZATION = "tau_normalization"
 # Methods that mix cached features by class pairs.
 SELMIX_METHODS = ("selmix",)
 

@@ -1,11 +1,13 @@
-"""The tau-normalized classifier: stage 1's, with the weights of each class divided by a power of their norm.
+"""The tau-normalized classifier: that of ``ce``, with the weights of each class divided by a power of their norm.
 
 B. Kang et al., Decoupling Representation and Classifier for Long-Tailed Recognition, ICLR 2020
 (https://arxiv.org/abs/1910.09217), section 4.2. Nothing is trained. The bias is left out and tau goes from 0 to 2 in
 steps of 0.1, as in the authors' code (facebookresearch/classifier-balancing, ``tau_norm.py``). Tau is chosen on the
-selection examples, as thresholds of flips are.
+selection examples, as thresholds of flips are. Networks are trained without mixup, as theirs: then norms are larger for
+larger classes. Of networks trained with mixup on the digits they are not, so that there is nothing to normalize.
 """
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -13,10 +15,10 @@ import numpy as np
 from jaxgen.experiments.longtail.features import Stage1Outputs
 from jaxgen.experiments.longtail.job import LongTailJob
 from jaxgen.experiments.longtail.measure import ClassifierResult, measure
+from jaxgen.experiments.longtail.methods import TAU_NORMALIZATION
 from jaxgen.experiments.longtail.stage2 import Head
 from jaxgen.reporting.tables import describe_n, describe_percent, means_of, to_table
 
-METHOD = "tau_normalization"
 TAUS = tuple(i / 10 for i in range(21))
 
 
@@ -30,19 +32,16 @@ def tau_normalized(kernel: np.ndarray, tau: float) -> np.ndarray:
 
 
 def measure_taus(job: LongTailJob, outputs: Stage1Outputs) -> dict[float, list[ClassifierResult]]:
-    """Results of all runs by tau, of the networks that stage 2 starts from; empty if it is not among the methods."""
-    if METHOD not in job.spec.flips.methods:
+    """Results of all runs by tau; empty if it is not among the methods."""
+    if TAU_NORMALIZATION not in job.spec.flips.methods:
         return {}
-    base = job.base_outputs(outputs)
-    results: dict[float, list[ClassifierResult]] = {}
-    for tau in TAUS:
-        kernels = tau_normalized(base.kernels, tau)
-        tests, selections = base.test @ kernels, base.selection @ kernels
-        results[tau] = [
-            measure(job, Head(METHOD), run, test=test, selection=selection, flips=0, finite=bool(base.finite[run]))
-            for run, (test, selection) in enumerate(zip(tests, selections, strict=True))
-        ]
-    return results
+    outputs = job.outputs_of(outputs, "ce")
+
+    def measure_run(run: int, kernel: np.ndarray) -> ClassifierResult:
+        logits = {"test": outputs.test[run] @ kernel, "selection": outputs.selection[run] @ kernel}
+        return measure(job, Head(TAU_NORMALIZATION), run, **logits, flips=0, finite=bool(outputs.finite[run]))
+
+    return {tau: [*itertools.starmap(measure_run, enumerate(tau_normalized(outputs.kernels, tau)))] for tau in TAUS}
 
 
 def choose_tau(by_tau: dict[float, list[ClassifierResult]]) -> float:
@@ -68,9 +67,9 @@ def tau_rows(by_tau: dict[float, list[ClassifierResult]]) -> list[dict[str, Any]
 def describe_taus(tau: float) -> str:
     """How tau was chosen, and which one."""
     return (
-        f"tau_normalization is stage 1's classifier of the networks that stage 2 starts from, without its bias, the "
-        f"weights of each class divided by their norm to the power tau. Of {TAUS[0]:g} to {TAUS[-1]:g} in steps of 0.1 "
-        f"tau = {tau:g} has the highest balanced accuracy on the selection examples (the lowest of as good ones)."
+        "tau_normalization is the classifier of ce without its bias, the weights of each class divided by their norm "
+        f"to the power tau. Of {TAUS[0]:g} to {TAUS[-1]:g} in steps of 0.1 tau = {tau:g} has the highest balanced "
+        "accuracy on the selection examples (the lowest of as good ones)."
     )
 
 

@@ -8,11 +8,13 @@ from jaxgen.experiments.longtail.job import make_job
 from jaxgen.experiments.longtail.measure import ClassifierResult
 from jaxgen.experiments.longtail.method_report import method_rows, report_job, results_of
 from jaxgen.experiments.longtail.run import measure_job, train_stage1
-from jaxgen.experiments.longtail.tau import METHOD, TAUS, choose_tau, tau_normalized
+from jaxgen.experiments.longtail.tau import TAUS, choose_tau, tau_normalized
 from jaxgen.jobs.session import QUIET
 from support.data import blobs
 from support.long_tail import spec_of
 from support.written import written
+
+METHOD = "tau_normalization"
 
 
 @pytest.fixture(scope="module")
@@ -60,14 +62,13 @@ def test_tau_is_chosen_by_the_mean_over_runs_and_the_lowest_of_as_good_ones():
     assert choose_tau({0.5: [result(0, 1.0, finite=False)]}) == 0.0
 
 
-def test_it_is_the_classifier_of_mixups_networks_without_bias(ran):
+def test_it_is_the_classifier_of_plain_networks_without_bias(ran):
     job, results = ran
-    assert job.kinds == ["ce", "mixup"]
+    assert job.kinds == ["ce"]
     _, outputs = train_stage1(job, QUIET)
     for run, found in enumerate(results_of(results, METHOD)):
-        # Models are in order of kinds, then runs.
-        kernel = outputs.kernels[2 + run]
-        logits = outputs.test[2 + run] @ (kernel / np.linalg.norm(kernel, axis=0) ** results.tau)
+        kernel = outputs.kernels[run]
+        logits = outputs.test[run] @ (kernel / np.linalg.norm(kernel, axis=0) ** results.tau)
         assert found.row["test_accuracy"] == np.mean(logits.argmax(1) == job.tail.dataset.test_labels)
         assert found.row["flips"] == 0
     assert not results.stage2.measured
@@ -75,12 +76,26 @@ def test_it_is_the_classifier_of_mixups_networks_without_bias(ran):
 
 def test_beside_other_methods_it_is_what_it_is_alone(ran, data, tmp_path):
     _, results = ran
-    job = make_job(data, spec_of(tmp_path, methods=("ce", METHOD, "plain"), num_runs=2, width=2))
+    job = make_job(data, spec_of(tmp_path, methods=("ldam_drw", METHOD, "plain"), num_runs=2, width=2))
+    assert job.kinds == ["ce", "mixup", "ldam_drw"]
     beside = measure_job(job, QUIET)
+    rows = [[one.row for one in results_of(found, METHOD)] for found in (results, beside)]
+    for own, other in zip(*rows, strict=True):
+        assert own["balanced_accuracy"] == other["balanced_accuracy"]
+        assert own["ece"] == pytest.approx(other["ece"], abs=1e-3)
     assert beside.tau == results.tau
-    for name in ("ce", METHOD):
-        rows = [[one.row for one in results_of(found, name)] for found in (results, beside)]
-        assert rows[0] == rows[1]
+
+
+def test_networks_are_trained_for_the_methods_that_need_them(data):
+    kinds = {
+        (METHOD,): ["ce"],
+        ("lnr", METHOD): ["ce", "mixup"],
+        ("lnr",): ["mixup"],
+        ("ldam_drw", METHOD): ["ce", "ldam_drw"],
+        ("remix",): ["remix"],
+    }
+    assert {methods: make_job(data, spec_of(methods=methods)).kinds for methods in kinds} == kinds
+    assert make_job(data, spec_of(methods=("lnr", METHOD), mixup=0.0)).kinds == ["ce"]
 
 
 def test_the_table_tells_tau(ran):
