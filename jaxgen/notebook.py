@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from jaxgen.wording import count_of, mean_and_deviation
+
 # Examples shown at either end of the table.
 SHOWN = 5
 
@@ -14,8 +16,10 @@ def scores_as_html(scores: Any) -> str:
     unscored = int(np.isnan(scores.scores).sum())
     order = scores.least_regular(len(scores.scores))
     lowest, highest = order[:SHOWN], order[SHOWN:][-SHOWN:]
+    num_ratios = len(scores.subset_ratios)
+    ratios = f"each of {num_ratios} ratios" if num_ratios > 1 else "1 ratio"
     lines = [
-        f"{len(scores.scores):,} examples, {scores.num_runs:,} models at each of {len(scores.subset_ratios)} ratios",
+        f"{len(scores.scores):,} examples, {count_of(scores.num_runs, 'model')} at {ratios}",
         *([f"{unscored:,} never held out at some ratio: no score"] if unscored else []),
         *(describe_ratio(scores, k) for k in sorted({0, len(scores.subset_ratios) - 1})),
     ]
@@ -35,8 +39,8 @@ def describe_ratio(scores: Any, k: int) -> str:
     finite = scores.heldout_accuracy[k][np.isfinite(scores.heldout_accuracy[k])]
     if not len(finite):
         return f"ratio {scores.subset_ratios[k]:g}: every model diverged"
-    spread = f" ± {finite.std(ddof=1):.4f}" if len(finite) > 1 else ""
-    return f"held-out accuracy at ratio {scores.subset_ratios[k]:g}: {finite.mean():.4f}{spread} (n = {len(finite)})"
+    accuracy = mean_and_deviation(finite.mean(), finite.std(ddof=1) if len(finite) > 1 else np.nan, 4)
+    return f"held-out accuracy at ratio {scores.subset_ratios[k]:g}: {accuracy} (n = {len(finite)})"
 
 
 def row(scores: Any, i: int, end: str) -> list[str]:

@@ -12,7 +12,7 @@ import jaxgen
 PACKAGE = pathlib.Path(jaxgen.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
 ENTRIES = {"cscore", "compare", "mislabelled", "randomization", "robustness", "oversampling", "lnr", "report", "bench"}
-WORDS = {"config", "types", "errors", "notebook", "keys"}
+WORDS = {"config", "types", "errors", "wording", "notebook", "keys"}
 PURE = {"models", "transforms", "scores", "training", "hashing"}
 FLAGS = {"config.flags", "config.flag_files"}
 BELOW = {"words", "pure", "io", "runs", "data", "views"}

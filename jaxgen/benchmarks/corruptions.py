@@ -17,6 +17,7 @@ import numpy as np
 from jaxgen.benchmarks.interleaved import InterleavedBenchmark, Prepared, describe_machine, describe_ratio
 from jaxgen.config import BenchSpec
 from jaxgen.transforms.corruptions import BATCH_SIZE, STANDARD, check_images, corrupt_in_batches
+from jaxgen.wording import count_of
 
 # Images on which the library is timed.
 NUM_TIMED = 8
@@ -111,7 +112,7 @@ def to_text(spec: BenchSpec, seconds: dict[tuple[str, str], list[float]], failur
     if has_library():
         beside = f"imagecorruptions on {min(NUM_TIMED, spec.bench_images)} of them, in proportion"
     lines = [
-        f"{spec.bench_images:,} images of {shape}, severities 1 to 5; {beside}; {spec.rounds} rounds; "
+        f"{spec.bench_images:,} images of {shape}, severities 1 to 5; {beside}; {count_of(spec.rounds, 'round')}; "
         f"{describe_machine()}",
         "",
         "| corruption | jaxgen, s | imagecorruptions, s | imagecorruptions / jaxgen |",

@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.ticker import LogLocator
 
 from jaxgen.views.figures import ACCENT, SOFT, new_figure, styled, write_figure
+from jaxgen.wording import count_of
 
 
 @styled
@@ -26,5 +27,5 @@ def draw_members(seconds: Mapping[int, Sequence[float]], title: str, path: pathl
     axis.yaxis.set_minor_formatter("")
     axis.set_xlabel("members side by side")
     axis.set_ylabel("seconds a model (log scale)")
-    axis.set_title(f"{title}\nn = {len(next(iter(seconds.values())))} rounds", fontsize=9)
+    axis.set_title(f"{title}\nn = {count_of(len(next(iter(seconds.values()))), 'round')}", fontsize=9)
     write_figure(figure, path)

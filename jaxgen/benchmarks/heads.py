@@ -32,6 +32,7 @@ from jaxgen.jobs.program import Program, make_ensemble_config, make_kernels
 from jaxgen.jobs.session import QUIET
 from jaxgen.runs.plan import Span, cut_chunks
 from jaxgen.types import Dataset, Outcome
+from jaxgen.wording import count_of
 
 # Classifiers in a round of those that train one after another: compiling each anew, and compiling once.
 NUM_FRESH, NUM_PLAIN = 2, 10
@@ -151,9 +152,9 @@ def measure_heads(spec: BenchSpec) -> str:
     compiling, count = benchmark.facts["jaxgen"]
     head = LnrSpec().head
     lines = [
-        f"{spec.job.data.dataset}, {count} classifiers on features, {head.head_epochs} epochs, batch "
+        f"{spec.job.data.dataset}, {count_of(count, 'classifier')} on features, {head.head_epochs} epochs, batch "
         f"{head.head_batch_size}; one program, compiled and arranged in {compiling:.1f} s (not counted); "
-        f"{spec.rounds} rounds; {describe_machine()}",
+        f"{count_of(spec.rounds, 'round')}; {describe_machine()}",
         "",
         "| way | classifiers/s | jaxgen / this | test accuracy (n classifiers) |",
         "| --- " * 4 + "|",

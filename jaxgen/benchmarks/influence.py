@@ -14,6 +14,7 @@ from jaxgen.benchmarks.interleaved import Prepared, describe_machine, describe_r
 from jaxgen.config import BenchSpec
 from jaxgen.scores import influence
 from jaxgen.types import Outcome
+from jaxgen.wording import count_of
 
 PAIRS = 5
 RATIO, ACCURACY = 0.7, 0.9
@@ -71,7 +72,7 @@ def measure_influence(spec: BenchSpec) -> str:
         for method, shape in cases:
             turns[method, shape].append(run_alone(method, draw_first, shape, method))
     lines = [
-        f"{runs:,} runs, the {PAIRS} strongest of each example; {spec.rounds} rounds; {describe_machine()}",
+        f"{runs:,} runs, the {PAIRS} strongest of each example; {count_of(spec.rounds, 'round')}; {describe_machine()}",
         "",
         "| training x test examples | way | seconds, median (smallest to largest) | peak memory, MB | dense / jaxgen | "
         "largest influence |",

@@ -24,6 +24,7 @@ from jaxgen.jobs.member_table import TableJob, make_run_groups, run_group_name
 from jaxgen.jobs.program import Program
 from jaxgen.runs.plan import Chunk
 from jaxgen.training.losses import cross_entropy
+from jaxgen.wording import count_of
 
 # Of every setting.
 NUM_RUNS = 5
@@ -124,8 +125,9 @@ def measure_label_noise(spec: BenchSpec) -> str:
     shape = f"{len(job.dataset.labels):,} training and {len(job.dataset.test_labels):,} test examples"
     lines = [
         f"{spec.job.data.dataset}, {shape}, {train.model.model}, at most {train.train.epochs} epochs, batch "
-        f"{train.train.batch_size}; {len(program.settings)} settings, one program, compiled and "
-        f"arranged in {benchmark.facts['jaxgen']:.1f} s (not counted); {spec.rounds} rounds; {describe_machine()}",
+        f"{train.train.batch_size}; {count_of(len(program.settings), 'setting')}, one program, compiled and "
+        f"arranged in {benchmark.facts['jaxgen']:.1f} s (not counted); "
+        f"{count_of(spec.rounds, 'round')}; {describe_machine()}",
         "",
         "| way | s a model | this / jaxgen | test accuracy (n models) |",
         "| --- " * 4 + "|",

@@ -16,6 +16,7 @@ from jaxgen.config import BenchSpec
 from jaxgen.data import load_dataset
 from jaxgen.experiments.cscore.run import score_settings
 from jaxgen.runs.devices import available_cores
+from jaxgen.wording import count_of
 
 
 class JobTiming(NamedTuple):
@@ -70,9 +71,9 @@ def measure_launchers(spec: BenchSpec) -> str:
     ratio = describe_ratio(timings["ray"].training / timings["local"].training)
     kept = describe_ratio(100 * (1 - timings["local"].busy))
     job = spec.job.subsets
+    models = count_of(job.num_runs * len(job.subset_ratios), "model")
     lines = [
-        f"{spec.job.data.dataset}, {job.num_runs * len(job.subset_ratios):,} models a job; {spec.rounds} rounds; "
-        f"{describe_machine()}",
+        f"{spec.job.data.dataset}, {models} a job; {count_of(spec.rounds, 'round')}; {describe_machine()}",
         "",
         "| way | training, s | whole job, s | held-out accuracy (n jobs) |",
         "| --- " * 4 + "|",

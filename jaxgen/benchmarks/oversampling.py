@@ -15,6 +15,7 @@ from jaxgen.data import load_dataset
 from jaxgen.experiments.oversampling.job import OversamplingJob, make_job, make_run_groups
 from jaxgen.jobs.program import make_programs
 from jaxgen.runs.plan import Span, cut_chunks
+from jaxgen.wording import count_of
 
 ARMS = ("plain", "uniform")
 
@@ -98,7 +99,7 @@ def measure_oversampling(spec: BenchSpec) -> str:
         f"{len(job.dataset.test_labels):,} test examples, {asked.model.model}, {asked.train.epochs} epochs, "
         f"batch {asked.train.batch_size}; "
         f"{len(sizes) * len(ARMS) * asked.num_runs:,} models, one program, compiled and arranged in "
-        f"{benchmark.facts['jaxgen']:.1f} s (not counted); {spec.rounds} rounds; {describe_machine()}",
+        f"{benchmark.facts['jaxgen']:.1f} s (not counted); {count_of(spec.rounds, 'round')}; {describe_machine()}",
         "",
         "| way | models/s | jaxgen / this | test accuracy (n models) |",
         "| --- " * 4 + "|",

@@ -13,6 +13,7 @@ from jaxgen.config import BenchSpec
 from jaxgen.config.fields import flag_values, spec_from_values
 from jaxgen.data import load_dataset
 from jaxgen.experiments.cscore.job import check_job
+from jaxgen.wording import count_of
 
 
 def engine_at_precision(spec: BenchSpec, precision: str) -> Prepared:
@@ -39,7 +40,7 @@ def measure_precision(spec: BenchSpec) -> str:
     with InterleavedBenchmark(contenders, spec) as benchmark:
         turns = benchmark.run_rounds(ratios * spec.rounds)
     lines = [
-        f"{spec.job.data.dataset}, {spec.job.model.model}; {spec.rounds} rounds; {describe_machine()}",
+        f"{spec.job.data.dataset}, {spec.job.model.model}; {count_of(spec.rounds, 'round')}; {describe_machine()}",
         "",
         "| subset ratio | precision | s a model | float32 / this | held-out accuracy, mean ± sd (n models) |",
         "| --- " * 5 + "|",

@@ -22,6 +22,7 @@ from jaxgen.experiments.cscore.job import check_job, make_run_groups, run_group_
 from jaxgen.jobs.program import make_programs
 from jaxgen.runs.plan import Chunk
 from jaxgen.types import Dataset
+from jaxgen.wording import count_of
 
 
 def make_sequential(dataset: Dataset, spec: CscoreSpec, *, fresh_jit: bool) -> SequentialTrainer:
@@ -116,7 +117,7 @@ def measure_speed(spec: BenchSpec) -> str:
         turns = benchmark.run_rounds(ratios * spec.rounds)
     lines = [
         f"{spec.job.data.dataset}, {spec.job.model.model}, {spec.job.train.epochs} epochs, batch "
-        f"{spec.job.train.batch_size}; {spec.rounds} rounds; {describe_machine()}; best matrix product "
+        f"{spec.job.train.batch_size}; {count_of(spec.rounds, 'round')}; {describe_machine()}; best matrix product "
         f"{peak_rate / 1e9:.0f} GFLOP/s",
         "",
         "| subset ratio | demo, s a model | compiled once | jaxgen | demo / jaxgen | compiled once / jaxgen | "

@@ -21,6 +21,7 @@ from jaxgen.experiments.cscore.run import score_settings
 from jaxgen.jobs import experiment
 from jaxgen.jobs.session import QUIET
 from jaxgen.runs.plan import Chunk
+from jaxgen.wording import count_of
 
 # Models that are trained.
 TRAINED = 20
@@ -87,5 +88,6 @@ def measure_store(spec: BenchSpec) -> str:
             f"{max(turn.peak_bytes for turn in turns) / 1e6:,.0f} |"
         )
     head = "| chunks | MB | ms to write one | s to scores and figures, median (smallest to largest) | peak memory, MB |"
-    title = f"{dataset.name}, {len(dataset.labels):,} examples, {len(ratios)} ratios; {spec.rounds} rounds"
+    counts = f"{count_of(len(ratios), 'ratio')}; {count_of(spec.rounds, 'round')}"
+    title = f"{dataset.name}, {len(dataset.labels):,} examples, {counts}"
     return "\n".join([f"{title}; {describe_machine()}", "", head, "| --- " * 5 + "|", *lines])

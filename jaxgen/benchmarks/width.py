@@ -17,6 +17,7 @@ from jaxgen.experiments.cscore.job import check_job, make_run_groups
 from jaxgen.jobs.train import make_trainer
 from jaxgen.jobs.trainer import RunGroup
 from jaxgen.reporting.console import log
+from jaxgen.wording import count_of
 
 # Members that are trained side by side.
 MEMBERS = (1, 4, 16, 64, 256, 1024)
@@ -50,7 +51,7 @@ def measure_members(spec: BenchSpec) -> str:
         f"{devices} {jax.devices()[0].platform} device(s)"
     )
     lines = [
-        f"{title}; {spec.rounds} rounds; {describe_machine()}",
+        f"{title}; {count_of(spec.rounds, 'round')}; {describe_machine()}",
         "",
         "| members side by side | members a device | seconds a model, median (smallest to largest) |",
         "| --- | --- | --- |",

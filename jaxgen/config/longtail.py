@@ -7,7 +7,7 @@ from typing import Literal
 from jaxgen.config.fields import option
 from jaxgen.config.rules import Spec, above, at_least, between, within
 
-METHODS = (
+DEFAULT_METHODS = (
     "ce",
     "mixup",
     "remix",
@@ -23,6 +23,7 @@ METHODS = (
     "lnr",
     "random_flips",
 )
+METHODS = (*DEFAULT_METHODS, "tau_normalization", "ldam_drw")
 
 
 CLASSIFIERS = ("knn", "cart", "logistic", "forest", "mlp")
@@ -84,13 +85,16 @@ class FlipSpec(Spec):
     """Label-noise rebalancing"""
 
     methods: tuple[str, ...] = option(
-        METHODS,
+        DEFAULT_METHODS,
         "rows of the table: ce, mixup, remix (stage 1 as it is, without mixup, with it, and with labels mixed in "
         "favour of small classes); then stage 2 on frozen features of mixup's networks: "
         "plain (every example once an epoch), class_weights, logit_adjustment, oversampling, undersampling, crt (a new "
         "classifier on class-aware batches), lws (a scale for each class of the old one), selmix (features of classes "
         "mixed where that gains recall on the selection examples), mislas (the old one and scales, smoothed by "
-        "class), lnr (mislas on flipped labels), random_flips (mislas, as many labels of each pair flipped at random)",
+        "class), lnr (mislas on flipped labels), random_flips (mislas, as many labels of each pair flipped at random); "
+        "also, if named: tau_normalization (ce's classifier without its bias, the weights of each class divided by a "
+        "power of their norm, which is chosen on the selection examples), ldam_drw (stage 1 without mixup, with larger "
+        "margins for smaller classes, and losses weighted by class in the last fifth of the epochs)",
         rule=lambda names: bool(names) and {*names} <= {*METHODS} and len({*names}) == len(names),
         says=f"give some of {', '.join(METHODS)}, none twice",
     )

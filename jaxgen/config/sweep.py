@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from jaxgen.config.fields import flag_fields, flag_values, format_value, is_swept, replace_flags
 from jaxgen.errors import UserError
+from jaxgen.wording import count_of
 
 # More members than this are trained only with --yes.
 MANY = 10_000
@@ -118,6 +119,6 @@ def refuse_many(num_settings: int, models_each: int, yes: bool) -> None:
     num_members = num_settings * models_each
     if num_members > MANY and not yes:
         raise UserError(
-            f"{num_settings:,} settings of {models_each:,} models each are {num_members:,} members, more than "
-            f"{MANY:,}; give fewer values in lists, fewer --num_runs, or --yes to train them all"
+            f"{num_settings:,} settings of {count_of(models_each, 'model')} each are {num_members:,} members, more "
+            f"than {MANY:,}; give fewer values in lists, fewer --num_runs, or --yes to train them all"
         )

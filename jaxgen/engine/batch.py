@@ -17,11 +17,13 @@ class ClassTerms(NamedTuple):
       smoothing: label smoothing of the examples of each class.
       weights: of their losses.
       shift: added to logits in training (logit adjustment).
+      margins: subtracted from the logit of an example's label in training; None: 0.
     """
 
     smoothing: jax.Array
     weights: jax.Array
     shift: jax.Array
+    margins: jax.Array | None = None
 
 
 class Remix(NamedTuple):

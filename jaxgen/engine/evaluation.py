@@ -36,7 +36,7 @@ def finish_members(config: EnsembleConfig, members: Member, train_state: TrainSt
     loss_curve = jnp.where(trained, train_state.loss_sums / num_steps[:, None], jnp.nan)
     epochs = train_state.epoch if train_state.best is None else train_state.best.epoch
     last = jnp.take_along_axis(loss_curve, jnp.maximum(epochs - 1, 0)[:, None], axis=1)[:, 0]
-    finite = last < LOSS_LIMIT * np.log(config.num_classes)
+    finite = last < (np.inf if config.bounded_loss else LOSS_LIMIT * np.log(config.num_classes))
     for leaf in jax.tree.leaves(variables):
         finite &= jnp.all(jnp.isfinite(leaf), axis=tuple(range(1, leaf.ndim)))
     validation = jax.vmap(validation_mask)(members) if config.validation_share else correct[:, :0]

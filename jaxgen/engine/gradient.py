@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxgen.engine.batch import Batch, ClassTerms, LearnerConfig, StepIndex, Variables, as_collections
 from jaxgen.keys import Draw, draw_key
 from jaxgen.models.layers import Mode
-from jaxgen.training.losses import cross_entropy, mixed_cross_entropy, weigh
+from jaxgen.training.losses import cross_entropy, mixed_cross_entropy, subtract_margins, weigh
 from jaxgen.training.optimizers import HParams
 from jaxgen.transforms.classes import remix_share
 
@@ -117,11 +117,12 @@ def class_weights(terms: ClassTerms, targets: Targets, *, mixes: bool) -> jax.Ar
 
 
 def balanced_losses(logits: jax.Array, targets: Targets, terms: ClassTerms, *, mixes: bool) -> jax.Array:
-    """Cross-entropies ``[b]`` of shifted logits ``[b, c]``, smoothed and weighted by class; mixed in a mixture."""
+    """Cross-entropies ``[b]`` of shifted logits ``[b, c]``, with margins, smoothed and weighted by class; or mixed."""
     shifted = logits + terms.shift[None]
 
     def losses_of(labels: jax.Array) -> jax.Array:
-        return terms.weights[labels] * cross_entropy(shifted, labels, terms.smoothing[labels])
+        lowered = shifted if terms.margins is None else subtract_margins(shifted, labels, terms.margins)
+        return terms.weights[labels] * cross_entropy(lowered, labels, terms.smoothing[labels])
 
     if not mixes:
         return losses_of(targets.labels)

@@ -39,6 +39,7 @@ class EnsembleConfig(NamedTuple):
       input_transform: ``(member_config, chosen [b], inputs [b, ...]) -> inputs``, applied to training examples whenever
         they are seen, in training and evaluation, before augmentation; None: the identity.
       track: which statistics of single examples are kept; None: none.
+      bounded_loss: whether the loss cannot grow without bound, so that no loss means that training has diverged.
     """
 
     learner: Learner
@@ -57,6 +58,7 @@ class EnsembleConfig(NamedTuple):
     keeps: tuple[str, ...] = ()
     input_transform: "Callable[[MemberConfig, jax.Array, jax.Array], jax.Array] | None" = None
     track: TrackingConfig | None = None
+    bounded_loss: bool = False
 
     @property
     def may_stop(self) -> bool:

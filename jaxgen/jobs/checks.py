@@ -7,13 +7,16 @@ from typing import Any
 from jaxgen.config import LnrSpec, sweep
 from jaxgen.config.fields import fields_in_order, flag_values, format_value
 from jaxgen.errors import UserError
+from jaxgen.wording import all_of, count_of
 
 
 def refuse_empty_validation(spec: Any, count: int, what: str) -> None:
     """Raises `UserError` if early stopping would have no validation example among the `count` examples of `what`."""
     share = min(sweep.alternatives(spec.stopping.validation_share))
     if any(sweep.alternatives(spec.stopping.patience)) and int(count * share) < 1:
-        raise UserError(f"--validation_share={share:g}: is none of the {count} examples of {what}; raise it")
+        raise UserError(
+            f"--validation_share={share:g}: is none of the {count_of(count, 'example')} of {what}; raise it"
+        )
 
 
 def refuse_precision(precision: str, platform: str) -> None:
@@ -28,7 +31,7 @@ def refuse_all_diverged(rows: Sequence[Mapping[str, Any]]) -> None:
     """Raises `UserError` if all members diverged; `rows` has one row per member."""
     if not any(row["finite"] for row in rows):
         raise UserError(
-            f"all {len(rows)} models diverged; lower --learning_rate or give --clip_norm, with another --out"
+            f"{all_of(len(rows), 'model')} diverged; lower --learning_rate or give --clip_norm, with another --out"
         )
 
 

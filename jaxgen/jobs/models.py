@@ -6,8 +6,8 @@ import jax
 import numpy as np
 
 from jaxgen.config.fields import flag_values
-from jaxgen.jobs.program import Program
-from jaxgen.models import make_model, variable_shapes
+from jaxgen.jobs.program import Program, make_network
+from jaxgen.models import has_cosine, make_model, variable_shapes
 from jaxgen.runs.saved_models import ModelFolder
 from jaxgen.types import Dataset
 
@@ -27,6 +27,8 @@ def model_folder(dataset: Dataset, program: Program) -> ModelFolder:
         "spread": np.asarray(dataset.spread, np.float64).tolist(),
         "precision": program.spec.compute.precision,
     }
+    # Models of other networks are described as ever.
+    description |= {"cosine": True} if has_cosine(make_network(dataset, program)) else {}
     names = [setting.name for setting in program.settings]
     return ModelFolder(pathlib.Path(program.spec.out) / "models", description, names)
 

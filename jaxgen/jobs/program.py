@@ -17,7 +17,7 @@ from jaxgen.engine.learner import make_learner
 from jaxgen.engine.members import EnsembleConfig, EpochMetrics, Examples, MemberConfig, Sampler
 from jaxgen.engine.sampling import SHUFFLED
 from jaxgen.errors import UserError
-from jaxgen.models import DEFAULT_COMPUTE, make_model
+from jaxgen.models import DEFAULT_COMPUTE, has_cosine, make_model
 from jaxgen.models.layers import ComputeConfig, activation_dtype, product_precision
 from jaxgen.scores import designs
 from jaxgen.scores.example_stats import TrackingConfig
@@ -199,6 +199,7 @@ def make_ensemble_config(
         keeps=program.keeps,
         input_transform=program.input_transform,
         track=program.track,
+        bounded_loss=has_cosine(network),
     )
 
 

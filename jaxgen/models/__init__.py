@@ -21,7 +21,7 @@ from jaxgen.models.convnet import ConvNet
 from jaxgen.models.convolution import Geometry
 from jaxgen.models.heads import ScaledLinear
 from jaxgen.models.inception import SmallInception
-from jaxgen.models.layers import ComputeConfig, Conv, Network
+from jaxgen.models.layers import ComputeConfig, Conv, CosineLinear, Network
 from jaxgen.models.mlp import MLP
 from jaxgen.models.resnet import ResNet, ResNet9
 
@@ -111,6 +111,21 @@ def make_model(
         )
     check_shape(spec.model, entry.least_side, input_shape)
     return entry.build(spec, num_classes, entry.norms[0] if spec.norm == AUTO else spec.norm, compute)
+
+
+def with_cosine_classifier(model: nn.Module) -> nn.Module:
+    """The network with a `CosineLinear` classifier in place of a linear one, as far as `takes_cosine` holds."""
+    return model.clone(classifier_layer=CosineLinear)
+
+
+def takes_cosine(model: nn.Module) -> bool:
+    """Whether `with_cosine_classifier` takes the network: any but those whose classifier has scales of its own."""
+    return hasattr(model, "classifier_layer")
+
+
+def has_cosine(model: nn.Module) -> bool:
+    """Whether the network's classifier is a `CosineLinear`."""
+    return getattr(model, "classifier_layer", None) is CosineLinear
 
 
 def find_entry(name: str) -> Entry:

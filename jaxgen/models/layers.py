@@ -34,6 +34,8 @@ class Mode(NamedTuple):
 
 
 EVAL = Mode()
+# Logits of `CosineLinear` go from minus this to this.
+COSINE_SCALE = 30.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -172,6 +174,28 @@ class Dropout(nn.Module):
         return jnp.where(keep, inputs / (1 - mode.dropout), 0).astype(inputs.dtype)
 
 
+def unit_vectors(vectors: jax.Array, axis: int) -> jax.Array:
+    """Vectors along an axis, divided by their Euclidean norms; zeros stay zeros."""
+    squares = jnp.sum(jnp.square(vectors), axis=axis, keepdims=True)
+    return vectors * jax.lax.rsqrt(jnp.maximum(squares, 1e-24))
+
+
+class CosineLinear(nn.Dense):
+    """Logits are `COSINE_SCALE` times the cosines of features and class weights; there is no bias.
+
+    K. Cao et al., Learning Imbalanced Datasets with Label-Distribution-Aware Margin Loss, NeurIPS 2019
+    (https://arxiv.org/abs/1906.07413). A network with it draws the same initial weights as with `flax.linen.Dense`.
+    """
+
+    @nn.compact
+    def __call__(self, inputs: jax.Array) -> jax.Array:
+        """Maps ``[b, f]`` features to logits ``[b, c]``."""
+        kernel = self.param("kernel", self.kernel_init, (inputs.shape[-1], self.features))
+        # In single precision, as norms are.
+        vectors = unit_vectors(inputs.astype(jnp.float32), -1), COSINE_SCALE * unit_vectors(kernel, 0)
+        return jnp.dot(*(vector.astype(self.dtype) for vector in vectors))
+
+
 class Network(nn.Module):
     """A feature extractor with dropout and a linear classifier.
 
@@ -179,16 +203,18 @@ class Network(nn.Module):
       extractor: maps ``[b, h, w, d]`` inputs and a `Mode` to ``[b, f]`` features.
       num_classes: c.
       compute: convolution back-ends and dtype.
+      classifier_layer: `flax.linen.Dense` or `CosineLinear`.
     """
 
     extractor: nn.Module
     num_classes: int
     compute: ComputeConfig
+    classifier_layer: type[nn.Dense] = nn.Dense
 
     def setup(self) -> None:
         """Makes the dropout layer and the classifier."""
         self.dropout = Dropout(0)
-        self.classifier = nn.Dense(self.num_classes, dtype=self.compute.dtype)
+        self.classifier = self.classifier_layer(self.num_classes, dtype=self.compute.dtype)
 
     def __call__(self, inputs: jax.Array, mode: Mode = EVAL) -> jax.Array:
         """Maps ``[b, h, w, d]`` inputs to float32 logits ``[b, c]``."""

@@ -18,18 +18,20 @@ class MLP(nn.Module):
       hidden: sizes of the hidden layers; a linear classifier if empty.
       num_classes: c, the number of logits.
       compute: convolution back-ends and dtype.
+      classifier_layer: the last layer, `flax.linen.Dense` or `jaxgen.models.layers.CosineLinear`.
     """
 
     hidden: tuple[int, ...]
     num_classes: int
     compute: ComputeConfig = ComputeConfig()
+    classifier_layer: type[nn.Dense] = nn.Dense
 
     def setup(self) -> None:
         """Makes all layers."""
         # Linen derives the initial weights from the names of layers: renaming a layer would change every run.
         for i, size in enumerate((*self.hidden, self.num_classes)):
-            init = nn.initializers.glorot_normal()
-            setattr(self, f"Dense_{i}", nn.Dense(size, kernel_init=init, dtype=self.compute.dtype))
+            init, layer = nn.initializers.glorot_normal(), self.classifier_layer if i == len(self.hidden) else nn.Dense
+            setattr(self, f"Dense_{i}", layer(size, kernel_init=init, dtype=self.compute.dtype))
         self.dropouts = [Dropout(i) for i in range(len(self.hidden))]
 
     def __call__(self, inputs: jax.Array, mode: Mode = EVAL) -> jax.Array:

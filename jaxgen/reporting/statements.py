@@ -8,6 +8,7 @@ import numpy as np
 
 from jaxgen.scores.paired import compare
 from jaxgen.scores.ranking import holm
+from jaxgen.wording import mean_and_deviation
 
 # The family-wise error rate of all tests behind a job's statements.
 ALPHA = 0.05
@@ -131,8 +132,8 @@ def list_statements(statements: Sequence[str], num_runs: int) -> str:
 def describe(values: Sequence[float], factor: float = 100, unit: str = " %", decimals: int = 1) -> str:
     """Values as text: mean ± sd and n, scaled by `factor`."""
     scaled = factor * np.asarray(values, float)
-    spread = f" ± {scaled.std(ddof=1):,.{decimals}f}" if len(scaled) > 1 else ""
-    return f"{scaled.mean():,.{decimals}f}{spread}{unit} (n = {len(scaled)})"
+    deviation = scaled.std(ddof=1) if len(scaled) > 1 else np.nan
+    return f"{mean_and_deviation(scaled.mean(), deviation, decimals)}{unit} (n = {len(scaled)})"
 
 
 def rank_resolution(count: int) -> float:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from jaxgen.config.fields import flag_values, format_value
+from jaxgen.wording import mean_and_deviation
 
 
 def split_flags(
@@ -56,8 +57,7 @@ def percent(values: Sequence[float], decimals: int = 2) -> str:
     finite = 100 * np.array([value for value in values if np.isfinite(value)])
     if not len(finite):
         return "—"
-    spread = f" ± {finite.std(ddof=1):.{decimals}f}" if len(finite) > 1 else ""
-    return f"{finite.mean():.{decimals}f}{spread}"
+    return mean_and_deviation(finite.mean(), finite.std(ddof=1) if len(finite) > 1 else np.nan, decimals)
 
 
 def class_f1(labels: np.ndarray, predictions: np.ndarray, num_classes: int) -> np.ndarray:
@@ -84,7 +84,7 @@ def describe_percent(row: dict[str, Any], measure: str) -> str:
     mean, deviation = 100 * row[measure], 100 * row[f"{measure}_sd"]
     if not np.isfinite(mean):
         return "—"
-    return f"{mean:.2f} ± {deviation:.2f}" if np.isfinite(deviation) else f"{mean:.2f}"
+    return mean_and_deviation(mean, deviation, 2)
 
 
 def to_table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:

@@ -16,7 +16,7 @@ from jaxgen.config.fields import spec_from_values
 from jaxgen.errors import UNREADABLE, UserError
 from jaxgen.io.arrays import ArrayFile
 from jaxgen.io.writing import write_npz
-from jaxgen.models import make_model, variable_shapes
+from jaxgen.models import make_model, variable_shapes, with_cosine_classifier
 from jaxgen.models.layers import EVAL, ComputeConfig, activation_dtype, product_precision
 from jaxgen.transforms.pixels import whiten_images
 
@@ -155,6 +155,7 @@ def load_model(path: str | pathlib.Path) -> LoadedModel:
         spec = spec_from_values(ModelSpec, {**description["model"], "hidden": tuple(description["hidden"])})
         compute = ComputeConfig((), "plain", activation_dtype(description["precision"]))
         network = make_model(spec, len(description["class_names"]), tuple(description["shape"]), compute)
+        network = with_cosine_classifier(network) if description.get("cosine") else network
         weights = flax.traverse_util.unflatten_dict(arrays, sep="/")
         variables = {"params": weights["params"]} | ({"batch_stats": weights["stats"]} if "stats" in weights else {})
         check_weights(network, variables, description)

@@ -50,6 +50,15 @@ def mixed_cross_entropy(
     return weigh(share, label_loss) + weigh(1 - share, partner_loss)
 
 
+def subtract_margins(logits: jax.Array, labels: jax.Array, margins: jax.Array) -> jax.Array:
+    """Logits ``[b, c]`` with that of each label lowered by the margin of its class, of ``margins [c]``.
+
+    Their cross-entropy is the LDAM loss, if logits and margins are on the same scale (Cao et al. 2019, "Learning
+    imbalanced datasets with label-distribution-aware margin loss", section 3.2, https://arxiv.org/abs/1906.07413).
+    """
+    return logits - jnp.where(labels[:, None] == jnp.arange(logits.shape[-1])[None], margins[None], 0)
+
+
 def weigh(weight: jax.Array | float, values: jax.Array) -> jax.Array:
     """``weight * values [b]``; 0 where `weight`, a scalar or ``[b]``, is 0, even if the value is not finite."""
     return jnp.where(weight > 0, weight * values, 0)

@@ -4,7 +4,8 @@ Effective numbers: Y. Cui et al., Class-Balanced Loss Based on Effective Number 
 (https://arxiv.org/abs/1901.05555). Logit adjustment: A. K. Menon et al., Long-tail learning via logit adjustment, ICLR
 2021 (https://arxiv.org/abs/2007.07314). Label-aware smoothing: Z. Zhong et al., Improving Calibration for Long-Tailed
 Recognition, CVPR 2021 (https://arxiv.org/abs/2104.00466), called MiSLAS. Mixed labels: H.-P. Chou et al., Remix:
-Rebalanced Mixup, ECCV 2020 Workshops (https://arxiv.org/abs/2007.03943).
+Rebalanced Mixup, ECCV 2020 Workshops (https://arxiv.org/abs/2007.03943). Margins: K. Cao et al., Learning Imbalanced
+Datasets with Label-Distribution-Aware Margin Loss, NeurIPS 2019 (https://arxiv.org/abs/1906.07413), called LDAM.
 """
 
 import jax
@@ -47,6 +48,15 @@ def effective_weights(counts: jax.Array, beta: float = 0.9999) -> jax.Array:
     # expm1 keeps the precision of 1 - beta^n for small n.
     weights = 1 / -jnp.expm1(counts * jnp.log(jnp.maximum(beta, 1e-30)))
     return weights * len(counts) / jnp.sum(weights)
+
+
+def ldam_margins(counts: jax.Array, largest: float = 0.5) -> jax.Array:
+    """Margins ``[c]`` proportional to ``n^(-1/4)``, for n examples in a class (Cao et al. 2019, section 3.2).
+
+    That of the smallest class is `largest`. A class without examples counts as one example.
+    """
+    counts = jnp.maximum(counts.astype(jnp.float32), 1)
+    return largest * (jnp.min(counts) / counts) ** 0.25
 
 
 def log_prior(counts: jax.Array) -> jax.Array:

@@ -5,6 +5,7 @@ from matplotlib.figure import Figure
 
 from jaxgen.types import Dataset, Scores
 from jaxgen.views.figures import ACCENT, INK, SOFT, describe_counts, new_figure, styled
+from jaxgen.wording import count_of
 
 
 @styled
@@ -34,5 +35,5 @@ def draw_histogram(dataset: Dataset, scores: Scores) -> Figure:
     right.errorbar(ratios, mean, yerr=bars, color=ACCENT, marker="o", markersize=4, capsize=3, linewidth=1.2)
     right.set_xlabel("subset ratio")
     right.set_ylabel("held-out accuracy")
-    right.set_title(f"mean ± sd over {describe_counts(runs)} runs a ratio", color=INK)
+    right.set_title(f"mean ± sd over {count_of(describe_counts(runs), 'run')} a ratio", color=INK)
     return figure

@@ -7,6 +7,7 @@ import numpy as np
 from jaxgen.scores.planning import TARGETS, runs_for_error, runs_for_reliability
 from jaxgen.scores.registry import REGISTRY
 from jaxgen.types import Dataset, Scores
+from jaxgen.wording import count_of, mean_and_deviation
 
 # Threshold of memorization (Feldman and Zhang 2020).
 MEMORIZED = 0.25
@@ -17,14 +18,15 @@ def summarize(dataset: Dataset, scores: Scores) -> str:
     metadata = scores.metadata
     lines = [describe_speed(*(metadata[name] for name in ("models_now", "seconds_now", "devices", "num_models")))]
     if metadata["diverged"]:
-        lines.append(f"{metadata['diverged']:,} models diverged and are left out of every number below")
+        diverged, verb = count_of(metadata["diverged"], "model"), "is" if metadata["diverged"] == 1 else "are"
+        lines.append(f"{diverged} diverged and {verb} left out of every number below")
     lines += ["", "ratio   held-out accuracy, mean ± sd over runs (n)"]
     by_ratio = scores.subset_ratios, scores.heldout_accuracy
     chance = np.bincount(scores.labels).max() / len(scores.labels)
     for ratio, accuracy in zip(*by_ratio, strict=True):
         finite = accuracy[np.isfinite(accuracy)]
-        spread = f"± {finite.std(ddof=1):.4f}" if len(finite) > 1 else "        "
-        lines.append(f"{ratio:<7g} {finite.mean():.4f} {spread} ({len(finite)})")
+        spread = finite.std(ddof=1) if len(finite) > 1 else np.nan
+        lines.append(f"{ratio:<7g} {mean_and_deviation(finite.mean(), spread, 4):<15} ({len(finite)})")
     if at_chance := [f"{ratio:g}" for ratio, accuracy in zip(*by_ratio, strict=True) if np.nanmean(accuracy) <= chance]:
         lines.append(
             f"at ratio {', '.join(at_chance)} the models are right no more often than the largest class is "
@@ -82,7 +84,8 @@ def describe_tracking(scores: Scores) -> str:
     tracked, models = int(scores.more["tracked_runs"]), len(scores.subset_ratios) * scores.num_runs
     of = f"{tracked:,} of {models:,} models" if tracked < models else "all models"
     if not tracked:
-        return f"no model was tracked as --track asks; {models:,} models give C-scores only, another --out gives all"
+        trained = f"{count_of(models, 'model')} give{'s' * (models == 1)}"
+        return f"no model was tracked as --track asks; {trained} C-scores only, another --out gives all"
     correlations = {}
     for name in sorted(REGISTRY.keys() & scores.more.keys() - {"memorization"}):
         both = np.isfinite(scores.scores) & np.isfinite(scores.more[name])
@@ -123,7 +126,7 @@ def describe_speed(models_now: int, seconds_now: float, devices: str, num_models
     if not models_now:
         return f"0 models trained, because all were there; {num_models:,} in all"
     rate = np.format_float_positional(models_now / seconds_now, 3, fractional=False, trim="-")
-    models = f"{models_now:,} model{'s' * (models_now != 1)}"
+    models = count_of(models_now, "model")
     return f"{models} trained in {seconds_now:.1f} s ({rate} models/s) on {devices}; {num_models:,} in all"
 
 

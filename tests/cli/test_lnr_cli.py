@@ -54,6 +54,11 @@ def test_what_if_trains_stage_1_only(folder):
     first, second = (float(line.split("|")[2]) for line in said.stdout.splitlines()[2:4])
     assert first > second >= 0
     assert not (folder / "runs" / "lnr_mine" / "stage2").exists()
+    several = type_lnr(folder, "--what_if", "--threshold=1,3", "--imbalance=4,8", "--out=several")
+    assert several.returncode == 0, several.stderr
+    parts = several.stdout.split("\n\n")
+    assert parts[::2] == ["imbalance 4:", "imbalance 8:"]
+    assert all(part.startswith("| t | flips expected") for part in parts[1::2])
     planned = type_lnr(folder, "--dry_run", "--out=other")
     assert planned.returncode == 0, planned.stderr
     assert "nothing was trained" in planned.stdout

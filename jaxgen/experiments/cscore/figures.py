@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from jaxgen.views.figures import ACCENT, INK, SOFT, new_figure, styled
+from jaxgen.wording import count_of
 
 # Settings that a figure can label legibly.
 MOST_NAMED = 40
@@ -47,7 +48,7 @@ def draw_lines(by_ratio: dict[float, Rows], flags: Sequence[str]) -> Figure:
             # Error bars are clipped to [0, 1].
             bars = np.nan_to_num(np.stack([np.minimum(spread, means), np.minimum(spread, 1 - means)]))
             axis.errorbar(means, np.arange(len(rows)), xerr=bars, fmt="o", markersize=4, color=colour, label=text)
-        axis.set_title(f"ratio {ratio:g}, n = {describe_counts(rows)} models a setting", color=INK)
+        axis.set_title(f"ratio {ratio:g}, n = {count_of(describe_counts(rows), 'model')} a setting", color=INK)
         axis.set_xlabel("accuracy, mean ± sd over models")
         axis.grid(axis="y", linewidth=0.3)
     axes[0].set_ylim(len(settings) - 0.5, -0.5)
@@ -64,7 +65,10 @@ def draw_effects(by_ratio: dict[float, Rows], flags: Sequence[str]) -> Figure:
             draw_effect(axis, rows, flag)
         axes[0].set_ylabel(f"accuracy at ratio {ratio:g}")
         axes[0].set_title(
-            f"{len(rows)} settings, n = {describe_counts(rows)} models each", loc="left", fontsize=9, color=INK
+            f"{len(rows)} settings, n = {count_of(describe_counts(rows), 'model')} each",
+            loc="left",
+            fontsize=9,
+            color=INK,
         )
     for flag, axis in zip(flags, grid[-1], strict=True):
         axis.set_xlabel(f"--{flag}")

@@ -18,6 +18,7 @@ from jaxgen.runs.store import Store
 from jaxgen.scores import designs
 from jaxgen.scores.planning import next_num_runs
 from jaxgen.types import Dataset
+from jaxgen.wording import count_of
 
 
 def train_to_target(
@@ -61,7 +62,7 @@ def train_to_target(
 def describe_step(reliability: np.ndarray, num_runs: int, wanted: int, target: float) -> str:
     """Log line about the reliability so far and the number of runs wanted next."""
     known = f"reliability {reliability.mean():.4f}" if len(reliability) else "reliability not known yet"
-    line = f"{num_runs:,} runs at each ratio: {known}, "
+    line = f"{count_of(num_runs, 'run')} at each ratio: {known}, "
     if wanted > num_runs:
         return f"{line}--target_reliability={target:g} asks for more: {wanted:,}"
     if len(reliability) and reliability.mean() >= target:

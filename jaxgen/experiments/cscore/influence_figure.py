@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from jaxgen.types import Dataset, Scores
 from jaxgen.views.figures import INK, new_figure, styled
 from jaxgen.views.gallery import TILE_CAPTION, draw_tile
+from jaxgen.wording import count_of
 
 ROWS, COLUMNS = 8, 6
 # Gap between test and training examples, in tiles.
@@ -50,7 +51,7 @@ def draw_influence(dataset: Dataset, scores: Scores) -> Figure:
     ratio, runs = scores.more["influence_ratio"], summary["num_runs"]
     title = f"{dataset.name}: influence of training examples on the test example at the left"
     figure.text(0.5, 1 - 0.3 / (height + 0.9), title, ha="center", va="center", fontsize=10, color=INK)
-    subtitle = f"± standard error; ratio {ratio:g}, n = {runs:,} runs; label and id over the value"
+    subtitle = f"± standard error; ratio {ratio:g}, n = {count_of(runs, 'run')}; label and id over the value"
     if len(shown) < (num_tied := count_largest(scores)):
         subtitle += (
             f"\n{len(shown)} of the {num_tied:,} test examples whose largest influence is {arrays['influence'][0]:.2f}"

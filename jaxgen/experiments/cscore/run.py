@@ -25,6 +25,7 @@ from jaxgen.reporting.console import log
 from jaxgen.runs.saved_models import ModelFolder
 from jaxgen.runs.store import Store
 from jaxgen.types import Dataset, Scores
+from jaxgen.wording import all_of
 
 
 def estimate_scores(images: np.ndarray, labels: np.ndarray, **arguments: Any) -> Scores:
@@ -150,7 +151,7 @@ def refuse_diverged(all_scores: Sequence[Scores]) -> None:
         if trained.all():
             return
     raise UserError(
-        f"--subset_ratios={scores.subset_ratios[~trained][0]:g}: all {scores.num_runs} models diverged"
+        f"--subset_ratios={scores.subset_ratios[~trained][0]:g}: {all_of(scores.num_runs, 'model')} diverged"
         f"{', in every setting' if len(all_scores) > 1 else ''}; leave this ratio out, or lower --learning_rate or "
         "give --clip_norm with another --out"
     )

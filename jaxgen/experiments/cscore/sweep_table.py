@@ -12,6 +12,7 @@ from jaxgen.jobs.program import Program, split_runs
 from jaxgen.reporting.tables import mean_and_sd
 from jaxgen.runs.store import Store
 from jaxgen.types import Scores
+from jaxgen.wording import mean_and_deviation
 
 # Measures of each model.
 ACCURACIES = ("train_accuracy", "validation_accuracy", "heldout_accuracy", "test_accuracy")
@@ -128,4 +129,4 @@ def summary_table(rows: list[dict[str, Any]], flags: Sequence[str]) -> str:
 
 def describe_mean(mean: float, deviation: float) -> str:
     """A mean and its standard deviation; the mean alone where that is not finite."""
-    return f"{mean:.4f} ± {deviation:.4f}" if np.isfinite(deviation) else f"{mean:.4f}"
+    return mean_and_deviation(mean, deviation, 4)

@@ -7,6 +7,7 @@ import numpy as np
 
 from jaxgen.engine.width import time_evaluation, time_step
 from jaxgen.jobs.trainer import Trainer
+from jaxgen.wording import count_of
 
 # Shorter trainings, in seconds, are not measured: this compiles the program again.
 MIN_SECONDS = 30.0
@@ -39,5 +40,5 @@ def describe_cost(ratios: tuple[float, ...]) -> str:
     """The ratios of `tracking_cost` as text."""
     return (
         f"tracking single examples made training {median(ratios):.2f} times as long ({min(ratios):.2f} to "
-        f"{max(ratios):.2f} over {len(ratios)} rounds of timing, by turns with training without it)"
+        f"{max(ratios):.2f} over {count_of(len(ratios), 'round')} of timing, by turns with training without it)"
     )

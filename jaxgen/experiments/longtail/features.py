@@ -7,6 +7,8 @@ import jax
 import numpy as np
 
 from jaxgen.data.long_tail import LongTail
+from jaxgen.models import has_cosine
+from jaxgen.models.layers import COSINE_SCALE, unit_vectors
 from jaxgen.runs.saved_models import LoadedModel
 
 # Examples in a batch of the forward pass.
@@ -58,15 +60,22 @@ def stack_parts(parts: Sequence[Sequence[np.ndarray]]) -> list[np.ndarray]:
 
 
 def features_of(model: LoadedModel, images: np.ndarray) -> np.ndarray:
-    """Features of stored examples ``[b, ...]``, the input of the model's classifier: float32 ``[b, f]``."""
+    """Features of stored examples ``[b, ...]``, the input of the model's linear classifier: float32 ``[b, f]``.
+
+    Of a network with a cosine classifier they are unit vectors.
+    """
     batches = [images[start : start + BATCH_SIZE] for start in range(0, len(images), BATCH_SIZE)]
-    return np.concatenate([model.features(batch) for batch in batches])
+    features = np.concatenate([model.features(batch) for batch in batches])
+    return np.asarray(unit_vectors(features, -1)) if has_cosine(model.network) else features
 
 
 def classifier_of(model: LoadedModel) -> tuple[np.ndarray, np.ndarray]:
-    """Kernel ``[f, c]`` and bias ``[c]`` of the model's linear classifier, scale included."""
+    """Kernel ``[f, c]`` and bias ``[c]`` of the model's linear classifier, scale included; of a cosine one, bias 0."""
     params = model.variables["params"]
     layers = sorted((name for name in params if name.startswith("Dense_")), key=lambda name: int(name.split("_")[1]))
     layer = params[next((name for name in ("classifier", "head") if name in params), layers[-1] if layers else "")]
+    if has_cosine(model.network):
+        kernel = COSINE_SCALE * np.asarray(unit_vectors(layer["kernel"], 0))
+        return kernel, np.zeros(kernel.shape[1], np.float32)
     scale = np.asarray(params.get("scale", 1.0), np.float32)
     return np.asarray(layer["kernel"], np.float32) * scale, np.asarray(layer["bias"], np.float32) * scale

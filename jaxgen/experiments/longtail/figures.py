@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from jaxgen.types import Dataset
 from jaxgen.views.figures import ACCENT, INK, SOFT, describe_counts, new_figure, styled
 from jaxgen.views.gallery import shorten
+from jaxgen.wording import count_of
 
 PANELS = (
     ("balanced_accuracy", "balanced accuracy, %"),
@@ -38,7 +39,9 @@ def draw_methods(rows: Sequence[Mapping[str, Any]], name: str) -> Figure:
             axis.text(0.5, 0.5, "no such class", transform=axis.transAxes, ha="center", color=INK)
             axis.set_xticks([])
     axes[0].set_yticks(places, [row["method"] for row in rows])
-    figure.suptitle(f"{name}: mean ± sd over n = {describe_counts(row['n'] for row in rows)} runs", fontsize=11)
+    figure.suptitle(
+        f"{name}: mean ± sd over n = {count_of(describe_counts(row['n'] for row in rows), 'run')}", fontsize=11
+    )
     return figure
 
 
@@ -64,7 +67,9 @@ def draw_thresholds(rows: Sequence[Mapping[str, Any]], control: Mapping[str, Any
     right.set(xlabel="threshold t", ylabel="balanced accuracy, %", title="(b) accuracy")
     for axis in (left, right):
         axis.legend(frameon=False, fontsize=8)
-    figure.suptitle(f"{name}: mean ± sd over n = {describe_counts(row['n'] for row in rows)} runs", fontsize=11)
+    figure.suptitle(
+        f"{name}: mean ± sd over n = {count_of(describe_counts(row['n'] for row in rows), 'run')}", fontsize=11
+    )
     return figure
 
 

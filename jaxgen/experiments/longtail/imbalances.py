@@ -2,7 +2,7 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from jaxgen.config import LnrSpec, sweep
@@ -51,14 +51,22 @@ def list_imbalances(spec: LnrSpec) -> tuple[float, ...]:
 
 def describe(jobs: ImbalanceJobs, session: Session) -> str:
     """Describes what stage 1 of each job would train."""
-    return "\n\n".join(describe_plan(job, session) for job in jobs.by_imbalance.values())
+    return for_each(jobs, lambda job: describe_plan(job, session))
 
 
 def answer(jobs: ImbalanceJobs, session: Session) -> str | None:
     """With ``--what_if``, tables of the expected number of flips by threshold."""
     if not jobs.spec.flips.what_if:
         return None
-    return "\n\n".join(what_if_table(job, expect_flips(job, session)) for job in jobs.by_imbalance.values())
+    return for_each(jobs, lambda job: what_if_table(job, expect_flips(job, session)))
+
+
+def for_each(jobs: ImbalanceJobs, describe_job: Callable[[LongTailJob], str]) -> str:
+    """The texts of all jobs; if there are several, each below its imbalance ratio."""
+    texts = {imbalance: describe_job(job) for imbalance, job in jobs.by_imbalance.items()}
+    if len(texts) == 1:
+        return next(iter(texts.values()))
+    return "\n\n".join(f"imbalance {imbalance:g}:\n\n{text}" for imbalance, text in texts.items())
 
 
 def measure(jobs: ImbalanceJobs, session: Session) -> dict[float, LongTailResults]:

@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from jaxgen.views.figures import INK, describe_counts, new_figure, styled
+from jaxgen.wording import count_of
 
 
 @styled
@@ -29,5 +30,5 @@ def draw_imbalances(rows: Sequence[Mapping[str, Any]], name: str) -> Figure:
     right.set(xlabel="threshold t", ylabel="points against no flips", title="(b) balanced accuracy gained")
     right.legend(frameon=False, fontsize=8)
     runs = describe_counts(row["n"] for row in rows)
-    figure.suptitle(f"{name}: mean over n = {runs} runs, 95 % intervals", fontsize=11)
+    figure.suptitle(f"{name}: mean over n = {count_of(runs, 'run')}, 95 % intervals", fontsize=11)
     return figure

@@ -10,11 +10,10 @@ import numpy as np
 from jaxgen.config import FlipSpec, LnrSpec, StoppingSpec, sweep
 from jaxgen.config.fields import flag_values, format_value
 from jaxgen.data.long_tail import LongTail, cut_tail
-from jaxgen.engine.sampling import SHUFFLED
 from jaxgen.errors import UserError
 from jaxgen.experiments.longtail.features import Stage1Outputs
-from jaxgen.experiments.longtail.kinds import REMIXED, make_stage1_member, stage1_kinds
-from jaxgen.experiments.longtail.methods import SELMIX_METHODS
+from jaxgen.experiments.longtail.kinds import stage1_programs
+from jaxgen.experiments.longtail.methods import LDAM_DRW, SELMIX_METHODS
 from jaxgen.experiments.longtail.shots import refuse_shots
 from jaxgen.jobs.checks import refuse_idle
 from jaxgen.jobs.identity import describe_data, make_identity, typed_flags
@@ -24,7 +23,7 @@ from jaxgen.jobs.program import Program, check_program
 from jaxgen.jobs.train import describe_program
 from jaxgen.jobs.trainer import RunGroup
 from jaxgen.jobs.workload import Workload, make_workload
-from jaxgen.models import make_model, variable_shapes
+from jaxgen.models import make_model, takes_cosine, variable_shapes
 from jaxgen.runs.devices import start_devices
 from jaxgen.runs.saved_models import LoadedModel, load_model
 from jaxgen.types import Dataset
@@ -40,17 +39,17 @@ class LongTailJob(NamedTuple):
     Attributes:
       spec: the flags.
       tail: the data.
-      program: program of stage 1, with those of the settings ``ce``, ``mixup`` and ``remix`` that are needed.
+      programs: programs of stage 1, with those of its settings that are needed (`kinds.stage1_programs`).
     """
 
     spec: LnrSpec
     tail: LongTail
-    program: Program
+    programs: list[Program]
 
     @property
     def kinds(self) -> list[str]:
         """Names of the stage-1 settings."""
-        return [setting.name for setting in self.program.settings]
+        return [setting.name for program in self.programs for setting in program.settings]
 
     @property
     def base(self) -> int:
@@ -59,8 +58,12 @@ class LongTailJob(NamedTuple):
 
     def base_outputs(self, outputs: Stage1Outputs) -> Stage1Outputs:
         """Outputs of the stage-1 models that stage 2 starts from, one per run."""
-        runs = self.spec.num_runs
-        return Stage1Outputs(*(array[self.base * runs : (self.base + 1) * runs] for array in outputs))
+        return self.outputs_of(outputs, self.kinds[self.base])
+
+    def outputs_of(self, outputs: Stage1Outputs, kind: str) -> Stage1Outputs:
+        """Outputs of the models of a stage-1 setting, one per run."""
+        start = self.kinds.index(kind) * self.spec.num_runs
+        return Stage1Outputs(*(array[start : start + self.spec.num_runs] for array in outputs))
 
 
 def make_job(dataset: Dataset, spec: LnrSpec) -> LongTailJob:
@@ -82,22 +85,19 @@ def make_job(dataset: Dataset, spec: LnrSpec) -> LongTailJob:
     if spec.flips.flip_rounds > 1 and "lnr" not in spec.flips.methods:
         raise UserError(f"--flip_rounds={spec.flips.flip_rounds}: needs lnr among the --methods")
     refuse_shots(spec.longtail, dataset.num_classes)
-    kinds = stage1_kinds(spec)
+    programs = stage1_programs(spec, dataset.num_classes)
     # Drawing the tail starts JAX, so the devices of training must be set up first.
     start_devices(spec.compute.num_devices, dataset.images.nbytes + dataset.test_images.nbytes)
-    refuse_stage2(spec, dataset)
+    refuse_methods(spec, dataset)
     with jax.enable_x64(False):
         tail = cut_tail(dataset, spec.longtail, spec.seed)
-    unmixed = dataclasses.replace(spec, augmentation=dataclasses.replace(spec.augmentation, mixup=0.0))
-    settings = [sweep.Setting(name, unmixed if name == "ce" else spec) for name in kinds]
-    sampler = REMIXED if "remix" in kinds else SHUFFLED
-    program = Program("", tuple(settings), functools.partial(make_stage1_member, dataset.num_classes), sampler=sampler)
-    check_program(tail.dataset, program)
-    return LongTailJob(spec, tail, program)
+    for program in programs:
+        check_program(tail.dataset, program)
+    return LongTailJob(spec, tail, programs)
 
 
-def refuse_stage2(spec: LnrSpec, dataset: Dataset) -> None:
-    """Raises `UserError` if stage 2 does not fit the network or the methods."""
+def refuse_methods(spec: LnrSpec, dataset: Dataset) -> None:
+    """Raises `UserError` if the methods or stage 2 do not fit the network or each other."""
     head_spec, methods = spec.head, spec.flips.methods
     augmented = head_spec.stage2 == "augmented"
     if head_spec.shift_bn and head_spec.stage2 == "cached":
@@ -113,12 +113,32 @@ def refuse_stage2(spec: LnrSpec, dataset: Dataset) -> None:
     network = make_model(spec.model, dataset.num_classes, shape)
     if head_spec.shift_bn and "batch_stats" not in variable_shapes(network, shape):
         raise UserError(f"--shift_bn: --model={spec.model.model} has no batch norm here; leave it out")
+    if LDAM_DRW in methods and not takes_cosine(network):
+        raise UserError(
+            f"--methods={LDAM_DRW}: normalizes the weights of each class, which --model={spec.model.model} scales; "
+            "leave it out, or choose another --model"
+        )
 
 
 def load_base_models(job: LongTailJob) -> list[LoadedModel]:
     """Loads the stage-1 models that stage 2 starts from, one per run."""
-    folder, kinds = model_folder(job.tail.dataset, job.program), len(job.kinds)
-    return [load_model(folder.path(RUN_GROUP, run * kinds + job.base)) for run in range(job.spec.num_runs)]
+    return load_models(job, job.kinds[job.base])
+
+
+def load_models(job: LongTailJob, kind: str) -> list[LoadedModel]:
+    """Loads the models of a stage-1 setting, one per run."""
+    for program in job.programs:
+        names = [setting.name for setting in program.settings]
+        if kind in names:
+            folder, group = model_folder(job.tail.dataset, program), run_group_name(program)
+            numbers = [run * len(names) + names.index(kind) for run in range(job.spec.num_runs)]
+            return [load_model(folder.path(group, number)) for number in numbers]
+    raise KeyError(kind)
+
+
+def run_group_name(program: Program) -> str:
+    """The run group of a program of either stage in its store."""
+    return program.name or RUN_GROUP
 
 
 def make_stage1_identity(job: LongTailJob) -> dict[str, str]:
@@ -132,14 +152,14 @@ def make_stage1_identity(job: LongTailJob) -> dict[str, str]:
 
 def make_stage1_workload(job: LongTailJob) -> Workload:
     """The workload of stage 1; its models are saved for stage 2."""
-    data, program = job.tail.dataset, with_saved_models(job.program)
+    data, programs = job.tail.dataset, [with_saved_models(program) for program in job.programs]
     return make_workload(
         data,
-        [program],
-        lambda program: stage1_run_groups(job),
+        programs,
+        functools.partial(stage1_run_groups, job),
         identity=make_stage1_identity(job),
         num_runs=job.spec.num_runs,
-        run_bytes=model_bytes(data, program) + 2 * len(data.labels) + 4 * job.spec.train.epochs,
+        run_bytes=model_bytes(data, programs[0]) + 2 * len(data.labels) + 4 * job.spec.train.epochs,
         describe=functools.partial(describe_program, data, num_runs=job.spec.num_runs),
         out=job.spec.out,
     )
@@ -154,9 +174,9 @@ def with_saved_models(program: Program) -> Program:
     return program._replace(settings=tuple(settings))
 
 
-def stage1_run_groups(job: LongTailJob) -> dict[str, RunGroup]:
-    """Run groups of stage 1."""
-    return {RUN_GROUP: RunGroup(functools.partial(make_rows, job.program), len(job.tail.dataset.labels))}
+def stage1_run_groups(job: LongTailJob, program: Program) -> dict[str, RunGroup]:
+    """Run groups of a program of stage 1."""
+    return {run_group_name(program): RunGroup(functools.partial(make_rows, program), len(job.tail.dataset.labels))}
 
 
 def describe_tail(job: LongTailJob) -> str:

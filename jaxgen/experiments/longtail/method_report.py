@@ -9,12 +9,15 @@ import numpy as np
 from jaxgen.config.fields import flag_values
 from jaxgen.experiments.longtail.figures import draw_flips, draw_methods, draw_reliability, draw_thresholds
 from jaxgen.experiments.longtail.job import LongTailJob, describe_tail
+from jaxgen.experiments.longtail.ldam import describe_ldam
 from jaxgen.experiments.longtail.measure import ClassifierResult, by_run, results_at
+from jaxgen.experiments.longtail.methods import LDAM_DRW
 from jaxgen.experiments.longtail.passes import PASSES
 from jaxgen.experiments.longtail.rounds import round_rows, round_table
 from jaxgen.experiments.longtail.run import Flip, LongTailResults
 from jaxgen.experiments.longtail.selection_size import HOW_FEWER, choose_by_fewer, size_table
 from jaxgen.experiments.longtail.shots import SHOTS, describe_shots
+from jaxgen.experiments.longtail.tau import describe_taus, tau_table
 from jaxgen.experiments.longtail.thresholds import HOW_CHOSEN, choice_table, compare_threshold_rules
 from jaxgen.reporting.files import with_resolved_width
 from jaxgen.reporting.report import MakeFigure, Report
@@ -179,6 +182,10 @@ def to_text(job: LongTailJob, results: LongTailResults) -> str:
         parts += [HOW_CHOSEN, choice_table(choices)]
     if sizes := choose_by_fewer(job, results):
         parts += [HOW_FEWER, size_table(sizes)]
+    if LDAM_DRW in job.spec.flips.methods:
+        parts.append(describe_ldam(job.spec.train.epochs))
+    if results.by_tau:
+        parts += [describe_taus(results.tau), tau_table(results.by_tau)]
     if results.rounds:
         parts += [HOW_ROUNDS, round_table(round_rows(results.rounds))]
     return "\n\n".join(parts)
@@ -191,7 +198,7 @@ def flip_rows(job: LongTailJob, flips: list[Flip]) -> list[dict[str, Any]]:
 
 
 # Files that a stage 2 with other flags may have left in the folder.
-OPTIONAL = ("flips.csv", "flips.png", "thresholds.png", "rounds.csv")
+OPTIONAL = ("flips.csv", "flips.png", "thresholds.png", "rounds.csv", "tau.csv")
 
 
 def report_job(job: LongTailJob, results: LongTailResults) -> Report:
@@ -210,6 +217,9 @@ def report_job(job: LongTailJob, results: LongTailResults) -> Report:
         files["rounds.csv"] = to_csv(
             [{"round": number, **result.row} for number, part in enumerate(results.rounds, 1) for result in part]
         )
+    if results.by_tau:
+        rows_by_tau = [{"tau": tau, **result.row} for tau, part in results.by_tau.items() for result in part]
+        files["tau.csv"] = to_csv(rows_by_tau)
     if results.flips:
         files["flips.csv"] = to_csv(flip_rows(job, results.flips))
     heads = len(results.stage2.measured)

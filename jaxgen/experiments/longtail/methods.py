@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -13,7 +14,10 @@ from jaxgen.transforms import classes
 # How training labels are flipped: not at all, by label-noise rebalancing, as many at random.
 NO_FLIPS, LNR_FLIPS, RANDOM_FLIPS = 0, 1, 2
 # Methods without a stage 2, by the name of the stage-1 setting.
-STAGE1_METHODS = ("ce", "mixup", "remix")
+LDAM_DRW = "ldam_drw"
+STAGE1_METHODS = ("ce", "mixup", "remix", LDAM_DRW)
+# A method without a stage 2 that changes the classifiers of ``ce``.
+TAU_NORMALIZATION = "tau_normalization"
 # Methods that mix cached features by class pairs.
 SELMIX_METHODS = ("selmix",)
 
@@ -87,4 +91,4 @@ def make_methods(spec: HeadSpec) -> dict[str, Method]:
 def stack_terms(methods: Sequence[Method], counts: np.ndarray, spec: HeadSpec) -> ClassTerms:
     """The class-dependent terms of all methods, stacked to ``[s, c]`` each."""
     terms = [(method.terms or no_terms)(counts, spec) for method in methods]
-    return ClassTerms(*(np.stack(arrays) for arrays in zip(*terms, strict=True)))
+    return jax.tree.map(lambda *arrays: np.stack(arrays), *terms)

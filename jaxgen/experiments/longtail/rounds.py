@@ -30,6 +30,7 @@ from jaxgen.reporting.tables import describe_n, describe_percent, means_of, to_t
 from jaxgen.runs.store import Store
 from jaxgen.scores.paired import compare, describe_difference, describe_p, subtract
 from jaxgen.transforms.lnr import lnr_flip
+from jaxgen.wording import count_of
 
 METHOD, MEASURE = "lnr", "balanced_accuracy"
 
@@ -112,7 +113,7 @@ def run_rounds(
 
 def describe_round(number: int, program: Program, parameters: int) -> str:
     """One line describing a round."""
-    return f"round {number} of flips: {len(program.settings)} thresholds"
+    return f"round {number} of flips: {count_of(len(program.settings), 'threshold')}"
 
 
 def head_of(result: ClassifierResult) -> Head:

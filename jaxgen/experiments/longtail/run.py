@@ -16,21 +16,27 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxgen.experiments.longtail.features import Stage1Outputs, compute_outputs
-from jaxgen.experiments.longtail.job import RUN_GROUP, LongTailJob, describe_tail, make_stage1_workload
+from jaxgen.experiments.longtail.job import (
+    LongTailJob,
+    describe_tail,
+    load_models,
+    make_stage1_workload,
+    run_group_name,
+)
 from jaxgen.experiments.longtail.measure import ClassifierResult, choose_threshold, measure_classifiers, measure_stage1
 from jaxgen.experiments.longtail.passes import augmented_probabilities
 from jaxgen.experiments.longtail.rounds import METHOD, run_rounds
 from jaxgen.experiments.longtail.stage2 import flip_key, make_heads, make_stage2, make_stage2_workload
+from jaxgen.experiments.longtail.tau import choose_tau, measure_taus
 from jaxgen.jobs.checks import refuse_all_diverged
 from jaxgen.jobs.dry_run import describe_workload
-from jaxgen.jobs.models import model_folder
-from jaxgen.jobs.program import Program
+from jaxgen.jobs.program import Program, split_runs
 from jaxgen.jobs.run import Members, measure_workload
 from jaxgen.jobs.session import Session
 from jaxgen.reporting.tables import to_table
-from jaxgen.runs.saved_models import load_model
 from jaxgen.runs.store import Store
 from jaxgen.transforms.lnr import expected_flips, flip_rates, lnr_flip, standardize
+from jaxgen.wording import count_of
 
 
 class Flip(NamedTuple):
@@ -54,6 +60,8 @@ class LongTailResults(NamedTuple):
       expected: expected number of flips by threshold, mean over runs.
       stage1, stage2: the trained members of each stage.
       rounds: lnr's results by round, if there are several rounds of flips.
+      by_tau: results of tau_normalization by tau, if that is a method.
+      tau: the chosen one, whose results are among `measured`.
     """
 
     measured: list[ClassifierResult]
@@ -63,6 +71,8 @@ class LongTailResults(NamedTuple):
     stage1: Members
     stage2: Members
     rounds: list[list[ClassifierResult]]
+    by_tau: dict[float, list[ClassifierResult]]
+    tau: float
 
 
 def train_stage1(job: LongTailJob, session: Session) -> tuple[Members, Stage1Outputs]:
@@ -70,21 +80,21 @@ def train_stage1(job: LongTailJob, session: Session) -> tuple[Members, Stage1Out
     session.tell(describe_tail(job))
     data = job.tail.dataset
     members = measure_workload(make_stage1_workload(job), session, read_finite)
-    folder, kinds = model_folder(data, job.program), len(job.kinds)
-    numbers = [run * kinds + kind for kind in range(kinds) for run in range(job.spec.num_runs)]
-    finite = {int(number): bool(is_finite) for number, is_finite in members.measured}
-    models = [load_model(folder.path(RUN_GROUP, number)) for number in numbers]
-    outputs = compute_outputs(models, job.tail, np.array([finite[number] for number in numbers]))
+    finite = {(kind, run): is_finite for kind, run, is_finite in members.measured}
+    models = [model for kind in job.kinds for model in load_models(job, kind)]
+    in_order = [finite[kind, run] for kind in job.kinds for run in range(job.spec.num_runs)]
+    outputs = compute_outputs(models, job.tail, np.array(in_order))
     if job.spec.head.stage2 == "augmented":
         base = slice(job.base * job.spec.num_runs, (job.base + 1) * job.spec.num_runs)
         outputs.probabilities[base] = augmented_probabilities(models[base], data, job.spec)
     return members, outputs
 
 
-def read_finite(store: Store, program: Program, parameters: int) -> Iterator[tuple[int, bool]]:
-    """Yields the number of each stage-1 run and whether it stayed finite."""
-    for arrays in store.runs(RUN_GROUP):
-        yield from zip(arrays["run"], arrays["finite"], strict=True)
+def read_finite(store: Store, program: Program, parameters: int) -> Iterator[tuple[str, int, bool]]:
+    """Yields setting and run of each stage-1 model, and whether it stayed finite."""
+    for arrays in store.runs(run_group_name(program)):
+        for run, setting, values in split_runs(program, arrays):
+            yield program.settings[setting].name, run, bool(values["finite"])
 
 
 def measure_job(job: LongTailJob, session: Session) -> LongTailResults:
@@ -102,6 +112,8 @@ def measure_stages(job: LongTailJob, stage1: Members, outputs: Stage1Outputs, se
     """Trains stage 2 and evaluates the classifiers of both stages."""
     measured, stage2, heads = measure_stage1(job, outputs), Members([]), make_heads(job)
     expected, rounds = expected_by_threshold(job, outputs), []
+    by_tau = measure_taus(job, outputs)
+    tau = choose_tau(by_tau)
     if heads:
         dataset, programs = make_stage2(job, outputs)
         describe = functools.partial(describe_stage2_program, job)
@@ -112,6 +124,7 @@ def measure_stages(job: LongTailJob, stage1: Members, outputs: Stage1Outputs, se
             rounds = [first_round, *run_rounds(job, outputs, (programs[0], workload.open_store()), session)]
     columns = ("method", "threshold", "run")
     by_key = {tuple(result.row[name] for name in columns): result for result in stage2.measured}
+    measured += by_tau.get(tau, [])
     keys = [(head.method, head.threshold if np.isfinite(head.threshold) else "") for head in heads]
     measured += [by_key[(*key, run)] for key in keys for run in range(job.spec.num_runs)]
     refuse_all_diverged([result.row for result in measured])
@@ -121,7 +134,7 @@ def measure_stages(job: LongTailJob, stage1: Members, outputs: Stage1Outputs, se
     if "lnr" in chosen and "random_flips" in chosen:
         chosen["random_flips"] = chosen["lnr"]
     flips = list(flips_at(job, outputs, chosen["lnr"])) if "lnr" in chosen else []
-    return LongTailResults(measured, chosen, flips, expected, stage1, stage2, rounds)
+    return LongTailResults(measured, chosen, flips, expected, stage1, stage2, rounds, by_tau, tau)
 
 
 def describe_stage2_program(job: LongTailJob, program: Program, parameters: int) -> str:
@@ -129,8 +142,8 @@ def describe_stage2_program(job: LongTailJob, program: Program, parameters: int)
     how = "once" if job.spec.head.stage2 == "cached" else "anew of augmented images"
     how += ", with shifted batch norm" if job.spec.head.shift_bn else ""
     return (
-        f"stage 2, on features computed {how}: {len(program.settings)} settings of a classifier with {parameters:,} "
-        f"parameters, runs of each: {job.spec.num_runs}"
+        f"stage 2, on features computed {how}: {count_of(len(program.settings), 'setting')} of a classifier with "
+        f"{parameters:,} parameters, runs of each: {job.spec.num_runs}"
     )
 
 

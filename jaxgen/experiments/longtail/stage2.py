@@ -19,12 +19,11 @@ from jaxgen.experiments.longtail.balance import BALANCED, Balance, ValidationSet
 from jaxgen.experiments.longtail.class_order import group_by_class
 from jaxgen.experiments.longtail.features import Stage1Outputs
 from jaxgen.experiments.longtail.frozen import FrozenNetworks, attach_head, load_frozen_networks
-from jaxgen.experiments.longtail.job import RUN_GROUP, LongTailJob, make_stage1_identity
+from jaxgen.experiments.longtail.job import LongTailJob, make_stage1_identity, run_group_name
 from jaxgen.experiments.longtail.methods import (
     LNR_FLIPS,
     RANDOM_FLIPS,
     SELMIX_METHODS,
-    STAGE1_METHODS,
     make_methods,
     stack_terms,
 )
@@ -66,7 +65,7 @@ def make_heads(job: LongTailJob) -> list[Head]:
     methods = make_methods(job.spec.head)
     heads = []
     for name in job.spec.flips.methods:
-        if name in STAGE1_METHODS or (name in SELMIX_METHODS and job.spec.head.stage2 == "augmented"):
+        if name not in methods or (name in SELMIX_METHODS and job.spec.head.stage2 == "augmented"):
             continue
         flips = methods[name].flips
         heads += [Head(name, threshold) for threshold in job.spec.flips.threshold] if flips else [Head(name)]
@@ -174,7 +173,7 @@ def make_head_member(program: Program, row: TableRow, train: Examples) -> Member
     sizes = jnp.full(len(counts), fewest)
     # Members are made sequentially, so `cond` skips the draw where it is not needed.
     chosen = jax.lax.cond(option("few"), lambda: choose_tail(few_key, labels, sizes), lambda: all_examples)
-    terms = ClassTerms(*(jnp.asarray(term, jnp.float32)[row.setting] for term in stage2.terms))
+    terms = jax.tree.map(lambda term: jnp.asarray(term, jnp.float32)[row.setting], stage2.terms)
     validation = None
     if is_selmix(program):
         validation = ValidationSet(
@@ -237,11 +236,6 @@ def is_selmix(program: Program) -> bool:
     return program.name == SELMIX_PROGRAM
 
 
-def run_group_name(program: Program) -> str:
-    """The run group of a stage-2 program in the store."""
-    return program.name or RUN_GROUP
-
-
 def stage2_run_groups(job: LongTailJob, program: Program) -> dict[str, RunGroup]:
     """Run groups of a stage-2 program."""
     return {run_group_name(program): RunGroup(functools.partial(make_rows, program), len(job.tail.dataset.labels))}
@@ -272,7 +266,7 @@ def make_stage2_workload(
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
     size = 4 * (features + 2) * data.num_classes + len(data.labels) // 2 + 400
     if job.spec.head.stage2 == "augmented":
-        size += model_bytes(data, job.program)
+        size += model_bytes(data, job.programs[0])
     return make_workload(
         dataset,
         programs,

@@ -20,6 +20,7 @@ from jaxgen.scores.paired import compare, describe_difference
 from jaxgen.scores.registry import REGISTRY
 from jaxgen.types import Dataset
 from jaxgen.views.summary import describe_speed
+from jaxgen.wording import count_of
 
 # Rows in the tables of examples and of class pairs.
 MAX_ROWS = 20
@@ -202,9 +203,10 @@ def describe_benchmark(benchmark: Benchmark, spec: MislabelledSpec) -> str:
     """Tables of each measure, of AUROC differences to the baselines, and of estimated numbers of wrong labels."""
     n = num_repeats(benchmark)
     parts = [
-        f"{benchmark.dataset.name}: {len(benchmark.dataset.labels):,} examples, {benchmark.models:,} models for each "
-        "noise and repeat. In percent, mean ± half of the 95 % interval by Student's t over "
-        f"n = {n} repeats; best first by mean AUROC. Labels that were wrong before count as right."
+        f"{benchmark.dataset.name}: {len(benchmark.dataset.labels):,} examples, "
+        f"{count_of(benchmark.models, 'model')} for each noise and repeat. In percent, mean ± half of the 95 % "
+        f"interval by Student's t over n = {count_of(n, 'repeat')}; best first by mean AUROC. Labels that were wrong "
+        "before count as right."
     ]
     parts += [f"{title}\n\n{measure_table(benchmark, measure)}" for measure, title in MEASURES.items()]
     if lines := difference_lines(benchmark, spec.search.score):

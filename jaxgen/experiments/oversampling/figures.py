@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from jaxgen.views.figures import describe_counts, new_figure, styled
+from jaxgen.wording import count_of
 
 PANELS = (
     ("train_accuracy", "training accuracy"),
@@ -54,7 +55,7 @@ def draw_samples(rows: Sequence[dict[str, Any]], name: str) -> Figure:
     axes[0].set_ylabel("accuracy")
     number = describe_counts(row["n"] for row in rows)
     part = f" ({MOST_LINES} of {len(settings)} settings)" if len(settings) > MOST_LINES else ""
-    figure.suptitle(f"{name}: n = {number} runs a point, bands ± 1 sd{part}", fontsize=11)
+    figure.suptitle(f"{name}: n = {count_of(number, 'run')} a point, bands ± 1 sd{part}", fontsize=11)
     handles = axes[0].get_legend_handles_labels()
     figure.legend(*handles, loc="outside lower center", ncols=min(6, len(shown)), frameon=False)
     return figure

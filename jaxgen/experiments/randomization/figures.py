@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from jaxgen.views.figures import ACCENT, INK, describe_counts, new_figure, styled
+from jaxgen.wording import count_of
 
 Rows = Sequence[dict[str, Any]]
 Curves = Mapping[str, np.ndarray]
@@ -84,7 +85,9 @@ def draw_figure1(rows: Rows, curves: Curves, flags: Sequence[str], name: str) ->
     number = describe_counts(settings.count(setting) for setting in settings)
     fixed = "".join(f", {flag}={value}" for flag, value in zip(fixed_flags, shown, strict=True))
     network = f", {models[0]}" if len(models) == 1 else ""
-    figure.suptitle(f"{name}{network}{fixed}: n = {number} members a point, bands and bars ± 1 sd", fontsize=11)
+    figure.suptitle(
+        f"{name}{network}{fixed}: n = {count_of(number, 'member')} a point, bands and bars ± 1 sd", fontsize=11
+    )
     return figure
 
 

@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from jaxgen.wording import count_of
+
 # Training accuracy is still rising if its mean over the last fifth of the epochs exceeds that over the fifth before by
 # STILL_RISING and by STANDARD_ERRORS.
 STILL_RISING, STANDARD_ERRORS = 0.005, 3
@@ -79,13 +81,13 @@ def explain(row: Mapping[str, Any], curves: Mapping[str, np.ndarray], fitted_wit
     if not row["finite"]:
         return "diverged: the loss is not finite, or over ten times a blind guess's"
     if float(row["patience"]) > 0 and row["epochs_trained"] < float(row["epochs"]):
-        return f"stopped by --patience={row['patience']} after {row['epochs_trained']} epochs"
+        return f"stopped by --patience={row['patience']} after {count_of(row['epochs_trained'], 'epoch')}"
     regularized = active_regularizers(row)
     if regularized and fitted_without:
         return f"regularization ({' '.join(regularized)}): the same run without it fitted"
     curve = curves["train_accuracy"][: row["epochs_trained"]]
     if len(curve) < LEAST_EPOCHS:
-        return f"too few steps: {len(curve)} epochs in all"
+        return f"too few steps: {count_of(len(curve), 'epoch')} in all"
     part = round(LAST_PART * len(curve))
     means = f"mean of the last {part} of {len(curve)} epochs and of those before"
     last, rise, error = compare_last_parts(curve, part)

@@ -12,6 +12,7 @@ import numpy as np
 
 from jaxgen.experiments.randomization.misfits import REGULARIZERS, active_regularizers
 from jaxgen.reporting.statements import MIN_RUNS, TestFamily, describe, rank_resolution
+from jaxgen.wording import count_of
 
 MemberRow = Mapping[str, Any]
 MemberRows = Sequence[MemberRow]
@@ -84,7 +85,7 @@ def describe_epochs(rows: MemberRows) -> str:
     """After how many epochs members were measured; they may stop where they first fit their labels."""
     epochs = sorted({row["epochs_trained"] for row in rows})
     if len(epochs) == 1:
-        return f"after {epochs[0]} epochs"
+        return f"after {count_of(epochs[0], 'epoch')}"
     return f"each where it first fitted or training ended, after {epochs[0]} to {epochs[-1]} epochs"
 
 
@@ -108,7 +109,7 @@ def state_fitting(name: str, rows: MemberRows, chance: Mapping[str, float], fit_
             describe([row[measure] for row in finite]) for measure in ("train_accuracy", "test_accuracy", "gap")
         )
         verb = "fitted" if fitted == len(members) else "did not always fit" if fitted else "did not fit"
-        count = f"{fitted} of {len(members)} members reached {100 * fit_at:g} %"
+        count = f"{fitted} of {count_of(len(members), 'member')} reached {100 * fit_at:g} %"
         count += f", {diverged} diverged" if diverged else ""
         random = kind == "random labels"
         context = f"; chance is {100 * chance[finite[0]['noise_kind']]:.1f} %" if random else f", gap {gap}"
@@ -238,6 +239,6 @@ def state_resistance(subject: str, pairs: Sequence[tuple[MemberRow, MemberRow]])
     fitted, without = (sum(pair[i]["fitted"] for pair in finite) for i in (0, 1))
     reached = describe([row["train_accuracy"] for row, _ in finite])
     yield (
-        f"{subject} on random labels: {fitted} of {len(finite)} members fitted them, training accuracy {reached}; "
-        f"without it {without} of {len(finite)}."
+        f"{subject} on random labels: {fitted} of {count_of(len(finite), 'member')} fitted them, training accuracy "
+        f"{reached}; without it {without} of {len(finite)}."
     )

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from jaxgen.experiments.robustness.score_groups import group_scores
 from jaxgen.scores.intervals import half_width
 from jaxgen.views.figures import INK, describe_counts, new_figure, styled
+from jaxgen.wording import count_of
 
 MOST_LINES = 10
 # Example images and severities shown of each corruption.
@@ -58,7 +59,7 @@ def draw_heat_map(job: Any, results: Any) -> Figure:
         axis.text(j, i, f"{value:.0f}", ha="center", va="center", fontsize=7, color="white" if value < middle else INK)
     figure.colorbar(picture, ax=axis, label="test accuracy, %", shrink=0.8)
     number = describe_counts(len(members) for members in by_setting.values())
-    axis.set_title(f"{job.dataset.name}: mean over severities and n = {number} members", loc="left")
+    axis.set_title(f"{job.dataset.name}: mean over severities and n = {count_of(number, 'member')}", loc="left")
     return figure
 
 

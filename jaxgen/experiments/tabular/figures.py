@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from jaxgen.scores.ranking import Ranking
 from jaxgen.views.figures import ACCENT, INK, SOFT, new_figure, styled
+from jaxgen.wording import count_of
 
 TITLES = ("F1, %", "G-mean, %", "AUC, %")
 MARKS = "osD^v"
@@ -38,7 +39,7 @@ def draw_treatments(scores: np.ndarray, classifiers: Sequence[str], treatments: 
         axis.grid(axis="x", color="#e5e5e5", linewidth=0.6)
     axes[0].set_yticks(rows, list(treatments))
     axes[-1].legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
-    figure.suptitle(f"{name}: mean ± sd over n = {scores.shape[2]} divisions into folds", fontsize=11)
+    figure.suptitle(f"{name}: mean ± sd over n = {count_of(scores.shape[2], 'division')} into folds", fontsize=11)
     return figure
 
 

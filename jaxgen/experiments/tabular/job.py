@@ -14,6 +14,7 @@ from jaxgen.errors import UserError
 from jaxgen.experiments.tabular.folds import Table, resample
 from jaxgen.jobs.checks import refuse_idle
 from jaxgen.types import Dataset
+from jaxgen.wording import count_of
 
 # Parts of the spec that this protocol uses.
 USED_PARTS = ("tabular", "flips")
@@ -57,7 +58,9 @@ def as_table(dataset: Dataset, folds: int) -> Table:
     if not np.ptp(x, axis=0).any():
         raise UserError(f"--protocol=tabular: all columns of {dataset.name} are constant; give some that vary")
     if counts.min() < folds:
-        raise UserError(f"--folds={folds}: the smaller class of {dataset.name} has {counts.min()} rows; take fewer")
+        raise UserError(
+            f"--folds={folds}: the smaller class of {dataset.name} has {count_of(int(counts.min()), 'row')}; take fewer"
+        )
     return Table(x, (y == counts.argmin()).astype(int))
 
 

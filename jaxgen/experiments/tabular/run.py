@@ -27,6 +27,7 @@ from jaxgen.runs.shards import read_shard
 from jaxgen.runs.signals import Stop
 from jaxgen.runs.store import Arrays, Store, open_store
 from jaxgen.transforms.lnr import lnr_flip_binary
+from jaxgen.wording import count_of
 
 # Flags that do not affect the results of a fold.
 REPORTING_FLAGS = {"keel", "what_if", "protocol", *UNUSED_FLAGS}
@@ -220,9 +221,9 @@ def describe_folds(job: TabularJob) -> str:
     models = num_fits * (len(flags.treatments) + flags.inner_folds * thresholds) * job.spec.num_runs
     missing = sum(count_runs(open_table_store(job).missing()).values())
     return (
-        f"{len(job.tables)} tables, {job.spec.num_runs} divisions into {flags.folds} folds, {models:,} models of each "
-        f"beside those of out-of-fold probabilities; {missing} divisions of {job.spec.num_runs * len(job.tables)} are "
-        "still to be judged; nothing was trained"
+        f"{count_of(len(job.tables), 'table')}, {count_of(job.spec.num_runs, 'division')} into {flags.folds} folds, "
+        f"{count_of(models, 'model')} of each beside those of out-of-fold probabilities; still to be judged: {missing} "
+        f"of {count_of(job.spec.num_runs * len(job.tables), 'division')}; nothing was trained"
     )
 
 

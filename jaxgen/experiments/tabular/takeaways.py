@@ -77,10 +77,11 @@ def statements(arrays: TabularArrays) -> list[str]:
         describe_difference_on_one_table(arrays, control) for control in CONTROLS if control in arrays.treatments
     ]
     no_flips = arrays.flips[:, :, arrays.treatments.index("lnr")] == 0
-    lines.append(
-        f"lnr flips no label in {100 * no_flips.mean():.0f} % of {no_flips.size:,} folds and classifiers, at the "
-        "threshold that inner folds choose: there it is none."
-    )
+    if no_flips.any():
+        lines.append(
+            f"At the thresholds that inner folds choose, lnr flips no label in {no_flips.sum():,} of "
+            f"{no_flips.size:,} trainings (one for each data set, fold and classifier), and does nothing there."
+        )
     return lines + describe_thresholds(arrays)
 
 

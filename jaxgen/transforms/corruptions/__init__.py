@@ -27,6 +27,7 @@ from jaxgen.errors import UserError
 from jaxgen.hashing import draw_seeds, fold_seeds
 from jaxgen.transforms.corruptions import blur, color, digital, geometry, lines, noise, weather
 from jaxgen.transforms.corruptions.constants import KINDS, NUM_SEVERITIES, Kind, Strength, find_strength
+from jaxgen.wording import count_of
 
 # The least side that all corruptions can be computed for. Their properties are tested from 8 pixels on.
 SMALLEST_SIDE = 4
@@ -230,7 +231,9 @@ def check_images(images: jax.Array) -> None:
 def check_severity(severity: int | jax.Array, count: int) -> None:
     """Raises UserError for a severity outside 0 to 5 or of a wrong shape; traced values are not checked."""
     if np.shape(severity) not in ((), (count,)):
-        raise UserError(f"severity of shape {np.shape(severity)}: give one number, or one for each of {count} images")
+        raise UserError(
+            f"severity of shape {np.shape(severity)}: give one number, or one for each of {count_of(count, 'image')}"
+        )
     if isinstance(severity, jax.core.Tracer):
         return
     values = np.asarray(severity)

@@ -13,6 +13,7 @@ from jaxgen.types import Dataset, Scores
 from jaxgen.views.page.data import Column, holds, make_page_data, score_columns
 from jaxgen.views.page.plots import accuracy_plot, reliability_plot
 from jaxgen.views.summary import describe_reliability
+from jaxgen.wording import count_of
 
 PAGE = pathlib.Path(__file__).parent
 # In order of their dependencies.
@@ -102,7 +103,7 @@ def describe_job(scores: Scores) -> dict[str, Any]:
     # Only this network has configurable hidden layers.
     units = f" with {flags['hidden'].replace(',', ' and ')} hidden units" if network == "mlp" else ""
     where = f"each of {ratios} subset ratios" if ratios > 1 else f"subset ratio {scores.subset_ratios[0]:g}"
-    trained = f"{ratios * runs:,} models ({network}{units}{setting}): {runs:,} on random subsets at {where}"
+    trained = f"{count_of(ratios * runs, 'model')} ({network}{units}{setting}): {runs:,} on random subsets at {where}"
     if metadata.get("diverged"):
         trained += f"; {metadata['diverged']:,} diverged and are left out"
     facts = [(f"--{name}", flags[name]) for name in SHOWN_FLAGS if flags.get(name) and (name != "hidden" or units)]

@@ -1,0 +1,30 @@
+"""Numbers in texts for users: how many of a thing there are, and how far values spread."""
+
+
+def count_of(number: int | str, noun: str) -> str:
+    """A number of things, such as ``1 run``, ``2,000 passes``, or of text ``3 to 5 runs``; the noun is singular."""
+    text = number if isinstance(number, str) else f"{number:,}"
+    if text == "1":
+        return f"1 {noun}"
+    return f"{text} {noun}{'es' if noun.endswith(('s', 'ch', 'x')) else 's'}"
+
+
+def all_of(number: int, noun: str) -> str:
+    """All of a number of things, such as ``all 3 models`` or ``the only model``; the noun is singular."""
+    return f"the only {noun}" if number == 1 else f"all {count_of(number, noun)}"
+
+
+def mean_and_deviation(mean: float, deviation: float, decimals: int) -> str:
+    """Mean ± standard deviation with so many decimals; the mean alone if the deviation is NaN.
+
+    A deviation that these decimals would show as 0 has its first digit in place of them, such as ``± 0.003``. So zeros
+    are those of equal values; a deviation below a billionth of the mean is one of rounding.
+    """
+    text = f"{mean:,.{decimals}f}"
+    if deviation != deviation:
+        return text
+    spread = f"{deviation:,.{decimals}f}"
+    if not float(spread.replace(",", "")) and deviation > 1e-9 * abs(mean):
+        exponent = int(f"{deviation:.0e}".partition("e")[2])
+        spread = f"{deviation:.{-exponent}f}"
+    return f"{text} ± {spread}"
