@@ -142,6 +142,10 @@ class AugmentationSpec(Spec):
         0, "pixels of zero padding around the image of which a random crop is taken", **at_least(0)
     )
     translate: float = optional_hparam(0.0, "largest shift, as a share of the side", **between(0, 1))
+    rotate: float = optional_hparam(0.0, "largest angle of a rotation, in degrees", **within(0, 180))
+    augmix: int = optional_hparam(
+        0, "AugMix: severity, 1 to 10, of operations whose results are mixed with the image", **within(0, 10)
+    )
     cutout: int = optional_hparam(0, "side, in pixels, of a square that is blanked", **at_least(0))
     color_jitter: float = optional_hparam(
         0.0, "largest relative change of brightness, contrast, saturation", **between(0, 1)
