@@ -94,6 +94,8 @@ class AugmentDraw(enum.IntEnum):
     # Which of the two a batch gets, and which examples are mixed.
     CHOICE = 9
     PARTNER = 10
+    ROTATE = 11
+    AUGMIX = 12
 
 
 class VersionDraw(enum.IntEnum):

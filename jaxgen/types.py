@@ -17,6 +17,16 @@ from jaxgen import notebook
 TRACKED = "tracked_"
 
 
+class ChannelMoments(NamedTuple):
+    """Mean and standard deviation of each of d channels over a set of images, ``[d]``, of scaled values.
+
+    1 stands for the deviation of a constant channel.
+    """
+
+    mean: tuple[float, ...]
+    deviation: tuple[float, ...]
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Dataset:
     """Labelled examples in host memory; `jaxgen.data.checks.make_dataset` makes one with checked and mapped labels.
@@ -32,6 +42,8 @@ class Dataset:
       test_images, test_labels: the same for t test examples, or None.
       test_ids: ``[t]``: ids of the test examples in their source, or None if unknown.
       whiten: whether networks receive every image standardized to mean 0 and standard deviation 1.
+      channel_moments: those of all training images of the source, if networks receive images minus the mean of each
+        channel and divided by its deviation; else None.
       probes, probe_labels: p further examples on which members are evaluated at the end, with v versions of the images
         concatenated, ``[v*p, ...]``; or None.
       features, test_features: the features before standardization, ``[n, f]`` and ``[t, f]``, so that they can be
@@ -52,6 +64,7 @@ class Dataset:
     shift: np.ndarray | float = 0.0
     spread: np.ndarray | float = 1.0
     whiten: bool = False
+    channel_moments: ChannelMoments | None = None
     probes: np.ndarray | None = None
     probe_labels: np.ndarray | None = None
     test_ids: np.ndarray | None = None
@@ -69,7 +82,8 @@ class Dataset:
     @functools.cached_property
     def fingerprint(self) -> str:
         """SHA-256 (hex) of everything that affects training: values, labels, shapes, scale, number of classes."""
-        digest = hashlib.sha256(f"{self.scale!r} {self.num_classes}{' whitened' * self.whiten}".encode())
+        normalized = " whitened" * self.whiten + (f" {self.channel_moments}" if self.channel_moments else "")
+        digest = hashlib.sha256(f"{self.scale!r} {self.num_classes}{normalized}".encode())
         for array in (self.images, self.labels, self.test_images, self.test_labels):
             if array is not None:
                 digest.update(f"{array.dtype}{array.shape}".encode())

@@ -210,7 +210,7 @@ def test_recorded_keys_of_exported_corruptions_are_what_they_were():
 
 
 def test_augmentations_numbers_are_what_they_were():
-    assert [int(draw) for draw in AugmentDraw] == list(range(1, 11))
+    assert [int(draw) for draw in AugmentDraw] == list(range(1, 13))
     assert (int(StreamDraw.CLASSES), int(StreamDraw.EXAMPLES)) == (1, 2)
 
 

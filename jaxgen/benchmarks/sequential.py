@@ -17,10 +17,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxgen.benchmarks.interleaved import Contender, Turn, describe_ratio
+from jaxgen.data.corrupted import as_pixels
 from jaxgen.engine.batch import Batch, StepIndex
 from jaxgen.engine.learner import LearnerState, final_variables
 from jaxgen.jobs.program import Program, hparam_table, make_ensemble_config, make_kernels
-from jaxgen.transforms.pixels import whiten_images
+from jaxgen.transforms.pixels import make_normalization
 from jaxgen.types import Dataset
 
 # Enough to keep a device busy; all 60,000 images at once do not fit where networks have convolutions.
@@ -28,7 +29,7 @@ EVAL_BATCH_SIZE = 2000
 
 
 class HostExamples(NamedTuple):
-    """n examples in host memory: images as the network sees them, float32 ``[n, ...]``, and labels, int ``[n]``."""
+    """n examples in host memory: scaled images, float32 ``[n, ...]``, and labels, int ``[n]``."""
 
     images: np.ndarray
     labels: np.ndarray
@@ -66,7 +67,7 @@ class SequentialTrainer:
       fresh_jit: whether each model compiles its own functions.
 
     Attributes:
-      train: the training examples, as the network sees them.
+      train: the training examples, not normalized: augmentation comes before that.
       test: the test examples, or None.
     """
 
@@ -74,10 +75,11 @@ class SequentialTrainer:
         self, dataset: Dataset, program: Program, measure: Callable[..., Any] = is_correct, *, fresh_jit: bool
     ):
         self.spec, self.measure, self.fresh_jit = program.spec.train, measure, fresh_jit
-        self.train = HostExamples(network_inputs(dataset, dataset.images), dataset.labels)
+        self.train = HostExamples(as_pixels(dataset, dataset.images), dataset.labels)
         self.test = None
         if dataset.test_images is not None:
-            self.test = HostExamples(network_inputs(dataset, dataset.test_images), dataset.test_labels)
+            self.test = HostExamples(as_pixels(dataset, dataset.test_images), dataset.test_labels)
+        self.normalize = make_normalization(whiten=dataset.whiten, channel_moments=dataset.channel_moments)
         self.learner = make_ensemble_config(dataset, program, make_kernels(program, default_backend="grouped")).learner
         table = hparam_table(program)
         settings = [{name: values[i] for name, values in table.items()} for i in range(len(program.settings))]
@@ -103,7 +105,8 @@ class SequentialTrainer:
 
     def evaluate(self, state: LearnerState, images: jax.Array, labels: jax.Array) -> Any:
         """What `measure` makes of the logits."""
-        return self.measure(self.learner.predict(final_variables(state), images), labels)
+        inputs = self.normalize(images) if self.normalize else images
+        return self.measure(self.learner.predict(final_variables(state), inputs), labels)
 
     def compile_functions(self) -> Functions:
         """New functions, which are compiled when they are first called."""
@@ -157,12 +160,6 @@ class SequentialTrainer:
         batches = [slice(start, start + EVAL_BATCH_SIZE) for start in range(0, len(examples.labels), EVAL_BATCH_SIZE)]
         measured = [functions.evaluate(state, examples.images[batch], examples.labels[batch]) for batch in batches]
         return np.concatenate([np.asarray(values) for values in measured])
-
-
-def network_inputs(dataset: Dataset, images: np.ndarray) -> np.ndarray:
-    """Stored images as the network sees them: float32, scaled, and whitened where the data set asks for it."""
-    inputs = images.astype(np.float32) * np.float32(dataset.scale)
-    return np.asarray(whiten_images(inputs)) if dataset.whiten else inputs
 
 
 def make_contenders(sequential: Callable[..., Any], engine: Contender) -> dict[str, Contender]:

@@ -32,6 +32,16 @@ class DataSpec(Spec):
     num_test_examples: int = option(0, "test on the first so many test examples only (0: all)", **at_least(0))
     center_crop: int = option(0, "images: take the middle, so many pixels a side (0: the whole image)", **at_least(0))
     whiten: bool = option(False, "images: the network sees each with mean 0 and standard deviation 1")
+    normalize_channels: bool = option(
+        False,
+        "images: the network sees each less the mean of each channel, divided by its standard deviation; both over all "
+        "training images",
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.whiten and self.normalize_channels:
+            raise UserError("--normalize_channels: --whiten standardizes each image already; leave one of the two out")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,6 +142,10 @@ class AugmentationSpec(Spec):
         0, "pixels of zero padding around the image of which a random crop is taken", **at_least(0)
     )
     translate: float = optional_hparam(0.0, "largest shift, as a share of the side", **between(0, 1))
+    rotate: float = optional_hparam(0.0, "largest angle of a rotation, in degrees", **within(0, 180))
+    augmix: int = optional_hparam(
+        0, "AugMix: severity, 1 to 10, of operations whose results are mixed with the image", **within(0, 10)
+    )
     cutout: int = optional_hparam(0, "side, in pixels, of a square that is blanked", **at_least(0))
     color_jitter: float = optional_hparam(
         0.0, "largest relative change of brightness, contrast, saturation", **between(0, 1)

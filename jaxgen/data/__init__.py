@@ -23,7 +23,7 @@ from jaxgen.data.digits import load_digits
 from jaxgen.data.idx import load_idx_folder
 from jaxgen.data.image_folder import load_image_folder
 from jaxgen.data.npz import load_npz
-from jaxgen.data.parts import crop_center, first_examples, first_test_examples, whitened
+from jaxgen.data.parts import crop_center, first_examples, first_test_examples, whitened, with_normalized_channels
 from jaxgen.errors import UserError
 from jaxgen.types import Dataset
 
@@ -71,7 +71,8 @@ def load_dataset(spec: DataSpec, *, fetch: bool = True) -> Dataset:
         dataset = load_tfds(spec, fetch=fetch)
     dataset = first_examples(dataset, spec.num_examples, spec.dataset)
     dataset = first_test_examples(dataset, spec.num_test_examples, spec.dataset)
-    return whitened(crop_center(dataset, spec.center_crop, spec.dataset), spec.whiten, spec.dataset)
+    dataset = whitened(crop_center(dataset, spec.center_crop, spec.dataset), spec.whiten, spec.dataset)
+    return with_normalized_channels(dataset, spec.normalize_channels, spec.dataset)
 
 
 def refuse_idle_flags(kind: str, spec: DataSpec) -> None:

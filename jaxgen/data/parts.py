@@ -1,11 +1,14 @@
-"""Parts of a data set: its first examples, the centre of each image, a held-out test set."""
+"""Parts of a data set: its first examples, the centre of each image, a held-out test set; how it is normalized."""
 
 import dataclasses
 
 import numpy as np
 
 from jaxgen.errors import UserError
-from jaxgen.types import Dataset
+from jaxgen.types import ChannelMoments, Dataset
+
+# Images whose moments are computed at once, as they are in double precision.
+IMAGES_AT_ONCE = 1000
 
 
 def first_examples(dataset: Dataset, count: int, source: str) -> Dataset:
@@ -66,6 +69,29 @@ def whitened(dataset: Dataset, whiten: bool, source: str) -> Dataset:
     return dataclasses.replace(dataset, whiten=whiten)
 
 
+def with_normalized_channels(dataset: Dataset, normalize: bool, source: str) -> Dataset:
+    """The data set, if `normalize` with each channel standardized by its moments over all training images."""
+    if not normalize:
+        return dataset
+    if not dataset.has_images:
+        raise UserError(
+            f"--normalize_channels: is for images, and {source} has rows of features, which are standardized anyway; "
+            "leave it out"
+        )
+    return dataclasses.replace(dataset, channel_moments=channel_moments(dataset.images, dataset.scale))
+
+
+def channel_moments(images: np.ndarray, scale: float) -> ChannelMoments:
+    """Mean and standard deviation of each channel of ``images [n, h, w, d]``, of stored values times `scale`."""
+    axes = (0, 1, 2)
+    mean = images.mean(axes, dtype=np.float64)
+    parts = (images[start : start + IMAGES_AT_ONCE] for start in range(0, len(images), IMAGES_AT_ONCE))
+    squares = sum(np.square(part - mean).sum(axes) for part in parts)
+    # Rounding can make the computed deviation of a constant channel positive, so its range decides.
+    deviation = np.where(np.ptp(images, axes) > 0, scale * np.sqrt(squares / images[..., 0].size), 1.0)
+    return ChannelMoments(tuple((scale * mean).tolist()), tuple(deviation.tolist()))
+
+
 def hold_out_test(dataset: Dataset, share: float, seed: int) -> Dataset:
     """The data set with a `share` of its training examples, stratified by class, as its test set, if it has none.
 
@@ -116,8 +142,12 @@ def hold_out_rest(dataset: Dataset, count: int, seed: int) -> Dataset:
 
 
 def split_off(dataset: Dataset, train: np.ndarray, held_out: np.ndarray) -> Dataset:
-    """The data set with the training examples at the positions `train`, and those at `held_out` as its test set."""
+    """The data set with the training examples at the positions `train`, and those at `held_out` as its test set.
+
+    Channels are normalized by the moments of the remaining training examples.
+    """
     train, held_out = np.sort(train), np.sort(held_out)
+    moments = channel_moments(dataset.images[train], dataset.scale) if dataset.channel_moments else None
     return dataclasses.replace(
         dataset,
         images=dataset.images[train],
@@ -128,4 +158,5 @@ def split_off(dataset: Dataset, train: np.ndarray, held_out: np.ndarray) -> Data
         test_ids=dataset.ids[held_out],
         features=None,
         test_features=None,
+        channel_moments=moments,
     )

@@ -21,6 +21,10 @@ RUNTIME_FLAGS = {"width", "num_devices", "checkpoint_minutes", "save_models", "d
     "ray_cpus",
 }
 
+# Augmentations added since this version of the numerics. Where none is used, an identity does not have them: it is that
+# of the jobs before, whose stores stay valid.
+ADDED_FLAGS = ("rotate", "augmix")
+
 
 def identify(settings: Sequence[sweep.Setting], flags: Collection[str]) -> dict[str, str]:
     """Values of flags over all settings, and a digest of the settings; runtime flags are left out.
@@ -33,6 +37,7 @@ def identify(settings: Sequence[sweep.Setting], flags: Collection[str]) -> dict[
     for name in sorted({*flags} - RUNTIME_FLAGS):
         values = dict.fromkeys(format_value(flag_values(setting.spec)[name]) for setting in settings)
         identity[f"--{name}"] = ",".join(values)
+    identity = without_idle(identity)
     # Digest of all values: names of settings leave out common values.
     all_values = [flag_values(setting.spec) for setting in settings]
     varied = sweep.varied(settings)
@@ -57,7 +62,14 @@ def make_identity(flags: Mapping[str, str], seed: int, *, experiment: str = "", 
 
 def typed_flags(chosen: Mapping[str, Any]) -> dict[str, str]:
     """Flags as text by name with dashes; runtime flags are left out."""
-    return {f"--{name}": format_value(value) for name, value in chosen.items() if name not in RUNTIME_FLAGS}
+    return without_idle(
+        {f"--{name}": format_value(value) for name, value in chosen.items() if name not in RUNTIME_FLAGS}
+    )
+
+
+def without_idle(flags: Mapping[str, str]) -> dict[str, str]:
+    """The flags, as text by name with dashes, but for those of `ADDED_FLAGS` that are off in all settings."""
+    return {name: text for name, text in flags.items() if not (name[2:] in ADDED_FLAGS and text == "0")}
 
 
 def describe_data(dataset: Dataset) -> str:

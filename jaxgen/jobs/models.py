@@ -22,6 +22,7 @@ def model_folder(dataset: Dataset, program: Program) -> ModelFolder:
         "class_names": list(dataset.class_names),
         "scale": dataset.scale,
         "whiten": dataset.whiten,
+        "channel_moments": dataset.channel_moments,
         "dtype": str(dataset.images.dtype),
         "shift": np.asarray(dataset.shift, np.float64).tolist(),
         "spread": np.asarray(dataset.spread, np.float64).tolist(),

@@ -24,7 +24,7 @@ from jaxgen.scores.example_stats import TrackingConfig
 from jaxgen.training.optimizers import OPTIONAL_HPARAMS, HParams, make_optimizer
 from jaxgen.training.schedules import make_schedule
 from jaxgen.transforms.augment import AUGMENTATIONS, make_augmentation
-from jaxgen.transforms.pixels import whiten_images
+from jaxgen.transforms.pixels import make_normalization
 from jaxgen.types import Dataset
 
 # HParams that every program has, whatever their values.
@@ -167,11 +167,6 @@ def make_network(dataset: Dataset, program: Program, compute: ComputeConfig = DE
     return program.remake(network) if program.remake else network
 
 
-def normalization(dataset: Dataset) -> Callable[[jax.Array], jax.Array] | None:
-    """What the data set asks for, as `LearnerConfig.normalize`."""
-    return whiten_images if dataset.whiten else None
-
-
 def make_ensemble_config(
     dataset: Dataset,
     program: Program,
@@ -181,7 +176,8 @@ def make_ensemble_config(
 ) -> EnsembleConfig:
     """The ensemble config of the program."""
     spec, network = program.spec, make_network(dataset, program, compute)
-    learner_config = make_learner_config(program, microbatch_size)._replace(normalize=normalization(dataset))
+    normalize = make_normalization(whiten=dataset.whiten, channel_moments=dataset.channel_moments)
+    learner_config = make_learner_config(program, microbatch_size)._replace(normalize=normalize)
     return EnsembleConfig(
         learner=make_learner(network, learner_config, dataset.images.shape[1:]),
         sampler=program.sampler,
@@ -191,7 +187,7 @@ def make_ensemble_config(
         num_examples=program.num_examples or len(dataset.labels),
         num_classes=dataset.num_classes,
         scale=dataset.scale,
-        normalize=learner_config.normalize,
+        normalize=normalize,
         eval_batch_size=eval_batch_size,
         validation_share=spec.stopping.validation_share,
         patience=spec.stopping.patience,

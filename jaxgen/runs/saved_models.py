@@ -3,7 +3,7 @@
 import copy
 import json
 import pathlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import flax.linen as nn
@@ -18,7 +18,8 @@ from jaxgen.io.arrays import ArrayFile
 from jaxgen.io.writing import write_npz
 from jaxgen.models import make_model, variable_shapes, with_cosine_classifier
 from jaxgen.models.layers import EVAL, ComputeConfig, activation_dtype, product_precision
-from jaxgen.transforms.pixels import whiten_images
+from jaxgen.transforms.pixels import make_normalization
+from jaxgen.types import ChannelMoments
 
 # Array of a model's file that holds its description as JSON text.
 DESCRIPTION = "description"
@@ -76,6 +77,7 @@ class LoadedModel:
         self.network, self.variables, self.description = network, variables, description
         self._apply = jax.jit(lambda variables, inputs: network.apply(variables, inputs, EVAL))
         self._look = jax.jit(lambda variables, inputs: network.apply(variables, inputs, EVAL, method="features"))
+        self._normalize = normalization_of(description)
         # The precision that it was evaluated with after training.
         self._precision = product_precision(description["precision"])
 
@@ -109,7 +111,7 @@ class LoadedModel:
         return model
 
     def network_inputs(self, stored: np.ndarray) -> np.ndarray:
-        """Scales, and whitens if training did, examples ``[b, ...]`` as stored for training; float32."""
+        """Scales, and normalizes as training did, examples ``[b, ...]`` as stored for training; float32."""
         return self.normalize(self.scaled(stored))
 
     def scaled(self, stored: np.ndarray) -> np.ndarray:
@@ -117,8 +119,8 @@ class LoadedModel:
         return stored.astype(np.float32) * np.float32(self.description["scale"])
 
     def normalize(self, inputs: np.ndarray) -> np.ndarray:
-        """Whitens scaled and perhaps augmented inputs ``[b, ...]``, if training did."""
-        return whiten_images(inputs) if self.description["whiten"] else inputs
+        """Normalizes scaled and perhaps augmented inputs ``[b, ...]`` as training did."""
+        return self._normalize(inputs) if self._normalize else inputs
 
     def _as_stored(self, images: np.ndarray) -> np.ndarray:
         """Converts a user's examples to those stored for training: float32 ``[b, ...]``."""
@@ -137,6 +139,15 @@ class LoadedModel:
             return images.astype(np.float32)
         shift, spread = (np.asarray(description[name]) for name in ("shift", "spread"))
         return ((images - shift) / spread).astype(np.float32)
+
+
+def normalization_of(description: Mapping[str, Any]) -> Callable[[jax.Array], jax.Array] | None:
+    """The normalization that a model was trained with; those saved before channels could be normalized lack them."""
+    moments = description.get("channel_moments")
+    return make_normalization(
+        whiten=bool(description["whiten"]),
+        channel_moments=ChannelMoments(*map(tuple, moments)) if moments else None,
+    )
 
 
 def load_model(path: str | pathlib.Path) -> LoadedModel:
@@ -180,3 +191,7 @@ def check_weights(network: nn.Module, variables: Mapping[str, Any], description:
     if not all(isinstance(description[name], str) for name in ("dtype", "precision")):
         raise TypeError("its description does not tell the types")
     int(description["run"]), bool(description["whiten"])
+    if description.get("channel_moments"):
+        mean, deviation = np.asarray(description["channel_moments"], np.float32)
+        if not mean.shape == deviation.shape == (description["shape"][-1],):
+            raise ValueError("its normalization is not one of its channels")

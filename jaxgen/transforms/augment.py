@@ -11,8 +11,10 @@ import jax.numpy as jnp
 
 from jaxgen.keys import AugmentDraw, draw_key
 from jaxgen.training.optimizers import HParams
+from jaxgen.transforms.augmix import augmix_one
 from jaxgen.transforms.draws import draw_below, draw_box
 from jaxgen.transforms.mixing import Mixed, choose_blend, draw_cutmix, draw_mixup, interpolate, mix
+from jaxgen.transforms.sampling import rotation, warp
 
 # Weights of red, green and blue in the luma (ITU-R BT.601).
 LUMA = (0.299, 0.587, 0.114)
@@ -37,6 +39,25 @@ def translate(key: jax.Array, images: jax.Array, *, share: jax.Array) -> jax.Arr
     Shifts are integers, uniform up to the one nearest to `share` of the side.
     """
     return map_images(translate_one, key, images, share)
+
+
+def rotate(key: jax.Array, images: jax.Array, *, degrees: jax.Array) -> jax.Array:
+    """Rotates each of ``images [b, h, w, d]`` about its centre by an angle uniform from -degrees to degrees.
+
+    Interpolation is bilinear; pixels from outside are 0.
+    """
+    return map_images(rotate_one, key, images, degrees)
+
+
+def augmix(key: jax.Array, images: jax.Array, *, severity: jax.Array) -> jax.Array:
+    """Mixes each of ``images [b, h, w, d]``, in [0, 1], with changed versions of itself (`jaxgen.transforms.augmix`).
+
+    Args:
+      key: draws the operations, their levels and the weights of each image.
+      images: ``[b, h, w, d]`` in [0, 1].
+      severity: 1 to 10.
+    """
+    return map_images(augmix_one, key, images, severity)
 
 
 def jitter_color(key: jax.Array, images: jax.Array, *, strength: jax.Array) -> jax.Array:
@@ -89,6 +110,12 @@ def translate_one(key: jax.Array, image: jax.Array, share: jax.Array) -> jax.Arr
     return shift_randomly(key, image, share * jnp.array(image.shape[:2]))
 
 
+def rotate_one(key: jax.Array, image: jax.Array, degrees: jax.Array) -> jax.Array:
+    """`rotate` for one image."""
+    angle = jnp.deg2rad(jax.random.uniform(key, minval=-degrees, maxval=degrees))
+    return jnp.where(degrees > 0, warp(image, rotation(angle)), image)
+
+
 def jitter_color_one(key: jax.Array, image: jax.Array, strength: jax.Array) -> jax.Array:
     """`jitter_color` for one image."""
     brightness, contrast, saturation = jax.random.uniform(key, (3,), minval=1 - strength, maxval=1 + strength)
@@ -133,6 +160,8 @@ CHANGES = {
     "flip": flip_one,
     "crop": crop_one,
     "translate": translate_one,
+    "rotate": rotate_one,
+    "augmix": augmix_one,
     "color_jitter": jitter_color_one,
     "input_noise": add_noise_one,
     "cutout": cutout_one,

@@ -1,14 +1,18 @@
-"""Randomization tests of pixels: shuffled pixels, random pixels, Gaussian noise; and image standardization.
+"""Randomization tests of pixels: shuffled pixels, random pixels, Gaussian noise; and normalization of images.
 
 C. Zhang, S. Bengio, M. Hardt, B. Recht, O. Vinyals. Understanding deep learning requires rethinking generalization.
 ICLR 2017. https://arxiv.org/abs/1611.03530, section 2.2. The colour channels of a pixel stay together. For rows of
 features, a pixel is a feature. Axes: n examples, h w d image, f features.
 """
 
+import functools
 import math
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+
+from jaxgen.types import ChannelMoments
 
 
 def shuffle_pixels(key: jax.Array, images: jax.Array) -> jax.Array:
@@ -51,6 +55,25 @@ def draw_gaussian(key: jax.Array, images: jax.Array, *, mean: jax.Array, deviati
 def by_pixel(images: jax.Array) -> jax.Array:
     """Reshapes ``[n, h, w, d]`` to ``[n, h*w, d]``, and ``[n, f]`` to ``[n, f, 1]``."""
     return images.reshape(len(images), -1, images.shape[3] if images.ndim == 4 else 1)
+
+
+def make_normalization(
+    *, whiten: bool, channel_moments: ChannelMoments | None
+) -> Callable[[jax.Array], jax.Array] | None:
+    """What images ``[b, h, w, d]``, scaled and augmented, go through before a network: whitening, or the normalization
+    of channels, or None.
+
+    The one place where it is chosen: for training, for saved models, and for what jaxgen is compared with.
+    """
+    if whiten:
+        return whiten_images
+    return functools.partial(normalize_channels, moments=channel_moments) if channel_moments else None
+
+
+def normalize_channels(images: jax.Array, *, moments: ChannelMoments) -> jax.Array:
+    """``images [b, h, w, d]`` minus the mean of each channel, divided by its standard deviation."""
+    mean, deviation = (jnp.asarray(moment, images.dtype)[None, None, None] for moment in moments)
+    return (images - mean) / deviation
 
 
 def whiten_images(images: jax.Array) -> jax.Array:

@@ -31,6 +31,7 @@ from jaxgen.config import BenchSpec, CscoreSpec, LnrSpec, flags
 from jaxgen.config.fields import spec_from_values
 from jaxgen.data import load_dataset
 from jaxgen.data.parts import hold_out_test
+from jaxgen.engine.batch import StepIndex
 from jaxgen.engine.ensemble import Ensemble
 from jaxgen.errors import UserError
 from jaxgen.experiments.longtail import job as lnr_job
@@ -88,6 +89,24 @@ def test_the_sequential_trainer_learns(fresh_jit):
     accuracy = speed.train_on_subset(trainer, 0.5, seed=0)
     assert accuracy > 0.6
     assert accuracy == speed.train_on_subset(trainer, 0.5, seed=0)
+
+
+def test_the_sequential_trainer_normalizes_once():
+    spec = spec_from_values(CscoreSpec, {"num_examples": 40, "normalize_channels": True})
+    dataset = load_dataset(spec.data)
+    [mean], [deviation] = dataset.channel_moments
+    by_hand = (dataset.images * dataset.scale - mean) / deviation
+    stored = dataclasses.replace(dataset, images=by_hand.astype(np.float32), scale=1.0, channel_moments=None)
+    found = []
+    for data in (dataset, stored):
+        trainer = speed.make_sequential(data, spec, fresh_jit=False)
+        step_index = StepIndex(np.int32(0), np.int32(0), np.int32(1))
+        state = trainer.init(jax.random.key(0), {})
+        state = trainer.update(jax.random.key(0), {}, state, *trainer.train, step_index)
+        trainer.measure = lambda logits, labels: logits
+        found.append((state.variables, trainer.evaluate(state, *trainer.train)))
+    for normalized, expected in zip(*map(jax.tree.leaves, found), strict=True):
+        np.testing.assert_allclose(normalized, expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("fresh_jit", [True, False])

@@ -24,8 +24,8 @@ def swept_values(spec_class):
             chosen[field.name] = choices if field.metadata["sweep"] else choices[0]
         else:
             chosen[field.name] = (lists if field.metadata["sweep"] else kinds)[field.type]
-    # Texts that are no file's name.
-    texts = {"track": ("curves", "grand"), "shard": "1/4"}
+    # Texts that are no file's name, a severity of at most 10, and one of two flags that exclude each other.
+    texts = {"track": ("curves", "grand"), "shard": "1/4", "augmix": (3, 1, 10), "normalize_channels": False}
     return chosen | {name: text for name, text in texts.items() if name in chosen}
 
 
@@ -178,11 +178,17 @@ def test_every_flag_survives_a_round_trip_with_lists(spec_class, tmp_path):
     asked = spec_from_values(spec_class, chosen)
     assert flag_values(asked) == chosen
     for name, default in flag_values(spec_class()).items():
-        assert chosen[name] != default
+        assert chosen[name] != default or name == "normalize_channels"
     lines = flags.to_flagfile(asked, "all of them")
     (tmp_path / "flags.cfg").write_text(lines)
     assert flags.parse(spec_class, lines.splitlines()[1:]) == asked
     assert flags.parse(spec_class, [f"--flagfile={tmp_path / 'flags.cfg'}"]) == asked
+
+
+def test_of_two_normalizations_one_is_chosen():
+    assert read("--normalize_channels")["normalize_channels"]
+    with pytest.raises(UserError, match="--normalize_channels: --whiten standardizes each image already"):
+        read("--normalize_channels", "--whiten")
 
 
 @pytest.mark.parametrize("value", [0.1 + 0.2, 1e-4, 1 / 3, 5e-324, 123456789.125, 0.0])

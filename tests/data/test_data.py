@@ -1,5 +1,6 @@
 """Every source gives the same kind of checked data set, and refuses in one line what it cannot use."""
 
+import dataclasses
 import gzip
 import re
 import shutil
@@ -13,6 +14,7 @@ from jaxgen.config import DataSpec
 from jaxgen.data import EMBEDDED, READERS, load_dataset
 from jaxgen.data.checks import make_dataset
 from jaxgen.data.idx import FILES, read_idx
+from jaxgen.data.parts import channel_moments, hold_out_test, with_normalized_channels
 from jaxgen.errors import UserError
 
 IMAGES = np.arange(5 * 3 * 3, dtype=np.uint8).reshape(5, 3, 3)
@@ -51,6 +53,8 @@ def write_csv(folder, text):
     return f"csv:{path}"
 
 
+# Fingerprints of data as they are and whitened, from before channels could be normalized.
+RECORDED = ["932357ef710f", "f60e97eeb56b"]
 TABLE = "id,height,width,label\nx1,1,2,oak\nx2,3,4,elm\nx3,5,9,oak\n"
 MAKERS = {
     "csv": lambda folder: write_csv(folder, TABLE),
@@ -367,6 +371,48 @@ def test_the_first_examples_can_be_taken_alone(tmp_path):
     for count, complaint in ((6, "has 5 training examples"), (1, "one class")):
         with pytest.raises(UserError, match=complaint):
             load(name, num_examples=count)
+
+
+def test_channels_are_normalized_by_all_training_images(tmp_path, monkeypatch):
+    images = np.random.default_rng(0).integers(0, 256, (5, 3, 3, 3), np.uint8)
+    images[..., 2] = 9
+    name = write_npz(tmp_path, images=images, labels=LABELS, test_images=images[:2] // 2, test_labels=LABELS[:2])
+    # Parts are added up: five images are three of them.
+    monkeypatch.setattr("jaxgen.data.parts.IMAGES_AT_ONCE", 2)
+    normalized = load(name, normalize_channels=True)
+    mean, deviation = normalized.channel_moments
+    np.testing.assert_allclose(mean, images.mean((0, 1, 2)) / 255)
+    np.testing.assert_allclose(deviation[:2], images.std((0, 1, 2))[:2] / 255)
+    assert deviation[2] == 1, "a constant channel is divided by 1"
+    plain, whitened = load(name), load(name, whiten=True)
+    assert plain.channel_moments is None
+    assert len({data.fingerprint for data in (plain, whitened, normalized)}) == 3
+    fewer = load(name, normalize_channels=True, num_examples=4)
+    np.testing.assert_allclose(fewer.channel_moments.mean, images[:4].mean((0, 1, 2)) / 255)
+
+
+def test_channels_are_normalized_anew_where_a_test_set_is_held_out():
+    images = np.random.default_rng(0).integers(0, 256, (40, 3, 3, 1), np.uint8)
+    dataset = make_dataset("x", images, np.arange(40) % 2, source="x")
+    split = hold_out_test(with_normalized_channels(dataset, True, "x"), 0.25, 0)
+    assert split.channel_moments == channel_moments(split.images, split.scale)
+    assert split.channel_moments != channel_moments(images, split.scale)
+    assert hold_out_test(dataset, 0.25, 0).channel_moments is None
+
+
+def test_what_cannot_be_normalized_is_refused(tmp_path):
+    said = "--normalize_channels: --whiten standardizes each image already; leave one of the two out"
+    with pytest.raises(UserError, match=said):
+        DataSpec(whiten=True, normalize_channels=True)
+    with pytest.raises(UserError, match=r"--normalize_channels: is for images, and csv:.* has rows of features"):
+        load(write_csv(tmp_path, TABLE), normalize_channels=True)
+
+
+def test_the_fingerprint_of_data_that_are_not_normalized_by_channel_is_what_it_was():
+    images = np.arange(60, dtype=np.uint8).reshape(10, 3, 2, 1)
+    dataset = make_dataset("x", images, np.arange(10) % 2, source="x")
+    prints = [data.fingerprint[:12] for data in (dataset, dataclasses.replace(dataset, whiten=True))]
+    assert prints == RECORDED
 
 
 def test_the_fingerprint_sees_values_labels_scale_and_shape():

@@ -18,6 +18,7 @@ EVERYTHING = {
     "label_smoothing": 0.1,
     "flip": 0.5,
     "crop": 1,
+    "rotate": 20.0,
     "cutout": 2,
     "mixup": 0.3,
     "ema_decay": 0.5,

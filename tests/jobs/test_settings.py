@@ -26,6 +26,10 @@ FLAGS = {"subset_ratios": (0.5, 0.8), "num_runs": 4, "hidden": (8,), "epochs": 3
 LISTS = {"weight_decay": (0.0, 0.01), "learning_rate": (0.03, 0.1, 0.2)}
 
 
+# Digest of a plan from before --rotate and --augmix were added.
+RECORDED = "cad9be4a1194"
+
+
 @pytest.fixture(scope="module")
 def data():
     images, labels = blobs(60)
@@ -270,3 +274,11 @@ def test_training_accuracy_is_of_what_was_learnt(tmp_path):
             trained_on = np.unpackbits(file["trained_on"], axis=1, count=60)
             assert (validation.sum(1) == 24).all()
             assert (validation <= trained_on).all()
+
+
+def test_stores_from_before_an_augmentation_was_added_stay_valid(data):
+    def digest(**flags):
+        return make_workload(make_job(data, spec_from_values(CscoreSpec, {**FLAGS, **flags}))).plan.digest
+
+    assert digest() == RECORDED
+    assert len({digest(rotate=rotate, augmix=augmix) for rotate in (0.0, 15.0) for augmix in (0, 3)}) == 4

@@ -1,5 +1,6 @@
 """What is kept of trainings: checkpoints of unfinished ones, models of finished ones."""
 
+import json
 import shutil
 
 import jax
@@ -13,6 +14,7 @@ from jaxgen import UserError
 from jaxgen.config import CscoreSpec
 from jaxgen.config.fields import spec_from_values
 from jaxgen.data.checks import make_dataset
+from jaxgen.data.parts import with_normalized_channels
 from jaxgen.experiments.cscore import run as cscore
 from jaxgen.jobs.session import QUIET
 from jaxgen.runs.checkpoints import DiskCheckpoint
@@ -157,6 +159,44 @@ def test_a_saved_model_takes_raw_values(tmp_path, kind):
     for run in range(2):
         model = jaxgen.load_model(tmp_path / "models" / "ratio_0.5" / f"{run:06d}.npz")
         assert ((model.predict(raw).argmax(1) == labels) != correct[run]).sum() <= 1
+
+
+def test_a_saved_model_normalizes_as_in_training(tmp_path):
+    """Contrasts are low, so that a model that did not would answer otherwise."""
+    images, labels = blobs(60)
+    dataset = make_dataset("mine", 100 + images[..., None] // 8, labels, source="mine")
+    dataset = with_normalized_channels(dataset, True, "mine")
+    spec = spec_from_values(CscoreSpec, {**FLAGS, "save_models": True, "out": str(tmp_path), "num_runs": 2})
+    cscore.score_settings(dataset, spec, QUIET)
+    [store] = tmp_path.glob("store/*/ratio_0.5/*.npz")
+    with np.load(store) as file:
+        correct = np.unpackbits(file["correct"], axis=1, count=60)
+    for run in range(2):
+        model = jaxgen.load_model(tmp_path / "models" / "ratio_0.5" / f"{run:06d}.npz")
+        assert ((model.predict(dataset.images).argmax(1) == labels) != correct[run]).sum() <= 1
+        mean, deviation = dataset.channel_moments
+        by_hand = (dataset.images / np.float32(255) - np.float32(mean)) / np.float32(deviation)
+        np.testing.assert_allclose(model.network_inputs(dataset.images), by_hand, atol=1e-5)
+        unnormalized = jaxgen.runs.saved_models.LoadedModel(
+            model.network, model.variables, {**model.description, "channel_moments": None}
+        )
+        assert (unnormalized.predict(dataset.images) != model.predict(dataset.images)).any()
+
+
+def test_a_model_saved_before_channels_were_normalized_is_read(tmp_path):
+    dataset, _ = saved(tmp_path, num_runs=2)
+    path = tmp_path / "models" / "ratio_0.5" / "000000.npz"
+    expected = jaxgen.load_model(path).predict(dataset.images)
+    with np.load(path) as file:
+        arrays = dict(file)
+    description = json.loads(str(arrays["description"]))
+    assert description.pop("channel_moments") is None
+    np.savez(path, **{**arrays, "description": np.asarray(json.dumps(description))})
+    np.testing.assert_array_equal(jaxgen.load_model(path).predict(dataset.images), expected)
+    wrong = json.dumps({**description, "channel_moments": [[0.5, 0.5], [1.0, 1.0]]})
+    np.savez(path, **{**arrays, "description": np.asarray(wrong)})
+    with pytest.raises(UserError, match="is no model kept by --save_models"):
+        jaxgen.load_model(path)
 
 
 def test_examples_of_another_kind_are_refused(tmp_path):

@@ -7,12 +7,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import ndimage, stats
 
 from jaxgen.keys import AugmentDraw, draw_key
 from jaxgen.transforms import augment, mixing
 from jaxgen.transforms.augment import AUGMENTATIONS, make_augmentation
 from jaxgen.transforms.draws import draw_symmetric_beta
+from jaxgen.transforms.sampling import rotation, warp
 
 KEY = jax.random.key(0)
 SQUARE = np.arange(1, 17, dtype=np.float32).reshape(4, 4)
@@ -21,6 +22,8 @@ CHANGES = {
     "flip": (augment.flip, "probability", 1.0),
     "crop": (augment.crop, "pixels", 3.0),
     "translate": (augment.translate, "share", 0.5),
+    "rotate": (augment.rotate, "degrees", 40.0),
+    "augmix": (augment.augmix, "severity", 3.0),
     "color_jitter": (augment.jitter_color, "strength", 0.4),
     "input_noise": (augment.add_noise, "stddev", 0.1),
     "cutout": (augment.cutout, "size", 2.0),
@@ -149,6 +152,23 @@ def test_the_largest_translation_is_the_nearest_to_the_share(share, side, pixels
     marked = jnp.zeros((3000, side, 1, 1)).at[:, side // 2].set(1)
     moved = np.asarray(jitted("translate")(KEY, marked, share)).argmax(axis=1) - side // 2
     assert set(moved.ravel().tolist()) == set(range(-pixels, pixels + 1))
+
+
+def test_angles_are_uniform_and_the_rotation_is_scipys():
+    image = random_images(9, 12, 2)
+    keys = jax.vmap(jax.random.fold_in, (None, 0))(KEY, jnp.arange(2000))
+    angles = np.asarray(jax.vmap(lambda key: jax.random.uniform(key, minval=-40.0, maxval=40.0))(keys))
+    assert stats.kstest(angles, stats.uniform(-40, 80).cdf).pvalue > 0.001
+    rotated = np.asarray(jitted("rotate")(KEY, jnp.broadcast_to(image[None], (2000, 9, 12, 2)), 40.0))
+    for i in range(0, 2000, 100):
+        expected = ndimage.rotate(np.asarray(image), angles[i], reshape=False, order=1, mode="grid-constant")
+        np.testing.assert_allclose(rotated[i], expected, atol=1e-5)
+
+
+def test_a_quarter_turn_is_exact():
+    image = random_images(5, 5, 3)
+    for turns, angle in ((1, np.pi / 2), (2, np.pi), (-1, -np.pi / 2)):
+        np.testing.assert_allclose(warp(image, rotation(jnp.float32(angle))), np.rot90(image, turns), atol=1e-5)
 
 
 @pytest.mark.parametrize("size", [1, 2, 3.0, 4])

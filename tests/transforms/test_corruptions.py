@@ -14,6 +14,7 @@ from sklearn.datasets import load_digits
 
 from jaxgen.errors import UserError
 from jaxgen.hashing import draw_seeds
+from jaxgen.transforms import sampling
 from jaxgen.transforms.corruptions import (
     CORRUPTIONS,
     MNIST_STANDARD,
@@ -26,7 +27,6 @@ from jaxgen.transforms.corruptions import (
     liquid,
     matrices,
     noise,
-    sampling,
     weather,
 )
 

@@ -5,7 +5,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxgen.transforms.pixels import draw_gaussian, scatter_pixels, shuffle_pixels, whiten_images
+from jaxgen.transforms.pixels import (
+    draw_gaussian,
+    make_normalization,
+    normalize_channels,
+    scatter_pixels,
+    shuffle_pixels,
+    whiten_images,
+)
+from jaxgen.types import ChannelMoments
 
 KEY = jax.random.key(3)
 COLOURS = np.random.default_rng(0).integers(0, 256, (300, 6, 5, 3)).astype(np.uint8)
@@ -60,3 +68,18 @@ def test_whitened_images_have_mean_0_and_deviation_1():
     np.testing.assert_allclose(found.std((1, 2, 3)), 1, rtol=1e-4)
     blank = whiten_images(jnp.full((1, 4, 4, 1), 0.5))
     assert not blank.any(), "an image without contrast is not blown up"
+
+
+def test_normalized_channels_by_hand():
+    images = jnp.array([[[[0.5, 0.2, 1.0], [0.7, 0.2, 0.0]]]])
+    moments = ChannelMoments((0.5, 0.2, 0.25), (0.1, 1.0, 0.5))
+    expected = [[[[0, 0, 1.5], [2, 0, -0.5]]]]
+    np.testing.assert_allclose(normalize_channels(images, moments=moments), expected, atol=1e-6)
+
+
+def test_the_normalization_is_the_one_asked_for():
+    moments, images = ChannelMoments((0.5,), (0.1,)), jnp.linspace(0, 1, 16).reshape(1, 4, 4, 1)
+    assert make_normalization(whiten=False, channel_moments=None) is None
+    assert make_normalization(whiten=True, channel_moments=None) is whiten_images
+    found = make_normalization(whiten=False, channel_moments=moments)(images)
+    np.testing.assert_array_equal(found, normalize_channels(images, moments=moments))

@@ -132,7 +132,8 @@ def make_stage2(
     if frozen:
         return dataclasses.replace(data, **no_test_set), programs
     features = outputs.train.reshape(-1, outputs.train.shape[-1])
-    return dataclasses.replace(data, images=features, scale=1.0, whiten=False, **no_test_set), programs
+    not_normalized = {"whiten": False, "channel_moments": None}
+    return dataclasses.replace(data, images=features, scale=1.0, **not_normalized, **no_test_set), programs
 
 
 def stage2_spec(job: LongTailJob) -> LnrSpec:

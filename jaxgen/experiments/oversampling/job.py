@@ -79,8 +79,9 @@ def make_job(dataset: Dataset, spec: OversamplingSpec, *, log: Callable[[str], N
     Raises:
       UserError: if the flags do not fit the data, or a huge sweep lacks ``--yes``.
     """
-    if dataset.whiten:
-        raise UserError("--whiten: noise is added to pixels in [0, 1], which whitened ones are not; leave it out")
+    if dataset.whiten or dataset.channel_moments:
+        flag, said = ("whiten", "whitened") if dataset.whiten else ("normalize_channels", "normalized")
+        raise UserError(f"--{flag}: noise is added to pixels in [0, 1], which {said} ones are not; leave it out")
     if spec.copies.test_set == "source":
         dataset = hold_out_test(dataset, spec.copies.test_share, spec.seed)
     sizes = choose_sizes(spec, dataset, log)

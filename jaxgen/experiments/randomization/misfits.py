@@ -28,6 +28,8 @@ REGULARIZERS = (
     "flip",
     "crop",
     "translate",
+    "rotate",
+    "augmix",
     "cutout",
     "color_jitter",
     "input_noise",

@@ -11,15 +11,13 @@ import jax.numpy as jnp
 from jaxgen.hashing import fold_seeds, seeded_uniform
 from jaxgen.transforms.corruptions.constants import Strength
 from jaxgen.transforms.corruptions.matrices import apply_along, blur_matrix
-from jaxgen.transforms.corruptions.sampling import by_mirror, by_reflection, sample, warp
+from jaxgen.transforms.sampling import by_mirror, by_reflection, rotation, sample, warp
 
 
 def rotate(seeds: jax.Array, image: jax.Array, severity: jax.Array, strength: Strength) -> jax.Array:
     """Rotates about the centre by an angle, in a random direction."""
     [angle] = strength.at(severity)
-    angle = angle * draw_signs(seeds, ())
-    cosine, sine = jnp.cos(angle), jnp.sin(angle)
-    return warp(image, [[cosine, -sine], [sine, cosine]])
+    return warp(image, rotation(angle * draw_signs(seeds, ())))
 
 
 def shear(seeds: jax.Array, image: jax.Array, severity: jax.Array, strength: Strength) -> jax.Array:

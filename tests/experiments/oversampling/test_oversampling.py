@@ -29,6 +29,7 @@ from jaxgen.jobs.session import QUIET
 from jaxgen.reporting.statements import state_together
 from jaxgen.scores.paired import compare, describe_difference, describe_p
 from jaxgen.transforms.copies import disturb
+from jaxgen.types import ChannelMoments
 from support.data import blobs
 from support.written import written
 
@@ -444,6 +445,8 @@ def test_mistakes_are_refused_in_one_line(data, flags, said):
 def test_whitened_pixels_are_refused(data):
     with pytest.raises(UserError, match=r"--whiten: noise is added to pixels in \[0, 1\]"):
         make_job(dataclasses.replace(data, whiten=True), spec_of())
+    with pytest.raises(UserError, match=r"--normalize_channels: noise is added to pixels in \[0, 1\]"):
+        make_job(dataclasses.replace(data, channel_moments=ChannelMoments((0.5,), (0.2,))), spec_of())
 
 
 def test_files_hold_what_was_found(copied):

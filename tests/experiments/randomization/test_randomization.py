@@ -403,6 +403,7 @@ def test_times_to_fit_by_hand():
 def row_of(**known):
     flags = dict.fromkeys(("weight_decay", "decoupled_weight_decay", "l1", "max_norm", "gradient_noise"), "0")
     flags |= dict.fromkeys(("label_smoothing", "dropout", "sam_radius", "flip", "crop", "translate", "cutout"), "0")
+    flags |= dict.fromkeys(("rotate", "augmix"), "0")
     flags |= dict.fromkeys(("color_jitter", "input_noise", "mixup", "cutmix", "patience", "validation_share"), "0")
     flags |= {"model": "mlp", "optimizer": "sgd", "momentum": "0.9", "schedule": "constant", "learning_rate": "0.1"}
     flags |= {"norm": "auto", "epochs": "10", "batch_size": "10", "noise_kind": "uniform", "pixels": "true"}

@@ -375,6 +375,18 @@ def test_an_ablation_changes_one_thing_at_a_time():
     assert rates == {"sgd": 0.02, "adam": 0.001}
 
 
+def test_augmix_is_a_setting_beside_others(data, tmp_path):
+    """One program trains with and without it; members without it are those of a job that does not know it."""
+    flags = {"epochs": 2, "corruptions": ("contrast",), "severities": (5,), "num_runs": 2, "width": 2}
+    job, results = run(data, tmp_path / "both", augmix=(0, 3), **flags)
+    assert [setting.name for setting in job.settings] == ["augmix=0", "augmix=3"]
+    assert len(job.programs) == 1
+    assert {row["augmix"] for row in results.rows} == {"0", "3"}
+    _, plain = run(data, tmp_path / "plain", preset="none", **flags)
+    accuracies = [[row["test_accuracy"] for row in found.rows if row["augmix"] == "0"] for found in (results, plain)]
+    np.testing.assert_allclose(*accuracies, atol=0.04)
+
+
 @pytest.mark.slow
 def test_what_changes_colours_is_left_out_where_there_are_none(data, tmp_path):
     said = []

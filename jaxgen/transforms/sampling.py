@@ -9,6 +9,11 @@ import jax.numpy as jnp
 Border = Callable[[jax.Array, int], jax.Array]
 
 
+def by_edge(coordinates: jax.Array, size: int) -> jax.Array:
+    """The nearest edge pixel: a a | a b c | c c."""
+    return jnp.clip(coordinates, 0, size - 1)
+
+
 def by_mirror(coordinates: jax.Array, size: int) -> jax.Array:
     """Reflection about the centres of the edge pixels: c b | a b c | b a."""
     periods = coordinates / (2 * size - 2)
@@ -49,18 +54,32 @@ def sample(image: jax.Array, rows: jax.Array, columns: jax.Array, border: Border
 
 
 def warp(image: jax.Array, matrix: list[list[jax.Array]], shift: tuple[jax.Array, jax.Array] = (0, 0)) -> jax.Array:
-    """Affine warp about the centre: the pixel at (column, row) is taken from ``matrix @ (column, row) + shift``.
+    """Affine warp of ``image [h, w, d]``, black outside; `matrix` and `shift` as for `source_coordinates`."""
+    return sample(image, *source_coordinates(image.shape, matrix, shift))
+
+
+def source_coordinates(
+    shape: tuple[int, ...], matrix: list[list[jax.Array]], shift: tuple[jax.Array, jax.Array] = (0, 0)
+) -> tuple[jax.Array, jax.Array]:
+    """Where an affine warp takes each pixel from: rows and columns, floats ``[h, w]``.
 
     Args:
-      image: ``[h, w, d]``, black outside.
-      matrix: 2x2, of scalars.
+      shape: (h, w, d) of the image.
+      matrix: 2x2, of scalars; the pixel at (column, row), seen from the centre, is taken from
+        ``matrix @ (column, row) + shift``.
       shift: (columns, rows) in pixels.
     """
-    centres = [(size - 1) / 2 for size in image.shape[:2]]
+    centres = [(size - 1) / 2 for size in shape[:2]]
     rows, columns = jnp.meshgrid(
-        *(jnp.arange(size) - centre for size, centre in zip(image.shape, centres, strict=False)), indexing="ij"
+        *(jnp.arange(size) - centre for size, centre in zip(shape, centres, strict=False)), indexing="ij"
     )
     (xx, xy), (yx, yy) = matrix
     source_rows = yx * columns + yy * rows + shift[1] + centres[0]
     source_columns = xx * columns + xy * rows + shift[0] + centres[1]
-    return sample(image, source_rows, source_columns)
+    return source_rows, source_columns
+
+
+def rotation(angle: jax.Array) -> list[list[jax.Array]]:
+    """The matrix of a rotation by `angle`, in radians, for `source_coordinates`."""
+    cosine, sine = jnp.cos(angle), jnp.sin(angle)
+    return [[cosine, -sine], [sine, cosine]]
