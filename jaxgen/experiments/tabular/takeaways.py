@@ -9,6 +9,7 @@ from jaxgen.experiments.tabular.results import TITLES, TabularArrays
 from jaxgen.reporting.tables import nan_mean, to_table
 from jaxgen.scores.paired import Difference, compare, describe_difference, describe_p
 from jaxgen.scores.ranking import holm, signed_rank_p
+from jaxgen.wording import count_of
 
 CONTROLS = ("none", "random_flips", "decision_threshold", "smote", "adasyn")
 # Differences over data sets are stated below this p of Wilcoxon's test with Holm's correction.
@@ -160,7 +161,7 @@ def describe_thresholds(arrays: TabularArrays) -> list[str]:
     regret, number = hindsight.at_best - hindsight.chosen, len(arrays.thresholds)
     lines = [
         f"Thresholds chosen by inner folds cost {100 * np.mean(regret):.1f} points of F1 against the best of the "
-        f"{number} thresholds on each data set's own test parts, n = {len(regret)} data set(s). Part of that "
+        f"{number} thresholds on each data set's own test parts, n = {count_of(len(regret), 'data set')}. Part of that "
         f"is chance: the best of {number} is never worse, even where all are equally good."
     ]
     if len(arrays.tables) > 1:
