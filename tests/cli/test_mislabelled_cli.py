@@ -88,6 +88,7 @@ def test_a_plan_trains_nothing(folder):
         (("--score=loss",), "--score=loss: unknown; give one of scores"),
         (("--score=csl", "--track=none"), "--score=csl: is not tracked; add dynamics to --track"),
         (("--score=grand",), "--score=grand: is not tracked; add grand to --track"),
+        (("--score=pixel_lof_class",), "--score=pixel_lof_class: is not tracked; add pixel_lof to --track"),
         (("--num_examples=4", "--subset_ratios=0.5"), "a subset needs 3 or more"),
         (("--dropout=0,0.1",), "--dropout=0,0.1: takes one value here"),
     ],

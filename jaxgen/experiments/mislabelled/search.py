@@ -11,6 +11,7 @@ from jaxgen.config.fields import flag_values, format_value, spec_from_values
 from jaxgen.data.checks import make_dataset
 from jaxgen.errors import UserError
 from jaxgen.experiments.cscore.run import score_settings
+from jaxgen.experiments.cscore.tracking import DENSITIES
 from jaxgen.jobs.python_call import spec_of_call
 from jaxgen.jobs.session import QUIET, Session
 from jaxgen.keys import JobDraw, job_key
@@ -204,7 +205,8 @@ def tracking_needed(name: str) -> tuple[str, ...]:
     """The values of ``--track`` of which a score needs one; empty if it needs no tracking."""
     if name in UNTRACKED:
         return ()
-    return next(((word,) for word in ("grand", "pixel_density", "feature_density") if word in name), DYNAMICS)
+    named = ("grand", *sorted(DENSITIES))
+    return next(((word,) for word in named if word in name), DYNAMICS)
 
 
 def cscore_spec(spec: MislabelledSpec) -> CscoreSpec:
