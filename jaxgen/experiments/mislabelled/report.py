@@ -9,7 +9,7 @@ import numpy as np
 
 from jaxgen.config import MislabelledSpec
 from jaxgen.experiments.mislabelled.benchmark import Benchmark
-from jaxgen.experiments.mislabelled.figures import draw_benchmark, draw_suspects
+from jaxgen.experiments.mislabelled.figures import UNKNOWN, draw_benchmark, draw_suspects
 from jaxgen.experiments.mislabelled.job import MislabelledJob
 from jaxgen.experiments.mislabelled.search import HeldoutAccuracy, Mislabelled, mean_and_limits
 from jaxgen.reporting.files import with_resolved_width
@@ -40,7 +40,8 @@ def report_search(dataset: Dataset, result: Mislabelled, spec: MislabelledSpec) 
     text, metadata = describe_search(dataset, result), result.scores.metadata
     shown = result.order[np.isfinite(result.values[result.order])][: spec.search.num_shown]
     title = f"{describe_order(dataset, result)}\n{describe_count(result)}"
-    draw = functools.partial(draw_suspects, dataset, shown, result.suggested, result.values, result.score, title)
+    suggested = np.where(result.judged, result.suggested, UNKNOWN)
+    draw = functools.partial(draw_suspects, dataset, shown, suggested, result.values, result.score, title)
     files = {
         "mislabelled.csv": to_csv(list(result.rows())),
         "mislabelled.png": draw,
@@ -128,11 +129,11 @@ def describe_search(dataset: Dataset, result: Mislabelled) -> str:
             row["rank"],
             row["id"],
             row["label"],
-            row["suggested"] or "its own",
+            result.describe_suggestion(i),
             describe_with_error(float(row["score"]), float(row["stderr"])),
             row["heldout_n"],
         ]
-        for _, row in zip(range(MAX_ROWS), result.rows(), strict=False)
+        for i, row in zip(result.order[:MAX_ROWS], result.rows(), strict=False)
     ]
     header = ["rank", "id", "label", "suggested", f"{result.score.name} ± standard error", "held-out n"]
     parts = [
@@ -147,7 +148,9 @@ def describe_search(dataset: Dataset, result: Mislabelled) -> str:
 
 
 def describe_with_error(value: float, error: float) -> str:
-    """A value ± its standard error, to two significant digits of the error."""
+    """A value ± its standard error, to two significant digits of the error; a dash for an unknown value."""
+    if np.isnan(value):
+        return "—"
     if not np.isfinite(error) or error <= 0:
         return f"{value:.4g}"
     decimals = max(0, 1 - math.floor(math.log10(error)))

@@ -72,7 +72,8 @@ class Mislabelled:
 
     Attributes:
       order: int ``[n]``: positions of the examples, most suspicious first; those without a score come last.
-      suggested: int ``[n]``: the likeliest class by held-out probabilities; the label where nothing is likelier.
+      suggested: int ``[n]``: the likeliest class by held-out probabilities; the label where nothing is likelier, and
+        where there are none (`judged`).
       wrong: estimated number of wrong labels, with a 95 % interval, by pair of classes.
       score: registry entry of the score that ranks the examples.
       values: float ``[n]``: that score.
@@ -99,8 +100,24 @@ class Mislabelled:
         """How well the models predict the labels of held-out examples."""
         return heldout_accuracy(self.scores)
 
+    @property
+    def judged(self) -> np.ndarray:
+        """Which examples have held-out probabilities, by which a label may be suggested: bool ``[n]``."""
+        pred_probs = self.scores.more.get("pred_probs")
+        return np.zeros(len(self.order), bool) if pred_probs is None else np.isfinite(pred_probs).all(1)
+
+    def describe_suggestion(self, i: int) -> str:
+        """The label suggested for example `i` in words; a dash where no held-out probabilities suggest any."""
+        if not self.judged[i]:
+            return "—"
+        suggested = self.suggested[i]
+        return "its own" if suggested == self.scores.labels[i] else str(self.scores.class_names[suggested])
+
     def rows(self) -> Iterator[dict[str, Any]]:
-        """Rows of ``mislabelled.csv``: a dictionary per example, in order of suspicion."""
+        """Rows of ``mislabelled.csv``: a dictionary per example, in order of suspicion.
+
+        ``suggested`` is empty where it would be the label itself, or nothing is known.
+        """
         names, counts = self.scores.class_names, self.scores.counts.sum(0)
         others = {name: column for name, column in score_columns(self.scores).items() if name != self.score.name}
         num_suspects = len(self.suspects())

@@ -20,11 +20,13 @@ from jaxgen.experiments.mislabelled import baselines as mislabelled_rivals
 from jaxgen.experiments.mislabelled import injection
 from jaxgen.experiments.mislabelled import search as mislabelled
 from jaxgen.experiments.mislabelled.benchmark import FOLDS, Benchmark, five_fold, run_benchmark
+from jaxgen.experiments.mislabelled.figures import UNKNOWN, caption
 from jaxgen.experiments.mislabelled.injection import inject, load_noise
 from jaxgen.experiments.mislabelled.report import (
     describe_benchmark,
     describe_count,
     describe_search,
+    describe_with_error,
     neighbour_accuracy,
 )
 from jaxgen.experiments.mislabelled.search import rank_examples
@@ -327,6 +329,28 @@ def test_examples_are_ranked_by_the_suspicious_end_of_the_score():
         i = row["id"] - 100
         assert row["suggested"] == ("" if labels[i] == i % 3 else "abc"[i % 3])
     assert len(low.suspects()) == round(low.wrong.count)
+
+
+def test_an_example_that_was_never_held_out_has_a_dash_for_a_suggestion(separable):
+    """Not its own label: no model was asked."""
+    labels, probs, _ = ring(120)
+    probs[:2], labels[3] = NAN, 1
+    scores = made_scores(labels, pred_probs=probs)
+    dataset = dataclasses.replace(separable, labels=labels.astype(np.int32))
+    found = rank_examples(scores, spec_from_values(MislabelledSpec, {"score": "scores"}))
+    assert [found.describe_suggestion(i) for i in range(5)] == ["—", "—", "its own", "a", "its own"]
+    table = describe_search(dataset, found)
+    assert "| 1 | 100 | a | — |" in table
+    assert "| 3 | 102 | c | its own |" in table
+    assert {row["id"]: row["suggested"] for row in found.rows()}[100] == ""
+    assert [caption(dataset, 0, suggested, 0.5) for suggested in (UNKNOWN, 0, 1)] == [
+        "id 0\na → —\n0.5",
+        "id 0\na\n0.5",
+        "id 0\na → b?\n0.5",
+    ]
+    unasked = rank_examples(made_scores(labels), spec_from_values(MislabelledSpec, {"score": "scores"}))
+    assert {unasked.describe_suggestion(i) for i in range(120)} == {"—"}
+    assert describe_with_error(NAN, NAN) == "—"
 
 
 def test_a_score_that_is_not_there_is_refused():
