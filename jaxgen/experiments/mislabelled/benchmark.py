@@ -61,7 +61,7 @@ def run_benchmark(dataset: Dataset, spec: MislabelledSpec, session: Session = QU
       UserError: for noise that does not suit the data, and as `score_settings` raises.
     """
     check_search(spec)
-    noises = [load_noise(read_injection(text), dataset.num_classes) for text in spec.search.inject]
+    noises = [load_noise(read_injection(text), dataset) for text in spec.search.inject]
     # Drawing noise initializes JAX, so the devices of training are configured first.
     start_devices(spec.compute.num_devices, dataset.images.nbytes)
     repeats = range(spec.search.repeats or REPEATS)
@@ -72,7 +72,7 @@ def run_benchmark(dataset: Dataset, spec: MislabelledSpec, session: Session = QU
     with shared_compilations():
         for noise, repeat in itertools.product(noises, repeats):
             noisy_spec = repeat_spec(spec, noise, repeat)
-            noisy, wrong = inject(dataset, noise, spec.seed, repeat)
+            noisy, wrong, described = inject(dataset, noise, spec.seed, repeat)
             shared_columns = {
                 "noise": noise.injection.text,
                 "repeat": repeat,
@@ -80,7 +80,7 @@ def run_benchmark(dataset: Dataset, spec: MislabelledSpec, session: Session = QU
                 "n": len(wrong),
             }
             progress = f"{shared_columns['noise']}, repeat {repeat + 1} of {len(repeats)}"
-            session.tell(f"{progress}: {shared_columns['wrong']:,} of {shared_columns['n']:,} labels changed")
+            session.tell(f"{progress}: {described}")
             num_unfinished, scores = len(unfinished), None
             with collect_errors(unfinished):
                 scores = train_scores(noisy, noisy_spec, session)

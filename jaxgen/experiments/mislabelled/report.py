@@ -209,6 +209,8 @@ def describe_benchmark(benchmark: Benchmark, spec: MislabelledSpec) -> str:
         "noise and repeat. In percent, mean ± half of the 95 % interval by Student's t over "
         f"n = {n} repeats; best first by mean AUROC. Labels that were wrong before count as right."
     ]
+    if any(noise.startswith("file:") for noise in list_noises(benchmark)):
+        parts[0] += " Labels from a file are the same in every repeat: its intervals are over subsets and models alone."
     parts += [f"{title}\n\n{measure_table(benchmark, measure)}" for measure, title in MEASURES.items()]
     if lines := difference_lines(benchmark, spec.search.score):
         header = [f"{spec.search.score} less", *list_noises(benchmark)]
