@@ -84,6 +84,13 @@ class SearchSpec(Spec):
 
     score: str = option("csl", "the score that examples are ranked by, one of those in cscores.npz")
     num_shown: int = option(60, "how many of the most suspicious examples the picture shows", **at_least(1))
+    threshold_samples: int = option(
+        0,
+        "so many further models, each trained with some examples in a made-up class, flag examples that are learnt no "
+        "better than these (Pleiss et al. 2020); 0: none",
+        rule=lambda count: count == 0 or count >= 2,
+        says="must be 0 (none), or 2 or more, so that every example keeps its label in some",
+    )
     inject: tuple[str, ...] = option(
         (),
         "put known noise into the labels, and judge all scores by how they find it; one kind or a list: symmetric:RATE "

@@ -10,8 +10,10 @@ import numpy as np
 from jaxgen.config import MislabelledSpec
 from jaxgen.experiments.mislabelled.benchmark import Benchmark
 from jaxgen.experiments.mislabelled.figures import UNKNOWN, draw_benchmark, draw_suspects
+from jaxgen.experiments.mislabelled.flagging import flag_table
 from jaxgen.experiments.mislabelled.job import MislabelledJob
 from jaxgen.experiments.mislabelled.search import HeldoutAccuracy, Mislabelled, mean_and_limits
+from jaxgen.experiments.mislabelled.threshold_samples import describe_flagged
 from jaxgen.reporting.files import with_resolved_width
 from jaxgen.reporting.report import Report
 from jaxgen.reporting.tables import to_csv, to_table
@@ -48,8 +50,15 @@ def report_search(dataset: Dataset, result: Mislabelled, spec: MislabelledSpec) 
         "table.md": text + "\n",
         "cscores.npz": result.scores,
     }
-    speed = describe_speed(*(metadata[name] for name in ("models_now", "seconds_now", "devices", "num_models")))
-    return Report(with_resolved_width(spec, {metadata["width"]}), f"{speed}\n\n{text}", files)
+    models_now, seconds_now, devices, num_models, width = (
+        metadata[name] for name in ("models_now", "seconds_now", "devices", "num_models", "width")
+    )
+    widths = {width}
+    if further := result.threshold_samples:
+        models_now, seconds_now = models_now + further.models_now, seconds_now + further.seconds_now
+        num_models, widths = num_models + len(further.found.thresholds), {width} | further.widths
+    speed = describe_speed(models_now, seconds_now, devices, num_models)
+    return Report(with_resolved_width(spec, widths), f"{speed}\n\n{text}", files)
 
 
 def describe_order(dataset: Dataset, result: Mislabelled) -> str:
@@ -140,6 +149,7 @@ def describe_search(dataset: Dataset, result: Mislabelled) -> str:
         describe_accuracy(dataset, result),
         describe_order(dataset, result),
         describe_count(result),
+        *([describe_flagged(result.threshold_samples.found)] if result.threshold_samples else []),
         to_table(header, [map(str, line) for line in lines]),
     ]
     if pairs := pair_lines(result):
@@ -176,6 +186,8 @@ def report_benchmark(benchmark: Benchmark, spec: MislabelledSpec) -> Report:
         "league.png": functools.partial(draw_benchmark, *plotted),
         "table.md": text + "\n",
     }
+    if benchmark.flags:
+        files["flagged.csv"] = to_csv(benchmark.flags)
     return Report(with_resolved_width(spec, {benchmark.width}), text, files)
 
 
@@ -203,11 +215,13 @@ def rank_scores(benchmark: Benchmark) -> list[str]:
 
 def describe_benchmark(benchmark: Benchmark, spec: MislabelledSpec) -> str:
     """Tables of each measure, of AUROC differences to the baselines, and of estimated numbers of wrong labels."""
-    n = num_repeats(benchmark)
+    n, further = num_repeats(benchmark), spec.search.threshold_samples
+    models = f"{benchmark.models:,} models for each noise and repeat"
+    models += f", and {further} with threshold samples" if further else ""
     parts = [
-        f"{benchmark.dataset.name}: {len(benchmark.dataset.labels):,} examples, {benchmark.models:,} models for each "
-        "noise and repeat. In percent, mean ± half of the 95 % interval by Student's t over "
-        f"n = {n} repeats; best first by mean AUROC. Labels that were wrong before count as right."
+        f"{benchmark.dataset.name}: {len(benchmark.dataset.labels):,} examples, {models}. In percent, mean ± half of "
+        f"the 95 % interval by Student's t over n = {n} repeats; best first by mean AUROC. Labels that were wrong "
+        "before count as right."
     ]
     if any(noise.startswith("file:") for noise in list_noises(benchmark)):
         parts[0] += " Labels from a file are the same in every repeat: its intervals are over subsets and models alone."
@@ -217,6 +231,8 @@ def describe_benchmark(benchmark: Benchmark, spec: MislabelledSpec) -> str:
         parts.append(f"AUROC in points, in pairs, mean [95 % interval], n = {n}\n\n{to_table(header, lines)}")
     header = ["noise", "labels wrong", "estimated", "interval holds the number", "estimated by cleanlab, 5-fold"]
     parts.append(f"How many labels are wrong, mean over n = {n}\n\n{to_table(header, list(count_lines(benchmark)))}")
+    if benchmark.flags:
+        parts.append(f"Which labels are flagged, mean ± half of the interval, n = {n}\n\n{flag_table(benchmark.flags)}")
     return "\n\n".join([*parts, *benchmark.missing])
 
 

@@ -12,8 +12,10 @@ from jaxgen.data.checks import make_dataset
 from jaxgen.errors import UserError
 from jaxgen.experiments.cscore.run import score_settings
 from jaxgen.experiments.cscore.tracking import DENSITIES
+from jaxgen.experiments.mislabelled.threshold_samples import ThresholdSamples, flag_by_threshold_samples
 from jaxgen.jobs.python_call import spec_of_call
 from jaxgen.jobs.session import QUIET, Session
+from jaxgen.jobs.train import collect_errors, raise_collected
 from jaxgen.keys import JobDraw, job_key
 from jaxgen.reporting.console import log
 from jaxgen.scores.confident import WrongLabels, estimate_wrong
@@ -79,6 +81,7 @@ class Mislabelled:
       values: float ``[n]``: that score.
       stderr: float ``[n]``: its standard error; NaN where it has none.
       scores: all scores of the examples.
+      threshold_samples: what these flag; None without ``--threshold_samples``.
     """
 
     order: np.ndarray
@@ -88,6 +91,7 @@ class Mislabelled:
     values: np.ndarray
     stderr: np.ndarray
     scores: Scores
+    threshold_samples: ThresholdSamples | None = None
 
     def suspects(self) -> np.ndarray:
         """Positions of the most suspicious examples, as many as labels are estimated to be wrong; none at chance."""
@@ -113,6 +117,17 @@ class Mislabelled:
         suggested = self.suggested[i]
         return "its own" if suggested == self.scores.labels[i] else str(self.scores.class_names[suggested])
 
+    def flag_columns(self, i: int) -> dict[str, Any]:
+        """Columns of example `i` about threshold samples: whether it is flagged, its AUM, the number of models."""
+        if self.threshold_samples is None:
+            return {}
+        found = self.threshold_samples.found
+        return {
+            "flagged": int(found.flagged[i]),
+            "threshold_aum": f"{found.aum[i]:.6g}",
+            "threshold_n": found.counts[i],
+        }
+
     def rows(self) -> Iterator[dict[str, Any]]:
         """Rows of ``mislabelled.csv``: a dictionary per example, in order of suspicion.
 
@@ -131,6 +146,7 @@ class Mislabelled:
                 "score": f"{self.values[i]:.6g}",
                 "stderr": f"{self.stderr[i]:.3g}",
                 "heldout_n": counts[i],
+                **self.flag_columns(i),
                 **{name: f"{column[i]:.6g}" for name, column in others.items()},
             }
 
@@ -192,7 +208,14 @@ def search(dataset: Dataset, spec: MislabelledSpec, session: Session = QUIET) ->
       UserError: for an unknown score, and as `score_settings` raises.
     """
     check_search(spec)
-    return rank_examples(train_scores(dataset, spec, session), spec)
+    unfinished: list[UserError] = []
+    # Where other processes train the rest of the one, this one still trains its share of the other.
+    with collect_errors(unfinished):
+        scores = train_scores(dataset, spec, session)
+    with collect_errors(unfinished):
+        threshold_samples = flag_by_threshold_samples(dataset, spec, session)
+    raise_collected(unfinished)
+    return dataclasses.replace(rank_examples(scores, spec), threshold_samples=threshold_samples)
 
 
 def train_scores(dataset: Dataset, spec: MislabelledSpec, session: Session = QUIET) -> Scores:
