@@ -55,7 +55,7 @@ def load_noisy_labels(path: str, key: str, dataset: Dataset, said: str) -> Noisy
     if not 0 < num_different < len(labels):
         raise UserError(
             f"{said}: {num_different} of {len(labels)} labels differ from those of {dataset.name}; needed: some, and "
-            f"not all; give another key or file"
+            "not all; give another key or file"
         )
     return NoisyLabels(labels.astype(np.int32), matched)
 
