@@ -51,7 +51,8 @@ class Draw(enum.IntEnum):
     PASS = 38
     # Tables: the order of an epoch of a perceptron.
     MLP_ORDER = 36
-    # C-scores: the parts of a balanced block, folded into the key of the run whose index is the block's number.
+    # The parts of a block of runs, balanced subsets of C-scores or threshold samples: folded into the key of the run
+    # whose index is the block's number.
     BLOCK = 101
 
 
@@ -68,6 +69,8 @@ class JobDraw(enum.IntEnum):
     INJECTION = FIRST_JOB_DRAW + 104
     # Smaller selection sets of long tails, to see how the chosen threshold depends on their size.
     SMALLER_SELECTIONS = FIRST_JOB_DRAW + 105
+    # All models with threshold samples of a search for mislabelled examples: members' draws by run below it.
+    THRESHOLD_SAMPLES = FIRST_JOB_DRAW + 106
     # Corrupted versions of images; randomized versions of pixels.
     CORRUPTIONS = 2**32 - 2
     VERSIONS = 2**32 - 1

@@ -100,6 +100,7 @@ DIVIDED = {
     repr(Draw.AUGMENT): (1, (AugmentDraw,)),
     repr(Draw.PASS): (1, (StreamDraw, [Draw.AUGMENT])),
     repr(Draw.STAGE2): (0, ([draw for draw in Draw if draw not in (Draw.SUBSET, Draw.BLOCK, Draw.STAGE2)],)),
+    repr(JobDraw.THRESHOLD_SAMPLES): (1, ([draw for draw in Draw if draw != Draw.SUBSET],)),
     repr(JobDraw.VERSIONS): (0, (VersionDraw,)),
     repr(JobDraw.CORRUPTIONS): (0, (CorruptionDraw,)),
 }
@@ -190,6 +191,7 @@ RECORDED = {
     Draw.FEW: ((), (2266069599, 316556913)),
     JobDraw.INJECTION: ((2,), (4028186583, 986790449)),
     JobDraw.RESAMPLES: ((), (2217137883, 1560155800)),
+    JobDraw.THRESHOLD_SAMPLES: ((2, Draw.BLOCK), (2234649305, 1986583490)),
     JobDraw.VERSIONS: ((VersionDraw.SHUFFLE,), (1984162652, 859698982)),
     JobDraw.CORRUPTIONS: ((CorruptionDraw.TEST, 4, 3), (1208813845, 1423166343)),
 }

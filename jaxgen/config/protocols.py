@@ -49,7 +49,7 @@ class SubsetSpec(Spec):
         object.__setattr__(self, "subset_ratios", tuple(round(ratio, 6) for ratio in self.subset_ratios))
 
 
-TRACKS = ("dynamics", "pred_probs", "curves", "grand", "pixel_density", "feature_density")
+TRACKS = ("dynamics", "pred_probs", "curves", "grand", "pixel_density", "feature_density", "pixel_lof", "feature_lof")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +61,8 @@ class TrackSpec(Spec):
         "what is noted of single examples while models train: dynamics (scores of how training goes), pred_probs "
         "(held-out class probabilities), curves (learning curves), grand (norms of their gradients; slow), "
         "pixel_density (how near their classes are in pixels), feature_density (the same of what the last layer sees; "
-        "needs --save_models); auto: the first three, the second and third where they "
+        "needs --save_models), pixel_lof, feature_lof (local outlier factors of the same, by 20 nearest neighbours); "
+        "auto: the first three, the second and third where they "
         "take at most a megabyte of a model, and none of them where other flags hold lists; none",
         rule=lambda names: (
             bool(names)

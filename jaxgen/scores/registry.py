@@ -34,6 +34,7 @@ class Score(NamedTuple):
         return "stderr" if self.name == "scores" else f"{self.name}_stderr"
 
 
+BREUNIG = "Breunig et al. 2000, https://doi.org/10.1145/342009.335388"
 JIANG = "Jiang et al. 2021, https://arxiv.org/abs/2002.03206"
 FELDMAN = "Feldman and Zhang 2020, https://arxiv.org/abs/2008.03703"
 PAUL = "Paul et al. 2021, https://arxiv.org/abs/2107.07075"
@@ -69,5 +70,9 @@ _ALL = (
     Score("feature_density", "how near other examples are in the last layer", LOW, "both", JIANG),
     Score("feature_density_class", "how near other examples of its class are in the last layer", LOW, "both", JIANG),
     Score("feature_density_signed", "how much nearer its own class is, in the last layer", LOW, "both", JIANG),
+    Score("pixel_lof", "local outlier factor among all examples, in pixels", HIGH, "data", BREUNIG),
+    Score("pixel_lof_class", "local outlier factor among examples of its class, in pixels", HIGH, "data", BREUNIG),
+    Score("feature_lof", "local outlier factor among all examples, in the last layer", HIGH, "both", BREUNIG),
+    Score("feature_lof_class", "local outlier factor among its class, in the last layer", HIGH, "both", BREUNIG),
 )
 REGISTRY: Mapping[str, Score] = MappingProxyType({score.name: score for score in _ALL})

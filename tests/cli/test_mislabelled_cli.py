@@ -21,6 +21,7 @@ def folder(tmp_path_factory):
     images[np.arange(120), labels // 4, labels % 4] = 255
     labels[:6] = (labels[:6] + 1) % 3
     np.savez(folder / "mine.npz", images=images, labels=labels, class_names=["a", "b", "c"])
+    (folder / "few.csv").write_text("0\n1\n2\n")
     return folder
 
 
@@ -84,10 +85,13 @@ def test_a_plan_trains_nothing(folder):
             "--inject=symmetric:0.1,symmetric:0.1: give each kind and rate once",
         ),
         (("--inject=matrix:none.csv",), "--inject=matrix:none.csv: cannot be read"),
+        (("--inject=file:none.csv",), "--inject=file:none.csv: cannot be read"),
+        (("--inject=file:few.csv",), "--inject=file:few.csv: has 3 labels, and mine 120 training examples"),
         (("--repeats=3",), "--repeats=3: repeats draws of --inject, which is not given"),
         (("--score=loss",), "--score=loss: unknown; give one of scores"),
         (("--score=csl", "--track=none"), "--score=csl: is not tracked; add dynamics to --track"),
         (("--score=grand",), "--score=grand: is not tracked; add grand to --track"),
+        (("--score=pixel_lof_class",), "--score=pixel_lof_class: is not tracked; add pixel_lof to --track"),
         (("--num_examples=4", "--subset_ratios=0.5"), "a subset needs 3 or more"),
         (("--dropout=0,0.1",), "--dropout=0,0.1: takes one value here"),
     ],

@@ -1,10 +1,11 @@
-"""Kernel densities against plain loops, and their laws."""
+"""Kernel densities against plain loops, outlier factors by hand, and their laws."""
 
 import numpy as np
 import pytest
 
 from jaxgen import UserError, estimate_scores
-from jaxgen.scores import density
+from jaxgen.scores import density, outlier_factor
+from jaxgen.scores.registry import HIGH, REGISTRY
 from support.data import blobs
 
 
@@ -75,3 +76,48 @@ def test_densities_are_among_the_scores_if_they_are_asked_for(tmp_path):
         assert (found[f"{name}_stderr"] > 0).all()
     with pytest.raises(UserError, match=r"--track=feature_density: needs the models.*--save_models"):
         estimate_scores(images, labels, **FLAGS, track=("feature_density",))
+
+
+def test_outlier_factors_of_four_points_by_hand():
+    """At 0, 1, 2 and 6, with two neighbours: reach-distances by definition 5, densities by 6, their ratio by 7.
+
+    The distances to the second neighbour are 2, 1, 2 and 5. Densities are 2 / (1 + 2), 2 / (2 + 2), 2 / (1 + 2) and
+    2 / (4 + 5): sums of each pair's distance, or of the neighbour's distance to its second one, if that is larger.
+    """
+    densities = np.array([2 / 3, 2 / 4, 2 / 3, 2 / 9])
+    neighbours = [[1, 2], [0, 2], [0, 1], [1, 2]]
+    expected = [densities[near].mean() / own for near, own in zip(neighbours, densities, strict=True)]
+    points, one_class = np.array([[0.0], [1.0], [2.0], [6.0]]), np.zeros(4, int)
+    found = outlier_factor.outlier_factors(points, one_class, 1, num_neighbors=2)
+    np.testing.assert_allclose(found.lof, expected, rtol=1e-5)
+    np.testing.assert_array_equal(found.lof, found.lof_class)
+    assert REGISTRY["pixel_lof"].suspicious == HIGH
+
+
+def test_a_label_of_a_far_class_is_an_outlier_of_its_class_alone():
+    rng = np.random.default_rng(2)
+    points = np.concatenate([rng.normal(size=(40, 3)), rng.normal(size=(40, 3)) + 30])
+    labels = np.repeat([0, 1], 40)
+    labels[3] = 1
+    found = outlier_factor.outlier_factors(points, labels, 3)
+    assert found.lof.max() < 3
+    assert found.lof_class.argmax() == 3
+    assert found.lof_class[3] > 5
+    alone = outlier_factor.outlier_factors(points[:2], np.array([0, 1]), 2)
+    assert np.isnan(alone.lof_class).all()
+    assert np.isfinite(alone.lof).all()
+
+
+def test_outlier_factors_are_among_the_scores_only_if_they_are_asked_for(tmp_path):
+    images, labels = blobs(60)
+    asked = {"track": ("pixel_lof", "feature_lof"), "save_models": True, "out": str(tmp_path)}
+    found = estimate_scores(images, labels, **FLAGS, **asked).more
+    expected = outlier_factor.outlier_factors(images.reshape(60, -1) / 255, labels, 3)
+    np.testing.assert_allclose(found["pixel_lof"], expected.lof, rtol=1e-4)
+    np.testing.assert_allclose(found["pixel_lof_class"], expected.lof_class, rtol=1e-4)
+    for name in ("feature_lof", "feature_lof_class"):
+        assert np.isfinite(found[name]).all()
+        assert (found[f"{name}_stderr"] > 0).any()
+    assert not {"pixel_density", "feature_density", "csl"} & found.keys()
+    with pytest.raises(UserError, match=r"--track=feature_lof: needs the models.*--save_models"):
+        estimate_scores(images, labels, **FLAGS, track=("feature_lof",))

@@ -1,4 +1,4 @@
-"""Kernel densities of a C-score job's examples, in pixel space and in the feature space of its models."""
+"""Kernel densities and local outlier factors of a C-score job's examples, of pixels and of its models' features."""
 
 import numpy as np
 
@@ -6,35 +6,40 @@ from jaxgen.experiments.cscore.job import run_group_name
 from jaxgen.jobs.models import model_folder
 from jaxgen.jobs.program import Program
 from jaxgen.runs.saved_models import load_model
-from jaxgen.scores.density import Density, kernel_density
+from jaxgen.scores.density import kernel_density
+from jaxgen.scores.outlier_factor import outlier_factors
 from jaxgen.types import Dataset
 
 # Models whose features are used, and examples in a forward pass.
 NUM_MODELS = 5
 BATCH_SIZE = 500
+# By their names in ``--track``, after pixel_ or feature_.
+ESTIMATES = {"density": kernel_density, "lof": outlier_factors}
 
 
 def densities(dataset: Dataset, program: Program, number: int) -> dict[str, np.ndarray]:
-    """The densities requested by ``--track`` for one of the program's settings, by key of ``cscores.npz``.
+    """The densities and outlier factors that ``--track`` names, for one of the program's settings, by key of
+    ``cscores.npz``.
 
-    Feature densities are means over the first `NUM_MODELS` models of the largest ratio, with standard errors.
+    Those of features are means over the first `NUM_MODELS` models of the largest ratio, with standard errors.
     """
-    spec = program.settings[number].spec
-    requested, arrays = {*spec.tracking.track}, {}
-    if "pixel_density" in requested:
-        pixels = dataset.images.reshape(len(dataset.labels), -1) * np.float32(dataset.scale)
-        density = kernel_density(pixels, dataset.labels, dataset.num_classes)
-        arrays |= {f"pixel_{name}": values for name, values in density._asdict().items()}
-    if "feature_density" in requested:
-        model_densities = [
-            kernel_density(features, dataset.labels, dataset.num_classes)
-            for features in features_of_models(dataset, program, number)
-        ]
-        for name in Density._fields:
-            values = np.stack([getattr(model_density, name) for model_density in model_densities])
-            arrays[f"feature_{name}"] = values.mean(0)
-            if len(values) > 1:
-                arrays[f"feature_{name}_stderr"] = values.std(0, ddof=1) / np.sqrt(len(values)).astype(np.float32)
+    requested, arrays, classes = {*program.settings[number].spec.tracking.track}, {}, dataset.num_classes
+    for name, estimate in ESTIMATES.items():
+        if f"pixel_{name}" in requested:
+            pixels = dataset.images.reshape(len(dataset.labels), -1) * np.float32(dataset.scale)
+            found = estimate(pixels, dataset.labels, classes)._asdict()
+            arrays |= {f"pixel_{field}": values for field, values in found.items()}
+    if requested & {f"feature_{name}" for name in ESTIMATES}:
+        features = features_of_models(dataset, program, number)
+    for name, estimate in ESTIMATES.items():
+        if f"feature_{name}" in requested:
+            by_model = [estimate(each, dataset.labels, classes)._asdict() for each in features]
+            for field in by_model[0]:
+                values = np.stack([found[field] for found in by_model])
+                arrays[f"feature_{field}"] = values.mean(0)
+                if len(values) > 1:
+                    stderr = values.std(0, ddof=1) / np.sqrt(len(values)).astype(np.float32)
+                    arrays[f"feature_{field}_stderr"] = stderr
     return arrays
 
 

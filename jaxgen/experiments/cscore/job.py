@@ -81,11 +81,12 @@ def check_job(dataset: Dataset, spec: CscoreSpec) -> list[Program]:
 
 
 def refuse_unsaved_features(spec: CscoreSpec) -> None:
-    """Raises `UserError` for feature densities without ``--save_models``."""
-    if "feature_density" in spec.tracking.track and not spec.compute.save_models:
-        raise UserError(
-            "--track=feature_density: needs the models, which are not kept; give --save_models, or leave it out"
-        )
+    """Raises `UserError` for measures of features without ``--save_models``."""
+    for name in ("feature_density", "feature_lof"):
+        if name in spec.tracking.track and not spec.compute.save_models:
+            raise UserError(
+                f"--track={name}: needs the models, which are not kept; give --save_models, or leave it out"
+            )
 
 
 def refuse_open_shares(spec: CscoreSpec) -> None:

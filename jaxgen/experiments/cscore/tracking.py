@@ -17,7 +17,7 @@ from jaxgen.scores.example_stats import TrackingConfig
 from jaxgen.types import TRACKED, Dataset, Outcome
 
 # Parts of ``--track`` that are computed from the data or from trained models.
-DENSITIES = {"pixel_density", "feature_density"}
+DENSITIES = {"pixel_density", "feature_density", "pixel_lof", "feature_lof"}
 # By default, statistics that take more bytes of a run (probabilities of all classes, curves) are not tracked.
 MAX_DEFAULT_BYTES = 10**6
 # Points of a curve between two evaluations of held-out examples.

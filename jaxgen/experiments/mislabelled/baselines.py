@@ -76,6 +76,16 @@ def count_by_cleanlab(pred_probs: np.ndarray, labels: np.ndarray) -> int:
     return int(num_label_issues(labels[known], pred_probs[known].astype(np.float64)))
 
 
+def flag_by_cleanlab(pred_probs: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """The examples that cleanlab finds to be mislabelled by its default filter, bool ``[n]``; none of rows of NaN."""
+    from cleanlab.filter import find_label_issues
+
+    known = np.isfinite(pred_probs).all(1)
+    flagged = np.zeros(len(labels), bool)
+    flagged[known] = find_label_issues(labels[known], pred_probs[known].astype(np.float64), n_jobs=1)
+    return flagged
+
+
 def rate_by_data_oob(dataset: Dataset, seed: int) -> np.ndarray:
     """Suspicion ``[n]`` by Data-OOB: the negative out-of-bag accuracy of bagged decision trees on each example.
 

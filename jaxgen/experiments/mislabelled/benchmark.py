@@ -3,7 +3,7 @@
 import dataclasses
 import itertools
 import pathlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,8 +12,10 @@ from jaxgen.config import MislabelledSpec, SubsetSpec
 from jaxgen.config.mislabelled import read_injection
 from jaxgen.errors import UserError
 from jaxgen.experiments.mislabelled import baselines as baselines
+from jaxgen.experiments.mislabelled.flagging import judge_flags, ways_to_flag
 from jaxgen.experiments.mislabelled.injection import Noise, inject, load_noise
 from jaxgen.experiments.mislabelled.search import check_search, rank_examples, score_columns, train_scores
+from jaxgen.experiments.mislabelled.threshold_samples import ThresholdSamples, flag_by_threshold_samples
 from jaxgen.jobs.compilation_cache import shared_compilations
 from jaxgen.jobs.session import QUIET, Session
 from jaxgen.jobs.train import collect_errors, raise_collected
@@ -39,6 +41,7 @@ class Benchmark(NamedTuple):
       models: number of models trained for one noise and repeat.
       missing: lines about baselines that were left out.
       width: members per device, as chosen for the first job.
+      flags: a dictionary for each noise, repeat and way to flag examples; none without ``--threshold_samples``.
     """
 
     rows: list[dict[str, Any]]
@@ -47,6 +50,21 @@ class Benchmark(NamedTuple):
     models: int
     missing: list[str]
     width: int | None
+    flags: Sequence[dict[str, Any]] = ()
+
+
+class TrainedDraw(NamedTuple):
+    """What was trained for one draw of noise; None where runs of other processes are still missing.
+
+    Attributes:
+      scores: of the C-score job.
+      folds: out-of-sample probabilities ``[n, c]`` by five-fold cross-validation; None also if they were not tracked.
+      threshold_samples: what these flag; None also without ``--threshold_samples``.
+    """
+
+    scores: Scores | None
+    folds: np.ndarray | None
+    threshold_samples: ThresholdSamples | None
 
 
 def run_benchmark(dataset: Dataset, spec: MislabelledSpec, session: Session = QUIET) -> Benchmark:
@@ -61,44 +79,54 @@ def run_benchmark(dataset: Dataset, spec: MislabelledSpec, session: Session = QU
       UserError: for noise that does not suit the data, and as `score_settings` raises.
     """
     check_search(spec)
-    noises = [load_noise(read_injection(text), dataset.num_classes) for text in spec.search.inject]
+    noises = [load_noise(read_injection(text), dataset) for text in spec.search.inject]
     # Drawing noise initializes JAX, so the devices of training are configured first.
     start_devices(spec.compute.num_devices, dataset.images.nbytes)
     repeats = range(spec.search.repeats or REPEATS)
-    missing, rows, estimates, models = baselines.describe_missing(dataset), [], [], 0
+    missing, rows, estimates, flags, models = baselines.describe_missing(dataset), [], [], [], 0
     unfinished: list[UserError] = []
     for line in missing:
         session.tell(line)
     with shared_compilations():
         for noise, repeat in itertools.product(noises, repeats):
             noisy_spec = repeat_spec(spec, noise, repeat)
-            noisy, wrong = inject(dataset, noise, spec.seed, repeat)
+            noisy, wrong, described = inject(dataset, noise, spec.seed, repeat)
             shared_columns = {
                 "noise": noise.injection.text,
                 "repeat": repeat,
                 "wrong": int(wrong.sum()),
                 "n": len(wrong),
             }
-            progress = f"{shared_columns['noise']}, repeat {repeat + 1} of {len(repeats)}"
-            session.tell(f"{progress}: {shared_columns['wrong']:,} of {shared_columns['n']:,} labels changed")
-            num_unfinished, scores = len(unfinished), None
-            with collect_errors(unfinished):
-                scores = train_scores(noisy, noisy_spec, session)
+            session.tell(f"{shared_columns['noise']}, repeat {repeat + 1} of {len(repeats)}: {described}")
+            num_unfinished = len(unfinished)
+            trained = train_draw(noisy, noisy_spec, session, unfinished)
+            if trained.scores:
                 # The width is timed for the first job only, and used for the others.
-                spec = with_width(spec, scores.metadata["width"])
-                noisy_spec = with_width(noisy_spec, scores.metadata["width"])
-            with collect_errors(unfinished):
-                folds = five_fold(noisy, noisy_spec, session)
-            if scores is None or len(unfinished) > num_unfinished:
+                spec = with_width(spec, trained.scores.metadata["width"])
+            if len(unfinished) > num_unfinished:
                 continue
-            models = scores.metadata["num_models"]
-            rows += [
-                {**shared_columns, **measures}
-                for measures in evaluate_scores(noisy, scores, folds, wrong, noisy_spec.seed)
-            ]
-            estimates.append({**shared_columns, **estimate_counts(scores, folds, noisy_spec)})
+            models = trained.scores.metadata["num_models"]
+            found = evaluate_scores(noisy, trained.scores, trained.folds, wrong, noisy_spec.seed)
+            rows += [{**shared_columns, **measures} for measures in found]
+            estimates.append({**shared_columns, **estimate_counts(trained.scores, trained.folds, noisy_spec)})
+            if trained.threshold_samples:
+                ways = ways_to_flag(*trained, noisy_spec)
+                flags += [{**shared_columns, "way": way, **judge_flags(flagged, wrong)} for way, flagged in ways]
     raise_collected(unfinished)
-    return Benchmark(rows, estimates, dataset, models, missing, spec.compute.width)
+    return Benchmark(rows, estimates, dataset, models, missing, spec.compute.width, flags)
+
+
+def train_draw(dataset: Dataset, spec: MislabelledSpec, session: Session, unfinished: list[UserError]) -> TrainedDraw:
+    """Trains the missing runs of one draw of noise; adds to `unfinished` what other processes have not trained yet."""
+    scores = folds = threshold_samples = None
+    with collect_errors(unfinished):
+        scores = train_scores(dataset, spec, session)
+        spec = with_width(spec, scores.metadata["width"])
+    with collect_errors(unfinished):
+        folds = five_fold(dataset, spec, session)
+    with collect_errors(unfinished):
+        threshold_samples = flag_by_threshold_samples(dataset, spec, session)
+    return TrainedDraw(scores, folds, threshold_samples)
 
 
 def repeat_spec(spec: MislabelledSpec, noise: Noise, repeat: int) -> MislabelledSpec:

@@ -4,14 +4,18 @@ from jaxgen.experiments.cscore.job import make_job, make_workload
 from jaxgen.experiments.mislabelled.benchmark import Benchmark, run_benchmark
 from jaxgen.experiments.mislabelled.job import MislabelledJob, load
 from jaxgen.experiments.mislabelled.search import Mislabelled, cscore_spec, search
+from jaxgen.experiments.mislabelled.threshold_samples import make_threshold_workload
 from jaxgen.jobs.dry_run import describe_workload
 from jaxgen.jobs.experiment import Experiment
 from jaxgen.jobs.session import Session
 
 
 def describe(job: MislabelledJob, session: Session) -> str:
-    """Describes the runs of the underlying C-score job."""
-    return describe_workload(make_workload(make_job(job.dataset, cscore_spec(job.spec))), session)
+    """Describes the runs of the underlying C-score job, and those with threshold samples."""
+    workloads = [make_workload(make_job(job.dataset, cscore_spec(job.spec)))]
+    if job.spec.search.threshold_samples:
+        workloads.append(make_threshold_workload(job.dataset, job.spec))
+    return "\n\n".join(describe_workload(workload, session) for workload in workloads)
 
 
 def measure(job: MislabelledJob, session: Session) -> Mislabelled | Benchmark:

@@ -18,6 +18,8 @@ from jaxgen.views.gallery import as_picture, shorten
 COLUMNS = 10
 # Characters per line of the title of a histogram, of the title of a figure of images, and of an image's caption.
 LINE, WIDE_LINE, NARROW_LINE = 105, 150, 18
+# Stands for a suggested label that is not known.
+UNKNOWN = -1
 
 
 @styled
@@ -29,7 +31,7 @@ def draw_suspects(
     Args:
       dataset: the examples.
       shown: positions of the examples to show, most suspicious first.
-      suggested: suggested labels, int ``[n]``.
+      suggested: suggested labels, int ``[n]``; `UNKNOWN` where nothing could suggest any.
       values: scores, float ``[n]``.
       score: their registry entry.
       title: of the figure.
@@ -54,10 +56,14 @@ def wrapped(title: str, width: int) -> str:
 
 
 def caption(dataset: Dataset, i: int, suggested: int, value: float) -> str:
-    """The caption of an example: id, label and suggested label (on one line if short), score."""
+    """The caption of an example: id, label and suggested label (on one line if short), score.
+
+    No label is suggested where it is the example's own, a dash where it is `UNKNOWN`.
+    """
     names, text = dataset.class_names, f"id {dataset.ids[i]}"
     label = shorten(names[dataset.labels[i]], 16)
-    suggestion = f"→ {shorten(names[suggested], 14)}?" if suggested != dataset.labels[i] else ""
+    suggestion = f"→ {shorten(names[suggested], 14)}?" if suggested not in (UNKNOWN, dataset.labels[i]) else ""
+    suggestion = "→ —" if suggested == UNKNOWN else suggestion
     separator = " " if len(f"{label} {suggestion}") <= NARROW_LINE else "\n"
     lines = [
         text if len(text) <= NARROW_LINE else f"…{text[1 - NARROW_LINE :]}",

@@ -1,4 +1,4 @@
-"""Injects known label noise into a data set, to evaluate how well scores find wrong labels."""
+"""Injects known label noise into a data set, drawn or from a file, to evaluate how well scores find wrong labels."""
 
 import dataclasses
 from typing import NamedTuple
@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxgen.config.mislabelled import Injection
+from jaxgen.data.label_file import NoisyLabels, load_noisy_labels
 from jaxgen.data.noise_matrix import load_noise_matrix
 from jaxgen.errors import UserError
 from jaxgen.keys import JobDraw, job_key
@@ -16,10 +17,11 @@ from jaxgen.types import Dataset
 
 
 class Noise(NamedTuple):
-    """Label noise to inject, with its transition matrix ``[c, c]`` if it has one."""
+    """Label noise to inject, with its transition matrix ``[c, c]`` or its labels if it has them."""
 
     injection: Injection
-    matrix: np.ndarray | None
+    matrix: np.ndarray | None = None
+    noisy: NoisyLabels | None = None
 
 
 class Injected(NamedTuple):
@@ -28,29 +30,39 @@ class Injected(NamedTuple):
     Attributes:
       dataset: with noisy training labels.
       wrong: bool ``[n]``: which labels were changed; original errors are unknown and count as right.
+      described: how many labels that are, in words.
     """
 
     dataset: Dataset
     wrong: np.ndarray
+    described: str
 
 
-def load_noise(injection: Injection, num_classes: int) -> Noise:
-    """The noise of an injection, with its matrix read from its file.
+def load_noise(injection: Injection, dataset: Dataset) -> Noise:
+    """The noise of an injection for a data set, with its matrix or its labels read from its file.
 
     Raises:
-      UserError: if the file holds no transition matrix.
+      UserError: if the file holds no transition matrix, or no labels of these examples.
     """
+    said = f"--inject={injection.text}"
+    if injection.kind == "file":
+        return Noise(injection, noisy=load_noisy_labels(injection.file, injection.key, dataset, said))
     if not injection.file:
-        return Noise(injection, None)
-    return Noise(injection, load_noise_matrix(injection.file, num_classes, said=f"--inject={injection.text}"))
+        return Noise(injection)
+    return Noise(injection, load_noise_matrix(injection.file, dataset.num_classes, said=said))
 
 
 def inject(dataset: Dataset, noise: Noise, seed: int, repeat: int) -> Injected:
-    """Injects noise into the training labels, drawn by seed and repeat; test labels stay as they are.
+    """Injects noise into the training labels, drawn by seed and repeat unless from a file; test labels stay.
 
     Raises:
       UserError: if no label, or every one, would change.
     """
+    if noise.noisy:
+        labels, matched = noise.noisy
+        wrong = labels != dataset.labels
+        described = f"{wrong.sum():,} of {len(wrong):,} labels differ from the data's, rows of the file taken {matched}"
+        return Injected(dataclasses.replace(dataset, labels=labels), wrong, described)
     with jax.enable_x64(False):
         key = jax.random.fold_in(job_key(seed, JobDraw.INJECTION), repeat)
         # Only instance-dependent noise needs the pixels.
@@ -64,4 +76,5 @@ def inject(dataset: Dataset, noise: Noise, seed: int, repeat: int) -> Injected:
             f"--inject={noise.injection.text}: changes {wrong.sum()} of {len(wrong)} labels; give another rate, or "
             "more examples"
         )
-    return Injected(dataclasses.replace(dataset, labels=labels), wrong)
+    described = f"{wrong.sum():,} of {len(wrong):,} labels changed"
+    return Injected(dataclasses.replace(dataset, labels=labels), wrong, described)

@@ -9,9 +9,11 @@ import numpy as np
 
 from jaxgen.config import MislabelledSpec
 from jaxgen.experiments.mislabelled.benchmark import Benchmark
-from jaxgen.experiments.mislabelled.figures import draw_benchmark, draw_suspects
+from jaxgen.experiments.mislabelled.figures import UNKNOWN, draw_benchmark, draw_suspects
+from jaxgen.experiments.mislabelled.flagging import flag_table
 from jaxgen.experiments.mislabelled.job import MislabelledJob
 from jaxgen.experiments.mislabelled.search import HeldoutAccuracy, Mislabelled, mean_and_limits
+from jaxgen.experiments.mislabelled.threshold_samples import describe_flagged
 from jaxgen.reporting.files import with_resolved_width
 from jaxgen.reporting.report import Report
 from jaxgen.reporting.tables import to_csv, to_table
@@ -41,15 +43,23 @@ def report_search(dataset: Dataset, result: Mislabelled, spec: MislabelledSpec) 
     text, metadata = describe_search(dataset, result), result.scores.metadata
     shown = result.order[np.isfinite(result.values[result.order])][: spec.search.num_shown]
     title = f"{describe_order(dataset, result)}\n{describe_count(result)}"
-    draw = functools.partial(draw_suspects, dataset, shown, result.suggested, result.values, result.score, title)
+    suggested = np.where(result.judged, result.suggested, UNKNOWN)
+    draw = functools.partial(draw_suspects, dataset, shown, suggested, result.values, result.score, title)
     files = {
         "mislabelled.csv": to_csv(list(result.rows())),
         "mislabelled.png": draw,
         "table.md": text + "\n",
         "cscores.npz": result.scores,
     }
-    speed = describe_speed(*(metadata[name] for name in ("models_now", "seconds_now", "devices", "num_models")))
-    return Report(with_resolved_width(spec, {metadata["width"]}), f"{speed}\n\n{text}", files)
+    models_now, seconds_now, devices, num_models, width = (
+        metadata[name] for name in ("models_now", "seconds_now", "devices", "num_models", "width")
+    )
+    widths = {width}
+    if further := result.threshold_samples:
+        models_now, seconds_now = models_now + further.models_now, seconds_now + further.seconds_now
+        num_models, widths = num_models + len(further.found.thresholds), {width} | further.widths
+    speed = describe_speed(models_now, seconds_now, devices, num_models)
+    return Report(with_resolved_width(spec, widths), f"{speed}\n\n{text}", files)
 
 
 def describe_order(dataset: Dataset, result: Mislabelled) -> str:
@@ -129,17 +139,18 @@ def describe_search(dataset: Dataset, result: Mislabelled) -> str:
             row["rank"],
             row["id"],
             row["label"],
-            row["suggested"] or "its own",
+            result.describe_suggestion(i),
             describe_with_error(float(row["score"]), float(row["stderr"])),
             row["heldout_n"],
         ]
-        for _, row in zip(range(MAX_ROWS), result.rows(), strict=False)
+        for i, row in zip(result.order[:MAX_ROWS], result.rows(), strict=False)
     ]
     header = ["rank", "id", "label", "suggested", f"{result.score.name} ± standard error", "held-out n"]
     parts = [
         describe_accuracy(dataset, result),
         describe_order(dataset, result),
         describe_count(result),
+        *([describe_flagged(result.threshold_samples.found)] if result.threshold_samples else []),
         to_table(header, [map(str, line) for line in lines]),
     ]
     if pairs := pair_lines(result):
@@ -148,7 +159,9 @@ def describe_search(dataset: Dataset, result: Mislabelled) -> str:
 
 
 def describe_with_error(value: float, error: float) -> str:
-    """A value ± its standard error, to two significant digits of the error."""
+    """A value ± its standard error, to two significant digits of the error; a dash for an unknown value."""
+    if np.isnan(value):
+        return "—"
     if not np.isfinite(error) or error <= 0:
         return f"{value:.4g}"
     decimals = max(0, 1 - math.floor(math.log10(error)))
@@ -174,6 +187,8 @@ def report_benchmark(benchmark: Benchmark, spec: MislabelledSpec) -> Report:
         "league.png": functools.partial(draw_benchmark, *plotted),
         "table.md": text + "\n",
     }
+    if benchmark.flags:
+        files["flagged.csv"] = to_csv(benchmark.flags)
     return Report(with_resolved_width(spec, {benchmark.width}), text, files)
 
 
@@ -201,19 +216,24 @@ def rank_scores(benchmark: Benchmark) -> list[str]:
 
 def describe_benchmark(benchmark: Benchmark, spec: MislabelledSpec) -> str:
     """Tables of each measure, of AUROC differences to the baselines, and of estimated numbers of wrong labels."""
-    n = num_repeats(benchmark)
+    n, further = num_repeats(benchmark), spec.search.threshold_samples
+    models = f"{count_of(benchmark.models, 'model')} for each noise and repeat"
+    models += f", and {further} with threshold samples" if further else ""
     parts = [
-        f"{benchmark.dataset.name}: {len(benchmark.dataset.labels):,} examples, "
-        f"{count_of(benchmark.models, 'model')} for each noise and repeat. In percent, mean ± half of the 95 % "
-        f"interval by Student's t over n = {count_of(n, 'repeat')}; best first by mean AUROC. Labels that were wrong "
-        "before count as right."
+        f"{benchmark.dataset.name}: {len(benchmark.dataset.labels):,} examples, {models}. In percent, mean ± half of "
+        f"the 95 % interval by Student's t over n = {count_of(n, 'repeat')}; best first by mean AUROC. Labels that "
+        "were wrong before count as right."
     ]
+    if any(noise.startswith("file:") for noise in list_noises(benchmark)):
+        parts[0] += " Labels from a file are the same in every repeat: its intervals are over subsets and models alone."
     parts += [f"{title}\n\n{measure_table(benchmark, measure)}" for measure, title in MEASURES.items()]
     if lines := difference_lines(benchmark, spec.search.score):
         header = [f"{spec.search.score} less", *list_noises(benchmark)]
         parts.append(f"AUROC in points, in pairs, mean [95 % interval], n = {n}\n\n{to_table(header, lines)}")
     header = ["noise", "labels wrong", "estimated", "interval holds the number", "estimated by cleanlab, 5-fold"]
     parts.append(f"How many labels are wrong, mean over n = {n}\n\n{to_table(header, list(count_lines(benchmark)))}")
+    if benchmark.flags:
+        parts.append(f"Which labels are flagged, mean ± half of the interval, n = {n}\n\n{flag_table(benchmark.flags)}")
     return "\n\n".join([*parts, *benchmark.missing])
 
 

@@ -11,8 +11,11 @@ from jaxgen.config.fields import flag_values, format_value, spec_from_values
 from jaxgen.data.checks import make_dataset
 from jaxgen.errors import UserError
 from jaxgen.experiments.cscore.run import score_settings
+from jaxgen.experiments.cscore.tracking import DENSITIES
+from jaxgen.experiments.mislabelled.threshold_samples import ThresholdSamples, flag_by_threshold_samples
 from jaxgen.jobs.python_call import spec_of_call
 from jaxgen.jobs.session import QUIET, Session
+from jaxgen.jobs.train import collect_errors, raise_collected
 from jaxgen.keys import JobDraw, job_key
 from jaxgen.reporting.console import log
 from jaxgen.scores.confident import WrongLabels, estimate_wrong
@@ -71,12 +74,14 @@ class Mislabelled:
 
     Attributes:
       order: int ``[n]``: positions of the examples, most suspicious first; those without a score come last.
-      suggested: int ``[n]``: the likeliest class by held-out probabilities; the label where nothing is likelier.
+      suggested: int ``[n]``: the likeliest class by held-out probabilities; the label where nothing is likelier, and
+        where there are none (`judged`).
       wrong: estimated number of wrong labels, with a 95 % interval, by pair of classes.
       score: registry entry of the score that ranks the examples.
       values: float ``[n]``: that score.
       stderr: float ``[n]``: its standard error; NaN where it has none.
       scores: all scores of the examples.
+      threshold_samples: what these flag; None without ``--threshold_samples``.
     """
 
     order: np.ndarray
@@ -86,6 +91,7 @@ class Mislabelled:
     values: np.ndarray
     stderr: np.ndarray
     scores: Scores
+    threshold_samples: ThresholdSamples | None = None
 
     def suspects(self) -> np.ndarray:
         """Positions of the most suspicious examples, as many as labels are estimated to be wrong; none at chance."""
@@ -98,8 +104,35 @@ class Mislabelled:
         """How well the models predict the labels of held-out examples."""
         return heldout_accuracy(self.scores)
 
+    @property
+    def judged(self) -> np.ndarray:
+        """Which examples have held-out probabilities, by which a label may be suggested: bool ``[n]``."""
+        pred_probs = self.scores.more.get("pred_probs")
+        return np.zeros(len(self.order), bool) if pred_probs is None else np.isfinite(pred_probs).all(1)
+
+    def describe_suggestion(self, i: int) -> str:
+        """The label suggested for example `i` in words; a dash where no held-out probabilities suggest any."""
+        if not self.judged[i]:
+            return "—"
+        suggested = self.suggested[i]
+        return "its own" if suggested == self.scores.labels[i] else str(self.scores.class_names[suggested])
+
+    def flag_columns(self, i: int) -> dict[str, Any]:
+        """Columns of example `i` about threshold samples: whether it is flagged, its AUM, the number of models."""
+        if self.threshold_samples is None:
+            return {}
+        found = self.threshold_samples.found
+        return {
+            "flagged": int(found.flagged[i]),
+            "threshold_aum": f"{found.aum[i]:.6g}",
+            "threshold_n": found.counts[i],
+        }
+
     def rows(self) -> Iterator[dict[str, Any]]:
-        """Rows of ``mislabelled.csv``: a dictionary per example, in order of suspicion."""
+        """Rows of ``mislabelled.csv``: a dictionary per example, in order of suspicion.
+
+        ``suggested`` is empty where it would be the label itself, or nothing is known.
+        """
         names, counts = self.scores.class_names, self.scores.counts.sum(0)
         others = {name: column for name, column in score_columns(self.scores).items() if name != self.score.name}
         num_suspects = len(self.suspects())
@@ -113,6 +146,7 @@ class Mislabelled:
                 "score": f"{self.values[i]:.6g}",
                 "stderr": f"{self.stderr[i]:.3g}",
                 "heldout_n": counts[i],
+                **self.flag_columns(i),
                 **{name: f"{column[i]:.6g}" for name, column in others.items()},
             }
 
@@ -174,7 +208,14 @@ def search(dataset: Dataset, spec: MislabelledSpec, session: Session = QUIET) ->
       UserError: for an unknown score, and as `score_settings` raises.
     """
     check_search(spec)
-    return rank_examples(train_scores(dataset, spec, session), spec)
+    unfinished: list[UserError] = []
+    # Where other processes train the rest of the one, this one still trains its share of the other.
+    with collect_errors(unfinished):
+        scores = train_scores(dataset, spec, session)
+    with collect_errors(unfinished):
+        threshold_samples = flag_by_threshold_samples(dataset, spec, session)
+    raise_collected(unfinished)
+    return dataclasses.replace(rank_examples(scores, spec), threshold_samples=threshold_samples)
 
 
 def train_scores(dataset: Dataset, spec: MislabelledSpec, session: Session = QUIET) -> Scores:
@@ -204,7 +245,8 @@ def tracking_needed(name: str) -> tuple[str, ...]:
     """The values of ``--track`` of which a score needs one; empty if it needs no tracking."""
     if name in UNTRACKED:
         return ()
-    return next(((word,) for word in ("grand", "pixel_density", "feature_density") if word in name), DYNAMICS)
+    named = ("grand", *sorted(DENSITIES))
+    return next(((word,) for word in named if word in name), DYNAMICS)
 
 
 def cscore_spec(spec: MislabelledSpec) -> CscoreSpec:

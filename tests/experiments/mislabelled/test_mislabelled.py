@@ -20,11 +20,13 @@ from jaxgen.experiments.mislabelled import baselines as mislabelled_rivals
 from jaxgen.experiments.mislabelled import injection
 from jaxgen.experiments.mislabelled import search as mislabelled
 from jaxgen.experiments.mislabelled.benchmark import FOLDS, Benchmark, five_fold, run_benchmark
+from jaxgen.experiments.mislabelled.figures import UNKNOWN, caption
 from jaxgen.experiments.mislabelled.injection import inject, load_noise
 from jaxgen.experiments.mislabelled.report import (
     describe_benchmark,
     describe_count,
     describe_search,
+    describe_with_error,
     neighbour_accuracy,
 )
 from jaxgen.experiments.mislabelled.search import rank_examples
@@ -254,7 +256,10 @@ def test_the_confident_classes_are_cleanlabs():
 def test_the_kinds_of_noise_are_those_of_the_transforms():
     assert {*NOISE_KINDS.values()} <= {*KINDS}
     assert read_injection("symmetric:0.1")[1:3] == ("others", 0.1)
-    assert read_injection("matrix:a:b.csv")[1:] == ("matrix", 1.0, "a:b.csv")
+    assert read_injection("matrix:a:b.csv")[1:] == ("matrix", 1.0, "a:b.csv", "")
+    assert read_injection("file:a/b.pt:worse_label")[1:] == ("file", 1.0, "a/b.pt", "worse_label")
+    assert read_injection("file:c:/b.pt")[3:] == ("c:/b.pt", "")
+    assert read_injection("file:labels.csv")[3:] == ("labels.csv", "")
 
 
 @pytest.mark.parametrize(
@@ -266,6 +271,7 @@ def test_the_kinds_of_noise_are_those_of_the_transforms():
         ("pair:1", "strictly between 0 and 1"),
         ("pair:nan", "strictly between 0 and 1"),
         ("matrix:", "--inject=matrix:: needs a file"),
+        ("file:", "--inject=file:: needs a file of labels, as in file:PATH or file:PATH:KEY"),
     ],
 )
 def test_noise_that_is_none_is_refused(text, said):
@@ -275,7 +281,7 @@ def test_noise_that_is_none_is_refused(text, said):
 
 @pytest.mark.parametrize("text", ["symmetric:0.3", "pair:0.3", "instance:0.3", "uniform:0.5", "permutation:0.4"])
 def test_the_mask_is_what_changed(dataset, text):
-    noise = load_noise(read_injection(text), 3)
+    noise = load_noise(read_injection(text), dataset)
     found = inject(dataset, noise, seed=0, repeat=0)
     np.testing.assert_array_equal(found.wrong, found.dataset.labels != dataset.labels)
     assert 5 <= found.wrong.sum() <= 35
@@ -284,6 +290,25 @@ def test_the_mask_is_what_changed(dataset, text):
     again, other = (inject(dataset, noise, seed=0, repeat=repeat) for repeat in (0, 1))
     np.testing.assert_array_equal(again.wrong, found.wrong)
     assert (other.wrong != found.wrong).any()
+
+
+def test_labels_from_a_file_are_the_same_in_every_repeat(dataset, tmp_path):
+    labels = dataset.labels.copy()
+    labels[[3, 10, 11]] = (labels[[3, 10, 11]] + 1) % 3
+    np.save(tmp_path / "noisy.npy", labels)
+    noise = load_noise(read_injection(f"file:{tmp_path / 'noisy.npy'}"), dataset)
+    for repeat in (0, 1):
+        found = inject(dataset, noise, seed=0, repeat=repeat)
+        assert np.flatnonzero(found.wrong).tolist() == [3, 10, 11]
+        np.testing.assert_array_equal(found.dataset.labels, labels)
+        assert found.described == "3 of 60 labels differ from the data's, rows of the file taken by id"
+    league = made_league({("scores", "heldout"): (0.8, 0.82)})
+    renamed = league._replace(
+        rows=[{**row, "noise": noise.injection.text} for row in league.rows],
+        estimates=[{**row, "noise": noise.injection.text} for row in league.estimates],
+    )
+    assert "same in every repeat" not in describe_benchmark(league, MislabelledSpec())
+    assert "Labels from a file are the same in every repeat" in describe_benchmark(renamed, MislabelledSpec())
 
 
 def test_noise_is_drawn_by_a_key_that_no_run_has(dataset, monkeypatch):
@@ -295,7 +320,7 @@ def test_noise_is_drawn_by_a_key_that_no_run_has(dataset, monkeypatch):
         return lambda key, *rest: keys.append(key) or corrupt(key, *rest)
 
     monkeypatch.setattr(injection, "make_noise", spy)
-    inject(dataset, load_noise(read_injection("symmetric:0.3"), 3), seed=0, repeat=0)
+    inject(dataset, load_noise(read_injection("symmetric:0.3"), dataset), seed=0, repeat=0)
     runs = jax.vmap(lambda run: jax.random.fold_in(jax.random.fold_in(jax.random.key(0), run), 0))(jnp.arange(5000))
     runs, own = (np.asarray(jax.random.key_data(each)) for each in (runs, jnp.stack(keys)))
     assert own.shape == (1, 2)
@@ -305,10 +330,10 @@ def test_noise_is_drawn_by_a_key_that_no_run_has(dataset, monkeypatch):
 def test_a_matrix_of_the_wrong_shape_and_noise_that_changes_nothing_are_refused(dataset, tmp_path):
     np.savetxt(tmp_path / "two.csv", np.eye(2), delimiter=",")
     with pytest.raises(UserError, match=r"--inject=matrix:.*two\.csv: has shape \(2, 2\).*needed: 3 rows of 3"):
-        load_noise(read_injection(f"matrix:{tmp_path / 'two.csv'}"), 3)
+        load_noise(read_injection(f"matrix:{tmp_path / 'two.csv'}"), dataset)
     np.savetxt(tmp_path / "same.csv", np.eye(3), delimiter=",")
     with pytest.raises(UserError, match="changes 0 of 60 labels"):
-        inject(dataset, load_noise(read_injection(f"matrix:{tmp_path / 'same.csv'}"), 3), seed=0, repeat=0)
+        inject(dataset, load_noise(read_injection(f"matrix:{tmp_path / 'same.csv'}"), dataset), seed=0, repeat=0)
 
 
 def test_examples_are_ranked_by_the_suspicious_end_of_the_score():
@@ -327,6 +352,28 @@ def test_examples_are_ranked_by_the_suspicious_end_of_the_score():
         i = row["id"] - 100
         assert row["suggested"] == ("" if labels[i] == i % 3 else "abc"[i % 3])
     assert len(low.suspects()) == round(low.wrong.count)
+
+
+def test_an_example_that_was_never_held_out_has_a_dash_for_a_suggestion(separable):
+    """Not its own label: no model was asked."""
+    labels, probs, _ = ring(120)
+    probs[:2], labels[3] = NAN, 1
+    scores = made_scores(labels, pred_probs=probs)
+    dataset = dataclasses.replace(separable, labels=labels.astype(np.int32))
+    found = rank_examples(scores, spec_from_values(MislabelledSpec, {"score": "scores"}))
+    assert [found.describe_suggestion(i) for i in range(5)] == ["—", "—", "its own", "a", "its own"]
+    table = describe_search(dataset, found)
+    assert "| 1 | 100 | a | — |" in table
+    assert "| 3 | 102 | c | its own |" in table
+    assert {row["id"]: row["suggested"] for row in found.rows()}[100] == ""
+    assert [caption(dataset, 0, suggested, 0.5) for suggested in (UNKNOWN, 0, 1)] == [
+        "id 0\na → —\n0.5",
+        "id 0\na\n0.5",
+        "id 0\na → b?\n0.5",
+    ]
+    unasked = rank_examples(made_scores(labels), spec_from_values(MislabelledSpec, {"score": "scores"}))
+    assert {unasked.describe_suggestion(i) for i in range(120)} == {"—"}
+    assert describe_with_error(NAN, NAN) == "—"
 
 
 def test_a_score_that_is_not_there_is_refused():
