@@ -47,7 +47,7 @@ setup(
         "ray": ["ray>=2.49"],
         # Confident learning beside jaxgen's scores, in `python -m jaxgen.mislabelled --inject=...`.
         "cleanlab": ["cleanlab>=2.7"],
-        # Human labels that PyTorch saved, in `python -m jaxgen.mislabelled --inject=file:CIFAR-10_human.pt:worse_label`.
+        # Human labels that PyTorch saved: `python -m jaxgen.mislabelled --inject=file:CIFAR-10_human.pt:worse_label`.
         "torch": ["torch>=2.6"],
         # `python -m jaxgen.bench --measure=images` beside PyTorch's plain loop, and `--measure=corruptions` beside
         # imagecorruptions, which imports the pkg_resources that newer setuptools have no more; KEEL's data sets for
