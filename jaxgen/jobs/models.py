@@ -22,12 +22,13 @@ def model_folder(dataset: Dataset, program: Program) -> ModelFolder:
         "class_names": list(dataset.class_names),
         "scale": dataset.scale,
         "whiten": dataset.whiten,
-        "channel_moments": dataset.channel_moments,
         "dtype": str(dataset.images.dtype),
         "shift": np.asarray(dataset.shift, np.float64).tolist(),
         "spread": np.asarray(dataset.spread, np.float64).tolist(),
         "precision": program.spec.compute.precision,
     }
+    if dataset.channel_moments:
+        description["channel_moments"] = dataset.channel_moments
     names = [setting.name for setting in program.settings]
     return ModelFolder(pathlib.Path(program.spec.out) / "models", description, names)
 
