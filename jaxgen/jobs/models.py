@@ -22,14 +22,14 @@ def model_folder(dataset: Dataset, program: Program) -> ModelFolder:
         "class_names": list(dataset.class_names),
         "scale": dataset.scale,
         "whiten": dataset.whiten,
-        "channel_moments": dataset.channel_moments,
         "dtype": str(dataset.images.dtype),
         "shift": np.asarray(dataset.shift, np.float64).tolist(),
         "spread": np.asarray(dataset.spread, np.float64).tolist(),
         "precision": program.spec.compute.precision,
     }
-    # Models of other networks are described as ever.
+    # What has neither is described as before there was either.
     description |= {"cosine": True} if has_cosine(make_network(dataset, program)) else {}
+    description |= {"channel_moments": dataset.channel_moments} if dataset.channel_moments else {}
     names = [setting.name for setting in program.settings]
     return ModelFolder(pathlib.Path(program.spec.out) / "models", description, names)
 

@@ -183,16 +183,13 @@ def test_a_saved_model_normalizes_as_in_training(tmp_path):
         assert (unnormalized.predict(dataset.images) != model.predict(dataset.images)).any()
 
 
-def test_a_model_saved_before_channels_were_normalized_is_read(tmp_path):
-    dataset, _ = saved(tmp_path, num_runs=2)
+def test_a_model_that_normalizes_no_channels_is_described_as_before_and_a_wrong_one_refused(tmp_path):
+    saved(tmp_path, num_runs=2)
     path = tmp_path / "models" / "ratio_0.5" / "000000.npz"
-    expected = jaxgen.load_model(path).predict(dataset.images)
     with np.load(path) as file:
         arrays = dict(file)
     description = json.loads(str(arrays["description"]))
-    assert description.pop("channel_moments") is None
-    np.savez(path, **{**arrays, "description": np.asarray(json.dumps(description))})
-    np.testing.assert_array_equal(jaxgen.load_model(path).predict(dataset.images), expected)
+    assert "channel_moments" not in description
     wrong = json.dumps({**description, "channel_moments": [[0.5, 0.5], [1.0, 1.0]]})
     np.savez(path, **{**arrays, "description": np.asarray(wrong)})
     with pytest.raises(UserError, match="is no model kept by --save_models"):
