@@ -9,6 +9,7 @@ from jaxgen.experiments.tabular.results import TITLES, TabularArrays
 from jaxgen.reporting.tables import nan_mean, to_table
 from jaxgen.scores.paired import Difference, compare, describe_difference, describe_p
 from jaxgen.scores.ranking import holm, signed_rank_p
+from jaxgen.wording import count_of
 
 CONTROLS = ("none", "random_flips", "decision_threshold", "smote", "adasyn")
 # Differences over data sets are stated below this p of Wilcoxon's test with Holm's correction.
@@ -159,8 +160,8 @@ def describe_thresholds(arrays: TabularArrays) -> list[str]:
     hindsight = threshold_hindsight(arrays)
     regret = compare(hindsight.at_best - hindsight.chosen)
     lines = [
-        f"Thresholds chosen by inner folds cost {describe_difference(regret)} points of F1 against the one "
-        f"threshold of each data set that does best on its test parts, in hindsight; n = {regret.n} data set(s)."
+        f"Thresholds chosen by inner folds cost {describe_difference(regret)} points of F1 against the one threshold "
+        f"of each data set that does best on its test parts, in hindsight; n = {count_of(regret.n, 'data set')}."
     ]
     if len(arrays.tables) > 1:
         gain = compare(hindsight.chosen - hindsight.at_overall)
