@@ -6,7 +6,7 @@ def count_of(number: int | str, noun: str) -> str:
     text = number if isinstance(number, str) else f"{number:,}"
     if text == "1":
         return f"1 {noun}"
-    return f"{text} {noun}{'es' if noun.endswith(('s', 'ch', 'x')) else 's'}"
+    return f"{text} {noun}{'es' if noun.endswith(('s', 'tch', 'x')) else 's'}"
 
 
 def all_of(number: int, noun: str) -> str:

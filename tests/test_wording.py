@@ -16,6 +16,7 @@ from jaxgen.wording import all_of, count_of, mean_and_deviation
         (2000, "run", "2,000 runs"),
         (2, "class", "2 classes"),
         (3, "batch", "3 batches"),
+        (3, "epoch", "3 epochs"),
         ("1", "member", "1 member"),
         ("3 to 5", "member", "3 to 5 members"),
     ],

@@ -116,7 +116,7 @@ def make_report(job: TabularJob, results: TabularResults) -> Report:
     files = {
         "results.csv": to_csv(results.rows),
         "table.md": to_text(job, arrays) + "\n",
-        "takeaways.md": f"# What {', '.join(arrays.tables)} show\n\n{stated}\n",
+        "takeaways.md": f"# What {', '.join(arrays.tables)} show{'s' * (len(arrays.tables) == 1)}\n\n{stated}\n",
         "treatments.png": functools.partial(
             draw_treatments, means, arrays.classifiers, arrays.treatments, title_of(arrays)
         ),
