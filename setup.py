@@ -15,6 +15,9 @@ setup(
     long_description=(ROOT / "README.md").read_text(),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
+    # Named, so that an editable install is an entry of the path: by setuptools' own finder, a clone called jaxgen would
+    # be taken for the package where commands are typed in the folder above it.
+    package_dir={"": "."},
     packages=find_packages(include=["jaxgen", "jaxgen.*"]),
     # The template, style and script of the page.
     package_data={"jaxgen.views.page": ["*.html", "*.css", "*.js"]},

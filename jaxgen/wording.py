@@ -1,5 +1,8 @@
 """Numbers in texts for users: how many of a thing there are, and how far values spread."""
 
+# Relative deviation of values that are equal but for the rounding of float32.
+ROUNDING = 1e-5
+
 
 def count_of(number: int | str, noun: str) -> str:
     """A number of things, such as ``1 run``, ``2,000 passes``, or of text ``3 to 5 runs``; the noun is singular."""
@@ -18,13 +21,13 @@ def mean_and_deviation(mean: float, deviation: float, decimals: int) -> str:
     """Mean ± standard deviation with so many decimals; the mean alone if the deviation is NaN.
 
     A deviation that these decimals would show as 0 has its first digit in place of them, such as ``± 0.003``. So zeros
-    are those of equal values; a deviation below a billionth of the mean is one of rounding.
+    are those of equal values, but for rounding (`ROUNDING`).
     """
     text = f"{mean:,.{decimals}f}"
     if deviation != deviation:
         return text
     spread = f"{deviation:,.{decimals}f}"
-    if not float(spread.replace(",", "")) and deviation > 1e-9 * abs(mean):
+    if not float(spread.replace(",", "")) and deviation > ROUNDING * abs(mean):
         exponent = int(f"{deviation:.0e}".partition("e")[2])
         spread = f"{deviation:.{-exponent}f}"
     return f"{text} ± {spread}"

@@ -39,6 +39,7 @@ def test_all_of_one_is_the_only_one():
         (90.0, 0.0051, "90.00 ± 0.01"),
         (1234.0, 1500.0, "1,234.00 ± 1,500.00"),
         (0.0, 0.00004, "0.00 ± 0.00004"),
+        (4.17, 0.000002, "4.17 ± 0.00"),
         (90.0, np.nan, "90.00"),
     ],
 )
@@ -49,5 +50,5 @@ def test_only_a_deviation_of_0_is_shown_as_0(mean, deviation, text):
 def test_equal_values_deviate_by_0_and_others_do_not():
     assert describe([0.1, 0.1, 0.1]) == "10.0 ± 0.0 % (n = 3)"
     assert describe([0.1, 0.1, 0.1001]) == "10.0 ± 0.006 % (n = 3)"
-    row = mean_and_sd("accuracy", np.array([0.9, 0.9, 0.90001]))
-    assert describe_percent(row, "accuracy") == "90.00 ± 0.0006"
+    row = mean_and_sd("accuracy", np.array([0.9, 0.9, 0.9001]))
+    assert describe_percent(row, "accuracy") == "90.00 ± 0.006"

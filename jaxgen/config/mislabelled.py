@@ -1,6 +1,7 @@
 """Flags of the search for mislabelled examples: the score, and label noise that is injected to evaluate scores."""
 
 import dataclasses
+import os
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -8,6 +9,7 @@ from jaxgen.config.fields import option
 from jaxgen.config.rules import Spec, at_least
 from jaxgen.errors import UserError
 
+MOST_THRESHOLD_MODELS = 10_000
 # From the field's names of label noise to the kinds of `jaxgen.transforms.labels`.
 NOISE_KINDS = MappingProxyType(
     {
@@ -88,8 +90,8 @@ class SearchSpec(Spec):
         0,
         "so many further models, each trained with some examples in a made-up class, flag examples that are learnt no "
         "better than these (Pleiss et al. 2020); 0: none",
-        rule=lambda count: count == 0 or count >= 2,
-        says="must be 0 (none), or 2 or more, so that every example keeps its label in some",
+        rule=lambda count: count == 0 or 2 <= count <= MOST_THRESHOLD_MODELS,
+        says=f"must be 0 (none), or 2 to {MOST_THRESHOLD_MODELS:,}, so that every example keeps its label in some",
     )
     inject: tuple[str, ...] = option(
         (),
@@ -110,8 +112,12 @@ class SearchSpec(Spec):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        first: dict[tuple, str] = {}
         for text in self.inject:
-            read_injection(text)
+            injection = read_injection(text)
+            noise = (injection.kind, injection.rate, os.path.abspath(injection.file), injection.key)
+            if first.setdefault(noise, text) != text:
+                raise UserError(f"--inject={text}: is {first[noise]} once more; give each kind and rate once")
         if self.repeats and not self.inject:
             raise UserError(
                 f"--repeats={self.repeats}: repeats draws of --inject, which is not given; give one, or leave it out"

@@ -28,7 +28,11 @@ class DataSpec(Spec):
     image_size: int = option(
         0, "images: resize every image to this many pixels a side (0: take them as they are)", **at_least(0)
     )
-    num_examples: int = option(0, "train on the first so many training examples only (0: all)", **at_least(0))
+    num_examples: int = option(
+        0,
+        "take the first so many training examples only (0: all); data without a test set have one held out of these",
+        **at_least(0),
+    )
     num_test_examples: int = option(0, "test on the first so many test examples only (0: all)", **at_least(0))
     center_crop: int = option(0, "images: take the middle, so many pixels a side (0: the whole image)", **at_least(0))
     whiten: bool = option(False, "images: the network sees each with mean 0 and standard deviation 1")

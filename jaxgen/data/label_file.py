@@ -121,14 +121,18 @@ def read_columns(path: pathlib.Path, said: str) -> dict[str, np.ndarray]:
     """
     readers = {".pt": read_torch, ".pth": read_torch, ".npz": read_npz, ".npy": read_plain, ".csv": read_csv}
     if path.suffix not in readers:
-        raise UserError(f"{said}: is of an unknown kind; needed: {', '.join(readers)}")
-    if path.suffix in (".pt", ".pth") and path.exists() and not importlib.util.find_spec("torch"):
+        raise UserError(
+            f"{said}: {path.name} is of an unknown kind; needed: one of {', '.join(readers)}, as in file:PATH or "
+            "file:PATH:KEY, without a rate"
+        )
+    if not path.exists():
+        raise UserError(f"{said}: there is no such file; give the path of one of {', '.join(readers)}")
+    if path.suffix in (".pt", ".pth") and not importlib.util.find_spec("torch"):
         raise UserError(
             f"{said}: PyTorch reads this file, and is not installed; pip install -e '.[torch]', or turn the file into "
             "an .npz of the same keys where it is"
         )
     try:
-        path.stat()
         return readers[path.suffix](path)
     except UNREADABLE as error:
         remedy = "needed: columns of whole numbers"
@@ -173,7 +177,7 @@ def read_plain(path: pathlib.Path) -> dict[str, np.ndarray]:
 
 def read_csv(path: pathlib.Path) -> dict[str, np.ndarray]:
     """The columns of a table of numbers, of which the first line may have the names."""
-    with open(path, encoding="utf-8") as text:
+    with open(path, encoding="utf-8-sig") as text:
         lines = [line for line in text.read().splitlines() if line.strip()]
     cells = [cell.strip() for cell in (lines or [""])[0].split(",")]
     named = not all(is_number(cell) for cell in cells)
@@ -182,6 +186,8 @@ def read_csv(path: pathlib.Path) -> dict[str, np.ndarray]:
     if not named and len(cells) > 1:
         raise ValueError(f"it has {len(cells)} columns without names in its first line")
     table = np.loadtxt(lines[named:], delimiter=",", ndmin=2)
+    if repeated := [cell for cell in dict.fromkeys(cells) if named and cells.count(cell) > 1]:
+        raise ValueError(f"it has {cells.count(repeated[0])} columns of the name {repeated[0]}")
     if table.shape[1] != len(cells):
         raise ValueError(f"it has {table.shape[1]} columns and {len(cells)} names")
     return dict(zip(cells if named else [""], table.T, strict=True))

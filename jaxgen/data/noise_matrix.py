@@ -51,7 +51,7 @@ def read_numbers(path: pathlib.Path) -> np.ndarray:
                 raise ValueError(f"{len(file)} arrays where one is needed")
             return next(iter(file.values()))
     # Opened here: NumPy would unpack a file called .gz, and warn of a file without lines.
-    with open(path, encoding="utf-8") as text:
+    with open(path, encoding="utf-8-sig") as text:
         lines = text.read().splitlines()
     if not any(line.partition("#")[0].strip() for line in lines):
         raise ValueError("it is empty")

@@ -47,6 +47,8 @@ def load_scores(path: str | os.PathLike) -> Scores:
         raise UserError(f"{path}: not a cscores.npz (no .npz file at all); give one that jaxgen.cscore has written")
     try:
         with ArrayFile(path) as file:
+            if missing := [name for name in FIELDS if name not in file]:
+                raise ValueError(f"it has no array {missing[0]}")
             arrays = {name: file[name] for name in FIELDS}
             more = {name: file[name] for name in file if name not in FIELDS}
         arrays |= {"num_runs": int(arrays["num_runs"]), "metadata": json.loads(str(arrays["metadata"])), "more": more}

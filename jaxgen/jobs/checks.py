@@ -27,11 +27,11 @@ def refuse_precision(precision: str, platform: str) -> None:
         )
 
 
-def refuse_all_diverged(rows: Sequence[Mapping[str, Any]]) -> None:
-    """Raises `UserError` if all members diverged; `rows` has one row per member."""
+def refuse_all_diverged(rows: Sequence[Mapping[str, Any]], unit: str = "model") -> None:
+    """Raises `UserError` if all members diverged; `rows` has one row per member, which is called a `unit`."""
     if not any(row["finite"] for row in rows):
         raise UserError(
-            f"{all_of(len(rows), 'model')} diverged; lower --learning_rate or give --clip_norm, with another --out"
+            f"{all_of(len(rows), unit)} diverged; lower --learning_rate or give --clip_norm, with another --out"
         )
 
 

@@ -33,14 +33,17 @@ def summarize(dataset: Dataset, scores: Scores) -> str:
             f"({chance:.4f}): these scores say nothing. Either the inputs do not tell the classes apart, or training "
             "fails: try a lower --learning_rate or more --epochs, with another --out"
         )
-    lines += ["", "least regular: id, label, C-score ± standard error (held-out observations)"]
+    lines += [
+        "",
+        "least regular: id, label, C-score with the 95 % interval of one example alone (held-out observations)",
+    ]
     least = scores.least_regular(5)
     names = [(str(scores.ids[i]), dataset.class_names[scores.labels[i]]) for i in least]
     columns = [max((len(name) for name in column), default=0) for column in zip(*names, strict=True)]
     for i, (name, label) in zip(least, names, strict=True):
-        error = f"± {scores.stderr[i]:.3f}" if np.isfinite(scores.stderr[i]) else "± unknown"
         lines.append(
-            f"{name:<{columns[0]}}  {label:<{columns[1]}}  {scores.scores[i]:.3f} {error} ({scores.counts[:, i].sum()})"
+            f"{name:<{columns[0]}}  {label:<{columns[1]}}  {scores.scores[i]:.3f} "
+            f"{describe_limits(scores, 'scores', i)} ({scores.counts[:, i].sum()})"
         )
     unscored = int((~np.isfinite(scores.scores)).sum())
     if unscored:
@@ -101,6 +104,12 @@ def describe_tracking(scores: Scores) -> str:
     )
 
 
+def describe_limits(scores: Scores, name: str, i: int) -> str:
+    """The 95 % interval of an example's score; unknown if the file has none."""
+    limits = [scores.more[f"{name}_{end}"][i] if f"{name}_{end}" in scores.more else np.nan for end in ("low", "high")]
+    return f"[{limits[0]:.3f}, {limits[1]:.3f}]" if np.isfinite(limits).all() else "[unknown]"
+
+
 def describe_memorization(scores: Scores) -> str:
     """The number of memorized examples, and the five with the highest memorization."""
     values = scores.more["memorization"]
@@ -109,15 +118,11 @@ def describe_memorization(scores: Scores) -> str:
     if not highest:
         return "memorization: unknown; it takes runs that trained on an example, and runs that held it out"
 
-    def interval(i: int) -> str:
-        limits = [scores.more.get(f"memorization_{end}", values * np.nan)[i] for end in ("low", "high")]
-        return f"[{limits[0]:.3f}, {limits[1]:.3f}]" if np.isfinite(limits).all() else "[unknown]"
-
     return (
         f"memorization (accuracy trained on less held out) at ratio {scores.more['memorization_ratio']:g}: "
         f"{(values >= MEMORIZED).sum():,} of {known.sum():,} examples at {MEMORIZED:g} or above; highest, by id and "
         "with the 95 % interval of one example alone: "
-        + ", ".join(f"{scores.ids[i]} {values[i]:.3f} {interval(i)}" for i in highest)
+        + ", ".join(f"{scores.ids[i]} {values[i]:.3f} {describe_limits(scores, 'memorization', i)}" for i in highest)
     )
 
 
@@ -132,7 +137,8 @@ def describe_speed(models_now: int, seconds_now: float, devices: str, num_models
 
 def count_halvings(halves: np.ndarray) -> str:
     """The number of random halvings, as text; two blocks of runs can be halved in one way only."""
-    return f"{len(halves)} random halvings" if np.ptp(halves) else "the one halving that so few runs allow"
+    several = np.ptp(halves) > 1e-9
+    return f"{len(halves)} random halvings" if several else "the one halving that so few runs allow"
 
 
 def describe_reliability(scores: Scores) -> str:
@@ -140,6 +146,11 @@ def describe_reliability(scores: Scores) -> str:
     halves = scores.reliability
     if not len(halves):
         return "split-half reliability: unknown; it needs two independent blocks of runs or more at every ratio"
+    if halves.mean() <= 0:
+        return (
+            f"split-half reliability (Spearman-Brown): none, the halves do not agree over {count_halvings(halves)}; "
+            "more --num_runs tell examples apart, if they differ"
+        )
     return (
         f"split-half reliability (Spearman-Brown): {halves.mean():.4f}, from {halves.min():.4f} to "
         f"{halves.max():.4f} over {count_halvings(halves)}"

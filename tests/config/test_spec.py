@@ -261,3 +261,9 @@ def test_help_marks_the_flags_that_take_lists():
     assert marked == {field.name for _, field in flag_fields(spec.CscoreSpec) if field.metadata["sweep"]}
     assert {"model", "epochs", "optimizer", "weight_decay", "flip"} <= marked
     assert not {"hidden", "milestones", "num_runs", "subset_ratios", "seed"} & marked
+
+
+def test_one_noise_written_in_two_ways_is_refused():
+    for first, second in (("symmetric:0.1", "symmetric:0.10"), ("file:a.npz:b", "file:./a.npz:b")):
+        with pytest.raises(UserError, match=f"--inject={second}: is {first} once more"):
+            spec_from_values(spec.MislabelledSpec, {"inject": (first, second)})

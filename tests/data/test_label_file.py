@@ -126,9 +126,9 @@ def test_nothing_is_unpickled(dataset, tmp_path):
     (tmp_path / "labels.txt").write_text("0")
     with pytest.raises(UserError, match="is of an unknown kind"):
         load(tmp_path / "labels.txt", dataset)
-    for name in ("none.pt", "none.csv", "none.npz"):
-        with pytest.raises(UserError, match="cannot be read"):
-            load(tmp_path / name, dataset)
+    (tmp_path / "none.npz").write_bytes(b"none")
+    with pytest.raises(UserError, match="cannot be read"):
+        load(tmp_path / "none.npz", dataset)
     (tmp_path / "empty.csv").write_text("label\n")
     with pytest.raises(UserError, match="it has no lines of numbers"):
         load(tmp_path / "empty.csv", dataset)
@@ -162,3 +162,27 @@ def test_files_of_pytorch_are_read_without_unpickling_more_than_arrays(dataset, 
         with pytest.raises(UserError, match=f"cannot be read .*{said}"):
             load(tmp_path / name, dataset, "worse_label")
     assert not (tmp_path / "harm").exists()
+
+
+def test_a_mark_before_the_first_name_is_no_part_of_it(dataset, tmp_path):
+    lines = "".join(f"{clean},{label}\n" for clean, label in zip((CLEAN + 1) % 3, WORSE, strict=True))
+    (tmp_path / "excel.csv").write_text(f"clean_label,worse\n{lines}", encoding="utf-8-sig")
+    with pytest.raises(UserError, match="clean_label differs from the labels of six for 6 of 6"):
+        load(tmp_path / "excel.csv", dataset)
+    (tmp_path / "column.csv").write_text("".join(f"{label}\n" for label in WORSE), encoding="utf-8-sig")
+    np.testing.assert_array_equal(load(tmp_path / "column.csv", dataset).labels, WORSE)
+
+
+def test_two_columns_of_one_name_are_refused(dataset, tmp_path):
+    (tmp_path / "twice.csv").write_text("a,a\n" + "".join(f"{label},{label}\n" for label in WORSE))
+    with pytest.raises(UserError, match="it has 2 columns of the name a"):
+        load(tmp_path / "twice.csv", dataset, "a")
+
+
+def test_a_file_that_is_not_there_or_has_a_rate_is_named(dataset, tmp_path):
+    with pytest.raises(UserError, match=r"nothing.npy: there is no such file; give the path"):
+        load(tmp_path / "nothing.npy", dataset)
+    with pytest.raises(
+        UserError, match=r"human.npz:worse:0.2 is of an unknown kind; needed: one of .*, without a rate"
+    ):
+        load(tmp_path / "human.npz:worse:0.2", dataset)

@@ -136,6 +136,7 @@ def test_half_precision_trains_nearly_as_well(dataset):
     assert not np.array_equal(losses["bf16"], losses["float32"])
 
 
+@pytest.mark.slow
 def test_every_convolution_of_a_network_can_have_its_own_backend(colours):
     spec = job(model="convnet", epochs=1, batch_size=12, learning_rate=0.02)
     program, shape = program_of(spec), colours.images.shape[1:]

@@ -59,6 +59,7 @@ def whole(tmp_path_factory):
     return scores_of(tmp_path_factory.mktemp("whole"), *SMALL)
 
 
+@pytest.mark.slow
 def test_shares_one_after_another_are_the_job(tmp_path, whole):
     make_data(tmp_path)
     for index in range(2):

@@ -1,9 +1,16 @@
 """Kernel densities against plain loops, outlier factors by hand, and their laws."""
 
+import types
+
 import numpy as np
 import pytest
 
 from jaxgen import UserError, estimate_scores
+from jaxgen.config import CscoreSpec
+from jaxgen.config.fields import spec_from_values
+from jaxgen.data.checks import make_dataset
+from jaxgen.experiments.cscore import density as density_module
+from jaxgen.jobs.program import make_programs
 from jaxgen.scores import density, outlier_factor
 from jaxgen.scores.registry import HIGH, REGISTRY
 from support.data import blobs
@@ -121,3 +128,14 @@ def test_outlier_factors_are_among_the_scores_only_if_they_are_asked_for(tmp_pat
     assert not {"pixel_density", "feature_density", "csl"} & found.keys()
     with pytest.raises(UserError, match=r"--track=feature_lof: needs the models.*--save_models"):
         estimate_scores(images, labels, **FLAGS, track=("feature_lof",))
+
+
+def test_features_of_diverged_models_are_left_out(tmp_path, monkeypatch):
+    spec = spec_from_values(CscoreSpec, {"num_runs": 4, "subset_ratios": (0.5,), "out": str(tmp_path)})
+    [program] = make_programs(spec)
+    inputs = iter([np.full((3, 2), np.nan), np.ones((3, 2)), np.zeros((3, 2)), np.full((3, 2), np.inf)])
+    model = types.SimpleNamespace(features=lambda images: next(inputs))
+    monkeypatch.setattr(density_module, "load_model", lambda path: model)
+    dataset = make_dataset("three", np.zeros((3, 2, 2), np.uint8), np.array([0, 1, 1]), source="three")
+    features = density_module.features_of_models(dataset, program, 0)
+    assert [array.sum() for array in features] == [6, 0]

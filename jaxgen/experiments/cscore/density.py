@@ -21,7 +21,8 @@ def densities(dataset: Dataset, program: Program, number: int) -> dict[str, np.n
     """The densities and outlier factors that ``--track`` names, for one of the program's settings, by key of
     ``cscores.npz``.
 
-    Those of features are means over the first `NUM_MODELS` models of the largest ratio, with standard errors.
+    Those of features are means over the first `NUM_MODELS` models of the largest ratio that did not diverge, with
+    standard errors; there are none if all did.
     """
     requested, arrays, classes = {*program.settings[number].spec.tracking.track}, {}, dataset.num_classes
     for name, estimate in ESTIMATES.items():
@@ -32,7 +33,7 @@ def densities(dataset: Dataset, program: Program, number: int) -> dict[str, np.n
     if requested & {f"feature_{name}" for name in ESTIMATES}:
         features = features_of_models(dataset, program, number)
     for name, estimate in ESTIMATES.items():
-        if f"feature_{name}" in requested:
+        if f"feature_{name}" in requested and features:
             by_model = [estimate(each, dataset.labels, classes)._asdict() for each in features]
             for field in by_model[0]:
                 values = np.stack([found[field] for found in by_model])
@@ -44,11 +45,15 @@ def densities(dataset: Dataset, program: Program, number: int) -> dict[str, np.n
 
 
 def features_of_models(dataset: Dataset, program: Program, number: int) -> list[np.ndarray]:
-    """Inputs of the last layer for all examples, one array ``[n, f]`` per model."""
+    """Inputs of the last layer for all examples, one array ``[n, f]`` per model; diverged models are left out."""
     subsets, folder = program.settings[number].spec.subsets, model_folder(dataset, program)
     run_group, features = run_group_name(program, max(subsets.subset_ratios)), []
-    for run in range(min(NUM_MODELS, subsets.num_runs)):
+    for run in range(subsets.num_runs):
         model = load_model(folder.path(run_group, run * len(program.settings) + number))
         parts = [dataset.images[at : at + BATCH_SIZE] for at in range(0, len(dataset.labels), BATCH_SIZE)]
-        features.append(np.concatenate([model.features(part) for part in parts]))
+        inputs = np.concatenate([model.features(part) for part in parts])
+        if np.isfinite(inputs).all():
+            features.append(inputs)
+        if len(features) == NUM_MODELS:
+            break
     return features

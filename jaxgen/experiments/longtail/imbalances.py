@@ -78,9 +78,18 @@ def measure(jobs: ImbalanceJobs, session: Session) -> dict[float, LongTailResult
             write_flags(pathlib.Path(jobs.spec.out) / FLAG_FILE, without_shard(jobs.spec), "jaxgen.lnr", session.resume)
     results: dict[float, LongTailResults] = {}
     unfinished: list[UserError] = []
+    refused: list[str] = []
     for imbalance, job in jobs.by_imbalance.items():
-        with collect_errors(unfinished):
-            results[imbalance] = measure_job(job, session)
+        try:
+            with collect_errors(unfinished):
+                results[imbalance] = measure_job(job, session)
+        except UserError as error:
+            if len(jobs.by_imbalance) == 1:
+                raise
+            # The others are trained nevertheless.
+            refused.append(f"--imbalance={imbalance:g}: {error}")
+    if refused:
+        raise UserError("; ".join(refused))
     raise_collected(unfinished)
     return results
 

@@ -37,6 +37,8 @@ MEASURES = (
     "selection_accuracy",
 )
 TITLES = ("test", *SHOTS, "worst class", "macro F1", "ECE", "MCE")
+# The methods that flip labels.
+FLIPPING = ("lnr", "random_flips")
 # The control of lnr: the same training without flips.
 CONTROL = "mislas"
 HOW_STATED = (
@@ -71,6 +73,9 @@ def method_rows(job: LongTailJob, results: LongTailResults) -> list[dict[str, An
     rows = []
     for method in job.spec.flips.methods:
         classifiers = results_of(results, method)
+        if not classifiers and method in FLIPPING:
+            # All of its runs diverged, at every threshold.
+            classifiers = results_of(results, method, max(job.spec.flips.threshold))
         if not classifiers:
             continue
         finite = [classifier.row for classifier in classifiers if classifier.row["finite"]]
@@ -88,7 +93,7 @@ def method_table(rows: list[dict[str, Any]]) -> str:
     lines = []
     for row in rows:
         threshold = f"{row['threshold']:g}" if row["threshold"] != "" else ""
-        flips = f"{row['flips']:.1f}" if row["flips"] else ""
+        flips = f"{row['flips']:.1f}" if row["n"] and row["flips"] else ""
         measures = [describe_percent(row, name) for name in MEASURES[:-1]]
         comparison = [describe_difference(row["difference"]), describe_p(row["difference"])]
         lines.append([row["method"], threshold, *measures, flips, *comparison, describe_n(row)])
@@ -98,7 +103,7 @@ def method_table(rows: list[dict[str, Any]]) -> str:
 def threshold_rows(job: LongTailJob, results: LongTailResults) -> list[dict[str, Any]]:
     """One dictionary per threshold of each method that flips labels."""
     rows = []
-    for method in ("lnr", "random_flips"):
+    for method in FLIPPING:
         for threshold in job.spec.flips.threshold if method in job.spec.flips.methods else ():
             finite = [result.row for result in results_of(results, method, threshold) if result.row["finite"]]
             row = {"method": method, "threshold": threshold, "expected": results.expected[threshold], "n": len(finite)}
@@ -113,8 +118,7 @@ def threshold_table(rows: list[dict[str, Any]]) -> str:
         [
             row["method"],
             f"{row['threshold']:g}",
-            f"{row['expected']:.1f}",
-            f"{row['flips']:.1f}",
+            *(f"{row[name]:.1f}" if np.isfinite(row[name]) else "—" for name in ("expected", "flips")),
             *(describe_percent(row, name) for name in ("selection_accuracy", MEASURES[0], "few_accuracy")),
             describe_n(row),
         ]

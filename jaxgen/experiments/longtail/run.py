@@ -27,7 +27,7 @@ from jaxgen.experiments.longtail.measure import ClassifierResult, choose_thresho
 from jaxgen.experiments.longtail.passes import augmented_probabilities
 from jaxgen.experiments.longtail.rounds import METHOD, run_rounds
 from jaxgen.experiments.longtail.stage2 import flip_key, make_heads, make_stage2, make_stage2_workload
-from jaxgen.experiments.longtail.tau import choose_tau, measure_taus
+from jaxgen.experiments.longtail.tau import TAUS, choose_tau, measure_taus
 from jaxgen.jobs.checks import refuse_all_diverged
 from jaxgen.jobs.dry_run import describe_workload
 from jaxgen.jobs.program import Program, split_runs
@@ -61,7 +61,7 @@ class LongTailResults(NamedTuple):
       stage1, stage2: the trained members of each stage.
       rounds: lnr's results by round, if there are several rounds of flips.
       by_tau: results of tau_normalization by tau, if that is a method.
-      tau: the chosen one, whose results are among `measured`.
+      tau: the chosen one, whose results are among `measured`; None if all runs diverged.
     """
 
     measured: list[ClassifierResult]
@@ -72,7 +72,7 @@ class LongTailResults(NamedTuple):
     stage2: Members
     rounds: list[list[ClassifierResult]]
     by_tau: dict[float, list[ClassifierResult]]
-    tau: float
+    tau: float | None
 
 
 def train_stage1(job: LongTailJob, session: Session) -> tuple[Members, Stage1Outputs]:
@@ -124,10 +124,11 @@ def measure_stages(job: LongTailJob, stage1: Members, outputs: Stage1Outputs, se
             rounds = [first_round, *run_rounds(job, outputs, (programs[0], workload.open_store()), session)]
     columns = ("method", "threshold", "run")
     by_key = {tuple(result.row[name] for name in columns): result for result in stage2.measured}
-    measured += by_tau.get(tau, [])
+    # Of diverged networks any has the rows.
+    measured += by_tau.get(TAUS[0] if tau is None else tau, [])
     keys = [(head.method, head.threshold if np.isfinite(head.threshold) else "") for head in heads]
     measured += [by_key[(*key, run)] for key in keys for run in range(job.spec.num_runs)]
-    refuse_all_diverged([result.row for result in measured])
+    refuse_all_diverged([result.row for result in measured], "result")
     chosen = {name: choose_threshold(measured, name) for name in ("lnr", "random_flips")}
     chosen = {name: threshold for name, threshold in chosen.items() if threshold is not None}
     # The random control flips as many labels as lnr, so it is compared at lnr's threshold.

@@ -44,14 +44,14 @@ def measure_taus(job: LongTailJob, outputs: Stage1Outputs) -> dict[float, list[C
     return {tau: [*itertools.starmap(measure_run, enumerate(tau_normalized(outputs.kernels, tau)))] for tau in TAUS}
 
 
-def choose_tau(by_tau: dict[float, list[ClassifierResult]]) -> float:
+def choose_tau(by_tau: dict[float, list[ClassifierResult]]) -> float | None:
     """The tau of the highest mean selection accuracy over runs; ties go to the lowest, which changes the least.
 
-    0 if all runs diverged.
+    None if all runs diverged.
     """
     # Means of the same numbers differ by rounding only.
     means = {row["tau"]: round(row["selection_accuracy"], 9) for row in tau_rows(by_tau) if row["n"]}
-    return min(means, key=lambda tau: (-means[tau], tau), default=0.0)
+    return min(means, key=lambda tau: (-means[tau], tau), default=None)
 
 
 def tau_rows(by_tau: dict[float, list[ClassifierResult]]) -> list[dict[str, Any]]:
@@ -64,11 +64,16 @@ def tau_rows(by_tau: dict[float, list[ClassifierResult]]) -> list[dict[str, Any]
     return rows
 
 
-def describe_taus(tau: float) -> str:
+def describe_taus(tau: float | None) -> str:
     """How tau was chosen, and which one."""
-    return (
+    method = (
         "tau_normalization is the classifier of ce without its bias, the weights of each class divided by their norm "
-        f"to the power tau. Of {TAUS[0]:g} to {TAUS[-1]:g} in steps of 0.1 tau = {tau:g} has the highest balanced "
+        "to the power tau. "
+    )
+    if tau is None:
+        return f"{method}All networks of ce diverged, so that none was chosen."
+    return (
+        f"{method}Of {TAUS[0]:g} to {TAUS[-1]:g} in steps of 0.1 tau = {tau:g} has the highest balanced "
         "accuracy on the selection examples (the lowest of as good ones)."
     )
 

@@ -1,13 +1,28 @@
 """The experiment behind ``python -m jaxgen.mislabelled``."""
 
+from jaxgen.config import MislabelledSpec
+from jaxgen.config.mislabelled import read_injection
 from jaxgen.experiments.cscore.job import make_job, make_workload
 from jaxgen.experiments.mislabelled.benchmark import Benchmark, run_benchmark
+from jaxgen.experiments.mislabelled.injection import load_noise
 from jaxgen.experiments.mislabelled.job import MislabelledJob, load
 from jaxgen.experiments.mislabelled.search import Mislabelled, cscore_spec, search
 from jaxgen.experiments.mislabelled.threshold_samples import make_threshold_workload
 from jaxgen.jobs.dry_run import describe_workload
 from jaxgen.jobs.experiment import Experiment
 from jaxgen.jobs.session import Session
+from jaxgen.types import Dataset
+
+
+def plan(dataset: Dataset, spec: MislabelledSpec, session: Session) -> MislabelledJob:
+    """The job of a spec.
+
+    Raises:
+      UserError: for noise that does not suit the data.
+    """
+    for text in spec.search.inject:
+        load_noise(read_injection(text), dataset)
+    return MislabelledJob(dataset, spec)
 
 
 def describe(job: MislabelledJob, session: Session) -> str:
@@ -29,7 +44,7 @@ EXPERIMENT = Experiment(
     name="mislabelled",
     load=load,
     folder=lambda spec, dataset: (dataset.name, "league" if spec.search.inject else ""),
-    plan=lambda dataset, spec, session: MislabelledJob(dataset, spec),
+    plan=plan,
     describe=describe,
     measure=measure,
     report="jaxgen.experiments.mislabelled.report",

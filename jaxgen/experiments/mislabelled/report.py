@@ -95,8 +95,8 @@ def describe_count(result: Mislabelled) -> str:
     return (
         f"estimated to be mislabelled: {wrong.count:.0f} [{wrong.low:.0f}, {wrong.high:.0f}] of {wrong.n:,} "
         f"({share:.1f} %): confidently of another class when held out, and margin below 0 in training{ambiguous} (95 % "
-        "interval of other examples, not of the rule, which counted 0.5 to 1.2 times the true number where that was "
-        "known)"
+        "interval over examples; the rule itself counted 0.5 to 1.2 times the true number where labels were made "
+        "wrong, and about twice it where classes overlap)"
     )
 
 

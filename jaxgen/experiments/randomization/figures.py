@@ -144,7 +144,7 @@ def draw_time_to_fit(axis: Axes, rows: Rows, model: str, mark: str, colour: str)
             means.append(np.mean(ratios))
             spreads.append(np.std(ratios, ddof=1) if len(ratios) > 1 else 0)
         fitted = sum(row["fitted"] for row in members)
-        if fitted < len(members):
+        if base and fitted < len(members):
             point = (rate, means[-1]) if ratios else (rate, 1.0)
             axis.annotate(
                 f"{fitted} of {len(members)}\nfitted",

@@ -125,7 +125,7 @@ def load_matching_scores(dataset: Dataset, path: str) -> np.ndarray:
     try:
         scores = load_scores(path)
     except UserError as error:
-        raise UserError(f"--cscores: {error}") from None
+        raise UserError(f"--cscores={error}") from None
     indices = {str(example_id): index for index, example_id in enumerate(scores.ids)}
     order = np.array([indices.get(str(example_id), -1) for example_id in dataset.ids])
     if len(missing := np.flatnonzero(order < 0)):
@@ -139,6 +139,11 @@ def load_matching_scores(dataset: Dataset, path: str) -> np.ndarray:
         raise UserError(
             f"--cscores={path}: the example of id {dataset.ids[first]} has label {stored} there, and {expected} in the "
             "training set; give the scores of these data"
+        )
+    if not np.isfinite(scores.scores[order]).any():
+        raise UserError(
+            f"--cscores={path}: no training example has a score there, as none was held out at every ratio; give "
+            "scores of more --num_runs"
         )
     return scores.scores[order]
 

@@ -134,6 +134,7 @@ def stage1_arrays(job):
     }
 
 
+@pytest.mark.slow
 def test_other_networks_are_bit_for_bit_what_they_are_without_it_and_it_is_itself_alone(ran, data, tmp_path):
     job, results = ran
     assert job.kinds == ["ce", "mixup", "remix", "ldam_drw"]

@@ -8,7 +8,7 @@ from jaxgen.experiments.longtail.job import make_job
 from jaxgen.experiments.longtail.measure import ClassifierResult
 from jaxgen.experiments.longtail.method_report import method_rows, report_job, results_of
 from jaxgen.experiments.longtail.run import measure_job, train_stage1
-from jaxgen.experiments.longtail.tau import TAUS, choose_tau, tau_normalized
+from jaxgen.experiments.longtail.tau import TAUS, choose_tau, describe_taus, tau_normalized
 from jaxgen.jobs.session import QUIET
 from support.data import blobs
 from support.long_tail import spec_of
@@ -59,7 +59,7 @@ def test_tau_is_chosen_by_the_mean_over_runs_and_the_lowest_of_as_good_ones():
     assert choose_tau(by_tau) == 0.5
     assert choose_tau(by_tau | {2.0: [result(0, 0.7), result(1, 1.0, finite=False)]}) == 0.5
     assert choose_tau(by_tau | {2.0: [result(0, 0.9), result(1, 0.0, finite=False)]}) == 2.0
-    assert choose_tau({0.5: [result(0, 1.0, finite=False)]}) == 0.0
+    assert choose_tau({0.5: [result(0, 1.0, finite=False)]}) is None
 
 
 def test_it_is_the_classifier_of_plain_networks_without_bias(ran):
@@ -74,6 +74,7 @@ def test_it_is_the_classifier_of_plain_networks_without_bias(ran):
     assert not results.stage2.measured
 
 
+@pytest.mark.slow
 def test_beside_other_methods_it_is_what_it_is_alone(ran, data, tmp_path):
     _, results = ran
     job = make_job(data, spec_of(tmp_path, methods=("ldam_drw", METHOD, "plain"), num_runs=2, width=2))
@@ -109,3 +110,13 @@ def test_the_table_tells_tau(ran):
     assert f"tau = {results.tau:g} has the highest balanced accuracy on the selection examples" in files["table.md"]
     assert "| tau | selection | test | few | n |" in files["table.md"]
     assert len(files["tau.csv"].splitlines()) == 1 + 2 * len(TAUS)
+
+
+def test_of_diverged_networks_no_tau_is_chosen(ran):
+    _, results = ran
+    diverged = {
+        tau: [result._replace(row={**result.row, "finite": False}) for result in part]
+        for tau, part in results.by_tau.items()
+    }
+    assert choose_tau(diverged) is None
+    assert describe_taus(None).endswith("All networks of ce diverged, so that none was chosen.")
