@@ -51,4 +51,4 @@ def test_equal_values_deviate_by_0_and_others_do_not():
     assert describe([0.1, 0.1, 0.1]) == "10.0 ± 0.0 % (n = 3)"
     assert describe([0.1, 0.1, 0.1001]) == "10.0 ± 0.006 % (n = 3)"
     row = mean_and_sd("accuracy", np.array([0.9, 0.9, 0.9001]))
-    assert describe_percent(row, "accuracy") == "90.00 ± 0.006"
+    assert describe_percent(row, "accuracy") == "90.00 ± 0.01"
