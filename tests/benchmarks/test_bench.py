@@ -82,6 +82,7 @@ def test_a_job_that_fails_ends_the_benchmark_with_its_message():
         scaling.run_job(spec_from_values(CscoreSpec, {"num_examples": 9999}), (0.5,), 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fresh_jit", [True, False])
 def test_the_sequential_trainer_learns(fresh_jit):
     spec = spec_from_values(CscoreSpec, {"num_examples": 400, "epochs": 5})

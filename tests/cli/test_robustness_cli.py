@@ -75,7 +75,7 @@ def test_an_export_is_written_once_and_not_by_a_dry_run(folder):
         (("--train_modification=rain",), "--train_modification=rain: must be one of none, gaussian_noise"),
         (("--dataset=csv:table.csv",), "--dataset=csv:table.csv: has rows of features, and corruption is for images"),
         (("--corrupted_dir=nowhere",), "--corrupted_dir: nowhere: there is no such folder"),
-        (("--cscores=nothing.npz",), "--cscores: nothing.npz: there is no such file; a cscores.npz"),
+        (("--cscores=nothing.npz",), "--cscores=nothing.npz: there is no such file; a cscores.npz"),
         (("--baseline=best", "--preset=none"), "--baseline=best: no such setting; there are: plain"),
         (("--baseline=train_corruption=frog",), "the 5 of 21 most like it: train_corruption=fog | train_corruption=f"),
         (("--noise_kind=pairs,cyclic",), "--noise_kind=pairs,cyclic: no label is drawn anew; give a --label_noise"),

@@ -78,6 +78,7 @@ def test_terms_of_no_effect_change_nothing(skewed):
     np.testing.assert_array_equal(same.correct, plain.correct)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mixes", [frozenset(), frozenset({"mixup"})])
 def test_a_step_with_terms_of_no_effect_is_a_plain_one(mixes):
     _, params, loss = one_step(PLAIN, mixes)

@@ -239,6 +239,7 @@ def test_a_member_is_what_a_plain_loop_makes_of_it(dataset, index, ratio):
     assert (np.unpackbits(outcome.correct[0], count=count) != correct).sum() <= 1
 
 
+@pytest.mark.slow
 def test_a_member_with_fewer_steps_rests_while_others_go_on(dataset):
     """Balanced subsets differ by an example; at a batch boundary one member has a step less an epoch."""
     cut = dataclasses.replace(dataset, images=dataset.images[:55], labels=dataset.labels[:55])
@@ -298,6 +299,7 @@ def test_a_setting_of_zeros_among_others_is_the_plain_one(dataset):
     assert_same(first, second, exactly=False)
 
 
+@pytest.mark.slow
 def test_a_setting_among_others_is_the_setting_alone(dataset):
     swept = job(learning_rate=(0.05, 0.1), momentum=(0.5, 0.9))
     together = train(dataset, swept, list(range(8)), width=4)
@@ -343,6 +345,7 @@ def test_examples_of_ones_own_are_those_of_a_data_set_made_of_them(dataset):
     assert len(np.unique(rows)) < len(rows)
 
 
+@pytest.mark.slow
 def test_an_experiment_adds_curves_of_its_own(dataset):
     def norm_and_count(config, members, variables, data):
         counted = jnp.full(len(members.size), len(data.train.labels), jnp.float32)
@@ -413,6 +416,7 @@ def test_a_sampler_with_a_state_is_updated_before_every_step_and_else_plain(data
     assert_same(first, second, exactly=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", [*(pytest.param(share, marks=pytest.mark.slow) for share in (0.0, 1.0)), 0.5])
 def test_a_mixed_version_is_trained_on_and_not_examined(dataset, share):
     spec = job()

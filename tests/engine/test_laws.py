@@ -73,6 +73,7 @@ def test_a_member_in_a_batch_is_the_member_alone_in_every_network(colours, model
     hold_company_law(colours, job(model=model, epochs=2, batch_size=12, learning_rate=0.005, **EVERYTHING))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "optimizer", ["adam", *(pytest.param(name, marks=pytest.mark.slow) for name in ("nesterov", "rmsprop"))]
 )
@@ -94,6 +95,7 @@ def test_the_way_a_convolution_is_computed_changes_nothing(colours, backend):
     assert_close(grouped, other)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "microbatch_size", [pytest.param(1, marks=pytest.mark.slow), 3, pytest.param(4, marks=pytest.mark.slow)]
 )

@@ -108,6 +108,7 @@ def guided(program, row, train):
     return member_config._replace(extra=Balance(groups, False, terms, validation))
 
 
+@pytest.mark.slow
 def test_pairs_are_weighed_every_fifty_steps_and_a_member_is_itself_in_any_company(skewed):
     # 7 steps an epoch: pairs are weighed anew before step 50, in epoch 7, and before step 100, in epoch 14.
     program = program_of(job(model="scaled_linear", epochs=16, batch_size=7, learning_rate=0.1))

@@ -76,6 +76,7 @@ def test_what_is_kept_of_slots_comes_back():
     assert again.outcomes[0].epochs == 0
 
 
+@pytest.mark.slow
 def test_members_stop_at_different_epochs_and_company_changes_nothing(dataset):
     spec = job(**STOPPING)
     ensemble = make(dataset, spec)

@@ -171,6 +171,7 @@ def test_every_experiment_is_told_by_the_protocol():
         assert hasattr(importlib.import_module(experiment.report), "make_report")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_a_dry_run_trains_nothing(name, folder):
     case = CASES[name]

@@ -214,6 +214,7 @@ def test_the_largest_network_runs():
     assert np.isfinite(logits).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("norm", ["batch", pytest.param("group", marks=pytest.mark.slow), "none"])
 def test_bottlenecks_and_projections_have_finite_gradients(norm):
     model = Network(ResNet((4,), (1,), norm, ComputeConfig(), large=True, bottleneck=True), 3, ComputeConfig())
@@ -253,6 +254,7 @@ def test_local_response_normalization_by_hand():
     np.testing.assert_allclose(local_response_norm(inputs, radius=2, bias=2, alpha=0.5), expected, rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["mlp", "alexnet_small"])
 def test_dropout_at_rate_zero_changes_no_bit(name):
     shape = least_shape(name)

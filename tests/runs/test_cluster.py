@@ -609,6 +609,7 @@ def test_processes_that_slurm_has_started_share_a_job(tmp_path, alone):
     scores_equal(alone, load_scores(tmp_path / "out" / "cscores.npz"))
 
 
+@pytest.mark.slow
 def test_a_process_without_others_is_told_how_to_have_them(tmp_path):
     make_data(tmp_path)
     said = command(tmp_path, *SMALL, "--launcher=distributed").communicate(timeout=120)[1]

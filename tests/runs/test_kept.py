@@ -90,6 +90,7 @@ class Stopped(BaseException):
     """As an interrupt: no failure of the chunk."""
 
 
+@pytest.mark.slow
 def test_a_job_killed_within_a_chunk_goes_on_in_its_middle(tmp_path, monkeypatch):
     images, labels = blobs(60)
     job = {**FLAGS, "epochs": 6, "num_runs": 4, "checkpoint_minutes": 1e-9}

@@ -71,6 +71,7 @@ def test_a_far_example_is_in_no_density_and_equal_ones_are_in_the_highest():
 FLAGS = {"subset_ratios": (0.5, 0.9), "num_runs": 10, "hidden": (8,), "epochs": 3, "batch_size": 8, "width": 2}
 
 
+@pytest.mark.slow
 def test_densities_are_among_the_scores_if_they_are_asked_for(tmp_path):
     images, labels = blobs(60)
     asked = {"track": ("pixel_density", "feature_density"), "save_models": True, "out": str(tmp_path)}

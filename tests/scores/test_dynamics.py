@@ -169,6 +169,7 @@ def test_permuting_examples_permutes_all_scores_and_batches_change_none():
         np.testing.assert_allclose(values, whole[name], rtol=1e-5, atol=1e-6, err_msg=name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("design", "ratios", "number"),
     [

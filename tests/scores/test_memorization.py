@@ -85,6 +85,7 @@ def test_the_ratio_of_memorization_is_the_nearest_to_the_papers(ratios, nearest)
     assert ratios[memorization.nearest_ratio(ratios)] == nearest
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("design", "block"), [("independent", 1), ("balanced", 10)])
 def test_the_error_of_memorization_is_the_spread_between_repeated_ensembles(design, block):
     found = [memorize(ensembles(seed, [0.7], 60, design=design, spread=0.06)[0], [0.7], [block]) for seed in range(300)]

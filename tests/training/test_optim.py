@@ -165,6 +165,7 @@ def test_links_of_strength_zero_are_the_identity_to_the_bit(kind):
         np.testing.assert_array_equal(update(links, kind=kind, steps=EPOCHS, momentum=0.8), plain)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", RULES)
 def test_knobs_may_differ_over_members_in_one_program(kind):
     build = make_optimizer(kind, frozenset(OPTIONAL_HPARAMS), schedule=make_schedule("cosine", epochs=EPOCHS))

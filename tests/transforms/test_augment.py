@@ -105,6 +105,7 @@ def test_strength_zero_is_the_identity_to_the_bit(name):
     np.testing.assert_allclose(members[1], jitted(name)(KEY, images, CHANGES[name][2]), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MIXES)
 def test_alpha_zero_mixes_nothing_to_the_bit(name):
     images = random_images(8, 6, 6, 3).at[:, 0].set(-0.0).at[:, 1].set(jnp.inf)

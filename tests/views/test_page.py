@@ -73,6 +73,7 @@ def test_all_numbers_arrive(page, job):
     assert page.evaluate("load('ids')") == [str(i) for i in range(COUNT)]
 
 
+@pytest.mark.slow
 def test_the_gallery_is_sorted_by_any_score(page, job):
     _, scores = job
     for name, score in REGISTRY.items():

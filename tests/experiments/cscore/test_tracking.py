@@ -59,6 +59,7 @@ def test_a_model_is_the_same_to_the_bit_whether_it_is_tracked_or_not(dataset):
     jax.tree.map(np.testing.assert_array_equal, *found)
 
 
+@pytest.mark.slow
 def test_a_tracked_member_in_a_batch_is_the_member_alone(dataset):
     spec = job(**BASE)
     together = train(make(dataset, spec), dataset, spec, range(4))

@@ -53,6 +53,7 @@ def alike(data, tmp_path_factory):
     return [(job, measure_job(job, QUIET)) for job in jobs]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shift", [False, True])
 def test_a_step_trains_classifier_and_scale_and_nothing_of_the_network(shift):
     network = make_model(ModelSpec(model="convnet", norm="batch"), 3, (4, 4, 1))

@@ -179,6 +179,7 @@ def test_labels_drawn_by_the_models_own_probabilities_count_as_none():
     assert np.mean(counts) < 0.02 * 1500
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rate", [pytest.param(0.05, marks=pytest.mark.slow), 0.2])
 def test_noise_that_shows_everywhere_is_counted_also_where_classes_overlap(rate):
     """Labels of overlapping classes are flipped; the probabilities are those of a model that learnt from the noise."""

@@ -227,6 +227,7 @@ def test_examples_are_shown_as_they_are_and_copies_with_their_own_noise(copied):
     np.testing.assert_array_equal(small.input_transform(who, jnp.array([24 + 2]), inputs[:1])[0], shown[48 + 2])
 
 
+@pytest.mark.slow
 def test_accuracies_are_those_of_the_weights_on_what_was_shown(data):
     """Development and test examples as they are, copies noisy: by the network's own answers, one by one."""
     arms = ("uniform", "gaussian", "salt_and_pepper")

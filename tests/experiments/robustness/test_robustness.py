@@ -375,6 +375,7 @@ def test_an_ablation_changes_one_thing_at_a_time():
     assert rates == {"sgd": 0.02, "adam": 0.001}
 
 
+@pytest.mark.slow
 def test_augmix_is_a_setting_beside_others(data, tmp_path):
     """One program trains with and without it; members without it are those of a job that does not know it."""
     flags = {"epochs": 2, "corruptions": ("contrast",), "severities": (5,), "num_runs": 2, "width": 2}
@@ -530,6 +531,7 @@ def test_a_folder_is_known_by_what_it_holds(data, tmp_path):
 SCALES = {"sixteenths": 1 / 16, "bytes": 1 / 255, "floats": None}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kind", [pytest.param(kind, marks=[] if kind == "bytes" else pytest.mark.slow) for kind in SCALES]
 )
