@@ -11,8 +11,29 @@ from jaxgen.types import Dataset
 from support.data import blobs
 
 # Files that take longest go first: workers that are given a file at a time then end at about the same time.
-LONGEST = ("cli", "reference_jobs", "ensemble", "faults", "long_tail", "lnr_cli", "robustness", "tracking")
-LONGEST += ("randomization", "laws")
+LONGEST = (
+    "protocol",
+    "long_tail",
+    "ensemble",
+    "cli",
+    "reference_jobs",
+    "corruptions",
+    "models",
+    "mislabelled",
+    "augment",
+)
+LONGEST += (
+    "robustness",
+    "faults",
+    "ldam",
+    "report",
+    "threshold_samples",
+    "lnr_cli",
+    "tracking",
+    "randomization",
+    "laws",
+)
+LONGEST += ("page", "settings", "views", "heldout", "kept")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
