@@ -30,6 +30,7 @@ from jaxgen.jobs.train import make_trainer
 from jaxgen.reporting.console import log
 from jaxgen.runs.devices import available_cores
 from jaxgen.types import Dataset
+from jaxgen.wording import count_of
 
 NUM_CLASSES = 10
 # Batches that the random images make.
@@ -193,8 +194,8 @@ def measure_images(spec: BenchSpec) -> str:
     rates = {name: np.array([turn.result / turn.seconds for turn in turns[name]]) for name in turns}
     shape = "x".join(map(str, spec.image_shape))
     lines = [
-        f"{spec.job.model.model} on {shape}, batch {spec.job.train.batch_size}; training steps only; {spec.rounds} "
-        f"rounds; {describe_machine()}",
+        f"{spec.job.model.model} on {shape}, batch {spec.job.train.batch_size}; training steps only; "
+        f"{count_of(spec.rounds, 'round')}; {describe_machine()}",
         "",
         "| way | images/s, median (smallest to largest) | jaxgen is so many times as fast |",
         "| --- | --- | --- |",
