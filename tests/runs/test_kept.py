@@ -146,20 +146,25 @@ def test_a_saved_model_predicts_what_it_was_examined_with(tmp_path, flags):
         assert model.description["class_names"] == ["a", "b", "c"]
 
 
+def saved_models_of(dataset, folder):
+    """Each of the models of a small job on the data, and which examples its store says that it gets right."""
+    spec = spec_from_values(CscoreSpec, {**FLAGS, "save_models": True, "out": str(folder), "num_runs": 2})
+    cscore.score_settings(dataset, spec, QUIET)
+    [store] = folder.glob("store/*/ratio_0.5/*.npz")
+    with np.load(store) as file:
+        correct = np.unpackbits(file["correct"], axis=1, count=60)
+    for run in range(2):
+        yield jaxgen.load_model(folder / "models" / "ratio_0.5" / f"{run:06d}.npz"), correct[run]
+
+
 @pytest.mark.parametrize("kind", ["features", "wide floats"])
 def test_a_saved_model_takes_raw_values(tmp_path, kind):
     """Standardized columns and stretched images are put right again: held-out answers are those of the store."""
     images, labels = blobs(60)
     raw = images.reshape(60, -1) * 7.0 + 100 if kind == "features" else images * 9.0 - 300
     dataset = make_dataset("mine", raw, labels, source="mine")
-    spec = spec_from_values(CscoreSpec, {**FLAGS, "save_models": True, "out": str(tmp_path), "num_runs": 2})
-    cscore.score_settings(dataset, spec, QUIET)
-    [store] = tmp_path.glob("store/*/ratio_0.5/*.npz")
-    with np.load(store) as file:
-        correct = np.unpackbits(file["correct"], axis=1, count=60)
-    for run in range(2):
-        model = jaxgen.load_model(tmp_path / "models" / "ratio_0.5" / f"{run:06d}.npz")
-        assert ((model.predict(raw).argmax(1) == labels) != correct[run]).sum() <= 1
+    for model, correct in saved_models_of(dataset, tmp_path):
+        assert ((model.predict(raw).argmax(1) == labels) != correct).sum() <= 1
 
 
 def test_a_saved_model_normalizes_as_in_training(tmp_path):
@@ -167,14 +172,8 @@ def test_a_saved_model_normalizes_as_in_training(tmp_path):
     images, labels = blobs(60)
     dataset = make_dataset("mine", 100 + images[..., None] // 8, labels, source="mine")
     dataset = with_normalized_channels(dataset, True, "mine")
-    spec = spec_from_values(CscoreSpec, {**FLAGS, "save_models": True, "out": str(tmp_path), "num_runs": 2})
-    cscore.score_settings(dataset, spec, QUIET)
-    [store] = tmp_path.glob("store/*/ratio_0.5/*.npz")
-    with np.load(store) as file:
-        correct = np.unpackbits(file["correct"], axis=1, count=60)
-    for run in range(2):
-        model = jaxgen.load_model(tmp_path / "models" / "ratio_0.5" / f"{run:06d}.npz")
-        assert ((model.predict(dataset.images).argmax(1) == labels) != correct[run]).sum() <= 1
+    for model, correct in saved_models_of(dataset, tmp_path):
+        assert ((model.predict(dataset.images).argmax(1) == labels) != correct).sum() <= 1
         mean, deviation = dataset.channel_moments
         by_hand = (dataset.images / np.float32(255) - np.float32(mean)) / np.float32(deviation)
         np.testing.assert_allclose(model.network_inputs(dataset.images), by_hand, atol=1e-5)

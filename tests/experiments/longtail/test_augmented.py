@@ -7,7 +7,6 @@ import pytest
 
 from jaxgen import UserError
 from jaxgen.config import ModelSpec
-from jaxgen.data.checks import make_dataset
 from jaxgen.engine.batch import Batch, LearnerConfig, StepIndex
 from jaxgen.engine.learner import make_learner
 from jaxgen.experiments.longtail.class_order import draw_class_aware, group_by_class
@@ -27,7 +26,7 @@ from jaxgen.training.optimizers import make_optimizer
 from jaxgen.training.schedules import make_schedule
 from jaxgen.transforms import lnr
 from support.data import blobs
-from support.long_tail import kept_params, spec_of
+from support.long_tail import kept_params, long_tail_data, spec_of
 
 KNOBS = {name: jnp.zeros(()) for name in ("momentum", "second_moment", "warmup_epochs", "decay_rate", "final_rate")}
 KNOBS |= {"learning_rate": jnp.float32(0.1), "weight_decay": jnp.float32(0.1)}
@@ -37,10 +36,7 @@ METHODS = ("plain", "crt", "mislas", "lnr", "random_flips")
 
 @pytest.fixture(scope="module")
 def data():
-    images, labels = blobs(120)
-    tests, test_labels = blobs(60, seed=1)
-    tests = {"test_images": tests, "test_labels": test_labels}
-    return make_dataset("mine", images, labels, source="mine", class_names=["a", "b", "c"], **tests)
+    return long_tail_data(120, 60)
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,6 @@ import pytest
 
 from jaxgen import UserError
 from jaxgen.config import ModelSpec
-from jaxgen.data.checks import make_dataset
 from jaxgen.engine.batch import ClassTerms
 from jaxgen.engine.gradient import Targets, balanced_losses
 from jaxgen.engine.members import Examples
@@ -22,17 +21,13 @@ from jaxgen.models import make_model, with_cosine_classifier
 from jaxgen.models.layers import COSINE_SCALE, unit_vectors
 from jaxgen.training.losses import cross_entropy, subtract_margins
 from jaxgen.transforms.classes import effective_weights, ldam_margins
-from support.data import blobs
-from support.long_tail import spec_of
+from support.long_tail import long_tail_data, spec_of
 from support.written import written
 
 
 @pytest.fixture(scope="module")
 def data():
-    images, labels = blobs(240)
-    tests, test_labels = blobs(90, seed=1)
-    tests = {"test_images": tests, "test_labels": test_labels}
-    return make_dataset("mine", images, labels, source="mine", class_names=["a", "b", "c"], **tests)
+    return long_tail_data()
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,6 @@ from sklearn.metrics import balanced_accuracy_score, f1_score
 
 from jaxgen import UserError
 from jaxgen.config import HeadSpec, TailSpec
-from jaxgen.data.checks import make_dataset
 from jaxgen.data.long_tail import cut_tail
 from jaxgen.engine.members import Examples
 from jaxgen.experiments.longtail.class_order import draw_class_aware
@@ -30,17 +29,13 @@ from jaxgen.jobs.session import QUIET
 from jaxgen.keys import Draw
 from jaxgen.scores.metrics import expected_calibration_error, maximum_calibration_error, reliability
 from jaxgen.transforms.lnr import lnr_flip
-from support.data import blobs
-from support.long_tail import kept_params, spec_of
+from support.long_tail import kept_params, long_tail_data, spec_of
 from support.written import written
 
 
 @pytest.fixture(scope="module")
 def data():
-    images, labels = blobs(240)
-    tests, test_labels = blobs(90, seed=1)
-    tests = {"test_images": tests, "test_labels": test_labels}
-    return make_dataset("mine", images, labels, source="mine", class_names=["a", "b", "c"], **tests)
+    return long_tail_data()
 
 
 @pytest.fixture(scope="module")

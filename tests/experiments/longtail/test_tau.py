@@ -3,15 +3,13 @@
 import numpy as np
 import pytest
 
-from jaxgen.data.checks import make_dataset
 from jaxgen.experiments.longtail.job import make_job
 from jaxgen.experiments.longtail.measure import ClassifierResult
 from jaxgen.experiments.longtail.method_report import method_rows, report_job, results_of
 from jaxgen.experiments.longtail.run import measure_job, train_stage1
 from jaxgen.experiments.longtail.tau import TAUS, choose_tau, describe_taus, tau_normalized
 from jaxgen.jobs.session import QUIET
-from support.data import blobs
-from support.long_tail import spec_of
+from support.long_tail import long_tail_data, spec_of
 from support.written import written
 
 METHOD = "tau_normalization"
@@ -19,10 +17,7 @@ METHOD = "tau_normalization"
 
 @pytest.fixture(scope="module")
 def data():
-    images, labels = blobs(240)
-    tests, test_labels = blobs(90, seed=1)
-    tests = {"test_images": tests, "test_labels": test_labels}
-    return make_dataset("mine", images, labels, source="mine", class_names=["a", "b", "c"], **tests)
+    return long_tail_data()
 
 
 @pytest.fixture(scope="module")
