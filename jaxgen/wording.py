@@ -1,6 +1,6 @@
 """Numbers in texts for users: how many of a thing there are, and how far values spread."""
 
-# Relative deviation of values that are equal but for the rounding of float32.
+# Relative deviation up to which values count as equal: the rounding of float32 shares. Tests and texts agree on it.
 ROUNDING = 1e-5
 
 

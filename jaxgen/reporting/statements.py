@@ -60,15 +60,18 @@ class TestFamily:
 
     def correct(self) -> None:
         """Corrects the p-values for the number of tests; from now on they decide."""
-        tests = [test for test in self.p_values for _ in range(max(self.num_tests[test], 1))]
-        corrected = holm(np.array([self.p_values[test] for test in tests]))
+        tests = self.list_tests()
         # Holm's values of equal tests are equal.
-        self.corrected = dict(zip(tests, corrected, strict=True))
+        self.corrected = dict(zip(tests, holm(np.array([self.p_values[test] for test in tests])), strict=True))
+
+    def list_tests(self) -> list[tuple]:
+        """All tests, each as often as it was asked whether it is significant."""
+        return [test for test in self.p_values for _ in range(max(self.num_tests[test], 1))]
 
     @property
     def size(self) -> int:
         """The number of tests."""
-        return sum(max(self.num_tests[test], 1) for test in self.p_values)
+        return len(self.list_tests())
 
     def detectable(self, num_runs: int) -> float:
         """The mean, in standard deviations of the differences, that is significant as the largest of all tests.

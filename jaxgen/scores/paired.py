@@ -6,9 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxgen.scores.intervals import half_width
-
-# Relative deviation below which values count as equal: the rounding of float32 shares.
-SAME = 1e-5
+from jaxgen.wording import ROUNDING
 
 
 class Difference(NamedTuple):
@@ -41,7 +39,7 @@ def compare(differences: Sequence[float], resolution: float = 0.0) -> Difference
         return mean_alone(values)
     mean, n = float(values.mean()), len(values)
     deviation = float(max(values.std(ddof=1), resolution))
-    if deviation <= SAME * np.abs(values).max():
+    if deviation <= ROUNDING * np.abs(values).max():
         # A test example more in each of three runs is no certainty: without a spread to go by, signs are counted.
         return Difference(mean, float("nan"), float("nan"), min(1.0, 2 * 0.5**n) if mean else 1.0, n)
     # Not by scipy.stats.ttest_1samp: it takes no lower bound of the deviation.
@@ -68,7 +66,7 @@ def compare_folds(differences: Sequence[float], folds: int) -> Difference:
 
     n = len(values)
     mean, error = float(values.mean()), float(np.sqrt((1 / n + 1 / (folds - 1)) * values.var(ddof=1)))
-    if error <= SAME * np.abs(values).max():
+    if error <= ROUNDING * np.abs(values).max():
         # The same in all folds, but for rounding.
         return Difference(mean, float("nan"), float("nan"), float("nan") if values.any() else 1.0, n)
     half = float(stdtrit(n - 1, 0.975)) * error

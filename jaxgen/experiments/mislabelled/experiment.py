@@ -1,6 +1,5 @@
 """The experiment behind ``python -m jaxgen.mislabelled``."""
 
-from jaxgen.config import MislabelledSpec
 from jaxgen.config.mislabelled import read_injection
 from jaxgen.experiments.cscore.job import make_job, make_workload
 from jaxgen.experiments.mislabelled.benchmark import Benchmark, run_benchmark
@@ -11,22 +10,16 @@ from jaxgen.experiments.mislabelled.threshold_samples import make_threshold_work
 from jaxgen.jobs.dry_run import describe_workload
 from jaxgen.jobs.experiment import Experiment
 from jaxgen.jobs.session import Session
-from jaxgen.types import Dataset
 
 
-def plan(dataset: Dataset, spec: MislabelledSpec, session: Session) -> MislabelledJob:
-    """The job of a spec.
+def describe(job: MislabelledJob, session: Session) -> str:
+    """Describes the runs of the underlying C-score job, and those with threshold samples.
 
     Raises:
       UserError: for noise that does not suit the data.
     """
-    for text in spec.search.inject:
-        load_noise(read_injection(text), dataset)
-    return MislabelledJob(dataset, spec)
-
-
-def describe(job: MislabelledJob, session: Session) -> str:
-    """Describes the runs of the underlying C-score job, and those with threshold samples."""
+    for text in job.spec.search.inject:
+        load_noise(read_injection(text), job.dataset)
     workloads = [make_workload(make_job(job.dataset, cscore_spec(job.spec)))]
     if job.spec.search.threshold_samples:
         workloads.append(make_threshold_workload(job.dataset, job.spec))
@@ -44,7 +37,7 @@ EXPERIMENT = Experiment(
     name="mislabelled",
     load=load,
     folder=lambda spec, dataset: (dataset.name, "league" if spec.search.inject else ""),
-    plan=plan,
+    plan=lambda dataset, spec, session: MislabelledJob(dataset, spec),
     describe=describe,
     measure=measure,
     report="jaxgen.experiments.mislabelled.report",

@@ -27,6 +27,7 @@ from jaxgen.scores.example_stats import TrackingConfig
 from jaxgen.scores.memorization import unpack
 from jaxgen.scores.threshold_samples import Flagged, draw_threshold_samples, flag_examples
 from jaxgen.types import TRACKED, Dataset, Outcome
+from jaxgen.wording import all_of, count_of
 
 RUN_GROUP = "models"
 MADE_UP = "threshold samples"
@@ -112,8 +113,9 @@ def describe_models(num_classes: int, count: int, num_models: int, program: Prog
     """One line about the models with threshold samples."""
     del program
     return (
-        f"threshold samples: {num_models} models with {num_classes + 1} outputs and {parameters:,} parameters on all "
-        f"{count:,} examples, about {count / (num_classes + 1):.0f} of each with the label of a made-up class"
+        f"threshold samples: {count_of(num_models, 'model')} with {num_classes + 1} outputs and {parameters:,} "
+        f"parameters on all {count:,} examples, about {count / (num_classes + 1):.0f} of each with the label of a "
+        "made-up class"
     )
 
 
@@ -140,7 +142,7 @@ def flag_by_threshold_samples(dataset: Dataset, spec: MislabelledSpec, session: 
     trained = np.stack([member.trained for member in measured])
     if not trained.any():
         raise UserError(
-            f"--threshold_samples={spec.search.threshold_samples}: all {len(measured)} models diverged; lower "
+            f"--threshold_samples={spec.search.threshold_samples}: {all_of(len(measured), 'model')} diverged; lower "
             "--learning_rate or give --clip_norm, with another --out"
         )
     with jax.enable_x64(False):
@@ -157,11 +159,11 @@ def describe_flagged(found: Flagged) -> str:
     alone = found.by_model[finite]
     diverged = f", {(~finite).sum()} diverged" if not finite.all() else ""
     spread = f" ± {found.thresholds[finite].std(ddof=1):.3g}" if finite.sum() > 1 else ""
-    judged = int((found.counts > 0).sum())
+    judged, models = int((found.counts > 0).sum()), count_of(int(finite.sum()), "model")
     return (
         f"flagged by threshold samples: {found.flagged.sum():,} of {judged:,} examples, those whose AUM is at most "
         f"{found.threshold:.3g}{spread}, the 99th percentile of the AUM of examples with the label of a made-up class "
-        f"(mean ± sd over n = {finite.sum()} models{diverged}; one model alone flags {alone.min():,} to "
+        f"(mean ± sd over n = {models}{diverged}; one model alone flags {alone.min():,} to "
         f"{alone.max():,}). This is the rule of Pleiss et al. 2020, with margins of all epochs; it flags right labels "
         "of rare and ambiguous examples too"
     )
