@@ -1,6 +1,7 @@
 """Saved models: one file each, with the weights and everything needed to predict with them."""
 
 import copy
+import functools
 import json
 import pathlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -64,6 +65,12 @@ class ModelFolder:
         return [number for number in numbers if not self.path(run_group, number).exists()]
 
 
+@functools.partial(jax.jit, static_argnums=(0, 3))
+def apply_network(network: nn.Module, variables: Mapping[str, Any], inputs: jax.Array, method: str | None = None):
+    """Applies a network to scaled and normalized inputs ``[b, ...]``; compiled once for all models of one network."""
+    return network.apply(variables, inputs, EVAL, method=method)
+
+
 class LoadedModel:
     """A trained model.
 
@@ -75,8 +82,6 @@ class LoadedModel:
 
     def __init__(self, network: nn.Module, variables: Mapping[str, Any], description: Mapping[str, Any]):
         self.network, self.variables, self.description = network, variables, description
-        self._apply = jax.jit(lambda variables, inputs: network.apply(variables, inputs, EVAL))
-        self._look = jax.jit(lambda variables, inputs: network.apply(variables, inputs, EVAL, method="features"))
         self._normalize = normalization_of(description)
         # The precision that it was evaluated with after training.
         self._precision = product_precision(description["precision"])
@@ -97,15 +102,16 @@ class LoadedModel:
         """
         inputs = self.network_inputs(self._as_stored(np.asarray(images)))
         with jax.default_matmul_precision(self._precision):
-            return np.asarray(self._apply(self.variables, inputs), np.float32)
+            return np.asarray(apply_network(self.network, self.variables, inputs), np.float32)
 
     def features(self, stored: np.ndarray) -> np.ndarray:
         """Returns the last layer's inputs, float32 ``[b, f]``, for examples ``[b, ...]`` as stored for training."""
         with jax.default_matmul_precision(self._precision):
-            return np.asarray(self._look(self.variables, self.network_inputs(stored)), np.float32)
+            inputs = self.network_inputs(stored)
+            return np.asarray(apply_network(self.network, self.variables, inputs, "features"), np.float32)
 
     def with_variables(self, variables: Mapping[str, Any]) -> "LoadedModel":
-        """Returns the model with other weights; compiled functions are shared."""
+        """Returns the model with other weights."""
         model = copy.copy(self)
         model.variables = variables
         return model

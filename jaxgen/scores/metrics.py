@@ -1,11 +1,14 @@
 """Metrics of predictions, computed on the device during training. Axes: n examples, c classes."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 
 NUM_BINS = 15
 
 
+@functools.partial(jax.jit, static_argnames="num_bins", inline=True)
 def expected_calibration_error(confidence: jax.Array, correct: jax.Array, num_bins: int = NUM_BINS) -> jax.Array:
     """Expected calibration error, a scalar in [0, 1].
 
@@ -28,6 +31,7 @@ def bin_places(confidence: jax.Array, num_bins: int = NUM_BINS) -> jax.Array:
     return jnp.clip(jnp.ceil(confidence * num_bins).astype(jnp.int32) - 1, 0, num_bins - 1)
 
 
+@functools.partial(jax.jit, static_argnames="num_bins", inline=True)
 def reliability(confidence: jax.Array, correct: jax.Array, num_bins: int = NUM_BINS) -> jax.Array:
     """A reliability diagram, ``[3, num_bins]``: number of examples, mean confidence and accuracy of each bin.
 

@@ -8,6 +8,8 @@ Rebalanced Mixup, ECCV 2020 Workshops (https://arxiv.org/abs/2007.03943). Margin
 Datasets with Label-Distribution-Aware Margin Loss, NeurIPS 2019 (https://arxiv.org/abs/1906.07413), called LDAM.
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 
@@ -16,11 +18,13 @@ SHAPES = ("concave", "linear", "convex")
 KAPPA, TAU = 3.0, 0.5
 
 
+@functools.partial(jax.jit, static_argnums=1, inline=True)
 def class_counts(labels: jax.Array, num_classes: int) -> jax.Array:
     """Number of examples of each class: int32 ``[c]``."""
     return jnp.zeros(num_classes, jnp.int32).at[labels].add(1)
 
 
+@functools.partial(jax.jit, static_argnums=2, inline=True)
 def rank_in_class(key: jax.Array, labels: jax.Array, num_classes: int) -> jax.Array:
     """Rank of each example in a random permutation of its class: int ``[n]`` from 0."""
     order = jnp.lexsort((jax.random.uniform(key, labels.shape), labels))
@@ -39,6 +43,7 @@ def inverse_weights(counts: jax.Array) -> jax.Array:
     return jnp.where(counts > 0, jnp.sum(counts) / (present * jnp.maximum(counts, 1)), 0)
 
 
+@functools.partial(jax.jit, inline=True)
 def effective_weights(counts: jax.Array, beta: float = 0.9999) -> jax.Array:
     """Weights ``[c]`` by the effective number of examples, ``(1 - beta) / (1 - beta^n)`` (Cui et al. 2019, eq. 2).
 
@@ -59,6 +64,7 @@ def ldam_margins(counts: jax.Array, largest: float = 0.5) -> jax.Array:
     return largest * (jnp.min(counts) / counts) ** 0.25
 
 
+@functools.partial(jax.jit, inline=True)
 def log_prior(counts: jax.Array) -> jax.Array:
     """Log prior of each class ``[c]``, for logit adjustment (Menon et al. 2021).
 
@@ -69,6 +75,7 @@ def log_prior(counts: jax.Array) -> jax.Array:
     return jnp.log(counts / jnp.sum(counts))
 
 
+@functools.partial(jax.jit, static_argnames="shape", inline=True)
 def smooth_by_class(counts: jax.Array, *, head: jax.Array, tail: jax.Array, shape: str = "concave") -> jax.Array:
     """Label smoothing of each class ``[c]``: `head` for the largest, `tail` for the smallest (MiSLAS, eqs. 5 to 7).
 

@@ -6,6 +6,7 @@ the paper mention inverse class frequencies. All functions are pure; thresholds 
 c classes.
 """
 
+import functools
 from typing import NamedTuple
 
 import jax
@@ -30,6 +31,7 @@ class Flips(NamedTuple):
     rates: jax.Array
 
 
+@functools.partial(jax.jit, inline=True)
 def standardize(probabilities: jax.Array, labels: jax.Array) -> jax.Array:
     """Standardized class probabilities ``z_ik = (p_ik - mu_k) / sigma_k``, ``[n, c]``.
 
@@ -63,6 +65,7 @@ def flip_weights(counts: jax.Array) -> jax.Array:
     return jnp.maximum((counts[:, None] - counts[None]) / jnp.where(extent > 0, extent, 1), 0)
 
 
+@functools.partial(jax.jit, inline=True)
 def flip_rates(z: jax.Array, labels: jax.Array, *, threshold: jax.Array) -> jax.Array:
     """Flip rates ``rho_ik = max(tanh(z_ik - t), 0) w_ck``, ``[n, c]``, where c is the label of example i.
 
@@ -75,6 +78,7 @@ def flip_rates(z: jax.Array, labels: jax.Array, *, threshold: jax.Array) -> jax.
     return jnp.maximum(jnp.tanh(z - threshold), 0) * weights[labels]
 
 
+@functools.partial(jax.jit, inline=True)
 def accept(rates: jax.Array, labels: jax.Array, uniforms: jax.Array) -> jax.Array:
     """New labels ``[n]``: among the classes whose rate exceeds its uniform draw, the one with the largest rate.
 
@@ -128,6 +132,7 @@ def lnr_flip_binary(
     return Flips(new, new != labels, z, rates)
 
 
+@functools.partial(jax.jit, inline=True)
 def flip_chances(rates: jax.Array) -> jax.Array:
     """Probability that each label flips to each class, ``[n, c]``: accepted, and no class with a larger rate is."""
     order = jnp.argsort(-rates, axis=1, stable=True)

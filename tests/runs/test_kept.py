@@ -18,6 +18,7 @@ from jaxgen.data.parts import with_normalized_channels
 from jaxgen.experiments.cscore import run as cscore
 from jaxgen.jobs.session import QUIET
 from jaxgen.runs.checkpoints import DiskCheckpoint
+from jaxgen.runs.saved_models import apply_network
 from support.data import blobs
 
 FLAGS = {"subset_ratios": (0.5,), "num_runs": 4, "hidden": (8,), "epochs": 3, "batch_size": 8, "width": 2}
@@ -138,12 +139,15 @@ def test_a_saved_model_predicts_what_it_was_examined_with(tmp_path, flags):
     with np.load(store) as file:
         correct = np.unpackbits(file["correct"], axis=1, count=60)
         runs = file["run"]
+    compiled = apply_network._cache_size()
     for row, run in enumerate(runs):
         model = jaxgen.load_model(paths[run])
         logits = model.predict(dataset.images)
         assert logits.shape == (60, 3)
         assert ((logits.argmax(1) == dataset.labels) != correct[row]).sum() <= 1
         assert model.description["class_names"] == ["a", "b", "c"]
+    assert len(runs) > 1
+    assert apply_network._cache_size() <= compiled + 1, "models of one network are compiled once"
 
 
 def saved_models_of(dataset, folder):
