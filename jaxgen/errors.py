@@ -71,6 +71,10 @@ class FailedRuns(UserError):
     exit_code = 1
 
 
+class Diverged(UserError):
+    """No model of a job, or of a part of it, stayed finite; other parts are trained nevertheless."""
+
+
 class OutOfMemory(Exception):
     """A chunk of runs did not fit into device memory."""
 

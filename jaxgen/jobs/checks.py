@@ -6,7 +6,7 @@ from typing import Any
 
 from jaxgen.config import LnrSpec, sweep
 from jaxgen.config.fields import fields_in_order, flag_values, format_value
-from jaxgen.errors import UserError
+from jaxgen.errors import Diverged, UserError
 from jaxgen.wording import all_of, count_of
 
 
@@ -28,9 +28,9 @@ def refuse_precision(precision: str, platform: str) -> None:
 
 
 def refuse_all_diverged(rows: Sequence[Mapping[str, Any]], unit: str = "model") -> None:
-    """Raises `UserError` if all members diverged; `rows` has one row per member, which is called a `unit`."""
+    """Raises `Diverged` if all members did; `rows` has one row per member, which is called a `unit`."""
     if not any(row["finite"] for row in rows):
-        raise UserError(
+        raise Diverged(
             f"{all_of(len(rows), unit)} diverged; lower --learning_rate or give --clip_norm, with another --out"
         )
 

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from jaxgen.engine.ensemble import Ensemble
-from jaxgen.errors import OutOfMemory, UserError
+from jaxgen.errors import Diverged, OutOfMemory
 from jaxgen.jobs.execution_plan import ExecutionPlan
 from jaxgen.jobs.layout import Layout, is_out_of_memory, refuse_if_larger
 from jaxgen.runs.launch import train_chunks
@@ -178,7 +178,7 @@ class Trainer:
         # Other settings of a sweep may not diverge.
         is_only_setting = len(program.settings) == 1 and not program.name
         if is_only_setting and self.num_seen >= MAX_DIVERGED and not self.num_finite:
-            raise UserError(
+            raise Diverged(
                 f"all of the first {self.num_seen} models diverged (loss not finite, or over ten times a blind "
                 "guess's); lower --learning_rate or give --clip_norm"
             )

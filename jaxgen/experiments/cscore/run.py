@@ -10,7 +10,7 @@ import numpy as np
 
 from jaxgen.config import CscoreSpec, sweep
 from jaxgen.data.checks import make_dataset
-from jaxgen.errors import UserError
+from jaxgen.errors import Diverged, UserError
 from jaxgen.experiments.cscore.collect import collect, make_reader
 from jaxgen.experiments.cscore.density import densities
 from jaxgen.experiments.cscore.growth import train_to_target
@@ -150,7 +150,7 @@ def refuse_diverged(all_scores: Sequence[Scores]) -> None:
         trained = np.isfinite(scores.heldout_accuracy).any(axis=1)
         if trained.all():
             return
-    raise UserError(
+    raise Diverged(
         f"--subset_ratios={scores.subset_ratios[~trained][0]:g}: {all_of(scores.num_runs, 'model')} diverged"
         f"{', in every setting' if len(all_scores) > 1 else ''}; leave this ratio out, or lower --learning_rate or "
         "give --clip_norm with another --out"

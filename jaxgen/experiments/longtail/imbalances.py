@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from jaxgen.config import LnrSpec, sweep
 from jaxgen.data.parts import hold_out_test
-from jaxgen.errors import UserError
+from jaxgen.errors import Diverged, UserError
 from jaxgen.experiments.longtail.job import LongTailJob, make_job
 from jaxgen.experiments.longtail.run import LongTailResults, describe_plan, expect_flips, measure_job, what_if_table
 from jaxgen.jobs.session import Session
@@ -83,13 +83,13 @@ def measure(jobs: ImbalanceJobs, session: Session) -> dict[float, LongTailResult
         try:
             with collect_errors(unfinished):
                 results[imbalance] = measure_job(job, session)
-        except UserError as error:
+        except Diverged as error:
             if len(jobs.by_imbalance) == 1:
                 raise
             # The others are trained nevertheless.
             refused.append(f"--imbalance={imbalance:g}: {error}")
     if refused:
-        raise UserError("; ".join(refused))
+        raise Diverged("; ".join(refused))
     raise_collected(unfinished)
     return results
 

@@ -12,7 +12,7 @@ import numpy as np
 from jaxgen.config import MislabelledSpec
 from jaxgen.config.fields import flag_values
 from jaxgen.engine.members import Examples, MemberConfig
-from jaxgen.errors import UserError
+from jaxgen.errors import Diverged, UserError
 from jaxgen.experiments.cscore.tracking import tracked_bytes
 from jaxgen.jobs.identity import describe_data, make_identity, typed_flags
 from jaxgen.jobs.member_table import TableRow, make_rows
@@ -141,7 +141,7 @@ def flag_by_threshold_samples(dataset: Dataset, spec: MislabelledSpec, session: 
     measured = sorted(members.measured, key=lambda member: member.run)
     trained = np.stack([member.trained for member in measured])
     if not trained.any():
-        raise UserError(
+        raise Diverged(
             f"--threshold_samples={spec.search.threshold_samples}: {all_of(len(measured), 'model')} diverged; lower "
             "--learning_rate or give --clip_norm, with another --out"
         )
