@@ -49,6 +49,7 @@ class Dataset:
       features, test_features: the features before standardization, ``[n, f]`` and ``[t, f]``, so that they can be
         standardized by a part of the rows; None for images, and once rows are held out.
       shift, spread: stored values are (source value - shift) / spread; scalars or ``[f]``.
+      notes: what was left out, changed or assumed when the source was read, one clause each.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Dataset:
     probes: np.ndarray | None = None
     probe_labels: np.ndarray | None = None
     test_ids: np.ndarray | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def num_classes(self) -> int:

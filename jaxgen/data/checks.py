@@ -1,5 +1,6 @@
 """From raw arrays of any source to a `Dataset`: checks of shapes, values and labels, and labels mapped to integers."""
 
+import re
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ def make_dataset(
     ids: np.ndarray | None = None,
     test_ids: np.ndarray | None = None,
     scale: float | None = None,
+    notes: tuple[str, ...] = (),
 ) -> Dataset:
     """A checked `Dataset`.
 
@@ -31,13 +33,15 @@ def make_dataset(
     Args:
       name: short name.
       images: ``[n, h, w]``, ``[n, h, w, d]`` (d = 1, 3 or 4) or ``[n, f]``, numeric and finite.
-      labels: ``[n]``: integers or text of any values, mapped to ``0..c-1`` in sorted order.
+      labels: ``[n]``: integers or text of any values, mapped to ``0..c-1`` in sorted order; texts that all are whole
+        numbers are in the order of these.
       source: the user's name of the data, for messages.
       test_images, test_labels: the same for t test examples, or neither.
       class_names: ``[c]`` names; allowed if the labels are integers in ``0..c-1``.
       ids: unique, ``[n]`` integers or text; the position if None.
       test_ids: ``[t]``, the same for test examples.
       scale: factor of stored values of uint8 images, if not 1/255.
+      notes: `Dataset.notes`.
 
     Raises:
       UserError: one line that names the source, what is wrong and what is expected.
@@ -82,6 +86,7 @@ def make_dataset(
         test_features=test_features,
         shift=shift,
         spread=spread,
+        notes=notes,
     )
 
 
@@ -147,14 +152,23 @@ def map_labels(
             )
         values, names = np.arange(len(class_names)), tuple(as_text(class_names, f"{source}: class_names").tolist())
     else:
-        values, names = classes, tuple(str(value) for value in classes.tolist())
+        values = classes
+        names = tuple(str(value) for value in classes[number_order(classes)].tolist())
     if test_labels is not None:
         unclasses = np.setdiff1d(test_labels, values)
         if len(unclasses):
             raise UserError(f"{source}: test label {unclasses[0]} is no training label")
-        test_labels = np.searchsorted(values, test_labels).astype(np.int32)
+    places = np.argsort(number_order(values)).astype(np.int32)
+    found = [None if given is None else places[np.searchsorted(values, given)] for given in (labels, test_labels)]
     # Line breaks and terminal codes in names are escaped.
-    return np.searchsorted(values, labels).astype(np.int32), test_labels, tuple(map(one_line, names))
+    return found[0], found[1], tuple(map(one_line, names))
+
+
+def number_order(values: np.ndarray) -> np.ndarray:
+    """The order of sorted values: as they are, but texts that all are whole numbers by these; ints ``[c]``."""
+    if values.dtype.kind == "U" and all(re.fullmatch(r"[+-]?[0-9]{1,18}", value) for value in values.tolist()):
+        return np.argsort(values.astype(np.int64), kind="stable")
+    return np.arange(len(values))
 
 
 def scale_values(

@@ -1,62 +1,144 @@
-"""A folder of PNG or JPEG files for each class."""
+"""A folder of pictures for each class.
 
-import math
+Nothing is left out in silence: what is not read is counted in a note by class and reason.
+"""
+
+import collections
+import os
 import pathlib
-import warnings
-from typing import Any
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 
 from jaxgen.config import DataSpec
 from jaxgen.data.checks import make_dataset
-from jaxgen.errors import UNREADABLE, UserError
-from jaxgen.io.arrays import refuse_bomb
+from jaxgen.data.pictures import SUFFIXES, read_pictures
+from jaxgen.errors import UserError
 from jaxgen.types import Dataset
+from jaxgen.wording import count_of
 
-SUFFIXES = {".png", ".jpg", ".jpeg"}
-# Pillow's limit, above which it warns of a decompression bomb.
-MOST_PIXELS = 89_478_485
-SPLITS = ({"train", "test"}, {"train", "val"}, {"train", "valid"})
+# Names of the folders of the parts: for training, for testing, for validation.
+PARTS = ({"train", "training"}, {"test", "testing"}, {"val", "valid", "validation"})
+
+
+class Split(NamedTuple):
+    """Which folders hold the pictures to train on and to test on.
+
+    Attributes:
+      train: a folder of class folders.
+      test: the same, or None.
+      notes: what was assumed.
+    """
+
+    train: pathlib.Path
+    test: pathlib.Path | None
+    notes: tuple[str, ...]
 
 
 def load_image_folder(folder: str, spec: DataSpec) -> Dataset:
-    """Reads ``DIR/<class>/*.png|jpg|jpeg``, or ``DIR/train/<class>/...`` with ``DIR/test/<class>/...`` beside it.
+    """Reads ``DIR/<class>/...``, or ``DIR/train/<class>/...`` with ``DIR/test/<class>/...`` beside it.
 
-    Grey where all files are grey, else RGB. An example's id is its path below DIR.
+    Pictures may lie deeper: all below a class folder are of its class. Grey where all are grey, else RGB. An example's
+    id is its path below DIR.
     """
-    root = pathlib.Path(folder)
+    root = pathlib.Path(folder).expanduser()
     if not root.is_dir():
-        raise UserError(f"--dataset=images:{folder}: there is no such folder")
-    subfolders = {path.name for path in list_folders(root)}
-    split = subfolders in SPLITS
-    files = list_files(root / "train" if split else root, folder)
-    test_files = list_files(root / (subfolders - {"train"}).pop(), folder) if split else []
-    pictures = open_pictures(files + test_files, spec.image_size)
-    mode = "L" if all(picture.mode in ("1", "L", "LA") for picture in pictures) else "RGB"
-    pixels = np.stack([np.asarray(picture.convert(mode)) for picture in pictures])
-    labels = np.asarray([readable(path.parent.name) for path in files + test_files])
-    test = {"test_images": pixels[len(files) :], "test_labels": labels[len(files) :]} if split else {}
+        raise UserError(f"--dataset=images:{folder}: there is no such folder; give one with a folder for each class")
+    split = find_split(root)
+    files, notes = list_pictures(split.train, folder)
+    test_files, test_notes = list_pictures(split.test, folder) if split.test else ([], [])
+    pictures = read_pictures(files + test_files, spec.image_size)
+    roots = [split.train] * len(files) + [split.test] * len(test_files)
+    labels = np.asarray(
+        [readable(path.relative_to(top).parts[0]) for path, top in zip(files + test_files, roots, strict=True)]
+    )
+    test = {"test_images": pictures.pixels[len(files) :], "test_labels": labels[len(files) :]} if split.test else {}
     return make_dataset(
         root.resolve().name,
-        pixels[: len(files)],
+        pictures.pixels[: len(files)],
         labels[: len(files)],
         source=f"--dataset=images:{folder}",
         ids=np.asarray([readable(path.relative_to(root).as_posix()) for path in files]),
+        notes=(*split.notes, *notes, *test_notes, *pictures.notes),
         **test,
     )
 
 
-def list_files(root: pathlib.Path, folder: str) -> list[pathlib.Path]:
-    """The picture files of all class folders, sorted by class and file name."""
-    files = [path for kind in list_folders(root) for path in sorted(kind.iterdir()) if is_picture(path)]
+def find_split(root: pathlib.Path) -> Split:
+    """Finds folders named train and test, or by one of their other names, in capitals or not.
+
+    Without a test folder the validation folder is for testing. Folders of such names beside others are classes.
+
+    Raises:
+      UserError: if a part has two folders.
+    """
+    folders = {path.name.lower(): path for path in list_folders(root)}
+    if not (folders.keys() & PARTS[0] and folders.keys() <= set().union(*PARTS)):
+        return Split(root, None, ())
+    train, test, validation = ([folders[name] for name in sorted(folders) if name in names] for names in PARTS)
+    for part in (train, test, validation):
+        if len(part) > 1:
+            raise UserError(f"{root}: {part[0].name} and {part[1].name} are two folders of one part; join them")
+    if not test and validation:
+        test, validation = validation, []
+    tests = f"{test[0].name}/ for testing" if test else "nothing for testing"
+    notes = [f"{train[0].name}/ is for training, {tests}"]
+    if validation:
+        number = sum(is_picture(path) for path, _ in walk(validation[0]))
+        notes.append(f"{validation[0].name}/ is not read ({count_of(number, 'picture')})")
+    return Split(train[0], test[0] if test else None, tuple(notes))
+
+
+def list_pictures(root: pathlib.Path, folder: str) -> tuple[list[pathlib.Path], list[str]]:
+    """The pictures of all class folders, by class and path; and what is left out, by class and reason.
+
+    Raises:
+      UserError: without class folders, and for a class without pictures.
+    """
+    files, notes = [], []
+    for kind in list_folders(root):
+        found = list(walk(kind))
+        pictures = [path for path, hidden in found if is_picture(path) and not hidden]
+        skipped = describe_skipped(found)
+        name = readable(kind.relative_to(root).as_posix())
+        if not pictures:
+            raise UserError(
+                f"{readable(str(kind))}: has no pictures{f' (left out: {skipped})' if skipped else ''}; remove this "
+                f"folder, or put pictures into it ({', '.join(sorted(SUFFIXES))})"
+            )
+        if skipped:
+            notes.append(f"left out of {name}: {skipped}")
+        if deeper := [path for path in pictures if path.parent != kind]:
+            shown = readable(deeper[0].relative_to(root).as_posix())
+            pictures_of = f"{count_of(len(pictures), 'picture')} of {name}"
+            notes.append(f"{len(deeper):,} of {pictures_of} lie in folders below it, such as {shown}")
+        files += pictures
     if not files:
-        raise UserError(f"--dataset=images:{folder}: {root} has no .png or .jpg files in folders named by class")
-    return files
+        raise UserError(
+            f"--dataset=images:{folder}: {root} has no folders named by class, with pictures in them "
+            f"({', '.join(sorted(SUFFIXES))})"
+        )
+    loose = sum(is_picture(path) for path in root.iterdir())
+    return files, notes + [f"left out: {count_of(loose, 'picture')} that no class folder holds"] * bool(loose)
 
 
 def list_folders(root: pathlib.Path) -> list[pathlib.Path]:
     """Folders sorted by name, without leftovers of programs (``.ipynb_checkpoints``, ``__MACOSX``)."""
-    return sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith((".", "__")))
+    return sorted(path for path in root.iterdir() if path.is_dir() and not is_leftover(path.name))
+
+
+def walk(folder: pathlib.Path) -> Iterator[tuple[pathlib.Path, bool]]:
+    """All files below a folder, sorted by path, and whether they or a folder above them are hidden or leftovers."""
+    found = [pathlib.Path(place) / name for place, _, names in os.walk(folder) for name in names]
+    for path in sorted(found):
+        parts = path.relative_to(folder).parts
+        yield path, any(map(is_leftover, parts[:-1])) or parts[-1].startswith(".")
+
+
+def is_leftover(name: str) -> bool:
+    """Whether a folder of this name is hidden or was left by a program."""
+    return name.startswith((".", "__"))
 
 
 def is_picture(path: pathlib.Path) -> bool:
@@ -64,65 +146,17 @@ def is_picture(path: pathlib.Path) -> bool:
     return path.suffix.lower() in SUFFIXES and path.is_file()
 
 
+def describe_skipped(found: list[tuple[pathlib.Path, bool]]) -> str:
+    """How many of the files found by `walk` are not read, and why; empty if all are."""
+    hidden = sum(is_hidden for _, is_hidden in found)
+    others = [path.suffix.lower() for path, is_hidden in found if not is_hidden and not is_picture(path)]
+    parts = [
+        f"{count_of(number, 'file')} {suffix or 'without a suffix'}"
+        for suffix, number in sorted(collections.Counter(others).items())
+    ]
+    return ", ".join(parts + [count_of(hidden, "hidden file")] * bool(hidden))
+
+
 def readable(name: str) -> str:
     """A file's name as text that can be encoded; bytes that are not UTF-8 are escaped."""
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-
-
-def open_pictures(files: list[pathlib.Path], side: int) -> list[Any]:
-    """The pictures with eight bits a channel, resized to `side` x `side` pixels unless `side` is 0.
-
-    Raises:
-      UserError: for unreadable files, pictures of several sizes that are not to be resized, and decompression bombs.
-    """
-    from PIL import Image
-
-    pictures, first, pixels, file_bytes = [], (0, 0), 0, 0
-    for path in files:
-        try:
-            # Some of Pillow's formats run programs, and its warnings are not for users.
-            with warnings.catch_warnings(action="ignore"), Image.open(path, formats=("PNG", "JPEG")) as picture:
-                size = picture.size
-                first = first if pictures else size
-                refuse_sizes(path, size, files[0], size if side else first)
-                file_bytes += path.stat().st_size
-                # Pictures to be resized are unpacked one at a time.
-                pixels = 0 if side else pixels + math.prod(size)
-                refuse_bomb(pixels, file_bytes)
-                pictures.append(unpack(picture, side))
-        except (*UNREADABLE, Image.DecompressionBombError) as error:
-            raise UserError(f"{path}: is not a picture that can be read ({error}); mend or remove it") from None
-    return pictures
-
-
-def refuse_sizes(path: pathlib.Path, size: tuple[int, int], other: pathlib.Path, wanted: tuple[int, int]) -> None:
-    """Raises UserError for a picture of another size than `wanted`, or of too many pixels."""
-    if math.prod(size) > MOST_PIXELS:
-        raise UserError(f"{path}: has {size[0]}x{size[1]} pixels, more than {MOST_PIXELS:,}; make it smaller")
-    if size != wanted:
-        raise UserError(
-            f"{path}: has {size[0]}x{size[1]} pixels, {other.name} {wanted[0]}x{wanted[1]}; give --image_size to "
-            "resize all"
-        )
-
-
-def unpack(picture: Any, side: int) -> Any:
-    """An opened picture with eight bits a channel, resized unless `side` is 0."""
-    from PIL import Image
-
-    picture.load()
-    if picture.mode.startswith("I"):
-        # Sixteen bits a pixel, which Pillow would clip at 255.
-        sixteen = np.asarray(picture).astype(np.int64).clip(0, 65535)
-        eight = Image.fromarray(((sixteen + 128) // 257).astype(np.uint8))
-    else:
-        eight = picture.copy()
-    return eight.resize((side, side), Image.Resampling.LANCZOS) if side else eight
-
-
-def resize(pixels: np.ndarray, side: int) -> np.ndarray:
-    """A uint8 ``[h, w]`` or ``[h, w, d]`` image at `side` x `side` pixels."""
-    from PIL import Image
-
-    flat = pixels[..., 0] if pixels.ndim == 3 and pixels.shape[-1] == 1 else pixels
-    return np.asarray(Image.fromarray(flat).resize((side, side), Image.Resampling.LANCZOS))

@@ -22,7 +22,7 @@ import numpy as np
 from jaxgen.config import DataSpec
 from jaxgen.data.checks import make_dataset
 from jaxgen.data.idx import FILES, read_idx
-from jaxgen.data.image_folder import resize
+from jaxgen.data.pictures import resize
 from jaxgen.errors import UserError
 from jaxgen.types import Dataset
 

@@ -10,10 +10,12 @@ import pathlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from jaxgen.data.describe import describe_data
 from jaxgen.jobs.distributed import join_processes
-from jaxgen.jobs.session import Session
+from jaxgen.jobs.session import Preface, Session
 from jaxgen.reporting.console import log, show
 from jaxgen.reporting.files import with_folder
+from jaxgen.types import Dataset
 
 
 class Experiment(NamedTuple):
@@ -64,11 +66,17 @@ def run_job(experiment: Experiment, spec: Any, session: Session, data: Any = Non
         data = experiment.load(spec)
     spec = with_folder(spec, experiment.name, *experiment.folder(spec, data))
     job = experiment.plan(data, spec, session)
+    datasets = [data] if isinstance(data, Dataset) else data
+    told = Preface(session, (line for dataset in datasets for line in describe_data(dataset)))
+    session = session._replace(log=told.log if session.log else None)
     if spec.compute.dry_run:
-        return experiment.describe(job, session), []
+        text = experiment.describe(job, session)
+        told.flush()
+        return text, []
     if experiment.answers and (answer := experiment.answers(job, session)) is not None:
         return answer, []
     results = experiment.measure(job, session)
+    told.flush()
     # Imported here: matplotlib takes half a second, and is not needed before.
     from jaxgen.reporting.report import write_report
 

@@ -1,6 +1,6 @@
-"""Sessions: the resume command and the log of a call."""
+"""Sessions: the resume command and the log of a call, and what is logged first."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 
@@ -24,6 +24,30 @@ class Session(NamedTuple):
         """Logs a line, if there is a log."""
         if self.log:
             self.log(line)
+
+
+class Preface:
+    """Lines that stand before all others of a session, and are not logged before the first of these.
+
+    So a mistake that is found before anything else is told is one line.
+
+    Args:
+      session: to log in.
+      lines: the lines.
+    """
+
+    def __init__(self, session: Session, lines: Iterable[str]):
+        self.session, self.lines = session, list(lines)
+
+    def flush(self) -> None:
+        """Logs those lines that have not been logged."""
+        while self.lines:
+            self.session.tell(self.lines.pop(0))
+
+    def log(self, line: str) -> None:
+        """Logs a line after the preface."""
+        self.flush()
+        self.session.tell(line)
 
 
 # The session of a call from Python without output.

@@ -138,13 +138,13 @@ def spec_of(case: Case, folder: pathlib.Path, out: str, **flags):
 
 @pytest.fixture(scope="module", params=CASES)
 def finished(request, folder):
-    """A case, its folder, and what a first and a second call returned and left."""
+    """A case, its folder, what a first call returned and left, and what a second returned and logged."""
     case, out = CASES[request.param], folder / request.param
     first = run_job(experiment_of(case), spec_of(case, folder, request.param), QUIET)
     kept = read_all(out)
     logged = []
     second = run_job(experiment_of(case), spec_of(case, folder, request.param), QUIET._replace(log=logged.append))
-    return case, out, first, kept, second
+    return case, out, first, kept, second, logged
 
 
 def read_all(out: pathlib.Path) -> dict[str, bytes]:
@@ -182,7 +182,7 @@ def test_a_dry_run_trains_nothing(name, folder):
 
 
 def test_a_job_leaves_the_files_that_readme_names(finished):
-    case, _, (text, files), kept, _ = finished
+    case, _, (text, files), kept, *_ = finished
     assert text.strip()
     assert {*case.files, "flags.cfg"} <= {*kept} | {path.name for path in files}
     for path in files:
@@ -203,7 +203,7 @@ def test_there_is_a_row_a_member_with_the_columns_promised(finished):
 
 
 def test_a_job_called_again_trains_nothing_and_writes_the_same_bytes(finished):
-    _, out, first, kept, second = finished
+    _, out, first, kept, second, _ = finished
     assert first[1] == second[1]
     again = read_all(out)
     assert again.keys() == kept.keys()
@@ -211,3 +211,11 @@ def test_a_job_called_again_trains_nothing_and_writes_the_same_bytes(finished):
     same = [name for name in kept if pathlib.Path(name).suffix not in (".pdf",)]
     assert [name for name in same if kept[name] != again[name]] == []
     assert "models trained in" not in second[0]
+
+
+def test_the_first_line_tells_what_was_read(finished):
+    case, *_, logged = finished
+    examples = {"mine": "60 images of 4x4x1", "wide": "60 images of 8x8x1", "tail": "120 images of 4x4x1"}
+    said = examples.get(case.data, "90 rows of 3 numbers")
+    assert logged[0].startswith(f"read {case.data}: {said}, ")
+    assert sum(line.startswith("read ") for line in logged) == 1

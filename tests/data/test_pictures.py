@@ -1,0 +1,205 @@
+"""Pictures as people have them: formats, orientation, transparency, palettes, depth, and folders of many kinds."""
+
+import pathlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jaxgen import UserError
+from jaxgen.config import DataSpec
+from jaxgen.data import load_dataset
+from jaxgen.data.describe import describe_data
+from jaxgen.data.image_folder import load_image_folder
+
+RNG = np.random.default_rng(0)
+GREY = RNG.integers(0, 256, (6, 6, 5)).astype(np.uint8)
+COLOUR = RNG.integers(0, 256, (6, 6, 5, 3)).astype(np.uint8)
+
+
+def save(root: pathlib.Path, pictures, suffix="png", **options):
+    """Saves pictures, one class after another, as ``root/c<0 or 1>/<i>.<suffix>``."""
+    for i, picture in enumerate(pictures):
+        path = root / f"c{i % 2}" / f"{i}.{suffix}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        picture = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
+        picture.save(path, **options)
+    return root
+
+
+def load(root, **flags):
+    dataset = load_dataset(DataSpec(dataset=f"images:{root}", **flags))
+    order = np.argsort([int(pathlib.Path(example_id).stem) for example_id in dataset.ids])
+    return dataset, dataset.images[order]
+
+
+@pytest.mark.parametrize("suffix", ["png", "bmp", "tif", "tiff", "gif", "PNG"])
+def test_formats_without_loss_are_read_as_they_are(tmp_path, suffix):
+    _, images = load(save(tmp_path, GREY, suffix))
+    np.testing.assert_array_equal(images[..., 0], GREY)
+
+
+@pytest.mark.parametrize(("suffix", "options"), [("webp", {"lossless": True}), ("jpg", {"quality": 95}), ("jpe", {})])
+def test_formats_of_colour_are_read(tmp_path, suffix, options):
+    smooth = np.broadcast_to(np.arange(6, dtype=np.uint8)[:, None, None, None] * 40, (6, 8, 8, 3))
+    dataset, images = load(save(tmp_path, smooth, suffix, **options))
+    np.testing.assert_allclose(images.astype(int), smooth, atol=2)
+    assert dataset.notes == ()
+
+
+def test_a_picture_lying_on_its_side_is_turned_upright(tmp_path):
+    exif = Image.Exif()
+    exif[0x112] = 6
+    for i, picture in enumerate(GREY):
+        turned = i % 3 == 0
+        stored = np.rot90(picture, 1).copy() if turned else picture
+        save(tmp_path / "one", [stored], exif=exif if turned else None)
+        (tmp_path / "all" / f"c{i % 2}").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "one" / "c0" / "0.png").rename(tmp_path / "all" / f"c{i % 2}" / f"{i}.png")
+    dataset, images = load(tmp_path / "all")
+    np.testing.assert_array_equal(images[..., 0], GREY)
+    assert dataset.notes == ("2 of 6 pictures were turned upright, by the orientation in their EXIF data",)
+
+
+def test_transparent_pictures_are_laid_on_white(tmp_path):
+    black = np.zeros_like(GREY)
+    dataset, images = load(
+        save(tmp_path, [Image.merge("LA", list(map(Image.fromarray, pair))) for pair in zip(black, GREY, strict=True)])
+    )
+    np.testing.assert_allclose(images[..., 0], 255 - GREY.astype(int), atol=1)
+    assert dataset.notes == ("6 of 6 pictures are transparent in parts, and were laid on white",)
+    opaque = [Image.merge("LA", [Image.fromarray(picture), Image.new("L", (5, 6), 255)]) for picture in GREY]
+    dataset, images = load(save(tmp_path, opaque))
+    np.testing.assert_array_equal(images[..., 0], GREY)
+    assert dataset.notes == ()
+
+
+def test_a_transparent_colour_of_a_palette_is_white(tmp_path):
+    pictures = [Image.fromarray(picture).convert("P") for picture in COLOUR]
+    expected = [np.asarray(picture.convert("RGB")).copy() for picture in pictures]
+    for picture, array in zip(pictures, expected, strict=True):
+        array[np.asarray(picture) == 7] = 255
+        picture.info["transparency"] = 7
+    _, images = load(save(tmp_path, pictures))
+    np.testing.assert_array_equal(images, expected)
+
+
+@pytest.mark.parametrize("mode", ["P", "1"])
+def test_palettes_and_single_bits_are_resolved_before_resizing(tmp_path, mode):
+    pictures = [Image.fromarray(picture).convert(mode) for picture in COLOUR]
+    _, found = load(save(tmp_path / "as it is", pictures), image_size=4)
+    plain = [picture.convert("RGB" if mode == "P" else "L") for picture in pictures]
+    _, expected = load(save(tmp_path / "plain", plain), image_size=4)
+    np.testing.assert_array_equal(found, expected)
+    assert len(np.unique(found)) > 5
+
+
+@pytest.mark.parametrize(("largest", "white"), [(255, 255), (1000, 1023), (4000, 4095), (60000, 65535)])
+def test_sixteen_bits_go_by_their_range(tmp_path, largest, white):
+    deep = (GREY.astype(np.uint16) * (largest / GREY.max())).astype(np.uint16)
+    dataset, images = load(save(tmp_path, deep))
+    np.testing.assert_array_equal(images[..., 0], np.rint(deep * (255 / white)))
+    assert dataset.notes == (f"pictures of 16 bits have values up to {largest:,}: {white:,} was taken for white",)
+
+
+def test_numbers_of_thirty_two_bits_are_refused(tmp_path):
+    with pytest.raises(UserError, match="it holds numbers of 32 bits; save 8 or 16 bits a channel"):
+        load(save(tmp_path, GREY.astype(np.float32), "tif"))
+
+
+def test_of_several_frames_the_first_is_taken(tmp_path):
+    later = [Image.fromarray(255 - picture) for picture in GREY[:1]]
+    dataset, images = load(save(tmp_path, GREY, "gif", save_all=True, append_images=later))
+    np.testing.assert_array_equal(images[..., 0], GREY)
+    assert dataset.notes == ("of 6 files with several frames the first was taken",)
+
+
+def test_what_is_left_out_is_counted_by_class_and_reason(tmp_path):
+    save(tmp_path, GREY)
+    (tmp_path / "c0" / "._0.png").write_bytes(b"\0\5\26\7" + bytes(60))
+    (tmp_path / "c0" / "notes.txt").write_text("mine")
+    (tmp_path / "c0" / "8.heic").write_bytes(bytes(60))
+    (tmp_path / "c0" / "9.heic").write_bytes(bytes(60))
+    save(tmp_path / "c1" / ".trash", GREY[:1])
+    (tmp_path / "0.png").write_bytes((tmp_path / "c0" / "0.png").read_bytes())
+    dataset, images = load(tmp_path)
+    assert len(images) == 6
+    assert dataset.notes == (
+        "left out of c0: 2 files .heic, 1 file .txt, 1 hidden file",
+        "left out of c1: 1 hidden file",
+        "left out: 1 picture that no class folder holds",
+    )
+
+
+def test_a_class_without_pictures_is_refused_by_name(tmp_path):
+    save(tmp_path, GREY)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match="empty: has no pictures; remove this folder, or put pictures into it"):
+        load(tmp_path)
+    (tmp_path / "empty" / "1.heic").write_bytes(bytes(9))
+    with pytest.raises(UserError, match=r"empty: has no pictures \(left out: 1 file .heic\); remove"):
+        load(tmp_path)
+
+
+def test_pictures_in_folders_below_are_of_the_class_above(tmp_path):
+    save(tmp_path, GREY)
+    (tmp_path / "c1" / "part" / "deep").mkdir(parents=True)
+    (tmp_path / "c1" / "3.png").rename(tmp_path / "c1" / "part" / "deep" / "3.png")
+    dataset, images = load(tmp_path)
+    np.testing.assert_array_equal(images[..., 0], GREY)
+    assert dataset.class_names == ("c0", "c1")
+    assert "c1/part/deep/3.png" in dataset.ids.tolist()
+    assert dataset.notes == ("1 of 3 pictures of c1 lie in folders below it, such as c1/part/deep/3.png",)
+
+
+@pytest.mark.parametrize(
+    ("folders", "tests", "notes"),
+    [
+        (["train", "test"], 6, ["train/ is for training, test/ for testing"]),
+        (["Training", "Testing"], 6, ["Training/ is for training, Testing/ for testing"]),
+        (["train", "val"], 6, ["train/ is for training, val/ for testing"]),
+        (
+            ["train", "validation", "test"],
+            6,
+            ["train/ is for training, test/ for testing", "validation/ is not read (6 pictures)"],
+        ),
+        (["train"], 0, ["train/ is for training, nothing for testing"]),
+    ],
+)
+def test_parts_are_told_apart_by_the_names_of_their_folders(tmp_path, folders, tests, notes):
+    for i, folder in enumerate(folders):
+        save(tmp_path / folder, (GREY + i).astype(np.uint8))
+    dataset, _ = load(tmp_path)
+    assert dataset.class_names == ("c0", "c1")
+    assert list(dataset.notes) == notes
+    np.testing.assert_array_equal(sorted(dataset.images.ravel()), sorted(GREY.ravel()))
+    assert (0 if dataset.test_labels is None else len(dataset.test_labels)) == tests
+    if tests:
+        shifted = (GREY + folders.index(notes[0].split(", ")[1].split("/")[0])).astype(np.uint8)
+        np.testing.assert_array_equal(sorted(dataset.test_images.ravel()), sorted(shifted.ravel()))
+
+
+def test_two_folders_of_one_part_are_refused_and_such_names_beside_others_are_classes(tmp_path):
+    for folder in ("train", "training", "test"):
+        save(tmp_path / folder, GREY)
+    with pytest.raises(UserError, match="train and training are two folders of one part; join them"):
+        load(tmp_path)
+    (tmp_path / "training").rename(tmp_path / "bus")
+    assert load_image_folder(str(tmp_path), DataSpec()).class_names == ("bus", "test", "train")
+
+
+def test_classes_named_by_numbers_are_in_their_order(tmp_path):
+    save(tmp_path, GREY)
+    (tmp_path / "c0").rename(tmp_path / "10")
+    (tmp_path / "c1").rename(tmp_path / "9")
+    save(tmp_path, GREY[:1])
+    (tmp_path / "c0").rename(tmp_path / "100")
+    dataset = load_image_folder(str(tmp_path), DataSpec())
+    assert dataset.class_names == ("9", "10", "100")
+    folders = [example_id.split("/")[0] for example_id in dataset.ids]
+    assert [dataset.class_names[label] for label in dataset.labels] == folders
+
+
+def test_what_was_read_is_told(tmp_path):
+    dataset, _ = load(save(tmp_path / "mine", GREY[:5]))
+    assert list(describe_data(dataset)) == ["read mine: 5 images of 6x5x1, bytes; 2 classes: c0 (3), c1 (2)"]
