@@ -1,11 +1,13 @@
 """The Python interface: the command line as a function, and its score files."""
 
+import contextlib
+
 import jax
 import numpy as np
 import pytest
 
 import jaxgen
-from jaxgen import UserError, estimate_scores
+from jaxgen import UserError, estimate_scores, load_model
 from jaxgen.data.score_files import write_scores
 from jaxgen.jobs import layout as execution_plan
 from support.data import blobs
@@ -101,15 +103,36 @@ def test_lists_and_single_numbers_do_for_tuples():
         estimate_scores(images, labels, subset_ratios="half")
 
 
-@pytest.mark.slow
-def test_a_session_of_64_bits_gets_the_same_scores():
-    """`jax_enable_x64` changes what types draws and sums have; in a notebook it may be on."""
-    images, labels = blobs(40)
+OTHER_SETTINGS = {
+    "enable_x64": True,
+    "threefry_partitionable": False,
+    "default_prng_impl": "rbg",
+    "numpy_dtype_promotion": "strict",
+    "transfer_guard": "disallow",
+    "debug_nans": True,
+    "debug_infs": True,
+}
+
+
+@pytest.mark.parametrize("settings", [[*OTHER_SETTINGS], *([name] for name in OTHER_SETTINGS)], ids=",".join)
+def test_a_session_of_other_settings_gets_the_same_scores(plain_scores, tmp_path, settings):
+    """They change how draws are made, what types sums have, and what raises; in a notebook they may be set."""
+    job, plain = plain_scores
+    with contextlib.ExitStack() as stack:
+        for name in settings:
+            stack.enter_context(getattr(jax, name)(OTHER_SETTINGS[name]))
+        other = estimate_scores(*blobs(40), **job, out=str(tmp_path), save_models=True)
+        model = load_model(next(tmp_path.glob("models/*/000000.npz")))
+        predicted = model.predict(blobs(40)[0])
+    np.testing.assert_array_equal(plain.scores, other.scores)
+    np.testing.assert_array_equal(plain.heldout_accuracy, other.heldout_accuracy)
+    np.testing.assert_array_equal(predicted, model.predict(blobs(40)[0]))
+
+
+@pytest.fixture(scope="module")
+def plain_scores():
     job = {"num_runs": 3, "subset_ratios": (0.5,), "hidden": (4,), "epochs": 2, "width": 1}
-    plain = estimate_scores(images, labels, **job)
-    with jax.enable_x64(True):
-        wide = estimate_scores(images, labels, **job)
-    np.testing.assert_array_equal(plain.scores, wide.scores)
+    return job, estimate_scores(*blobs(40), **job)
 
 
 def test_programs_too_large_for_the_machine_are_refused(monkeypatch):

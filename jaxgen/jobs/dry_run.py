@@ -1,12 +1,11 @@
 """``--dry_run``: describes a workload and estimates its training time."""
 
-import jax
-
 from jaxgen.engine.learner import num_parameters
 from jaxgen.jobs.missing_runs import count_missing, read_execution_plan
 from jaxgen.jobs.session import Session
 from jaxgen.jobs.train import make_trainer
 from jaxgen.jobs.workload import Workload
+from jaxgen.runs.jax_settings import fixed_settings
 
 
 def describe_workload(workload: Workload, session: Session) -> str:
@@ -17,7 +16,7 @@ def describe_workload(workload: Workload, session: Session) -> str:
         "|" + " --- |" * 8,
     ]
     total = 0.0
-    with jax.enable_x64(False):
+    with fixed_settings():
         for program, run_groups in workload.programs:
             trainer = make_trainer(workload.dataset, program, run_groups, session.tell, here=True)
             missing = count_missing(trainer, store)

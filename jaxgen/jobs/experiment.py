@@ -15,6 +15,7 @@ from jaxgen.jobs.distributed import join_processes
 from jaxgen.jobs.session import Preface, Session
 from jaxgen.reporting.console import log, show
 from jaxgen.reporting.files import with_folder
+from jaxgen.runs.jax_settings import fixed_settings
 from jaxgen.types import Dataset
 
 
@@ -59,6 +60,7 @@ def run(experiment: Experiment, spec: Any, command: str, data: Any = None) -> No
     show(text, files)
 
 
+@fixed_settings()
 def run_job(experiment: Experiment, spec: Any, session: Session, data: Any = None) -> tuple[str, list[pathlib.Path]]:
     """As `run`, without printing; returns the summary and the files that were written."""
     if data is None:

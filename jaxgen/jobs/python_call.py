@@ -9,13 +9,14 @@ from jaxgen.config import DataSpec
 from jaxgen.config.fields import as_value, flag_fields, flag_values, spec_from_values
 from jaxgen.errors import UserError
 from jaxgen.jobs.distributed import join_processes
+from jaxgen.runs.jax_settings import fixed_settings
 
 
 @contextmanager
 def spec_of_call(
     kind: type[Any], program: str, flags: Mapping[str, Any], out: str | None, left_out: Collection[str] = ()
 ) -> Iterator[Any]:
-    """Makes a spec of keyword arguments; with a temporary folder if `out` is None.
+    """Makes a spec of keyword arguments, with a temporary folder if `out` is None; inside, JAX's settings are fixed.
 
     Args:
       kind: class of the spec.
@@ -31,5 +32,5 @@ def spec_of_call(
     if unknown := flags.keys() - (fields.keys() - flag_values(DataSpec()).keys() - set(left_out)):
         raise UserError(f"{min(unknown)}: not a flag of {program} that arrays can go with")
     values = {name: as_value(fields[name], value) for name, value in flags.items()}
-    with tempfile.TemporaryDirectory(prefix="jaxgen-") as folder:
+    with tempfile.TemporaryDirectory(prefix="jaxgen-") as folder, fixed_settings():
         yield join_processes(spec_from_values(kind, {**values, "out": out or folder}, given=flags))

@@ -19,6 +19,7 @@ from jaxgen.jobs.layout import Layout
 from jaxgen.jobs.program import Program
 from jaxgen.jobs.trainer import RunGroup, Trainer
 from jaxgen.runs.devices import start_devices
+from jaxgen.runs.jax_settings import fix_settings
 from jaxgen.runs.launch import train_on_cluster
 from jaxgen.runs.plan import Chunk
 from jaxgen.runs.progress import ProgressCallback
@@ -85,11 +86,10 @@ def build_worker(
       job: a unique name.
       num_devices: how many devices to use; 0: all.
     """
-    import jax
     import ray
 
     # Set for the whole process: Ray calls the worker on several threads.
-    jax.config.update("jax_enable_x64", False)
+    fix_settings()
     cache = compilation_folder(job)
     share_compilations(cache)
     layout = Layout(ray.get(dataset), program, start_devices(num_devices), lambda line: None)

@@ -4,7 +4,6 @@ import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 
 from jaxgen.errors import UserError
@@ -15,6 +14,7 @@ from jaxgen.jobs.program import Program
 from jaxgen.jobs.session import Session
 from jaxgen.jobs.train import TrainedProgram, collect_errors, raise_collected, refuse_unfinished, train_program
 from jaxgen.jobs.workload import Workload
+from jaxgen.runs.jax_settings import fixed_settings
 from jaxgen.runs.saved_models import ModelFolder
 from jaxgen.runs.store import Arrays, Store
 
@@ -88,7 +88,7 @@ def measure_workload(workload: Workload, session: Session, read: Read) -> Member
       read: measures the members of a program.
     """
     # Training always uses 32-bit types, whatever the caller's setting.
-    with jax.enable_x64(False):
+    with fixed_settings():
         store, trained = train_workload(workload, session)
         measured = [member for program, result in trained for member in read(store, program, result.parameters)]
     results = [result for _, result in trained]

@@ -19,6 +19,7 @@ from jaxgen.io.arrays import ArrayFile
 from jaxgen.io.writing import write_npz
 from jaxgen.models import make_model, variable_shapes, with_cosine_classifier
 from jaxgen.models.layers import EVAL, ComputeConfig, activation_dtype, product_precision
+from jaxgen.runs.jax_settings import fixed_settings
 from jaxgen.transforms.pixels import make_normalization
 from jaxgen.types import ChannelMoments
 
@@ -91,6 +92,7 @@ class LoadedModel:
         shape, num_classes = "x".join(map(str, description["shape"])), len(description["class_names"])
         return f"{description['model']['model']} on {shape}, {num_classes} classes, run {description['run']}"
 
+    @fixed_settings()
     def predict(self, images: np.ndarray) -> np.ndarray:
         """Returns logits float32 ``[b, c]``.
 
@@ -104,6 +106,7 @@ class LoadedModel:
         with jax.default_matmul_precision(self._precision):
             return np.asarray(apply_network(self.network, self.variables, inputs), np.float32)
 
+    @fixed_settings()
     def features(self, stored: np.ndarray) -> np.ndarray:
         """Returns the last layer's inputs, float32 ``[b, f]``, for examples ``[b, ...]`` as stored for training."""
         with jax.default_matmul_precision(self._precision):
@@ -156,6 +159,7 @@ def normalization_of(description: Mapping[str, Any]) -> Callable[[jax.Array], ja
     )
 
 
+@fixed_settings()
 def load_model(path: str | pathlib.Path) -> LoadedModel:
     """Loads a model saved by ``--save_models``.
 

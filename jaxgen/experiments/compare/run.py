@@ -17,6 +17,7 @@ from jaxgen.experiments.compare.comparison import Comparison
 from jaxgen.experiments.compare.matching import Matched, dataset_positions, match, order_pairs
 from jaxgen.experiments.compare.recompute import Runs, is_folder_of_runs, read_runs
 from jaxgen.reporting.files import with_folder
+from jaxgen.runs.jax_settings import fixed_settings
 from jaxgen.scores import agreement
 from jaxgen.scores.registry import REGISTRY
 
@@ -25,6 +26,7 @@ SHARES = (0.01, 0.05, 0.1, 0.2)
 NUM_DISAGREEMENTS = 10
 
 
+@fixed_settings()
 def compare(spec: CompareSpec) -> tuple[Comparison, CompareSpec]:
     """Reads, matches and compares two files; returns the comparison, and the spec with its folder.
 

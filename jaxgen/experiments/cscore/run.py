@@ -22,6 +22,7 @@ from jaxgen.jobs.run import train_workload
 from jaxgen.jobs.session import QUIET, Session
 from jaxgen.jobs.train import TrainedProgram
 from jaxgen.reporting.console import log
+from jaxgen.runs.jax_settings import fixed_settings
 from jaxgen.runs.saved_models import ModelFolder
 from jaxgen.runs.store import Store
 from jaxgen.types import Dataset, Scores
@@ -120,7 +121,7 @@ def measure_job(job: CscoreJob, session: Session) -> list[tuple[sweep.Setting, S
         return program, store, done
 
     # Training always uses 32-bit types, whatever the caller's setting.
-    with jax.enable_x64(False):
+    with fixed_settings():
         store, trained = train_workload(make_workload(job), session, finish)
         for program, done in trained:
             chunks = make_reader(program, store)

@@ -4,7 +4,6 @@ import dataclasses
 import functools
 from typing import NamedTuple
 
-import jax
 import numpy as np
 
 from jaxgen.config import FlipSpec, LnrSpec, StoppingSpec, sweep
@@ -25,6 +24,7 @@ from jaxgen.jobs.trainer import RunGroup
 from jaxgen.jobs.workload import Workload, make_workload
 from jaxgen.models import make_model, takes_cosine, variable_shapes
 from jaxgen.runs.devices import start_devices
+from jaxgen.runs.jax_settings import fixed_settings
 from jaxgen.runs.saved_models import LoadedModel, load_model
 from jaxgen.types import Dataset
 
@@ -89,7 +89,7 @@ def make_job(dataset: Dataset, spec: LnrSpec) -> LongTailJob:
     # Drawing the tail starts JAX, so the devices of training must be set up first.
     start_devices(spec.compute.num_devices, dataset.images.nbytes + dataset.test_images.nbytes)
     refuse_methods(spec, dataset)
-    with jax.enable_x64(False):
+    with fixed_settings():
         tail = cut_tail(dataset, spec.longtail, spec.seed)
     for program in programs:
         check_program(tail.dataset, program)

@@ -34,6 +34,7 @@ from jaxgen.jobs.program import Program, split_runs
 from jaxgen.jobs.run import Members, measure_workload
 from jaxgen.jobs.session import Session
 from jaxgen.reporting.tables import to_table
+from jaxgen.runs.jax_settings import fixed_settings
 from jaxgen.runs.store import Store
 from jaxgen.transforms.lnr import expected_flips, flip_rates, lnr_flip, standardize
 from jaxgen.wording import count_of
@@ -104,7 +105,7 @@ def measure_job(job: LongTailJob, session: Session) -> LongTailResults:
       job: the job.
       session: how to resume, and where to log.
     """
-    with jax.enable_x64(False):
+    with fixed_settings():
         return measure_stages(job, *train_stage1(job, session), session)
 
 
@@ -150,7 +151,7 @@ def describe_stage2_program(job: LongTailJob, program: Program, parameters: int)
 
 def expect_flips(job: LongTailJob, session: Session) -> dict[float, float]:
     """Expected number of flips by threshold, mean over runs; trains the missing runs of stage 1."""
-    with jax.enable_x64(False):
+    with fixed_settings():
         return expected_by_threshold(job, train_stage1(job, session)[1])
 
 

@@ -12,6 +12,7 @@ from jaxgen.data.label_file import NoisyLabels, load_noisy_labels
 from jaxgen.data.noise_matrix import load_noise_matrix
 from jaxgen.errors import UserError
 from jaxgen.keys import JobDraw, job_key
+from jaxgen.runs.jax_settings import fixed_settings
 from jaxgen.transforms.labels import make_noise
 from jaxgen.types import Dataset
 
@@ -63,7 +64,7 @@ def inject(dataset: Dataset, noise: Noise, seed: int, repeat: int) -> Injected:
         wrong = labels != dataset.labels
         described = f"{wrong.sum():,} of {len(wrong):,} labels differ from the data's, rows of the file taken {matched}"
         return Injected(dataclasses.replace(dataset, labels=labels), wrong, described)
-    with jax.enable_x64(False):
+    with fixed_settings():
         key = jax.random.fold_in(job_key(seed, JobDraw.INJECTION), repeat)
         # Only instance-dependent noise needs the pixels.
         inputs = dataset.images if noise.injection.kind == "instance" else dataset.images[:, :0]

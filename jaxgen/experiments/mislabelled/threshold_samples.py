@@ -22,6 +22,7 @@ from jaxgen.jobs.session import Session
 from jaxgen.jobs.trainer import RunGroup
 from jaxgen.jobs.workload import Workload, make_workload
 from jaxgen.keys import JobDraw, job_key, run_key
+from jaxgen.runs.jax_settings import fixed_settings
 from jaxgen.runs.store import Store
 from jaxgen.scores.example_stats import TrackingConfig
 from jaxgen.scores.memorization import unpack
@@ -145,7 +146,7 @@ def flag_by_threshold_samples(dataset: Dataset, spec: MislabelledSpec, session: 
             f"--threshold_samples={spec.search.threshold_samples}: {all_of(len(measured), 'model')} diverged; lower "
             "--learning_rate or give --clip_norm, with another --out"
         )
-    with jax.enable_x64(False):
+    with fixed_settings():
         root, runs = job_key(spec.seed, JobDraw.THRESHOLD_SAMPLES), jnp.arange(len(measured))
         draw = jax.jit(lambda run: draw_threshold_samples(root, run, count, dataset.num_classes))
         samples = np.stack([np.asarray(draw(run)) for run in runs])

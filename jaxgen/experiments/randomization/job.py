@@ -2,8 +2,6 @@
 
 import functools
 
-import jax
-
 from jaxgen.config import RandomizationSpec, sweep
 from jaxgen.engine.members import EpochMetrics
 from jaxgen.experiments.randomization.presets import settings_of
@@ -13,6 +11,7 @@ from jaxgen.jobs.member_table import NEVER, TableConfig, TableJob, View, load_ma
 from jaxgen.jobs.program import check_program, make_programs
 from jaxgen.models import other_norms
 from jaxgen.runs.devices import start_devices
+from jaxgen.runs.jax_settings import fixed_settings
 from jaxgen.types import Dataset
 
 
@@ -36,7 +35,7 @@ def make_job(dataset: Dataset, spec: RandomizationSpec) -> TableJob:
     pixels = [setting.spec.noise.pixels for setting in settings]
     # Drawing the versions starts JAX, so the devices of training must be set up first.
     start_devices(spec.compute.num_devices, versions_bytes(dataset, pixels))
-    with jax.enable_x64(False):
+    with fixed_settings():
         versions = make_versions(dataset, pixels, spec.seed)
     corrupted = tuple(versions.corrupted.values())
     epoch_metrics = EpochMetrics(

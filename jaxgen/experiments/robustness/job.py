@@ -6,7 +6,6 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import jax
 import numpy as np
 
 from jaxgen.config import CorruptionSpec, RobustnessSpec, sweep
@@ -29,6 +28,7 @@ from jaxgen.jobs.mixed_versions import MIXING
 from jaxgen.jobs.presets import PLAIN, Arm, one_by_one, settings_of_arms
 from jaxgen.jobs.program import check_program, make_programs
 from jaxgen.runs.devices import start_devices
+from jaxgen.runs.jax_settings import fixed_settings
 from jaxgen.transforms.corruptions import CORRUPTIONS, SMALLEST_SIDE, can_corrupt
 from jaxgen.types import Dataset
 
@@ -63,7 +63,7 @@ def make_job(dataset: Dataset, spec: RobustnessSpec, *, log: Callable[[str], Non
         check_program(dataset, program)
     trained = [setting.spec.corruption for setting in settings]
     start_devices(spec.compute.num_devices, versions_bytes(dataset, evaluated, trained, scores is not None))
-    with jax.enable_x64(False):
+    with fixed_settings():
         versions = make_versions(dataset, spec.corruption, evaluated, folder, trained, scores, spec.seed)
     view = functools.partial(view_of, versions)
     make_member = functools.partial(make_table_member, TableConfig(dataset.num_classes, dataset.scale, matrix, view))

@@ -17,6 +17,7 @@ from jaxgen.data.checks import column_scale
 from jaxgen.errors import UserError
 from jaxgen.experiments.tabular.mlp import padded_size, predict_each
 from jaxgen.keys import Draw, draw_key
+from jaxgen.runs.jax_settings import fixed_settings
 from jaxgen.transforms.lnr import count_flips, flip_at_random, lnr_flip_binary
 
 MEASURES = ("f1", "g_mean", "auc")
@@ -266,14 +267,9 @@ class FoldResult(NamedTuple):
     by_threshold: np.ndarray
 
 
+@fixed_settings()
 def evaluate_fold(fold: Fold, classifier: str, spec: LnrSpec) -> FoldResult:
     """Trains a classifier under each treatment of a fold's training part, and scores it on the test part."""
-    with jax.enable_x64(False):
-        return evaluate_in_32_bits(fold, classifier, spec)
-
-
-def evaluate_in_32_bits(fold: Fold, classifier: str, spec: LnrSpec) -> FoldResult:
-    """As `evaluate_fold`, with 32-bit types enabled by the caller."""
     names, thresholds = spec.tabular.treatments, spec.flips.threshold
     threshold, flips, labels = float("nan"), 0, {"none": fold.train.y}
     by_threshold = np.full(len(thresholds), np.nan)
