@@ -135,6 +135,20 @@ def plain_scores():
     return job, estimate_scores(*blobs(40), **job)
 
 
+def test_arguments_may_be_scalars_arrays_and_paths(tmp_path, plain_scores):
+    job = {
+        **plain_scores[0],
+        "num_runs": np.int64(3),
+        "subset_ratios": np.array([0.5]),
+        "epochs": np.int32(2),
+        "track": "auto",
+    }
+    found = estimate_scores(*blobs(40), **job, learning_rate=np.float32(0.1), out=tmp_path)
+    again = estimate_scores(*blobs(40), **plain_scores[0], learning_rate=0.1, out=str(tmp_path))
+    assert again.metadata["models_now"] == 0, "they are the same flags"
+    np.testing.assert_array_equal(found.scores, again.scores)
+
+
 def test_programs_too_large_for_the_machine_are_refused(monkeypatch):
     monkeypatch.setattr(execution_plan, "memory_budget", lambda devices: 10_000)
     with pytest.raises(UserError, match="lower --width, --num_devices or --batch_size"):

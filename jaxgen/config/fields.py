@@ -4,6 +4,8 @@ import collections
 import dataclasses
 import enum
 import math
+import os
+import re
 import types
 import typing
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -200,7 +202,7 @@ def replace_flags(spec: Any, values: Mapping[str, Any]) -> Any:
         if dataclasses.is_dataclass(field.type):
             arguments[field.name] = replace_flags(getattr(spec, field.name), values)
         elif field.name in values:
-            arguments[field.name] = values[field.name]
+            arguments[field.name] = with_home(values[field.name])
     return dataclasses.replace(spec, **arguments)
 
 
@@ -211,7 +213,29 @@ def chosen_flags(spec: Any) -> set[str]:
 
 
 def as_value(field: dataclasses.Field, value: Any) -> Any:
-    """A Python argument as a field has it: lists become tuples, and so does one number for a field of several."""
-    if isinstance(value, list):
+    """A Python argument as a field has it.
+
+    Arrays and their scalars become numbers, lists and ranges tuples, paths texts; a text with commas, or one value,
+    becomes a tuple for a field of several. A float of few bits is the shortest decimal number that rounds to it.
+    """
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if hasattr(value, "tolist"):
+        is_float = not isinstance(value, float) and getattr(getattr(value, "dtype", None), "kind", "") == "f"
+        value = value.astype(str).astype(float).tolist() if is_float else value.tolist()
+    if isinstance(value, list | range):
         return tuple(value)
-    return (value,) if typing.get_origin(field.type) is tuple and isinstance(value, int | float) else value
+    if typing.get_origin(field.type) is not tuple:
+        return value
+    if isinstance(value, str) and str in typing.get_args(field.type):
+        return tuple(value.split(","))
+    return (value,) if isinstance(value, int | float) else value
+
+
+def with_home(value: Any) -> Any:
+    """A value of a flag with the user's home for ``~`` at the beginning of a path, as in ``npz:~/mine.npz``."""
+    if isinstance(value, tuple):
+        return tuple(map(with_home, value))
+    if not isinstance(value, str):
+        return value
+    return re.sub(r"(?:^|(?<=:))~(?=/|$)", lambda match: os.path.expanduser("~"), value)

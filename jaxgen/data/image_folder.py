@@ -42,7 +42,7 @@ def load_image_folder(folder: str, spec: DataSpec) -> Dataset:
     Pictures may lie deeper: all below a class folder are of its class. Grey where all are grey, else RGB. An example's
     id is its path below DIR.
     """
-    root = pathlib.Path(folder).expanduser()
+    root = pathlib.Path(folder)
     if not root.is_dir():
         raise UserError(f"--dataset=images:{folder}: there is no such folder; give one with a folder for each class")
     split = find_split(root)

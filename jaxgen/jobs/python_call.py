@@ -1,5 +1,6 @@
 """Flags as keyword arguments, for functions that take the user's own arrays."""
 
+import os
 import tempfile
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,7 +15,11 @@ from jaxgen.runs.jax_settings import fixed_settings
 
 @contextmanager
 def spec_of_call(
-    kind: type[Any], program: str, flags: Mapping[str, Any], out: str | None, left_out: Collection[str] = ()
+    kind: type[Any],
+    program: str,
+    flags: Mapping[str, Any],
+    out: str | os.PathLike | None,
+    left_out: Collection[str] = (),
 ) -> Iterator[Any]:
     """Makes a spec of keyword arguments, with a temporary folder if `out` is None; inside, JAX's settings are fixed.
 
@@ -33,4 +38,4 @@ def spec_of_call(
         raise UserError(f"{min(unknown)}: not a flag of {program} that arrays can go with")
     values = {name: as_value(fields[name], value) for name, value in flags.items()}
     with tempfile.TemporaryDirectory(prefix="jaxgen-") as folder, fixed_settings():
-        yield join_processes(spec_from_values(kind, {**values, "out": out or folder}, given=flags))
+        yield join_processes(spec_from_values(kind, {**values, "out": os.fspath(out) if out else folder}, given=flags))

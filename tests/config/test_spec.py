@@ -1,14 +1,25 @@
 """Specs and flags: what is asked for is read, checked and written back alike."""
 
 import dataclasses
+import pathlib
 import re
 import typing
 
+import numpy as np
 import pytest
 
 from jaxgen import config as spec
-from jaxgen.config import flags
-from jaxgen.config.fields import MOST_VALUES, check, flag_fields, flag_values, has_type, spec_from_values
+from jaxgen.config import CscoreSpec, flags
+from jaxgen.config.fields import (
+    MOST_VALUES,
+    as_value,
+    check,
+    flag_fields,
+    flag_values,
+    has_type,
+    spec_from_values,
+    with_home,
+)
 from jaxgen.errors import UserError
 
 
@@ -267,3 +278,55 @@ def test_one_noise_written_in_two_ways_is_refused():
     for first, second in (("symmetric:0.1", "symmetric:0.10"), ("file:a.npz:b", "file:./a.npz:b")):
         with pytest.raises(UserError, match=f"--inject={second}: is {first} once more"):
             spec_from_values(spec.MislabelledSpec, {"inject": (first, second)})
+
+
+def field_of(name):
+    return next(field for _, field in flag_fields(CscoreSpec()) if field.name == name)
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "value"),
+    [
+        ("num_runs", np.int64(2), 2),
+        ("learning_rate", np.float32(0.05), 0.05),
+        ("learning_rate", np.array([0.1, 0.3], np.float16), (0.1, 0.3)),
+        ("learning_rate", np.float64(0.1) + np.float64(0.2), 0.1 + 0.2),
+        ("subset_ratios", np.array([0.5]), (0.5,)),
+        ("subset_ratios", 0.5, (0.5,)),
+        ("hidden", range(8, 10), (8, 9)),
+        ("hidden", np.array(16), (16,)),
+        ("whiten", np.bool_(True), True),
+        ("track", "none", ("none",)),
+        ("track", "dynamics,grand", ("dynamics", "grand")),
+        ("optimizer", "sgd", "sgd"),
+        ("out", pathlib.Path("runs") / "mine", "runs/mine"),
+    ],
+)
+def test_python_values_become_those_of_flags(name, given, value):
+    found = as_value(field_of(name), given)
+    assert found == value
+    assert type(found) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("given", "value"),
+    [
+        ("~/x", "HOME/x"),
+        ("npz:~/a.npz", "npz:HOME/a.npz"),
+        ("~", "HOME"),
+        (("file:~/a.pt:worse_label", "symmetric:0.1"), ("file:HOME/a.pt:worse_label", "symmetric:0.1")),
+        ("a~/b", "a~/b"),
+        ("runs/~/b", "runs/~/b"),
+        ("~other/x", "~other/x"),
+        (0.5, 0.5),
+    ],
+)
+def test_a_tilde_at_the_beginning_of_a_path_is_the_home_folder(monkeypatch, given, value):
+    monkeypatch.setenv("HOME", "HOME")
+    assert with_home(given) == value
+
+
+def test_every_flag_with_a_path_knows_the_home_folder(monkeypatch):
+    monkeypatch.setenv("HOME", "/at/home")
+    spec = spec_from_values(CscoreSpec, {"out": "~/x", "dataset": "npz:~/a.npz"})
+    assert (spec.out, spec.data.dataset) == ("/at/home/x", "npz:/at/home/a.npz")

@@ -2,6 +2,7 @@
 held out (Jiang, Zhang, Talwar, Mozer, ICML 2021, https://arxiv.org/abs/2002.03206)."""
 
 import dataclasses
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -58,7 +59,7 @@ def estimate_settings(
     test_labels: np.ndarray | None = None,
     class_names: np.ndarray | None = None,
     ids: np.ndarray | None = None,
-    out: str | None = None,
+    out: str | os.PathLike | None = None,
     progress: bool = False,
     **flags: Any,
 ) -> dict[str, Scores]:

@@ -1,6 +1,7 @@
 """Ranks the examples of a C-score job by how likely they are mislabelled, and estimates how many are."""
 
 import dataclasses
+import os
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -163,7 +164,7 @@ def find_mislabelled(
     *,
     class_names: np.ndarray | None = None,
     ids: np.ndarray | None = None,
-    out: str | None = None,
+    out: str | os.PathLike | None = None,
     progress: bool = False,
     **flags: Any,
 ) -> Mislabelled:
