@@ -1,6 +1,7 @@
 """From raw arrays of any source to a `Dataset`: checks of shapes, values and labels, and labels mapped to integers."""
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,12 @@ import numpy as np
 from jaxgen.errors import UserError, one_line
 from jaxgen.io.arrays import has_surrogates
 from jaxgen.types import Dataset
+
+CHANNELS = (1, 3, 4)
+# Images whose bytes all are below are scaled by their largest value: they were never meant to go up to 255.
+DIM = 64
+# How far images in [0, 1] may go beyond, as rounding and resizing let them.
+OVERSHOOT = 1e-3
 
 
 def make_dataset(
@@ -26,7 +33,8 @@ def make_dataset(
 ) -> Dataset:
     """A checked `Dataset`.
 
-    uint8 images stay uint8 (scaled by 1/255 on the device), others become float32; values outside [0, 1] are rescaled
+    uint8 images stay uint8 (scaled by 1/255 on the device, or by their largest value if it is below `DIM`), others
+    become float32; values outside [0, 1] are rescaled
     to it by the smallest and largest training value. Features (two axes) are standardised by each column's mean and
     standard deviation over the training examples.
 
@@ -46,6 +54,7 @@ def make_dataset(
     Raises:
       UserError: one line that names the source, what is wrong and what is expected.
     """
+    given, given_labels = np.shape(images), np.shape(labels)
     images = check_images(images, f"{source}: images")
     labels = check_labels(labels, len(images), f"{source}: labels")
     if (test_images is None) != (test_labels is None):
@@ -86,12 +95,34 @@ def make_dataset(
         test_features=test_features,
         shift=shift,
         spread=spread,
-        notes=notes,
+        notes=(*notes, *describe_changes(given, images, given_labels, scale)),
     )
 
 
+def describe_changes(
+    shape: tuple[int, ...], images: np.ndarray, labels_shape: tuple[int, ...], scale: float
+) -> Iterator[str]:
+    """Says what `make_dataset` has changed or assumed.
+
+    Args:
+      shape: of the images as given.
+      images: as stored.
+      labels_shape: of the labels as given.
+      scale: of the stored images.
+    """
+    if len(shape) == 4 and shape != images.shape:
+        yield f"images of {'x'.join(map(str, shape[1:]))} have their channels first, which were moved to the end"
+    if len(labels_shape) == 2 and labels_shape[1] > 1:
+        yield f"labels are one-hot, of {labels_shape[1]} classes"
+    if images.dtype == np.uint8 and scale > 1 / DIM:
+        yield f"bytes go up to {1 / scale:.0f} only, which was taken for white"
+
+
 def check_images(images: np.ndarray, what: str) -> np.ndarray:
-    """Images ``[n, h, w, d]`` or features ``[n, f]``, numeric and finite; ``[n, h, w]`` gets a channel axis."""
+    """Images ``[n, h, w, d]`` or features ``[n, f]``, numeric and finite.
+
+    ``[n, h, w]`` gets a channel axis; channels that can only be the first axis are moved to the end.
+    """
     images = np.asarray(images)
     if images.dtype.kind not in "biuf":
         raise UserError(f"{what}: are of type {images.dtype}; numbers are needed")
@@ -99,7 +130,9 @@ def check_images(images: np.ndarray, what: str) -> np.ndarray:
         raise UserError(f"{what}: have shape {images.shape}; needed: [n, h, w], [n, h, w, d] or, for features, [n, f]")
     if images.ndim == 3:
         images = images[..., None]
-    if images.ndim == 4 and images.shape[-1] not in (1, 3, 4):
+    if images.ndim == 4 and images.shape[-1] not in CHANNELS and images.shape[1] in CHANNELS:
+        images = np.ascontiguousarray(np.moveaxis(images, 1, -1))
+    if images.ndim == 4 and images.shape[-1] not in CHANNELS:
         raise UserError(f"{what}: have shape {images.shape}; the last axis must be 1, 3 or 4 channels")
     if images.dtype.kind == "f" and not np.isfinite(images).all():
         row = int(np.argwhere(~np.isfinite(images).all(axis=tuple(range(1, images.ndim))))[0, 0])
@@ -108,8 +141,10 @@ def check_images(images: np.ndarray, what: str) -> np.ndarray:
 
 
 def check_labels(labels: np.ndarray, count: int, what: str) -> np.ndarray:
-    """Labels ``[n]``, integers (also whole floats) or text; `count` is n."""
+    """Labels ``[n]``, integers (also whole floats) or text, of labels ``[n]``, ``[n, 1]`` or one-hot ``[n, c]``."""
     labels = np.asarray(labels)
+    if labels.ndim == 2 and len(labels) == count and is_one_hot(labels):
+        labels = labels.argmax(1)
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
     if labels.shape != (count,):
@@ -121,6 +156,13 @@ def check_labels(labels: np.ndarray, count: int, what: str) -> np.ndarray:
     if labels.dtype.kind not in "biuSU":
         raise UserError(f"{what}: are of type {labels.dtype}; integers or text are needed")
     return as_text(labels, what) if labels.dtype.kind in "SU" else labels
+
+
+def is_one_hot(labels: np.ndarray) -> bool:
+    """Whether each row of ``[n, c]`` has a one among zeros, for two classes or more."""
+    if labels.shape[1] < 2 or labels.dtype.kind not in "biuf":
+        return False
+    return bool((np.isin(labels, (0, 1)).all(1) & (labels.sum(1) == 1)).all())
 
 
 def as_text(values: np.ndarray, what: str) -> np.ndarray:
@@ -178,7 +220,7 @@ def scale_values(
     if images.ndim == 4 and test_images is not None:
         check_alike(images, test_images, source)
     if images.ndim == 4 and images.dtype == np.uint8:
-        return images, test_images, 1 / 255 if scale is None else scale, 0.0, 1.0
+        return images, test_images, byte_scale(images) if scale is None else scale, 0.0, 1.0
     with np.errstate(over="ignore", invalid="ignore"):
         shift, spread = column_scale(images) if images.ndim == 2 else image_scale(images)
         stored = [
@@ -191,6 +233,12 @@ def scale_values(
         if values is not None and not np.isfinite(values).all():
             raise UserError(f"{source}: holds numbers too large to be scaled; bring them to a common range")
     return stored[0], stored[1], 1.0, shift, spread
+
+
+def byte_scale(images: np.ndarray) -> float:
+    """1/255; of bytes that are all below `DIM`, such as those of a mask, one over the largest."""
+    largest = int(images.max())
+    return 1 / largest if 0 < largest < DIM else 1 / 255
 
 
 def check_alike(images: np.ndarray, test_images: np.ndarray, source: str) -> None:
@@ -207,8 +255,8 @@ def check_alike(images: np.ndarray, test_images: np.ndarray, source: str) -> Non
 
 
 def in_unit_range(images: np.ndarray) -> bool:
-    """Whether images lie in [0, 1], and are not bytes."""
-    return images.dtype != np.uint8 and images.min() >= 0 and images.max() <= 1
+    """Whether images lie in [0, 1], but for rounding, and are not bytes."""
+    return images.dtype != np.uint8 and images.min() >= -OVERSHOOT and images.max() <= 1 + OVERSHOOT
 
 
 def column_scale(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -2,6 +2,7 @@
 
 import pathlib
 import zipfile
+from collections.abc import Collection, Iterator, Mapping
 
 import numpy as np
 
@@ -11,19 +12,26 @@ from jaxgen.errors import UNREADABLE, UserError
 from jaxgen.io.arrays import ArrayFile
 from jaxgen.types import Dataset
 
+# Names of the parts: jaxgen's own, then those of Keras, MedMNIST and others.
 KEYS = {
-    "images": ("images", "x"),
-    "labels": ("labels", "y"),
-    "test_images": ("test_images", "test_x"),
-    "test_labels": ("test_labels", "test_y"),
-    "class_names": ("class_names",),
+    "images": ("images", "x", "X", "x_train", "X_train", "train_x", "train_images", "training_images", "data"),
+    "labels": ("labels", "y", "Y", "y_train", "train_y", "train_labels", "training_labels", "target", "targets"),
+    "test_images": ("test_images", "test_x", "x_test", "X_test", "testing_images"),
+    "test_labels": ("test_labels", "test_y", "y_test", "testing_labels"),
+    "class_names": ("class_names", "target_names"),
     "ids": ("ids",),
 }
+# Of validation examples, which are read where there is no test set.
+VALIDATION_KEYS = {
+    "test_images": ("val_images", "val_x", "x_val", "X_val", "valid_images", "x_valid", "validation_images"),
+    "test_labels": ("val_labels", "val_y", "y_val", "valid_labels", "y_valid", "validation_labels"),
+}
 REQUIRED = ("images", "labels")
+OWN_NAMES = {name for part, names in KEYS.items() for name in (part, *names[:2])}
 
 
 def load_npz(path: str, spec: DataSpec) -> Dataset:
-    """Reads ``images`` or ``x``, ``labels`` or ``y``, and optionally ``test_*``, ``class_names`` and ``ids``."""
+    """Reads images and labels, and optionally a test set, class names and ids, by any of the names in `KEYS`."""
     source = f"npz:{path}"
     if not pathlib.Path(path).is_file():
         what = "is a folder; give a file" if pathlib.Path(path).is_dir() else "there is no such file"
@@ -32,20 +40,34 @@ def load_npz(path: str, spec: DataSpec) -> Dataset:
         raise UserError(
             f"--dataset={source}: is not an .npz file, or the end of it is missing; write one with numpy.savez"
         )
-    arrays = {}
     try:
         with ArrayFile(path) as file:
-            for part, names in KEYS.items():
-                present = [name for name in names if name in file]
-                if present:
-                    arrays[part] = read_array(file, present[0], source)
-                elif part in REQUIRED:
-                    raise UserError(
-                        f"--dataset={source}: has no array {' or '.join(names)}; it has {', '.join(file) or 'none'}"
-                    )
+            names = find_parts(file.files)
+            if missing := [part for part in REQUIRED if part not in names]:
+                raise UserError(
+                    f"--dataset={source}: has no array {' or '.join(KEYS[missing[0]][:2])}; it has "
+                    f"{', '.join(file) or 'none'}"
+                )
+            arrays = {part: read_array(file, name, source) for part, name in names.items()}
     except UNREADABLE as error:
         raise UserError(f"--dataset={source}: is not an .npz file that can be read ({error})") from None
-    return make_dataset(pathlib.Path(path).stem, source=f"--dataset={source}", **arrays)
+    notes = tuple(describe_parts(names, file.files))
+    return make_dataset(pathlib.Path(path).stem, source=f"--dataset={source}", notes=notes, **arrays)
+
+
+def find_parts(names: Collection[str]) -> dict[str, str]:
+    """The array of each part, of those that a file has by `names`; a validation set stands for a missing test set."""
+    keys = KEYS if set(names) & {*KEYS["test_images"], *KEYS["test_labels"]} else KEYS | VALIDATION_KEYS
+    found = {part: [name for name in known if name in names] for part, known in keys.items()}
+    return {part: present[0] for part, present in found.items() if present}
+
+
+def describe_parts(parts: Mapping[str, str], names: Collection[str]) -> Iterator[str]:
+    """Says which arrays are read as what, if they have other names, and which are not read."""
+    if renamed := [f"{name} as {part.replace('_', ' ')}" for part, name in parts.items() if name not in OWN_NAMES]:
+        yield f"array {', '.join(renamed)}"
+    if others := [name for name in names if name not in parts.values()]:
+        yield f"not read: {', '.join(others)}"
 
 
 def read_array(file: ArrayFile, name: str, source: str) -> np.ndarray:

@@ -17,7 +17,7 @@ from jaxgen.data.idx import FILES, read_idx
 from jaxgen.data.parts import channel_moments, hold_out_test, with_normalized_channels
 from jaxgen.errors import UserError
 
-IMAGES = np.arange(5 * 3 * 3, dtype=np.uint8).reshape(5, 3, 3)
+IMAGES = np.arange(0, 5 * 5 * 3 * 3, 5, dtype=np.uint8).reshape(5, 3, 3)
 LABELS = np.array([0, 1, 1, 0, 2])
 
 
@@ -183,7 +183,7 @@ BAD_NPZ = [
     ({"images": IMAGES, "labels": np.array([0.5, 1, 1, 0, 2])}, "not a quantity"),
     ({"images": IMAGES[0, 0], "labels": LABELS[:3]}, "have shape"),
     ({"images": IMAGES[:0], "labels": LABELS[:0]}, "have shape"),
-    ({"images": np.zeros((5, 3, 8, 8), np.uint8), "labels": LABELS}, "1, 3 or 4 channels"),
+    ({"images": np.zeros((5, 2, 8, 8), np.uint8), "labels": LABELS}, "1, 3 or 4 channels"),
     ({"images": IMAGES.astype(str), "labels": LABELS}, "numbers are needed"),
     ({"images": IMAGES, "labels": LABELS, "test_images": IMAGES}, "must come together"),
     ({"images": IMAGES, "labels": LABELS, "test_x": IMAGES[:, :2], "test_y": LABELS}, "must be alike"),
@@ -242,7 +242,7 @@ def test_a_bare_npy_file_is_refused(tmp_path):
 def test_float_images_are_brought_into_range(tmp_path):
     wide = load(write_npz(tmp_path, images=IMAGES * 10.0 - 5, labels=LABELS))
     assert (wide.images.min(), wide.images.max()) == (0, 1)
-    unit = IMAGES / np.float32(60)
+    unit = IMAGES / np.float32(250)
     np.testing.assert_array_equal(load(write_npz(tmp_path, images=unit, labels=LABELS)).images[..., 0], unit)
 
 
@@ -296,6 +296,73 @@ def test_image_folders_may_hold_a_test_split_and_colour(tmp_path):
     write_images(tmp_path / "test", mode="RGB")
     dataset = load(f"images:{tmp_path}")
     assert dataset.images.shape == dataset.test_images.shape == (4, 4, 4, 3)
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "tests", "test_labels"),
+    [
+        ("x_train", "y_train", "x_test", "y_test"),
+        ("train_images", "train_labels", "test_images", "test_labels"),
+        ("training_images", "training_labels", "testing_images", "testing_labels"),
+        ("X", "Y", "val_images", "val_labels"),
+    ],
+)
+def test_npz_takes_the_layouts_of_others(tmp_path, images, labels, tests, test_labels):
+    arrays = {images: IMAGES, labels: LABELS[:, None], tests: IMAGES[:2] // 2, test_labels: LABELS[:2, None]}
+    dataset = load(write_npz(tmp_path, **arrays, extra=np.arange(3)))
+    np.testing.assert_array_equal(dataset.images[..., 0], IMAGES)
+    np.testing.assert_array_equal(dataset.labels, LABELS)
+    np.testing.assert_array_equal(dataset.test_images[..., 0], IMAGES[:2] // 2)
+    np.testing.assert_array_equal(dataset.test_labels, LABELS[:2])
+    *_, left = dataset.notes
+    assert left == "not read: extra"
+    assert all(f"{name} as" in dataset.notes[0] for name in (images, labels, tests) if name not in ("X", "test_images"))
+
+
+def test_a_validation_set_beside_a_test_set_is_not_read_and_told(tmp_path):
+    more = {"test_images": IMAGES[:2], "test_labels": LABELS[:2], "val_images": IMAGES[2:], "val_labels": LABELS[2:]}
+    dataset = load(write_npz(tmp_path, images=IMAGES, labels=LABELS, **more))
+    np.testing.assert_array_equal(dataset.test_images[..., 0], IMAGES[:2])
+    assert dataset.notes == ("not read: val_images, val_labels",)
+
+
+def test_one_hot_labels_are_taken_and_others_of_two_axes_refused(tmp_path):
+    dataset = load(write_npz(tmp_path, images=IMAGES, labels=np.eye(3)[LABELS]))
+    np.testing.assert_array_equal(dataset.labels, LABELS)
+    assert dataset.notes == ("labels are one-hot, of 3 classes",)
+    for labels in (np.eye(3)[LABELS] * 0.9, np.ones((5, 2)), np.zeros((5, 3))):
+        with pytest.raises(UserError, match="needed: one label an example"):
+            load(write_npz(tmp_path, images=IMAGES, labels=labels))
+
+
+def test_channels_that_come_first_are_moved_to_the_end(tmp_path):
+    colour = np.random.default_rng(0).integers(0, 256, (5, 8, 6, 3)).astype(np.uint8)
+    dataset = load(write_npz(tmp_path, images=np.moveaxis(colour, -1, 1), labels=LABELS))
+    np.testing.assert_array_equal(dataset.images, colour)
+    assert dataset.notes == ("images of 3x8x6 have their channels first, which were moved to the end",)
+
+
+@pytest.mark.parametrize("largest", [1, 16, 63])
+def test_bytes_far_below_255_are_scaled_as_other_numbers_are(tmp_path, largest):
+    values = np.random.default_rng(0).integers(0, largest + 1, (5, 8, 8))
+    values[0, 0, :2] = 0, largest
+    as_bytes = load(write_npz(tmp_path, images=values.astype(np.uint8), labels=LABELS))
+    as_numbers = load(write_npz(tmp_path, images=values, labels=LABELS))
+    np.testing.assert_allclose(as_bytes.images * as_bytes.scale, as_numbers.images * as_numbers.scale, rtol=1e-6)
+    assert as_bytes.notes == (f"bytes go up to {largest} only, which was taken for white",)
+    values[0, 0, 0] = 64
+    assert load(write_npz(tmp_path, images=values.astype(np.uint8), labels=LABELS)).scale == 1 / 255
+
+
+def test_values_a_little_above_one_are_in_the_unit_range(tmp_path):
+    unit = np.random.default_rng(0).random((5, 8, 8))
+    unit[0, 0, 0] = 1
+    more = {"test_images": unit[:2] * 1.0000001, "test_labels": LABELS[:2]}
+    dataset = load(write_npz(tmp_path, images=unit, labels=LABELS, **more))
+    np.testing.assert_allclose(dataset.test_images[..., 0], unit[:2], rtol=1e-6)
+    more["test_images"] = unit[:2] * 2
+    with pytest.raises(UserError, match="bring them to one scale"):
+        load(write_npz(tmp_path, images=unit, labels=LABELS, **more))
 
 
 def test_images_of_many_sizes_need_image_size(tmp_path):
@@ -410,7 +477,7 @@ def test_what_cannot_be_normalized_is_refused(tmp_path):
 
 def test_the_fingerprint_of_data_that_are_not_normalized_by_channel_is_what_it_was():
     images = np.arange(60, dtype=np.uint8).reshape(10, 3, 2, 1)
-    dataset = make_dataset("x", images, np.arange(10) % 2, source="x")
+    dataset = make_dataset("x", images, np.arange(10) % 2, source="x", scale=1 / 255)
     prints = [data.fingerprint[:12] for data in (dataset, dataclasses.replace(dataset, whiten=True))]
     assert prints == RECORDED
 
