@@ -9,6 +9,8 @@ def count_of(number: int | str, noun: str) -> str:
     text = number if isinstance(number, str) else f"{number:,}"
     if text == "1":
         return f"1 {noun}"
+    if noun.endswith("ry"):
+        return f"{text} {noun[:-1]}ies"
     return f"{text} {noun}{'es' if noun.endswith(('s', 'tch', 'x')) else 's'}"
 
 

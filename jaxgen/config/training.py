@@ -20,11 +20,17 @@ class DataSpec(Spec):
         "digits",
         "digits (embedded); mnist, fashion_mnist, cifar10, cifar100 or any tensorflow-datasets name; "
         "idx:DIR (the four IDX files, gzip or plain); npz:FILE (images or x, labels or y; optional test_images "
-        "or test_x, test_labels or test_y, class_names, ids); images:DIR (a folder of PNG or JPEG per class); "
-        "csv:FILE (numeric columns and a label column)",
+        "or test_x, test_labels or test_y, class_names, ids); images:DIR (a folder of pictures per class); "
+        "csv:FILE or parquet:FILE (columns of numbers or categories, and a label column). Their suffix alone "
+        "does, too",
     )
     data_dir: str = option("", "where tensorflow-datasets keeps its data (empty: its own default)")
-    label_column: str = option("label", "csv: the column that holds the label")
+    label_column: str = option("label", "csv, parquet: the column that holds the label")
+    id_column: str = option(
+        "",
+        "csv, parquet: the column that names the rows and is no feature (empty: one called id, index or rownames, or "
+        "without a name, if its values are all different; none: there is none)",
+    )
     image_size: int = option(
         0, "images: resize every image to this many pixels a side (0: take them as they are)", **at_least(0)
     )

@@ -9,34 +9,40 @@ sizes that a file only claims (`io.arrays.refuse_bomb`), and ends in `checks.mak
 * ``setup.py``: extras of its own and ``test``, if it needs a library;
 * ``MAKERS`` of ``tests/data/test_data.py``, ``cases`` and ``NAMES`` of ``tests/io/test_fuzz.py``.
 
-Nothing is cached: a store knows its data by `Dataset.fingerprint`. Sources are `csv_file`, `idx`, `npz`,
+Nothing is cached: a store knows its data by `Dataset.fingerprint`. Sources are `table_columns`, `idx`, `npz`,
 `image_folder`, `digits` and `tfds`; `keel` is no ``--dataset`` kind, ``jaxgen.lnr --keel`` reads it. `parts`,
 `long_tail` and `corrupted` derive data from data.
 """
 
+import dataclasses
+import pathlib
 import re
 from collections.abc import Callable
 
 from jaxgen.config import DataSpec
-from jaxgen.data.csv_file import load_csv
 from jaxgen.data.digits import load_digits
 from jaxgen.data.idx import load_idx_folder
 from jaxgen.data.image_folder import load_image_folder
 from jaxgen.data.npz import load_npz
 from jaxgen.data.parts import crop_center, first_examples, first_test_examples, whitened, with_normalized_channels
+from jaxgen.data.table_columns import load_table
 from jaxgen.errors import UserError
 from jaxgen.types import Dataset
 
 # What stands before the colon of --dataset=KIND:PATH.
 READERS: dict[str, Callable[[str, DataSpec], Dataset]] = {
-    "csv": load_csv,
+    "csv": load_table,
     "idx": load_idx_folder,
     "images": load_image_folder,
     "npz": load_npz,
+    "parquet": load_table,
 }
+# Suffixes of files that need no kind before them.
+SUFFIX_KINDS = {".csv": "csv", ".tsv": "csv", ".parquet": "parquet", ".pq": "parquet", ".npz": "npz"}
+TABLES = ("csv", "parquet")
 # Flags that only some kinds of source have, and those kinds. An empty tuple: only tensorflow-datasets names have the
 # flag. They have --image_size too.
-LIMITED_FLAGS = {"label_column": ("csv",), "image_size": ("images",), "data_dir": ()}
+LIMITED_FLAGS = {"label_column": TABLES, "id_column": TABLES, "image_size": ("images",), "data_dir": ()}
 # name, name/config, name:1.2.3
 TFDS_NAME = r"\w+(/[\w.-]+)?(:[\d.*]+)?"
 EMBEDDED: dict[str, Callable[[DataSpec], Dataset]] = {"digits": load_digits}
@@ -52,6 +58,7 @@ def load_dataset(spec: DataSpec, *, fetch: bool = True) -> Dataset:
     Raises:
       UserError: if there is no such data, or it cannot be used.
     """
+    spec = dataclasses.replace(spec, dataset=with_kind(spec.dataset))
     kind, _, path = spec.dataset.partition(":")
     refuse_idle_flags(kind, spec)
     if kind in READERS:
@@ -59,8 +66,6 @@ def load_dataset(spec: DataSpec, *, fetch: bool = True) -> Dataset:
     elif spec.dataset in EMBEDDED:
         dataset = EMBEDDED[spec.dataset](spec)
     elif not re.fullmatch(TFDS_NAME, spec.dataset):
-        if (suffix := spec.dataset.rpartition(".")[2]) in READERS:
-            raise UserError(f"--dataset={spec.dataset}: say of what kind it is: --dataset={suffix}:{spec.dataset}")
         raise UserError(
             f"--dataset={spec.dataset}: unknown; known: {', '.join(EMBEDDED)}, a tensorflow-datasets name, "
             f"{', '.join(f'{name}:PATH' for name in READERS)}"
@@ -73,6 +78,17 @@ def load_dataset(spec: DataSpec, *, fetch: bool = True) -> Dataset:
     dataset = first_test_examples(dataset, spec.num_test_examples, spec.dataset)
     dataset = whitened(crop_center(dataset, spec.center_crop, spec.dataset), spec.whiten, spec.dataset)
     return with_normalized_channels(dataset, spec.normalize_channels, spec.dataset)
+
+
+def with_kind(name: str) -> str:
+    """The name of a data set with the kind of its source, if it is a path whose suffix tells, or a folder."""
+    if name.partition(":")[0] in READERS or name in EMBEDDED:
+        return name
+    if kind := SUFFIX_KINDS.get(pathlib.Path(name).suffix.lower()):
+        return f"{kind}:{name}"
+    if re.fullmatch(TFDS_NAME, name) or not pathlib.Path(name).is_dir():
+        return name
+    return f"{'idx' if any(pathlib.Path(name).glob('*-ubyte*')) else 'images'}:{name}"
 
 
 def refuse_idle_flags(kind: str, spec: DataSpec) -> None:

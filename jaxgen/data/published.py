@@ -13,15 +13,15 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxgen.data.checks import as_text
-from jaxgen.data.csv_file import as_texts, columns_of, read_rows, to_number, whole_numbers
 from jaxgen.data.pairs import UNKNOWN_ORDER, Matrix, find_test_ids, pair_ids
 from jaxgen.data.pickled import read_objects
+from jaxgen.data.table_columns import guess_ids, to_number, whole_numbers
+from jaxgen.data.table_file import read_table
 from jaxgen.data.tfds import tfds_order
 from jaxgen.errors import UNREADABLE, UserError
 from jaxgen.io.arrays import ArrayFile, read_npy
 
 OURS = {"scores", "labels", "ids", "counts", "subset_ratios", "scores_by_ratio"}
-MISSING = ("", "nan", "na")
 
 
 class Values(NamedTuple):
@@ -234,22 +234,21 @@ def read_bare(path: pathlib.Path, score: str) -> Values:
 
 
 def read_column(path: pathlib.Path, label_column: str) -> Values:
-    """A column of a CSV file, with the labels of `label_column` and the ids of a column ``id``, if any."""
+    """A column of a CSV file, with the labels of `label_column`, and the ids of the column that names the rows."""
     file, _, column = str(path).rpartition(":")
-    header, rows, lines = read_rows(file, file)
-    if column not in header:
-        raise UserError(f"{path}: {file} has the columns {', '.join(header)}")
-    if label_column != "label" and label_column not in header:
-        raise UserError(f"--label_column={label_column}: {file} has the columns {', '.join(header)}")
-    table = columns_of(header, rows)
-    texts = table[column]
+    table = read_table(file, file, (label_column,))
+    if column not in table.names:
+        raise UserError(f"{path}: {file} has the columns {', '.join(table.names)}")
+    if label_column != "label" and label_column not in table.names:
+        raise UserError(f"--label_column={label_column}: {file} has the columns {', '.join(table.names)}")
+    texts = table.texts(column)
     values = np.asarray([to_number(text) for text in texts])
-    invalid = np.isnan(values) & [text.lower() not in MISSING for text in texts]
+    invalid = np.isnan(values) & (texts != "")
     if invalid.any():
         row = int(np.argmax(invalid))
-        raise UserError(f"{path}: line {lines[row]}: {str(texts[row])!r} is no number")
+        raise UserError(f"{path}: {table.where(row)}: {str(texts[row])!r} is no number")
     labels, ids = (
-        whole_numbers(as_texts(table[name], f"{file}: column {name}")) if name in table else None
-        for name in (label_column, "id")
+        whole_numbers(table.texts(name)) if name in table.names else None
+        for name in (label_column, guess_ids(table, (label_column, column)))
     )
     return numbers(f"{pathlib.Path(file).name}: {column}", values, labels, ids, "ids")

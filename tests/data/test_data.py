@@ -7,8 +7,10 @@ import shutil
 import struct
 
 import numpy as np
+import pyarrow
 import pytest
 from PIL import Image
+from pyarrow import parquet
 
 from jaxgen.config import DataSpec
 from jaxgen.data import EMBEDDED, READERS, load_dataset
@@ -53,6 +55,12 @@ def write_csv(folder, text):
     return f"csv:{path}"
 
 
+def write_parquet(folder, columns):
+    path = folder / "table.parquet"
+    parquet.write_table(pyarrow.table(columns), path)
+    return f"parquet:{path}"
+
+
 # Fingerprints of data as they are and whitened, from before channels could be normalized.
 RECORDED = ["932357ef710f", "f60e97eeb56b"]
 TABLE = "id,height,width,label\nx1,1,2,oak\nx2,3,4,elm\nx3,5,9,oak\n"
@@ -61,6 +69,7 @@ MAKERS = {
     "idx": write_idx,
     "images": lambda folder: write_images(folder / "pictures"),
     "npz": lambda folder: write_npz(folder, images=IMAGES, labels=LABELS),
+    "parquet": lambda folder: write_parquet(folder, {"a": [1.5, 2, 3], "label": ["x", "y", "x"]}),
 }
 
 
@@ -397,9 +406,9 @@ def test_csv_gives_columns_labels_and_ids(tmp_path):
     assert dataset.images.shape == (3, 2)
     numbered = load(write_csv(tmp_path, "kind,v\n10,1\n9,2\n10,3\n"), label_column="kind")
     assert numbered.class_names == ("9", "10"), "numbers sort as numbers"
-    padded = load(write_csv(tmp_path, "label,id,v\n01,007,1\n1,08,2\n"))
-    assert padded.class_names == ("01", "1")
-    assert padded.ids.tolist() == ["007", "08"]
+    padded = load(write_csv(tmp_path, "label,id,v\n01,007,1\n2.0,08,2\n+1,09,3\n"))
+    assert padded.class_names == ("1", "2"), "whole numbers in any spelling are the same class"
+    assert padded.ids.tolist() == ["007", "08", "09"]
 
 
 @pytest.mark.parametrize(
@@ -409,7 +418,7 @@ def test_csv_gives_columns_labels_and_ids(tmp_path):
         ("label,a\n", "no rows"),
         ("a,b\n1,2\n3,4\n", "--label_column=label"),
         ("label,a\nx,1\ny,none\n", "column a, line 3: 'none'"),
-        ("label,a\n\nx,1\ny,\n", "column a, line 4: ''"),
+        ("label,a\n\nx,1\ny,\n", "column a, line 4: has no value (1 of 2 are missing)"),
         ("label,a\nx,1\ny,inf\n", "line 3: 'inf'"),
         ("label,a\nx,1\ny,2,3\n", "line 3 has 3 cells"),
         ("label,a,a\nx,1,2\n", "same name"),

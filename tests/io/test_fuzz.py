@@ -9,10 +9,12 @@ import struct
 import warnings
 
 import numpy as np
+import pyarrow
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from pyarrow import parquet
 
 from jaxgen import config as spec
 from jaxgen.config import flags
@@ -182,6 +184,12 @@ class Case:
         self.content = packed(arrays) if arrays else content
 
 
+def parquet_table() -> bytes:
+    file = io.BytesIO()
+    parquet.write_table(pyarrow.table({"a": [1.5, 2, 3, 4], "class": ["x", "y", "x", "y"]}), file)
+    return file.getvalue()
+
+
 def cases(folder) -> dict[str, Case]:
     """Every reader with one of its files, and whatever must stand beside it."""
     for name, array in (("train-images-idx3-ubyte", IMAGES), ("train-labels-idx1-ubyte", LABELS)):
@@ -214,6 +222,7 @@ def cases(folder) -> dict[str, Case]:
         ),
         "npz": Case("mine.npz", lambda path: load("npz", path), arrays=DATA),
         "csv": Case("mine.csv", lambda path: load("csv", path, label_column="class"), TABLE),
+        "parquet": Case("mine.parquet", lambda path: load("parquet", path, label_column="class"), parquet_table()),
         "png": Case("images/a/0.png", lambda path: load("images", path.parent.parent), picture("PNG")),
         "jpeg": Case("photos/a/0.jpg", lambda path: load("images", path.parent.parent, image_size=3), picture("JPEG")),
         "chunk": Case(kept.relative_to(folder), read_chunk, kept.read_bytes()),
@@ -246,7 +255,7 @@ def cases(folder) -> dict[str, Case]:
 
 
 # Pytest wants the names of the cases before their files can be written.
-NAMES = ("idx", "packed idx", "npz", "csv", "png", "jpeg", "chunk", "settings", "plan", "scores", "report")
+NAMES = ("idx", "packed idx", "npz", "csv", "parquet", "png", "jpeg", "chunk", "settings", "plan", "scores", "report")
 NAMES += (
     "own published",
     "own influence",

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from jaxgen.config import CompareSpec
-from jaxgen.data import load_dataset
+from jaxgen.data import TABLES, load_dataset, with_kind
 from jaxgen.data.pairs import Matrix
 from jaxgen.data.published import Values, read_published
 from jaxgen.data.score_files import NAME
@@ -37,7 +37,11 @@ def compare(spec: CompareSpec) -> tuple[Comparison, CompareSpec]:
     if not (flags.first and flags.second):
         raise UserError("two files are needed: python -m jaxgen.compare A B; --help tells which kinds")
     # Without csv data, --label_column is the column of a compared file.
-    data = spec.data if spec.data.dataset.startswith("csv:") else dataclasses.replace(spec.data, label_column="label")
+    data = (
+        spec.data
+        if with_kind(spec.data.dataset).partition(":")[0] in TABLES
+        else dataclasses.replace(spec.data, label_column="label")
+    )
     dataset = load_dataset(data) if data.dataset else None
     scores = (*flags.score, *flags.score)[:2] if flags.score else ("", "")
     paths = score_file(pathlib.Path(flags.first)), score_file(pathlib.Path(flags.second))

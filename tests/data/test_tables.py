@@ -1,0 +1,251 @@
+"""Tables as people have them: separators, encodings, ids, missing values, categories, and whatever pandas writes."""
+
+import io
+import pathlib
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jaxgen import UserError
+from jaxgen.config import DataSpec
+from jaxgen.data import load_dataset
+from jaxgen.data.published import read_published
+from jaxgen.data.table_file import MISSING
+
+RNG = np.random.default_rng(0)
+FRAME = pd.DataFrame(RNG.normal(size=(30, 3)).round(6), columns=list("abc")).assign(label=["oak", "elm", "ash"] * 10)
+VALUES = FRAME[["a", "b", "c"]].to_numpy()
+
+
+def load(path, **flags):
+    return load_dataset(DataSpec(dataset=str(path), **flags))
+
+
+def check_values(dataset, values=VALUES, labels=FRAME.label):
+    np.testing.assert_array_equal(dataset.features, values)
+    assert [dataset.class_names[label] for label in dataset.labels] == list(labels)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "note"),
+    [
+        ("plain.csv", {}, ""),
+        ("semicolons.csv", {"sep": ";"}, "its columns are separated by semicolons"),
+        ("tabs.tsv", {"sep": "\t"}, "its columns are separated by tabs"),
+        ("bars.csv", {"sep": "|"}, "its columns are separated by bars"),
+        ("commas.csv", {"sep": ";", "decimal": ","}, "its columns are separated by semicolons"),
+        ("marked.csv", {"encoding": "utf-8-sig"}, ""),
+        ("wide.csv", {"encoding": "utf-16"}, "its text is utf-16"),
+        ("quoted.csv", {"quoting": 1}, ""),
+        ("windows.csv", {"lineterminator": "\r\n"}, ""),
+    ],
+)
+def test_separators_and_encodings_are_found_and_told(tmp_path, name, options, note):
+    FRAME.to_csv(tmp_path / name, index=False, **options)
+    dataset = load(tmp_path / name)
+    check_values(dataset)
+    assert dataset.notes == ((note,) if note else ())
+    np.testing.assert_array_equal(dataset.ids, np.arange(30))
+
+
+def test_a_text_that_is_not_utf_8_is_that_of_windows(tmp_path):
+    frame = FRAME.assign(label=["chêne", "orme", "frêne"] * 10)
+    frame.to_csv(tmp_path / "old.csv", index=False, encoding="cp1252")
+    dataset = load(tmp_path / "old.csv")
+    check_values(dataset, labels=frame.label)
+    assert dataset.notes == ("its text is cp1252",)
+
+
+def test_parquet_is_read_as_csv_is(tmp_path):
+    FRAME.to_csv(tmp_path / "mine.csv", index=False)
+    FRAME.to_parquet(tmp_path / "mine.parquet")
+    one, other = (load(tmp_path / name) for name in ("mine.csv", "mine.parquet"))
+    assert one.fingerprint == other.fingerprint
+    check_values(other)
+
+
+@pytest.mark.parametrize("name", ["id", "Id", "ID", "index", "rownames", "", "Unnamed: 0"])
+def test_a_column_that_names_the_rows_is_no_feature(tmp_path, name):
+    frame = FRAME.copy()
+    frame.insert(0, name, RNG.permutation(30) + 100)
+    frame.to_csv(tmp_path / "mine.csv", index=False)
+    dataset = load(tmp_path / "mine.csv")
+    check_values(dataset)
+    np.testing.assert_array_equal(dataset.ids, frame[name])
+    shown = f"column {name}" if name else "the column without a name"
+    assert dataset.notes == (f"{shown} names the rows, and is no feature (--id_column=none makes it one)",)
+    kept = load(tmp_path / "mine.csv", id_column="none")
+    np.testing.assert_array_equal(kept.features, np.column_stack([frame[name], VALUES]))
+
+
+def test_the_index_that_pandas_writes_names_the_rows(tmp_path):
+    FRAME.to_csv(tmp_path / "mine.csv")
+    FRAME.set_index(pd.Index(RNG.permutation(30) + 7)).to_parquet(tmp_path / "mine.parquet")
+    check_values(load(tmp_path / "mine.csv"))
+    dataset = load(tmp_path / "mine.parquet")
+    check_values(dataset)
+    np.testing.assert_array_equal(np.sort(dataset.ids), np.arange(30) + 7)
+
+
+@pytest.mark.parametrize("values", [[1.5] * 15 + [2.5] * 15, np.arange(30) / 4, [1] * 30])
+def test_a_column_of_such_a_name_that_tells_no_rows_apart_is_a_feature(tmp_path, values):
+    frame = FRAME.assign(index=values)
+    frame.to_csv(tmp_path / "mine.csv", index=False)
+    np.testing.assert_array_equal(load(tmp_path / "mine.csv").features[:, 3], values)
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_a_count_of_rows_is_refused_until_it_is_named(tmp_path, first):
+    FRAME.assign(case=np.arange(30) + first).to_csv(tmp_path / "mine.csv", index=False)
+    with pytest.raises(UserError, match="column case counts the rows; give --id_column=case if it names them, or "):
+        load(tmp_path / "mine.csv")
+    check_values(load(tmp_path / "mine.csv", id_column="case"))
+    assert load(tmp_path / "mine.csv", id_column="none").features.shape == (30, 4)
+
+
+def test_an_id_column_that_is_not_there_or_repeats_is_refused(tmp_path):
+    FRAME.assign(tree=["x"] * 30).to_csv(tmp_path / "mine.csv", index=False)
+    with pytest.raises(UserError, match=r"--id_column=name: .* has the columns a, b, c, label, tree"):
+        load(tmp_path / "mine.csv", id_column="name")
+    with pytest.raises(UserError, match="30 examples have the id x; ids must differ"):
+        load(tmp_path / "mine.csv", id_column="tree")
+
+
+@pytest.mark.parametrize("spelling", MISSING)
+def test_rows_without_a_label_are_refused_in_every_spelling(tmp_path, spelling):
+    frame = FRAME.copy()
+    frame.loc[[3, 9], "label"] = None
+    frame.to_csv(tmp_path / "mine.csv", index=False, na_rep=spelling)
+    with pytest.raises(UserError, match=r"line 5 has no label \(1 more row alike\)"):
+        load(tmp_path / "mine.csv")
+
+
+@pytest.mark.parametrize("spelling", MISSING)
+def test_missing_numbers_are_refused_in_every_spelling(tmp_path, spelling):
+    frame = FRAME.copy()
+    frame.loc[[3, 9], "b"] = None
+    frame.to_csv(tmp_path / "mine.csv", index=False, na_rep=spelling)
+    with pytest.raises(UserError, match=r"column b, line 5: has no value \(2 of 30 are missing\); fill it"):
+        load(tmp_path / "mine.csv")
+
+
+@pytest.mark.parametrize("labels", [["0", "1", "2"], ["0.0", "1.0", "2.0"], ["+0", "01", "2e0"], [0.0, 1.0, 2.0]])
+def test_whole_numbers_are_the_same_classes_in_any_spelling(tmp_path, labels):
+    FRAME.assign(label=labels * 10).to_csv(tmp_path / "mine.csv", index=False)
+    assert load(tmp_path / "mine.csv").class_names == ("0", "1", "2")
+
+
+def test_classes_that_are_numbers_are_in_their_order(tmp_path):
+    FRAME.assign(label=[10, 9, 100] * 10).to_csv(tmp_path / "mine.csv", index=False)
+    assert load(tmp_path / "mine.csv").class_names == ("9", "10", "100")
+
+
+def test_texts_are_categories_and_truths_numbers(tmp_path):
+    frame = FRAME.assign(colour=["red", "green", "blue"] * 10, big=[True, False] * 15)
+    for name, write in (("mine.csv", frame.to_csv), ("mine.parquet", frame.to_parquet)):
+        write(tmp_path / name, index=False)
+        dataset = load(tmp_path / name)
+        expected = [VALUES, frame.colour == "blue", frame.colour == "green", frame.colour == "red", frame.big]
+        np.testing.assert_array_equal(dataset.features, np.column_stack(expected))
+        assert dataset.notes == ("column colour has 3 categories: blue, green, red",)
+
+
+@pytest.mark.parametrize(
+    ("column", "said"),
+    [
+        ([f"row {i}" for i in range(30)], "column x: has 30 different texts in 30 rows, more than categories have"),
+        (["1"] * 20 + ["low"] * 10, "column x, line 22: 'low' is no finite number"),
+        ([None] * 30, "column x: has no values; drop it"),
+        (pd.date_range("2020-01-01", periods=30), "column x: is of type"),
+    ],
+)
+def test_columns_of_which_no_numbers_can_be_made_are_refused(tmp_path, column, said):
+    FRAME.assign(x=column).to_csv(tmp_path / "mine.csv", index=False)
+    with pytest.raises(UserError, match=re.escape(said)):
+        load(tmp_path / "mine.csv")
+
+
+def test_a_row_of_other_length_after_a_quoted_line_break_is_named_by_its_line(tmp_path):
+    (tmp_path / "mine.csv").write_text('a,label\n1,"two\nlines"\n2,x\n3,y,z\n')
+    with pytest.raises(UserError, match="line 5 has 3 cells, the header 2"):
+        load(tmp_path / "mine.csv")
+
+
+def test_a_compared_table_is_matched_by_ids_of_any_name(tmp_path):
+    order = RNG.permutation(30)
+    frame = pd.DataFrame({"": order, "score": order / 30, "label": order % 3})
+    frame.to_csv(tmp_path / "scores.csv", index=False)
+    values = read_published(pathlib.Path(f"{tmp_path}/scores.csv:score"), "")
+    np.testing.assert_array_equal(values.ids, order)
+
+
+CELLS = {
+    "numbers": st.floats(-1e6, 1e6).map(lambda value: round(value, 4)),
+    "whole": st.integers(-1000, 1000),
+    "words": st.sampled_from(["red", "green", "it's", 'a "b"', "x,y", "x;y", "línea", "two\nlines"]),
+    "truths": st.booleans(),
+}
+
+
+@st.composite
+def tables(draw):
+    """A frame and how it is written."""
+    count, kinds = draw(st.integers(12, 20)), draw(st.lists(st.sampled_from([*CELLS]), min_size=1, max_size=4))
+    columns = {
+        f"{kind} {i}": draw(st.lists(CELLS[kind], min_size=count, max_size=count)) for i, kind in enumerate(kinds)
+    }
+    frame = pd.DataFrame({**columns, "label": ["oak", "elm"] * (count // 2) + ["oak"] * (count % 2)})
+    written = {
+        "index": draw(st.booleans()),
+        "sep": draw(st.sampled_from([",", ";", "\t", "|"])),
+        "quoting": draw(st.sampled_from([0, 1, 2])),
+        "lineterminator": draw(st.sampled_from(["\n", "\r\n"])),
+        "encoding": draw(st.sampled_from(["utf-8", "utf-8-sig", "utf-16"])),
+    }
+    return frame, written
+
+
+def load_or_refuse(path):
+    """The data, or None if they are refused for what they hold."""
+    try:
+        return load(path)
+    except UserError as error:
+        if not re.search("counts the rows|is no finite number|no column of numbers|different texts", str(error)):
+            raise
+        return None
+
+
+@settings(max_examples=60, deadline=None)
+@given(tables())
+def test_what_pandas_writes_is_read_as_pandas_reads_it_or_refused(tmp_path_factory, table):
+    frame, written = table
+    path = tmp_path_factory.mktemp("drawn") / "mine.csv"
+    frame.to_csv(path, **written)
+    reading = {name: written[name] for name in ("sep", "encoding")}
+    expected = pd.read_csv(path, **reading, index_col=0 if written["index"] else None)
+    dataset = load_or_refuse(path)
+    if dataset is None:
+        return
+    values = [
+        pd.get_dummies(expected[name].str.strip()) if name.startswith("words") else expected[[name]]
+        for name in expected.columns
+        if name != "label"
+    ]
+    np.testing.assert_array_equal(dataset.features, np.concatenate(values, axis=1).astype(float))
+    assert [dataset.class_names[label] for label in dataset.labels] == frame.label.tolist()
+
+
+def test_a_table_of_many_columns_is_read_at_once(tmp_path):
+    values = RNG.integers(0, 256, (300, 785))
+    values[:, 0] %= 10
+    buffer = io.StringIO()
+    np.savetxt(buffer, values, fmt="%d", delimiter=",")
+    header = ",".join(["label", *(f"pixel{i}" for i in range(784))])
+    (tmp_path / "mine.csv").write_text(f"{header}\n{buffer.getvalue()}")
+    dataset = load(tmp_path / "mine.csv")
+    np.testing.assert_array_equal(dataset.features, values[:, 1:])
+    assert dataset.notes == ()
