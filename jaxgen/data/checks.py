@@ -15,6 +15,8 @@ CHANNELS = (1, 3, 4)
 DIM = 64
 # How far images in [0, 1] may go beyond, as rounding and resizing let them.
 OVERSHOOT = 1e-3
+# Rows that are rescaled at once: they take a few times their room meanwhile.
+ROWS_AT_ONCE = 4096
 
 
 def make_dataset(
@@ -223,16 +225,20 @@ def scale_values(
         return images, test_images, byte_scale(images) if scale is None else scale, 0.0, 1.0
     with np.errstate(over="ignore", invalid="ignore"):
         shift, spread = column_scale(images) if images.ndim == 2 else image_scale(images)
-        stored = [
-            None
-            if values is None
-            else ((values.astype(np.result_type(values, np.float32)) - shift) / spread).astype(np.float32)
-            for values in (images, test_images)
-        ]
+        stored = [None if values is None else rescale(values, shift, spread) for values in (images, test_images)]
     for values in (shift, spread, *stored):
         if values is not None and not np.isfinite(values).all():
             raise UserError(f"{source}: holds numbers too large to be scaled; bring them to a common range")
     return stored[0], stored[1], 1.0, shift, spread
+
+
+def rescale(values: np.ndarray, shift: Any, spread: Any) -> np.ndarray:
+    """``(values - shift) / spread`` as float32, computed in double precision where the values have it."""
+    scaled = np.empty(values.shape, np.float32)
+    for start in range(0, len(values), ROWS_AT_ONCE):
+        rows = values[start : start + ROWS_AT_ONCE]
+        scaled[start : start + len(rows)] = (rows.astype(np.result_type(rows, np.float32)) - shift) / spread
+    return scaled
 
 
 def byte_scale(images: np.ndarray) -> float:
@@ -261,7 +267,7 @@ def in_unit_range(images: np.ndarray) -> bool:
 
 def column_scale(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation of each column; of a constant column 1 stands for the deviation."""
-    columns = features.astype(np.float64)
+    columns = features.astype(np.float64, copy=False)
     shift, spread = columns.mean(0), columns.std(0)
     # Rounding can make the computed deviation of a constant column positive, so its range decides.
     return shift, np.where(np.ptp(columns, axis=0) > 0, spread, 1)

@@ -50,6 +50,10 @@ def load_table(path: str, spec: DataSpec) -> Dataset:
         raise UserError(f"{source}: has no column of numbers beside the label")
     refuse_counts(table, names, spec)
     columns = {name: read_features(table, name) for name in names}
+    ids = None if id_column is None else whole_numbers(table.texts(id_column))
+    told = table.notes
+    # A large table need not be in memory twice.
+    del table
     notes += [
         f"column {name} has {count_of(len(found.categories), 'category')}: {shorten(found.categories)}"
         for name, found in columns.items()
@@ -60,8 +64,8 @@ def load_table(path: str, spec: DataSpec) -> Dataset:
         np.concatenate([found.values for found in columns.values()], axis=1),
         labels,
         source=source,
-        ids=whole_numbers(table.texts(id_column)) if id_column is not None else None,
-        notes=(*table.notes, *notes),
+        ids=ids,
+        notes=(*told, *notes),
     )
 
 
