@@ -3,6 +3,8 @@
 import ast
 import pathlib
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -76,6 +78,21 @@ def imported(tree: ast.AST) -> list[str]:
 def is_module(name: str) -> bool:
     path = PACKAGE.joinpath(*name.split(".")[1:])
     return path.with_suffix(".py").exists() or path.is_dir()
+
+
+def test_text_files_are_utf_8_wherever_they_are_opened():
+    command = [
+        sys.executable,
+        "-m",
+        "ruff",
+        "check",
+        "--preview",
+        "--select=PLW1514",
+        "--output-format=concise",
+        PACKAGE,
+    ]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
 
 
 @pytest.mark.parametrize("path", MODULES, ids=dotted_name)

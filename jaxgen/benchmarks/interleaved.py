@@ -168,6 +168,6 @@ def describe_machine() -> str:
     """The number of cores, the processor and the version of JAX."""
     name = ""
     if os.path.exists("/proc/cpuinfo"):
-        with open("/proc/cpuinfo") as file:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
             name = next((line.split(":")[1].strip() for line in file if line.startswith("model name")), "")
     return f"{available_cores()} cores {name}, jax {jax.__version__}".replace("  ", " ")

@@ -7,6 +7,7 @@ nothing is registered in `absl.flags.FLAGS`.
 import atexit
 import contextlib
 import dataclasses
+import io
 import os
 import shlex
 import sys
@@ -174,6 +175,7 @@ def run_entry(program: str, spec_class: type, job: Callable[[Any], None], argv: 
       The exit code: 0, or 2 after an error, which is one line on standard error.
     """
     argv = sys.argv[1:] if argv is None else list(argv)
+    mend_streams()
     if {"--help", "-h", "-help", "--helpfull"} & set(argv):
         # The reader may be `head`, which closes the pipe.
         with contextlib.suppress(BrokenPipeError):
@@ -192,6 +194,16 @@ def run_entry(program: str, spec_class: type, job: Callable[[Any], None], argv: 
         print(f"{program}: {message}", file=sys.stderr)
         return leave(argv)
     return 0
+
+
+def mend_streams() -> None:
+    """Sees to it that no output ends a job: what a stream cannot encode is escaped, and one that is closed is empty."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, io.TextIOWrapper(io.FileIO(os.devnull, "w"), encoding="utf-8"))
+        elif hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def leave(argv: Sequence[str]) -> int:

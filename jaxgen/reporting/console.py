@@ -6,11 +6,12 @@ import sys
 from collections.abc import Sequence
 
 from jaxgen.errors import UserError, one_line, printable
+from jaxgen.io.process import say
 
 
 def log(line: str) -> None:
     """Prints a line on standard error, so that results on standard output can be piped."""
-    print(one_line(line), file=sys.stderr, flush=True)
+    say(one_line(line))
 
 
 def show(text: str, files: Sequence[pathlib.Path] = ()) -> None:
@@ -22,6 +23,9 @@ def show(text: str, files: Sequence[pathlib.Path] = ()) -> None:
     lines = [printable(text), *(["", *(one_line(str(file)) for file in files)] if files else [])]
     try:
         print("\n".join(lines), flush=True)
+    except ValueError:
+        # Standard output is closed: nobody wants to read it.
+        return
     except OSError as error:
         # Python flushes standard output at exit and would report the error again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

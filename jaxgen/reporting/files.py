@@ -41,7 +41,7 @@ def write_flags(
     Flags in `set_by_preset` are written as comments with these values.
     """
     header = f"jaxgen {jaxgen.__version__}\n{command}\npython -m {program} --flagfile={flagfile}"
-    flagfile.write_text(to_flagfile(spec, header, set_by_preset))
+    flagfile.write_text(to_flagfile(spec, header, set_by_preset), encoding="utf-8")
 
 
 @contextmanager

@@ -68,7 +68,7 @@ def write_content(content: Content, path: pathlib.Path) -> None:
     """Writes content of any kind to a file; a figure in the format of the file's suffix."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if isinstance(content, str):
-        path.write_text(content)
+        path.write_text(content, encoding="utf-8")
     elif isinstance(content, Figure):
         write_figure(content, path)
     elif isinstance(content, Scores):

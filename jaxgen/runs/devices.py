@@ -8,13 +8,14 @@ from collections.abc import Iterator
 import jax
 
 from jaxgen.errors import UserError
+from jaxgen.io.process import environment
 
 
 def available_cores() -> int:
     """Number of cores this process may use: its CPU affinity, limited by the cgroup quota."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
-        quota, period = pathlib.Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        quota, period = pathlib.Path("/sys/fs/cgroup/cpu.max").read_text(encoding="utf-8").split()
         return max(1, min(cores, int(quota) // int(period)))
     except (OSError, ValueError):
         return cores
@@ -24,12 +25,15 @@ def available_memory() -> int:
     """Bytes of host memory this process may still allocate: the system's free memory, limited by the cgroup."""
     free = []
     try:
-        lines = pathlib.Path("/proc/meminfo").read_text().splitlines()
+        lines = pathlib.Path("/proc/meminfo").read_text(encoding="utf-8").splitlines()
         free += [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable")]
     except OSError:
         pass
     try:
-        limit, used = (int(pathlib.Path(f"/sys/fs/cgroup/memory.{name}").read_text()) for name in ("max", "current"))
+        limit, used = (
+            int(pathlib.Path(f"/sys/fs/cgroup/memory.{name}").read_text(encoding="utf-8"))
+            for name in ("max", "current")
+        )
         free.append(limit - used)
     except (OSError, ValueError):
         pass
@@ -52,15 +56,13 @@ def start_devices(num_devices: int, copied_bytes: int = 0) -> list[jax.Device]:
     """
     free = available_memory()
     max_devices = max(1, free // 2 // copied_bytes) if copied_bytes else available_cores()
-    if "xla_cpu_multi_thread_eigen" not in os.environ.get("XLA_FLAGS", ""):
-        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_multi_thread_eigen=false".strip()
     wanted = num_devices or min(available_cores(), max_devices)
     # JAX raises if it has started already.
     with contextlib.suppress(RuntimeError):
         jax.config.update("jax_num_cpu_devices", min(wanted, available_cores()))
     # Local ones: with --launcher=distributed every process trains on its own.
-    with limited_threads(num_devices):
-        devices = jax.local_devices()
+    with limited_threads(num_devices), single_threaded():
+        devices = local_devices()
     if num_devices > len(devices):
         raise UserError(f"--num_devices={num_devices}: this process has {len(devices)} {devices[0].platform} device(s)")
     devices = devices[: num_devices or None]
@@ -73,6 +75,37 @@ def start_devices(num_devices: int, copied_bytes: int = 0) -> list[jax.Device]:
     return devices
 
 
+def local_devices() -> list[jax.Device]:
+    """The devices of this process.
+
+    Raises:
+      UserError: if JAX finds none of the kind that it was told to use.
+    """
+    try:
+        devices = jax.local_devices()
+        # XLA reads its flags when it first compiles.
+        jax.jit(lambda: jax.numpy.int32(0))()
+    except (RuntimeError, AssertionError) as error:
+        # JAX asserts that some devices were found, without a word.
+        reason = (str(error).splitlines() or ["no such devices"])[0]
+        raise UserError(
+            f"JAX_PLATFORMS={jax.config.jax_platforms or ''}: JAX cannot start there ({reason}); unset it, or install "
+            "JAX for these devices"
+        ) from None
+    return devices
+
+
+@contextlib.contextmanager
+def single_threaded() -> Iterator[None]:
+    """Tells XLA, if it starts inside the block, to use one thread for each CPU device, unless the user has."""
+    flags = os.environ.get("XLA_FLAGS", "")
+    if "xla_cpu_multi_thread_eigen" in flags:
+        yield
+        return
+    with environment(XLA_FLAGS=f"{flags} --xla_cpu_multi_thread_eigen=false".strip()):
+        yield
+
+
 @contextlib.contextmanager
 def limited_threads(num_devices: int) -> Iterator[None]:
     """Limits XLA, if it starts inside the block, to `num_devices` CPU threads; 0: no limit.
@@ -83,12 +116,9 @@ def limited_threads(num_devices: int) -> Iterator[None]:
     if not num_devices or {"PJRT_NPROC", "NPROC"} & os.environ.keys():
         yield
         return
-    os.environ["PJRT_NPROC"] = str(num_devices)
-    try:
+    # Child processes may use other numbers of devices.
+    with environment(PJRT_NPROC=str(num_devices)):
         yield
-    finally:
-        # Child processes may use other numbers of devices.
-        del os.environ["PJRT_NPROC"]
 
 
 def start_one_core() -> list[jax.Device]:

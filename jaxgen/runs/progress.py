@@ -1,5 +1,7 @@
 """A progress bar measured in work rather than models, so that its ETA holds when models differ in size."""
 
+import contextlib
+import io
 import sys
 import time
 from typing import Protocol
@@ -21,6 +23,39 @@ class ProgressCallback(Protocol):
     def __call__(self, amount: float, *, earlier: bool = False) -> None: ...
 
 
+class Stream(io.TextIOBase):
+    """Standard error as it is now; what cannot be written to it is lost, so that it never ends a job."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stream = sys.stderr
+
+    def write(self, text: str) -> int:
+        """Writes, if that is possible."""
+        if self.stream is not None:
+            with contextlib.suppress(OSError, ValueError):
+                self.stream.write(text)
+                self.stream.flush()
+        return len(text)
+
+    def isatty(self) -> bool:
+        """Whether it is a terminal."""
+        with contextlib.suppress(ValueError):
+            return self.stream is not None and self.stream.isatty()
+        return False
+
+    @property
+    def encoding(self) -> str:
+        """Of the stream: tqdm draws with blocks if it can."""
+        return getattr(self.stream, "encoding", None) or "ascii"
+
+    def fileno(self) -> int:
+        """Of the stream: tqdm asks for the width of the terminal."""
+        if self.stream is None:
+            raise io.UnsupportedOperation("there is no standard error")
+        return self.stream.fileno()
+
+
 class ProgressBar:
     """A tqdm bar over work, labelled with the number of models done.
 
@@ -38,11 +73,12 @@ class ProgressBar:
         self.done = done_before
         self.done_now = 0
         self.began = time.perf_counter()
-        interval = TERMINAL_INTERVAL if sys.stderr.isatty() else LOG_INTERVAL
+        stream = Stream()
+        interval = TERMINAL_INTERVAL if stream.isatty() else LOG_INTERVAL
         self.bar = tqdm(
             total=total_work,
             bar_format=BAR,
-            file=sys.stderr,
+            file=stream,
             disable=not shown,
             mininterval=interval,
             maxinterval=interval,

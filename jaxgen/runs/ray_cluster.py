@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jaxgen.errors import UserError
+from jaxgen.io.process import environment
 
 # Timeout of the reachability check, in seconds.
 CONNECT_SECONDS = 10
@@ -33,10 +34,10 @@ def connect(address: str) -> Any:
     if ray.is_initialized():
         return ray
     refuse_unreachable(address)
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     options = {"include_dashboard": False} if address == "local" else {}
     try:
-        ray.init(address=address, logging_level="error", log_to_driver=False, **options)
+        with environment(RAY_USAGE_STATS_ENABLED=os.environ.get("RAY_USAGE_STATS_ENABLED", "0")):
+            ray.init(address=address, logging_level="error", log_to_driver=False, **options)
     except (ConnectionError, ValueError, RuntimeError, OSError) as error:
         raise UserError(unreachable_message(address, str(error).splitlines()[0])) from None
     return ray

@@ -2,8 +2,9 @@
 
 import contextlib
 import signal
-import sys
 from collections.abc import Iterator
+
+from jaxgen.io.process import say
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -34,13 +35,15 @@ def stoppable(stop: Stop) -> Iterator[None]:
     def handle(number: int, frame: object) -> None:
         stop.raise_if_requested()
         stop.requested = True
-        print("\nstopping; once more to stop at once", file=sys.stderr, flush=True)
+        say("\nstopping; once more to stop at once")
 
     previous = {}
     try:
         try:
             for number in SIGNALS:
-                previous[number] = signal.signal(number, handle)
+                # A handler that a program in C has set, which embeds Python, could not be put back.
+                if signal.getsignal(number) is not None:
+                    previous[number] = signal.signal(number, handle)
         except ValueError:
             # Only the main thread may set handlers.
             pass

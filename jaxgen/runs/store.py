@@ -283,7 +283,7 @@ def holds_usable_runs(folder: pathlib.Path) -> bool:
 def difference(other: pathlib.Path, plan: Plan) -> str:
     """The first difference between the plan in file `other` and `plan`, as text."""
     try:
-        recorded = dict(json.loads(other.read_text())["identity"])
+        recorded = dict(json.loads(other.read_text(encoding="utf-8"))["identity"])
     except UNREADABLE:
         return f"{other} cannot be read"
     for name in sorted(plan.identity.keys() | recorded.keys()):

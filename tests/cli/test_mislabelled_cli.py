@@ -36,7 +36,7 @@ def test_a_search_ranks_all_examples_and_is_not_trained_twice(folder):
     assert said.stdout.startswith("10 models trained in")
     assert "estimated to be mislabelled" in said.stdout
     out = folder / "runs" / "mislabelled_mine"
-    with open(out / "mislabelled.csv") as file:
+    with open(out / "mislabelled.csv", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert [row["rank"] for row in rows] == [str(place) for place in range(1, 121)]
     assert {row["id"] for row in rows} == {str(place) for place in range(120)}

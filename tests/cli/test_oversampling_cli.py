@@ -37,12 +37,12 @@ def test_a_job_ends_with_its_files_and_is_not_trained_twice(folder):
     for name in ("results.csv", "table.md", "takeaways.md", "figure.png", "flags.cfg"):
         assert (out / name).stat().st_size
         assert name in said.stdout
-    with open(out / "results.csv") as file:
+    with open(out / "results.csv", encoding="utf-8") as file:
         first = list(csv.DictReader(file))
     again = type_in(folder, f"--flagfile={out}/flags.cfg", entry="oversampling")
     assert again.returncode == 0, again.stderr
     assert "0 models trained, because all were there; 24 in all" in again.stdout
-    with open(out / "results.csv") as file:
+    with open(out / "results.csv", encoding="utf-8") as file:
         assert list(csv.DictReader(file)) == first
 
 

@@ -40,7 +40,7 @@ def test_a_job_ends_with_its_files_and_is_not_trained_twice(folder):
         assert name in said.stdout
     for name in ("heat_map.png", "severities.png", "f1.png", "corruptions.png"):
         assert (out / name).read_bytes().startswith(b"\x89PNG")
-    with open(out / "corrupted.csv") as file:
+    with open(out / "corrupted.csv", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     # The clean images, the modified ones, two corruptions at two severities.
     assert len(rows) == 12 * 6

@@ -195,7 +195,7 @@ def test_there_is_a_row_a_member_with_the_columns_promised(finished):
     name, count, columns = case.rows
     if not name:
         pytest.skip("its scores are arrays")
-    with open(out / name) as file:
+    with open(out / name, encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == count
     assert columns <= rows[0].keys()

@@ -50,7 +50,7 @@ def swept(data, tmp_path_factory):
 
 
 def rows_of(path):
-    with open(path) as file:
+    with open(path, encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
 

@@ -54,7 +54,7 @@ def test_a_reader_that_has_seen_enough_is_no_failure():
 def test_results_that_cannot_be_printed_are_one_line():
     program = "from jaxgen.reporting.console import show\nfrom jaxgen.errors import UserError\ntry:\n    show('line')"
     program += "\nexcept UserError as error:\n    import sys; sys.exit(str(error))"
-    with open("/dev/full", "w") as full:
+    with open("/dev/full", "w", encoding="utf-8") as full:
         done = subprocess.run([sys.executable, "-c", program], stdout=full, stderr=subprocess.PIPE, text=True)
     assert done.returncode == 1
     assert done.stderr.startswith("standard output: cannot be written (")

@@ -428,7 +428,9 @@ def children(pid):
             for number in numbers:
                 waiting.append(number)
                 try:
-                    found[int(number)] = pathlib.Path(f"/proc/{number}/cmdline").read_text().replace("\0", " ")
+                    found[int(number)] = (
+                        pathlib.Path(f"/proc/{number}/cmdline").read_text(encoding="utf-8").replace("\0", " ")
+                    )
                 except OSError:
                     continue
     return found
@@ -587,7 +589,7 @@ def test_every_experiment_can_be_trained_by_workers(tmp_path, entry, typed):
         process = command(tmp_path / name, *training, *more, entry=entry)
         said = process.communicate(timeout=300)
         assert process.returncode == 0, said[1]
-        with open(tmp_path / name / "out" / "results.csv") as file:
+        with open(tmp_path / name / "out" / "results.csv", encoding="utf-8") as file:
             results[name] = [{**row, "seconds": ""} for row in csv.DictReader(file)]
     assert len(results["alone"]) > 4
     assert results["cluster"] == results["alone"]

@@ -64,7 +64,7 @@ class Command:
         if self.process.is_alive():
             self.process.kill()
             raise TimeoutError(f"a command took more than {timeout} s")
-        out, err = (pathlib.Path(self.said.name, name).read_text() for name in ("out", "err"))
+        out, err = (pathlib.Path(self.said.name, name).read_text(encoding="utf-8") for name in ("out", "err"))
         self.said.cleanup()
         return Result(self.process.exitcode, out, err)
 

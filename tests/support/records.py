@@ -28,7 +28,11 @@ FIGURES = {".png", ".pdf", ".html", ".cfg"}
 def machine():
     """What decides how floats round: the processor, its instructions, and the versions that compile for it."""
     path = pathlib.Path("/proc/cpuinfo")
-    facts = dict(re.findall(r"^(model name|flags)\s*: (.*)$", path.read_text(), re.MULTILINE)) if path.exists() else {}
+    facts = (
+        dict(re.findall(r"^(model name|flags)\s*: (.*)$", path.read_text(encoding="utf-8"), re.MULTILINE))
+        if path.exists()
+        else {}
+    )
     instructions = hashlib.sha256(facts.get("flags", "").encode()).hexdigest()[:8]
     processor = f"{facts.get('model name', platform.processor())} {instructions}"
     return [processor, *(f"{name} {importlib.metadata.version(name)}" for name in PACKAGES)]
@@ -39,7 +43,7 @@ def columns_of(path):
     if path.suffix == ".npz":
         with np.load(path, allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files}
-    with open(path) as file:
+    with open(path, encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     return {name: np.array([row[name] for row in rows]) for name in (rows[0] if rows else ())}
 

@@ -1,13 +1,10 @@
 """Evaluates classifiers on all folds of binary tables, one repeat at a time, and stores the results."""
 
-import contextlib
 import functools
 import hashlib
 import itertools
-import os
 import pathlib
 import time
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -16,6 +13,7 @@ import numpy as np
 from jaxgen.config.fields import flag_values
 from jaxgen.experiments.tabular.folds import MEASURES, Fold, FoldResult, evaluate_fold, out_of_fold, split, standardize
 from jaxgen.experiments.tabular.job import UNUSED_FLAGS, TabularJob
+from jaxgen.io.process import environment
 from jaxgen.jobs.identity import make_identity, typed_flags
 from jaxgen.jobs.session import QUIET, Session
 from jaxgen.jobs.train import refuse_unfinished
@@ -139,7 +137,8 @@ def run_tables(job: TabularJob, session: Session = QUIET) -> list[dict[str, Any]
     stop = Stop()
     compute = job.spec.compute
     share = functools.partial(read_shard(compute.shard).part, block=1)
-    with on_cpu():
+    # Processes started here use the CPU: each would reserve an accelerator for itself.
+    with environment(JAX_PLATFORMS="cpu"):
         train_chunks(
             store,
             [] if compute.aggregate_only else cut_chunks(share(store.missing()), 1),
@@ -153,20 +152,6 @@ def run_tables(job: TabularJob, session: Session = QUIET) -> list[dict[str, Any]
         )
     refuse_unfinished(store, compute, things="divisions")
     return [row for name in job.tables for row in result_rows(job, name, store.runs(table_run_group(job, name)))]
-
-
-@contextlib.contextmanager
-def on_cpu() -> Iterator[None]:
-    """Makes processes started in the block use the CPU: each would reserve an accelerator for itself."""
-    previous = os.environ.get("JAX_PLATFORMS")
-    os.environ["JAX_PLATFORMS"] = "cpu"
-    try:
-        yield
-    finally:
-        if previous is None:
-            del os.environ["JAX_PLATFORMS"]
-        else:
-            os.environ["JAX_PLATFORMS"] = previous
 
 
 def result_rows(job: TabularJob, name: str, chunks: Any) -> list[dict[str, Any]]:

@@ -90,7 +90,7 @@ def files(tmp_path, monkeypatch):
     dense[TEST, TRAIN] = INFLUENCE
     np.savez("infl_mem.npz", memorization=MEMORIZATION, influence=dense)
     rows = "\n".join(f"{i},{LABELS[i]},{SCORES[i]!r}".replace("np.float64(", "").rstrip(")") for i in range(N))
-    pathlib.Path("scores.csv").write_text(f"id,label,mine\n{rows}\n")
+    pathlib.Path("scores.csv").write_text(f"id,label,mine\n{rows}\n", encoding="utf-8")
     return tmp_path
 
 
@@ -345,11 +345,11 @@ def bad_files(files):
     np.save("infinite.npy", np.where(np.arange(N) == 2, np.inf, SCORES))
     np.save("constant.npy", np.full(N, 0.5))
     for name in ("text.npz", "text.npy"):
-        pathlib.Path(name).write_text("no numbers")
+        pathlib.Path(name).write_text("no numbers", encoding="utf-8")
     pathlib.Path("folder").mkdir()
-    pathlib.Path("words.csv").write_text("a\n1\nx\n")
-    pathlib.Path("twice.csv").write_text("id,a\n1,0.5\n1,0.4\n2,0.1\n")
-    pathlib.Path("far.csv").write_text("id,a\n1001,0.5\n1002,0.4\n1003,0.1\n")
+    pathlib.Path("words.csv").write_text("a\n1\nx\n", encoding="utf-8")
+    pathlib.Path("twice.csv").write_text("id,a\n1,0.5\n1,0.4\n2,0.1\n", encoding="utf-8")
+    pathlib.Path("far.csv").write_text("id,a\n1001,0.5\n1002,0.4\n1003,0.1\n", encoding="utf-8")
     np.savez("evil.npz", labels=LABELS, scores=SCORES, filenames=np.array([Evil()] * N, object))
 
 
@@ -494,12 +494,12 @@ def test_scores_of_opposite_suspicious_ends_are_turned_to_one(tmp_path, capsys, 
     monkeypatch.chdir(tmp_path)
     own("a.npz")
     run(capsys, "a.npz", "a.npz", "--score=scores,memorization")
-    table = pathlib.Path("out/table.md").read_text()
+    table = pathlib.Path("out/table.md").read_text(encoding="utf-8")
     assert "of scores and memorization the suspicious ends are opposite: the second is turned round" in table
     expected = stats.spearmanr(SCORES, -MEMORIZATION).statistic
     assert f"{expected:.4f}" in table
     run(capsys, "--flagfile=out/flags.cfg")
-    assert pathlib.Path("out/table.md").read_text() == table
+    assert pathlib.Path("out/table.md").read_text(encoding="utf-8") == table
 
 
 def test_bars_and_tags_in_names_are_shown():
@@ -512,7 +512,7 @@ def test_labels_may_be_codes_in_one_file_and_names_in_the_other(tmp_path, capsys
     monkeypatch.chdir(tmp_path)
     own("cscores.npz")
     lines = [f"{i},{'abc'[LABELS[i]]},{value}" for i, value in enumerate(SCORES[::-1])]
-    pathlib.Path("mine.csv").write_text("\n".join(["id,label,score", *lines]) + "\n")
+    pathlib.Path("mine.csv").write_text("\n".join(["id,label,score", *lines]) + "\n", encoding="utf-8")
     files = ["mine.csv:score", "cscores.npz"] if names_first else ["cscores.npz", "mine.csv:score"]
     assert compare.main([*files, "--num_draws=20", "--out=out"]) == 0
     said = capsys.readouterr().out
@@ -534,7 +534,7 @@ def test_labels_are_in_the_column_that_is_named(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     own("cscores.npz")
     lines = [f"{i},{LABELS[i]},{value}" for i, value in enumerate(SCORES[::-1])]
-    pathlib.Path("mine.csv").write_text("\n".join(["id,kind,score", *lines]) + "\n")
+    pathlib.Path("mine.csv").write_text("\n".join(["id,kind,score", *lines]) + "\n", encoding="utf-8")
     typed = ["mine.csv:score", "cscores.npz", "--num_draws=20", "--out=out"]
     assert compare.main(typed) == 0
     assert "labels could not be checked" in capsys.readouterr().out
@@ -611,6 +611,6 @@ def test_a_number_is_written_as_files_write_it(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     own("cscores.npz")
     lines = [f"{i},{value}" for i, value in enumerate(SCORES[:-1])]
-    pathlib.Path("mine.csv").write_text("\n".join(["id,score", *lines, f"{N - 1},1_0"]) + "\n")
+    pathlib.Path("mine.csv").write_text("\n".join(["id,score", *lines, f"{N - 1},1_0"]) + "\n", encoding="utf-8")
     assert compare.main(["mine.csv:score", "cscores.npz"]) == 2
     assert "'1_0' is no number" in capsys.readouterr().err

@@ -455,7 +455,7 @@ def test_files_hold_what_was_found(copied):
     text, files = written(make_report(job, results), "jaxgen.oversampling", "python -m jaxgen.oversampling")
     assert {"table.md", "results.csv"} <= {file.name for file in files}
     assert all(file.stat().st_size for file in files)
-    with open(folder / "results.csv") as file:
+    with open(folder / "results.csv", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert [row["setting"] for row in rows] == [row["setting"] for row in results.measured]
     assert {"arm", "uniform_noise", "split", "sample_size", "run", "learning_rate", "flip"} <= rows[0].keys()

@@ -282,7 +282,7 @@ def test_files_hold_what_was_found(figure1):
     text, files = written(make_report(job, results), "jaxgen.randomization", "python -m jaxgen.randomization")
     assert {"table.md", "results.csv"} <= {file.name for file in files}
     assert all(file.stat().st_size for file in files)
-    with open(folder / "results.csv") as file:
+    with open(folder / "results.csv", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert [row["setting"] for row in rows] == [row["setting"] for row in results.rows]
     assert {"label_noise", "learning_rate", "flip", "f1_a", "not_fitted_because"} <= rows[0].keys()
