@@ -157,7 +157,15 @@ def check_labels(labels: np.ndarray, count: int, what: str) -> np.ndarray:
         labels = labels.astype(np.int64)
     if labels.dtype.kind not in "biuSU":
         raise UserError(f"{what}: are of type {labels.dtype}; integers or text are needed")
-    return as_text(labels, what) if labels.dtype.kind in "SU" else labels
+    return without_fractions(as_text(labels, what)) if labels.dtype.kind in "SU" else labels
+
+
+def without_fractions(texts: np.ndarray) -> np.ndarray:
+    """Texts as integers if all are whole numbers and some are written as 1.0; 007 stays text."""
+    kinds = np.unique(texts).tolist()
+    if all(re.fullmatch(r"[+-]?[0-9]{1,15}(\.0*)?", kind) for kind in kinds) and any("." in kind for kind in kinds):
+        return texts.astype(np.float64).astype(np.int64)
+    return texts
 
 
 def is_one_hot(labels: np.ndarray) -> bool:

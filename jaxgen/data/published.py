@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxgen.data.checks import as_text
+from jaxgen.data.checks import as_text, without_fractions
 from jaxgen.data.pairs import UNKNOWN_ORDER, Matrix, find_test_ids, pair_ids
 from jaxgen.data.pickled import read_objects
 from jaxgen.data.table_columns import guess_ids, to_number, whole_numbers
@@ -166,7 +166,7 @@ def check_names(what: str, names: np.ndarray | None, count: int) -> np.ndarray |
         return None
     if names.shape != (count,) or names.dtype.kind not in "biufSU":
         raise UserError(f"{what}: have shape {names.shape} of {names.dtype} for {count} values; give one a value")
-    return as_text(names, what) if names.dtype.kind in "SU" else names
+    return without_fractions(as_text(names, what)) if names.dtype.kind in "SU" else names
 
 
 def original(name: str, values: np.ndarray, labels: np.ndarray | None = None) -> Values:

@@ -335,6 +335,20 @@ def test_a_validation_set_beside_a_test_set_is_not_read_and_told(tmp_path):
     assert dataset.notes == ("not read: val_images, val_labels",)
 
 
+@pytest.mark.parametrize(
+    ("labels", "names"),
+    [
+        (["0.0", "1.0", "1.0", "0.0", "10.0"], ("0", "1", "10")),
+        (["0", "1.", "1", "0", "-2.00"], ("-2", "0", "1")),
+        (["007", "1", "1", "007", "08"], ("1", "007", "08")),
+        (["0.5", "1.0", "1.0", "0.5", "2.0"], ("0.5", "1.0", "2.0")),
+        ([0.0, 1.0, 1.0, 0.0, 2.0], ("0", "1", "2")),
+    ],
+)
+def test_whole_numbers_written_with_a_point_are_whole_numbers(tmp_path, labels, names):
+    assert load(write_npz(tmp_path, images=IMAGES, labels=np.array(labels))).class_names == names
+
+
 def test_one_hot_labels_are_taken_and_others_of_two_axes_refused(tmp_path):
     dataset = load(write_npz(tmp_path, images=IMAGES, labels=np.eye(3)[LABELS]))
     np.testing.assert_array_equal(dataset.labels, LABELS)

@@ -183,6 +183,13 @@ def test_a_compared_table_is_matched_by_ids_of_any_name(tmp_path):
     np.testing.assert_array_equal(values.ids, order)
 
 
+def test_a_compared_table_may_write_its_labels_with_a_point(tmp_path):
+    frame = pd.DataFrame({"id": range(30), "score": np.arange(30) / 30, "label": np.arange(30) % 3.0})
+    frame.to_csv(tmp_path / "scores.csv", index=False)
+    values = read_published(pathlib.Path(f"{tmp_path}/scores.csv:score"), "")
+    np.testing.assert_array_equal(values.labels, np.arange(30) % 3)
+
+
 CELLS = {
     "numbers": st.floats(-1e6, 1e6).map(lambda value: round(value, 4)),
     "whole": st.integers(-1000, 1000),
