@@ -30,6 +30,7 @@ setup(
         "jinja2>=3.1",
         "jax>=0.10",
         "matplotlib>=3.9",
+        "narwhals>=2.0",
         "numpy>=2.0",
         "optax>=0.2.6",
         "orbax-checkpoint>=0.11",

@@ -49,24 +49,42 @@ def load_table(path: str, spec: DataSpec) -> Dataset:
     if not names:
         raise UserError(f"{source}: has no column of numbers beside the label")
     refuse_counts(table, names, spec)
-    columns = {name: read_features(table, name) for name in names}
+    found = read_columns(table, names)
     ids = None if id_column is None else whole_numbers(table.texts(id_column))
     told = table.notes
     # A large table need not be in memory twice.
     del table
-    notes += [
+    return make_dataset(
+        pathlib.Path(path).stem,
+        found.values,
+        labels,
+        source=source,
+        ids=ids,
+        notes=(*told, *notes, *found.notes),
+    )
+
+
+class Columns(NamedTuple):
+    """Features made of several columns.
+
+    Attributes:
+      values: float ``[n, f]``.
+      notes: which columns became several.
+    """
+
+    values: np.ndarray
+    notes: tuple[str, ...]
+
+
+def read_columns(table: Table, names: Sequence[str]) -> Columns:
+    """The features that columns of the table are made into; errors are those of `read_features`."""
+    columns = {name: read_features(table, name) for name in names}
+    notes = [
         f"column {name} has {count_of(len(found.categories), 'category')}: {shorten(found.categories)}"
         for name, found in columns.items()
         if found.categories
     ]
-    return make_dataset(
-        pathlib.Path(path).stem,
-        np.concatenate([found.values for found in columns.values()], axis=1),
-        labels,
-        source=source,
-        ids=ids,
-        notes=(*told, *notes),
-    )
+    return Columns(np.concatenate([found.values for found in columns.values()], axis=1), tuple(notes))
 
 
 def read_labels(table: Table, name: str) -> np.ndarray:

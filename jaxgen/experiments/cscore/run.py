@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from jaxgen.config import CscoreSpec, sweep
-from jaxgen.data.checks import make_dataset
+from jaxgen.data.python_arrays import dataset_of_call
 from jaxgen.errors import Diverged, UserError
 from jaxgen.experiments.cscore.collect import collect, make_reader
 from jaxgen.experiments.cscore.density import densities
@@ -30,12 +30,13 @@ from jaxgen.types import Dataset, Scores
 from jaxgen.wording import all_of
 
 
-def estimate_scores(images: np.ndarray, labels: np.ndarray, **arguments: Any) -> Scores:
+def estimate_scores(images: Any, labels: Any, **arguments: Any) -> Scores:
     """C-scores of the user's own arrays: `python -m jaxgen.cscore` as a function.
 
     Args:
-      images: ``[n, h, w]`` or ``[n, h, w, d]`` images (uint8, or floats), or ``[n, f]`` features.
-      labels: ``[n]`` integers or text.
+      images: ``[n, h, w]`` or ``[n, h, w, d]`` images (uint8, or floats), or ``[n, f]`` features, as an array, a tensor
+        or nested lists; or a frame of pandas or polars, of columns of numbers, truths or categories.
+      labels: ``[n]`` integers or text, or one-hot ``[n, c]``; or a series.
       **arguments: those of `estimate_settings`; every flag has one value.
 
     Returns:
@@ -52,13 +53,13 @@ def estimate_scores(images: np.ndarray, labels: np.ndarray, **arguments: Any) ->
 
 
 def estimate_settings(
-    images: np.ndarray,
-    labels: np.ndarray,
+    images: Any,
+    labels: Any,
     *,
-    test_images: np.ndarray | None = None,
-    test_labels: np.ndarray | None = None,
-    class_names: np.ndarray | None = None,
-    ids: np.ndarray | None = None,
+    test_images: Any = None,
+    test_labels: Any = None,
+    class_names: Any = None,
+    ids: Any = None,
     out: str | os.PathLike | None = None,
     progress: bool = False,
     **flags: Any,
@@ -66,8 +67,9 @@ def estimate_settings(
     """C-scores of the user's own arrays at every setting that lists in the flags span.
 
     Args:
-      images: ``[n, h, w]`` or ``[n, h, w, d]`` images (uint8, or floats), or ``[n, f]`` features.
-      labels: ``[n]`` integers or text.
+      images: ``[n, h, w]`` or ``[n, h, w, d]`` images (uint8, or floats), or ``[n, f]`` features, as an array, a tensor
+        or nested lists; or a frame of pandas or polars, of columns of numbers, truths or categories.
+      labels: ``[n]`` integers or text, or one-hot ``[n, c]``; or a series.
       test_images, test_labels: the same for a test set, whose answers are kept with the runs.
       class_names: ``[c]`` names, if the labels are integers in ``0..c-1``.
       ids: ``[n]`` integers or text that name the examples.
@@ -83,11 +85,9 @@ def estimate_settings(
       UserError: for arguments or data that cannot be used.
     """
     with spec_of_call(CscoreSpec, "jaxgen.cscore", flags, out) as spec:
-        dataset = make_dataset(
-            "data",
+        dataset = dataset_of_call(
             images,
             labels,
-            source="arrays",
             test_images=test_images,
             test_labels=test_labels,
             class_names=class_names,

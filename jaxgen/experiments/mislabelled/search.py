@@ -9,7 +9,7 @@ import numpy as np
 
 from jaxgen.config import CscoreSpec, MislabelledSpec, sweep
 from jaxgen.config.fields import flag_values, format_value, spec_from_values
-from jaxgen.data.checks import make_dataset
+from jaxgen.data.python_arrays import dataset_of_call
 from jaxgen.errors import UserError
 from jaxgen.experiments.cscore.run import score_settings
 from jaxgen.experiments.cscore.tracking import DENSITIES
@@ -159,11 +159,11 @@ def score_columns(scores: Scores) -> dict[str, np.ndarray]:
 
 
 def find_mislabelled(
-    images: np.ndarray,
-    labels: np.ndarray,
+    images: Any,
+    labels: Any,
     *,
-    class_names: np.ndarray | None = None,
-    ids: np.ndarray | None = None,
+    class_names: Any = None,
+    ids: Any = None,
     out: str | os.PathLike | None = None,
     progress: bool = False,
     **flags: Any,
@@ -184,8 +184,9 @@ def find_mislabelled(
     True
 
     Args:
-      images: ``[n, h, w]`` or ``[n, h, w, d]`` images (uint8, or floats), or ``[n, f]`` features.
-      labels: ``[n]`` integers or text.
+      images: ``[n, h, w]`` or ``[n, h, w, d]`` images (uint8, or floats), or ``[n, f]`` features, as an array, a tensor
+        or nested lists; or a frame of pandas or polars, of columns of numbers, truths or categories.
+      labels: ``[n]`` integers or text, or one-hot ``[n, c]``; or a series.
       class_names: ``[c]`` names, if the labels are integers in ``0..c-1``.
       ids: ``[n]`` integers or text that name the examples.
       out: folder for finished runs, so that the same call resumes or extends them; without it nothing is kept.
@@ -198,7 +199,7 @@ def find_mislabelled(
     """
     left_out = ("inject", "repeats", "num_shown", "dry_run")
     with spec_of_call(MislabelledSpec, "jaxgen.mislabelled", flags, out, left_out) as spec:
-        dataset = make_dataset("data", images, labels, source="arrays", class_names=class_names, ids=ids)
+        dataset = dataset_of_call(images, labels, class_names=class_names, ids=ids)
         return search(dataset, spec, Session(QUIET.resume, log if progress else None))
 
 
