@@ -114,7 +114,9 @@ OTHER_SETTINGS = {
 }
 
 
-@pytest.mark.parametrize("settings", [[*OTHER_SETTINGS], *([name] for name in OTHER_SETTINGS)], ids=",".join)
+@pytest.mark.parametrize(
+    "settings", [[*OTHER_SETTINGS], *(pytest.param([name], marks=pytest.mark.slow) for name in OTHER_SETTINGS)]
+)
 def test_a_session_of_other_settings_gets_the_same_scores(plain_scores, tmp_path, settings):
     """They change how draws are made, what types sums have, and what raises; in a notebook they may be set."""
     job, plain = plain_scores

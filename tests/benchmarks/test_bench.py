@@ -92,6 +92,7 @@ def test_the_sequential_trainer_learns(fresh_jit):
     assert accuracy == speed.train_on_subset(trainer, 0.5, seed=0)
 
 
+@pytest.mark.slow
 def test_the_sequential_trainer_normalizes_once():
     spec = spec_from_values(CscoreSpec, {"num_examples": 40, "normalize_channels": True})
     dataset = load_dataset(spec.data)

@@ -258,6 +258,7 @@ def test_where_all_settings_diverge_there_is_nothing_to_write(data, tmp_path):
         score(data, tmp_path, learning_rate=(1e30, 1e31), subset_ratios=(0.5,))
 
 
+@pytest.mark.slow
 def test_training_accuracy_is_of_what_was_learnt(tmp_path):
     """Labels at random are learnt by heart, but not those of the validation examples, which are only looked at."""
     rng = np.random.default_rng(0)

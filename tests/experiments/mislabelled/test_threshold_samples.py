@@ -108,6 +108,7 @@ def test_the_answer_is_a_sentence_with_its_numbers_and_columns_of_the_table(plan
     assert not {"flagged", "threshold_aum"} & next(plain.rows()).keys()
 
 
+@pytest.mark.slow
 def test_models_are_trained_once_and_more_of_them_leave_the_others_as_they_are(planted, found, tmp_path):
     again = search(planted[0], found[1])
     assert (again.threshold_samples.models_now, again.scores.metadata["models_now"]) == (0, 0)
@@ -138,6 +139,7 @@ def test_two_shares_train_all_models_between_them(planted, found, tmp_path):
     np.testing.assert_allclose(result.threshold_samples.found.aum, aum, rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_a_dry_run_counts_the_models_and_trains_none(planted, tmp_path):
     spec = make_spec(tmp_path, threshold_samples=6)
     text = describe(MislabelledJob(planted[0], spec), QUIET)
@@ -172,6 +174,7 @@ def test_fewer_examples_than_classes_and_one_are_refused(tmp_path):
         make_threshold_workload(dataset, make_spec(tmp_path, threshold_samples=2))
 
 
+@pytest.mark.slow
 def test_the_function_takes_the_flag(planted):
     result = jaxgen.find_mislabelled(planted[0].images[..., 0], planted[0].labels, threshold_samples=2, **SMALL)
     assert len(result.threshold_samples.found.thresholds) == 2

@@ -31,6 +31,7 @@ from jaxgen.scores.intervals import half_width
 from jaxgen.transforms import corruptions
 from jaxgen.types import Scores
 from support.data import blobs
+from support.scores import make_scores
 from support.written import written
 
 FLAGS = {"hidden": (16,), "epochs": 12, "batch_size": 8, "learning_rate": 0.05, "num_runs": 3, "width": 3}
@@ -327,11 +328,7 @@ def test_the_hardest_and_the_easiest_are_told_where_they_differ_from_the_others(
 
 
 def test_cscores_of_other_data_are_refused(data, tmp_path):
-    from jaxgen import estimate_scores
-
-    scores = estimate_scores(
-        data.images, data.labels, num_runs=4, subset_ratios=(0.5,), epochs=2, hidden=(16,), batch_size=8
-    )
+    scores = make_scores(data)
     path = tmp_path / "cscores.npz"
     write_scores(scores, path)
     job = make_job(data, spec_of(tmp_path, preset="none", cscores=str(path), **JUDGED))
