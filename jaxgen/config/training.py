@@ -31,6 +31,10 @@ class DataSpec(Spec):
         "csv, parquet: the column that names the rows and is no feature (empty: one called id, index or rownames, or "
         "without a name, if its values are all different; none: there is none)",
     )
+    image_column: str = option(
+        "",
+        "csv, parquet: the column with the names of picture files, below the folder of the table (empty: no pictures)",
+    )
     image_size: int = option(
         0, "images: resize every image to this many pixels a side (0: take them as they are)", **at_least(0)
     )

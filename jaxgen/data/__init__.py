@@ -42,7 +42,8 @@ SUFFIX_KINDS = {".csv": "csv", ".tsv": "csv", ".parquet": "parquet", ".pq": "par
 TABLES = ("csv", "parquet")
 # Flags that only some kinds of source have, and those kinds. An empty tuple: only tensorflow-datasets names have the
 # flag. They have --image_size too.
-LIMITED_FLAGS = {"label_column": TABLES, "id_column": TABLES, "image_size": ("images",), "data_dir": ()}
+LIMITED_FLAGS = {"label_column": TABLES, "id_column": TABLES, "image_column": TABLES}
+LIMITED_FLAGS |= {"image_size": ("images", *TABLES), "data_dir": ()}
 # name, name/config, name:1.2.3
 TFDS_NAME = r"\w+(/[\w.-]+)?(:[\d.*]+)?"
 EMBEDDED: dict[str, Callable[[DataSpec], Dataset]] = {"digits": load_digits}

@@ -8,6 +8,7 @@ import numpy as np
 
 from jaxgen.config import DataSpec
 from jaxgen.data.checks import make_dataset
+from jaxgen.data.pictures import read_pictures
 from jaxgen.data.table_file import ID_NAMES, MOST_CHANCE_ROWS, Table, read_table
 from jaxgen.errors import UserError
 from jaxgen.types import Dataset
@@ -45,6 +46,10 @@ def load_table(path: str, spec: DataSpec) -> Dataset:
         raise UserError(f"--label_column={spec.label_column}: {path} has the columns {', '.join(table.names)}")
     labels = read_labels(table, spec.label_column)
     id_column, notes = find_ids(table, spec)
+    if spec.image_column:
+        return load_pictures(table, pathlib.Path(path), labels, id_column, spec)
+    if spec.image_size:
+        raise UserError(f"--image_size={spec.image_size}: is for pictures; name their column by --image_column")
     names = [name for name in table.names if name not in (spec.label_column, id_column)]
     if not names:
         raise UserError(f"{source}: has no column of numbers beside the label")
@@ -61,6 +66,37 @@ def load_table(path: str, spec: DataSpec) -> Dataset:
         source=source,
         ids=ids,
         notes=(*told, *notes, *found.notes),
+    )
+
+
+def load_pictures(
+    table: Table, path: pathlib.Path, labels: np.ndarray, id_column: str | None, spec: DataSpec
+) -> Dataset:
+    """Reads the pictures whose files the column `spec.image_column` names, from the folder of the table.
+
+    Their ids are those of `id_column`, or else the names of the files.
+
+    Raises:
+      UserError: for a column or a file that is not there, and for a picture that cannot be read.
+    """
+    if spec.image_column not in table.names:
+        raise UserError(f"--image_column={spec.image_column}: {path} has the columns {', '.join(table.names)}")
+    names = table.texts(spec.image_column)
+    files = [path.parent / name for name in names]
+    for row, file in enumerate(files):
+        if not names[row] or not file.is_file():
+            raise UserError(
+                f"{table.source}: {table.where(row)}: there is no such picture: {file}; mend or drop the line"
+            )
+    pictures = read_pictures(files, spec.image_size)
+    others = [name or UNNAMED for name in table.names if name not in (spec.label_column, spec.image_column, id_column)]
+    return make_dataset(
+        path.stem,
+        pictures.pixels,
+        labels,
+        source=table.source,
+        ids=names if id_column is None else whole_numbers(table.texts(id_column)),
+        notes=(*table.notes, *([f"not read: {shorten(others)}"] if others else []), *pictures.notes),
     )
 
 

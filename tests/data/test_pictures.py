@@ -200,6 +200,27 @@ def test_classes_named_by_numbers_are_in_their_order(tmp_path):
     assert [dataset.class_names[label] for label in dataset.labels] == folders
 
 
+def test_a_table_may_name_its_pictures(tmp_path):
+    save(tmp_path / "files", GREY)
+    rows = "\n".join(f"files/c{i % 2}/{i}.png,{'oak' if i < 3 else 'elm'},{i}" for i in range(6))
+    (tmp_path / "mine.csv").write_text(f"path,kind,height\n{rows}\n")
+    flags = {"label_column": "kind", "image_column": "path"}
+    dataset = load_dataset(DataSpec(dataset=str(tmp_path / "mine.csv"), **flags))
+    np.testing.assert_array_equal(dataset.images[..., 0], GREY)
+    assert [dataset.class_names[label] for label in dataset.labels] == ["oak"] * 3 + ["elm"] * 3
+    assert dataset.ids[1] == "files/c1/1.png"
+    assert dataset.notes == ("not read: height",)
+    small = load_dataset(DataSpec(dataset=str(tmp_path / "mine.csv"), image_size=4, **flags))
+    assert small.images.shape == (6, 4, 4, 1)
+    with pytest.raises(UserError, match=r"--image_column=file: .* has the columns path, kind, height"):
+        load_dataset(DataSpec(dataset=str(tmp_path / "mine.csv"), label_column="kind", image_column="file"))
+    with pytest.raises(UserError, match="--image_size=4: is for pictures; name their column by --image_column"):
+        load_dataset(DataSpec(dataset=str(tmp_path / "mine.csv"), label_column="kind", image_size=4))
+    (tmp_path / "files" / "c0" / "2.png").unlink()
+    with pytest.raises(UserError, match=r"line 4: there is no such picture: .*2\.png; mend or drop the line"):
+        load_dataset(DataSpec(dataset=str(tmp_path / "mine.csv"), **flags))
+
+
 def test_what_was_read_is_told(tmp_path):
     dataset, _ = load(save(tmp_path / "mine", GREY[:5]))
     assert list(describe_data(dataset)) == ["read mine: 5 images of 6x5x1, bytes; 2 classes: c0 (3), c1 (2)"]
