@@ -3,9 +3,11 @@
 import functools
 import io
 import pathlib
+import warnings
 from collections.abc import Callable, Iterable
 
 import matplotlib
+from matplotlib import font_manager
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
@@ -22,6 +24,9 @@ STYLE = {
     "figure.dpi": 120,
     "savefig.dpi": 160,
 }
+# Fonts with the letters of many scripts: of Linux, macOS and Windows.
+OTHER_SCRIPTS = ("Noto Sans CJK SC", "Noto Sans CJK JP", "WenQuanYi Zen Hei", "Noto Sans Devanagari", "Noto Sans Thai")
+OTHER_SCRIPTS += ("PingFang SC", "Hiragino Sans", "Arial Unicode MS", "Microsoft YaHei", "Yu Gothic", "Malgun Gothic")
 INK, ACCENT, SOFT = "#222222", "#1f6f8b", "#b9d3da"
 
 
@@ -31,8 +36,17 @@ def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
 
 
 def _in_style(call: Callable, *arguments, **options):
-    with matplotlib.rc_context(STYLE):
+    with matplotlib.rc_context({**STYLE, "font.family": font_families()}), warnings.catch_warnings():
+        # Where no font has a letter, a box stands for it.
+        warnings.filterwarnings("ignore", message="Glyph .* missing")
         return call(*arguments, **options)
+
+
+@functools.cache
+def font_families() -> list[str]:
+    """Matplotlib's default, then those fonts of `OTHER_SCRIPTS` that are installed, for letters that it lacks."""
+    installed = {font.name for font in font_manager.fontManager.ttflist}
+    return ["sans-serif", *(name for name in OTHER_SCRIPTS if name in installed)]
 
 
 def describe_counts(counts: Iterable[int]) -> str:

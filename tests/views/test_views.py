@@ -7,6 +7,7 @@ import pytest
 from matplotlib import image as matplotlib_image
 
 from jaxgen.data.checks import make_dataset
+from jaxgen.views import figures
 from jaxgen.views.figures import write_figure
 from jaxgen.views.gallery import MAX_CLASSES, MAX_SIDE, as_picture, draw_examples, mosaic, rank_class
 from jaxgen.views.histogram import draw_histogram
@@ -84,6 +85,22 @@ def test_hostile_class_names_are_shown_as_text(tmp_path):
     table = make_dataset("t$^$", np.eye(60), np.arange(60) % 3, source="x", class_names=np.array(names))
     write_figure(draw_examples(table, make_scores(table)), tmp_path / "y.png")
     write_figure(draw_histogram(table, make_scores(table)), tmp_path / "z.png")
+
+
+@pytest.mark.parametrize("installed", [False, True])
+def test_class_names_of_any_script_are_drawn_without_a_warning(tmp_path, monkeypatch, recwarn, installed):
+    monkeypatch.setattr(figures, "OTHER_SCRIPTS", ("DejaVu Serif", "no such font") if installed else ("no such font",))
+    figures.font_families.cache_clear()
+    try:
+        assert figures.font_families() == ["sans-serif", *["DejaVu Serif"] * installed]
+        dataset = make_images()
+        dataset = dataclasses.replace(dataset, class_names=("猫", "собака", "कुत्ता"))
+        figure = draw_examples(dataset, make_scores(dataset))
+        write_figure(figure, tmp_path / "x.png")
+        assert {"猫", "собака", "कुत्ता"} <= set(texts(figure))
+        assert not [warning for warning in recwarn if "Glyph" in str(warning.message)]
+    finally:
+        figures.font_families.cache_clear()
 
 
 def test_ties_are_counted_and_the_first_are_shown():
