@@ -9,12 +9,13 @@ sizes that a file only claims (`io.arrays.refuse_bomb`), and ends in `checks.mak
 * ``setup.py``: extras of its own and ``test``, if it needs a library;
 * ``MAKERS`` of ``tests/data/test_data.py``, ``cases`` and ``NAMES`` of ``tests/io/test_fuzz.py``.
 
-Nothing is cached: a store knows its data by `Dataset.fingerprint`. Sources are `table_columns`, `idx`, `npz`,
+Nothing is cached: a store knows its data by `Dataset.fingerprint`. Sources are `tables`, `idx`, `npz`,
 `image_folder`, `digits` and `tfds`; `keel` is no ``--dataset`` kind, ``jaxgen.lnr --keel`` reads it. `parts`,
 `long_tail` and `corrupted` derive data from data.
 """
 
 import dataclasses
+import os
 import pathlib
 import re
 from collections.abc import Callable
@@ -25,7 +26,7 @@ from jaxgen.data.idx import load_idx_folder
 from jaxgen.data.image_folder import load_image_folder
 from jaxgen.data.npz import load_npz
 from jaxgen.data.parts import crop_center, first_examples, first_test_examples, whitened, with_normalized_channels
-from jaxgen.data.table_columns import load_table
+from jaxgen.data.tables.columns import load_table
 from jaxgen.errors import UserError
 from jaxgen.types import Dataset
 
@@ -87,7 +88,7 @@ def with_kind(name: str) -> str:
         return name
     if kind := SUFFIX_KINDS.get(pathlib.Path(name).suffix.lower()):
         return f"{kind}:{name}"
-    if re.fullmatch(TFDS_NAME, name) or not pathlib.Path(name).is_dir():
+    if re.fullmatch(TFDS_NAME, name) or not os.path.isdir(name):
         return name
     return f"{'idx' if any(pathlib.Path(name).glob('*-ubyte*')) else 'images'}:{name}"
 

@@ -2,21 +2,17 @@
 
 import re
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
+from jaxgen.data.scaling import DIM, scale_values
 from jaxgen.errors import UserError, one_line
 from jaxgen.io.arrays import has_surrogates
 from jaxgen.types import Dataset
 
 CHANNELS = (1, 3, 4)
-# Images whose bytes all are below are scaled by their largest value: they were never meant to go up to 255.
-DIM = 64
-# How far images in [0, 1] may go beyond, as rounding and resizing let them.
-OVERSHOOT = 1e-3
-# Rows that are rescaled at once: they take a few times their room meanwhile.
-ROWS_AT_ONCE = 4096
+# Texts that arrays hold in place of a missing label: what NumPy makes of None and NaN.
+NO_LABELS = ("", "nan", "NaN", "None", "<NA>", "NaT")
 
 
 def make_dataset(
@@ -59,6 +55,7 @@ def make_dataset(
     given, given_labels = np.shape(images), np.shape(labels)
     images = check_images(images, f"{source}: images")
     labels = check_labels(labels, len(images), f"{source}: labels")
+    refuse_other_width(given_labels, np.shape(test_labels), source)
     if (test_images is None) != (test_labels is None):
         raise UserError(f"{source}: test images and test labels must come together")
     if test_images is not None:
@@ -112,6 +109,8 @@ def describe_changes(
       labels_shape: of the labels as given.
       scale: of the stored images.
     """
+    if len(shape) == 4 and shape == images.shape and shape[1] in CHANNELS and shape[1] != shape[3]:
+        yield f"images of {'x'.join(map(str, shape[1:]))} are taken to have their channels last"
     if len(shape) == 4 and shape != images.shape:
         yield f"images of {'x'.join(map(str, shape[1:]))} have their channels first, which were moved to the end"
     if len(labels_shape) == 2 and labels_shape[1] > 1:
@@ -153,11 +152,28 @@ def check_labels(labels: np.ndarray, count: int, what: str) -> np.ndarray:
         raise UserError(f"{what}: have shape {labels.shape} for {count} examples; needed: one label an example")
     if labels.dtype.kind == "f" and not (np.isfinite(labels).all() and (labels == np.rint(labels)).all()):
         raise UserError(f"{what}: hold numbers that are not whole; classes are needed, not a quantity")
+    if labels.dtype.kind == "f" and np.abs(labels).max(initial=0) >= 2**53:
+        raise UserError(f"{what}: hold floats of {np.abs(labels).max():g}, which are not exact; give integers or texts")
     if labels.dtype.kind == "f":
         labels = labels.astype(np.int64)
     if labels.dtype.kind not in "biuSU":
         raise UserError(f"{what}: are of type {labels.dtype}; integers or text are needed")
-    return without_fractions(as_text(labels, what)) if labels.dtype.kind in "SU" else labels
+    if labels.dtype.kind not in "SU":
+        return labels
+    texts = as_text(labels, what)
+    if (missing := np.isin(texts, NO_LABELS)).any():
+        raise UserError(
+            f"{what}: example {int(missing.argmax())} has none ({str(texts[missing][0])!r}); fill or drop it"
+        )
+    return without_fractions(texts)
+
+
+def refuse_other_width(shape: tuple[int, ...], test_shape: tuple[int, ...], source: str) -> None:
+    """Raises `UserError` for one-hot labels of training and test examples that count classes differently."""
+    if len(shape) == len(test_shape) == 2 and shape[1] != test_shape[1]:
+        raise UserError(
+            f"{source}: labels have {shape[1]} columns, test labels {test_shape[1]}; needed: one a class, in both"
+        )
 
 
 def without_fractions(texts: np.ndarray) -> np.ndarray:
@@ -221,69 +237,3 @@ def number_order(values: np.ndarray) -> np.ndarray:
     if values.dtype.kind == "U" and all(re.fullmatch(r"[+-]?[0-9]{1,18}", value) for value in values.tolist()):
         return np.argsort(values.astype(np.int64), kind="stable")
     return np.arange(len(values))
-
-
-def scale_values(
-    images: np.ndarray, test_images: np.ndarray | None, scale: float | None, source: str
-) -> tuple[np.ndarray, np.ndarray | None, float, Any, Any]:
-    """Stored training and test values, the scale still to be applied, and the shift and spread applied already."""
-    if images.ndim == 4 and test_images is not None:
-        check_alike(images, test_images, source)
-    if images.ndim == 4 and images.dtype == np.uint8:
-        return images, test_images, byte_scale(images) if scale is None else scale, 0.0, 1.0
-    with np.errstate(over="ignore", invalid="ignore"):
-        shift, spread = column_scale(images) if images.ndim == 2 else image_scale(images)
-        stored = [None if values is None else rescale(values, shift, spread) for values in (images, test_images)]
-    for values in (shift, spread, *stored):
-        if values is not None and not np.isfinite(values).all():
-            raise UserError(f"{source}: holds numbers too large to be scaled; bring them to a common range")
-    return stored[0], stored[1], 1.0, shift, spread
-
-
-def rescale(values: np.ndarray, shift: Any, spread: Any) -> np.ndarray:
-    """``(values - shift) / spread`` as float32, computed in double precision where the values have it."""
-    scaled = np.empty(values.shape, np.float32)
-    for start in range(0, len(values), ROWS_AT_ONCE):
-        rows = values[start : start + ROWS_AT_ONCE]
-        scaled[start : start + len(rows)] = (rows.astype(np.result_type(rows, np.float32)) - shift) / spread
-    return scaled
-
-
-def byte_scale(images: np.ndarray) -> float:
-    """1/255; of bytes that are all below `DIM`, such as those of a mask, one over the largest."""
-    largest = int(images.max())
-    return 1 / largest if 0 < largest < DIM else 1 / 255
-
-
-def check_alike(images: np.ndarray, test_images: np.ndarray, source: str) -> None:
-    """Requires that training and test images are both uint8, both in [0, 1], or neither."""
-    if (images.dtype == np.uint8) != (test_images.dtype == np.uint8):
-        raise UserError(
-            f"{source}: training images are {images.dtype} and test images {test_images.dtype}; save both as one type"
-        )
-    if in_unit_range(images) and not in_unit_range(test_images):
-        raise UserError(
-            f"{source}: training images lie in [0, 1], test images in [{test_images.min():g}, {test_images.max():g}]; "
-            "bring them to one scale"
-        )
-
-
-def in_unit_range(images: np.ndarray) -> bool:
-    """Whether images lie in [0, 1], but for rounding, and are not bytes."""
-    return images.dtype != np.uint8 and images.min() >= -OVERSHOOT and images.max() <= 1 + OVERSHOOT
-
-
-def column_scale(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of each column; of a constant column 1 stands for the deviation."""
-    columns = features.astype(np.float64, copy=False)
-    shift, spread = columns.mean(0), columns.std(0)
-    # Rounding can make the computed deviation of a constant column positive, so its range decides.
-    return shift, np.where(np.ptp(columns, axis=0) > 0, spread, 1)
-
-
-def image_scale(images: np.ndarray) -> tuple[float, float]:
-    """Smallest value and range; 0 and 1 for images in [0, 1]."""
-    if in_unit_range(images):
-        return 0.0, 1.0
-    low, high = float(images.min()), float(images.max())
-    return low, (high - low) or 1.0

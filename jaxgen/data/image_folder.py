@@ -6,18 +6,20 @@ Nothing is left out in silence: what is not read is counted in a note by class a
 import collections
 import os
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 import numpy as np
 
 from jaxgen.config import DataSpec
-from jaxgen.data.checks import make_dataset
+from jaxgen.data.checks import make_dataset, number_order
 from jaxgen.data.pictures import SUFFIXES, read_pictures
 from jaxgen.errors import UserError
 from jaxgen.types import Dataset
 from jaxgen.wording import count_of
 
+# Folders that programs leave behind, beside hidden ones such as .ipynb_checkpoints.
+LEFTOVERS = ("__MACOSX", "__pycache__")
 # Names of the folders of the parts: for training, for testing, for validation.
 PARTS = ({"train", "training"}, {"test", "testing"}, {"val", "valid", "validation"})
 
@@ -43,26 +45,39 @@ def load_image_folder(folder: str, spec: DataSpec) -> Dataset:
     id is its path below DIR.
     """
     root = pathlib.Path(folder)
-    if not root.is_dir():
+    if not os.path.isdir(root):
         raise UserError(f"--dataset=images:{folder}: there is no such folder; give one with a folder for each class")
     split = find_split(root)
     files, notes = list_pictures(split.train, folder)
     test_files, test_notes = list_pictures(split.test, folder) if split.test else ([], [])
     pictures = read_pictures(files + test_files, spec.image_size)
     roots = [split.train] * len(files) + [split.test] * len(test_files)
-    labels = np.asarray(
-        [readable(path.relative_to(top).parts[0]) for path, top in zip(files + test_files, roots, strict=True)]
-    )
+    # As they are named: 1 and 1.0 are two folders.
+    labels = [readable(path.relative_to(top).parts[0]) for path, top in zip(files + test_files, roots, strict=True)]
+    names = np.unique(labels[: len(files)])
+    names = names[number_order(names)]
+    refuse_new_classes(folder, names, labels[len(files) :])
+    places = {name: place for place, name in enumerate(names.tolist())}
+    labels = np.array([places[label] for label in labels])
     test = {"test_images": pictures.pixels[len(files) :], "test_labels": labels[len(files) :]} if split.test else {}
     return make_dataset(
         root.resolve().name,
         pictures.pixels[: len(files)],
         labels[: len(files)],
         source=f"--dataset=images:{folder}",
+        class_names=names,
         ids=np.asarray([readable(path.relative_to(root).as_posix()) for path in files]),
         notes=(*split.notes, *notes, *test_notes, *pictures.notes),
         **test,
     )
+
+
+def refuse_new_classes(folder: str, names: np.ndarray, test_labels: Collection[str]) -> None:
+    """Raises `UserError` for a class that has pictures for testing and none for training."""
+    if new := set(test_labels) - set(names.tolist()):
+        raise UserError(
+            f"--dataset=images:{folder}: the class {min(new)} has pictures for testing, and none for training"
+        )
 
 
 def find_split(root: pathlib.Path) -> Split:
@@ -73,10 +88,11 @@ def find_split(root: pathlib.Path) -> Split:
     Raises:
       UserError: if a part has two folders.
     """
-    folders = {path.name.lower(): path for path in list_folders(root)}
-    if not (folders.keys() & PARTS[0] and folders.keys() <= set().union(*PARTS)):
+    folders = list_folders(root)
+    names = {path.name.lower() for path in folders}
+    if not (names & PARTS[0] and names <= set().union(*PARTS)):
         return Split(root, None, ())
-    train, test, validation = ([folders[name] for name in sorted(folders) if name in names] for names in PARTS)
+    train, test, validation = ([path for path in folders if path.name.lower() in part] for part in PARTS)
     for part in (train, test, validation):
         if len(part) > 1:
             raise UserError(f"{root}: {part[0].name} and {part[1].name} are two folders of one part; join them")
@@ -87,6 +103,8 @@ def find_split(root: pathlib.Path) -> Split:
     if validation:
         number = sum(is_picture(path) for path, _ in walk(validation[0]))
         notes.append(f"{validation[0].name}/ is not read ({count_of(number, 'picture')})")
+    if loose := sum(is_picture(path) for path in root.iterdir()):
+        notes.append(f"left out: {count_of(loose, 'picture')} beside these folders")
     return Split(train[0], test[0] if test else None, tuple(notes))
 
 
@@ -130,15 +148,33 @@ def list_folders(root: pathlib.Path) -> list[pathlib.Path]:
 
 def walk(folder: pathlib.Path) -> Iterator[tuple[pathlib.Path, bool]]:
     """All files below a folder, sorted by path, and whether they or a folder above them are hidden or leftovers."""
-    found = [pathlib.Path(place) / name for place, _, names in os.walk(folder) for name in names]
-    for path in sorted(found):
+    for path in sorted(files_below(folder)):
         parts = path.relative_to(folder).parts
         yield path, any(map(is_leftover, parts[:-1])) or parts[-1].startswith(".")
 
 
+def files_below(folder: pathlib.Path) -> Iterator[pathlib.Path]:
+    """All files below a folder, links to folders followed once.
+
+    Raises:
+      UserError: for a folder that cannot be read.
+    """
+    seen = set()
+
+    def refuse(error: OSError) -> None:
+        raise UserError(f"{error.filename}: cannot be read ({error.strerror}); mend or remove it")
+
+    for place, subfolders, names in os.walk(folder, followlinks=True, onerror=refuse):
+        if (real := os.path.realpath(place)) in seen:
+            subfolders.clear()
+            continue
+        seen.add(real)
+        yield from (pathlib.Path(place) / name for name in names)
+
+
 def is_leftover(name: str) -> bool:
     """Whether a folder of this name is hidden or was left by a program."""
-    return name.startswith((".", "__"))
+    return name.startswith(".") or name in LEFTOVERS
 
 
 def is_picture(path: pathlib.Path) -> bool:

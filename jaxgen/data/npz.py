@@ -1,5 +1,6 @@
 """Data sets in ``.npz`` files."""
 
+import os
 import pathlib
 import zipfile
 from collections.abc import Collection, Iterator, Mapping
@@ -15,9 +16,20 @@ from jaxgen.types import Dataset
 # Names of the parts: jaxgen's own, then those of Keras, MedMNIST and others.
 KEYS = {
     "images": ("images", "x", "X", "x_train", "X_train", "train_x", "train_images", "training_images", "data"),
-    "labels": ("labels", "y", "Y", "y_train", "train_y", "train_labels", "training_labels", "target", "targets"),
+    "labels": (
+        "labels",
+        "y",
+        "Y",
+        "y_train",
+        "Y_train",
+        "train_y",
+        "train_labels",
+        "training_labels",
+        "target",
+        "targets",
+    ),
     "test_images": ("test_images", "test_x", "x_test", "X_test", "testing_images"),
-    "test_labels": ("test_labels", "test_y", "y_test", "testing_labels"),
+    "test_labels": ("test_labels", "test_y", "y_test", "Y_test", "testing_labels"),
     "class_names": ("class_names", "target_names"),
     "ids": ("ids",),
 }
@@ -33,8 +45,8 @@ OWN_NAMES = {name for part, names in KEYS.items() for name in (part, *names[:2])
 def load_npz(path: str, spec: DataSpec) -> Dataset:
     """Reads images and labels, and optionally a test set, class names and ids, by any of the names in `KEYS`."""
     source = f"npz:{path}"
-    if not pathlib.Path(path).is_file():
-        what = "is a folder; give a file" if pathlib.Path(path).is_dir() else "there is no such file"
+    if not os.path.isfile(path):
+        what = "is a folder; give a file" if os.path.isdir(path) else "there is no such file"
         raise UserError(f"--dataset={source}: {what}")
     if not zipfile.is_zipfile(path):
         raise UserError(

@@ -23,6 +23,8 @@ SUFFIXES = {".png", ".jpg", ".jpeg", ".jpe", ".webp", ".bmp", ".tif", ".tiff", "
 MOST_PIXELS = 89_478_485
 # EXIF's tag of the orientation; 1 is upright.
 ORIENTATION = 0x112
+# TIFF's tag of what 0 means: where it is 0, white.
+PHOTOMETRIC = 262
 BACKGROUND = (255, 255, 255)
 DEPTHS = (8, 10, 12, 14, 16)
 
@@ -41,11 +43,18 @@ class Pictures(NamedTuple):
 
 @dataclasses.dataclass
 class Changes:
-    """Pictures that were turned, had transparent parts or several frames; the largest value of those of 16 bits."""
+    """What happened to pictures.
+
+    Attributes:
+      turned, transparent, frames: how many were turned, had transparent parts, several frames.
+      cut: how many have several channels of 16 bits, of which the upper 8 are read.
+      largest: the largest value of grey pictures of 16 bits.
+    """
 
     turned: int = 0
     transparent: int = 0
     frames: int = 0
+    cut: int = 0
     largest: int = -1
 
     @property
@@ -62,6 +71,8 @@ class Changes:
             yield f"{self.transparent:,} of {pictures} are transparent in parts, and were laid on white"
         if self.frames:
             yield f"of {count_of(self.frames, 'file')} with several frames the first was taken"
+        if self.cut:
+            yield f"of {count_of(self.cut, 'picture')} with 16 bits a channel the upper 8 were taken"
         if self.largest >= 0:
             yield f"pictures of 16 bits have values up to {self.largest:,}: {2**self.depth - 1:,} was taken for white"
 
@@ -93,13 +104,42 @@ def decode(files: Sequence[pathlib.Path], side: int, changes: Changes) -> list[A
                 file_bytes += path.stat().st_size
                 # Pictures to be resized are unpacked one at a time.
                 pixels = 0 if side else pixels + math.prod(opened.size)
-                refuse_bomb(pixels, file_bytes)
+                refuse_large(path, pixels, file_bytes)
                 picture = unpack(opened, changes)
         except (*UNREADABLE, Image.DecompressionBombError) as error:
             raise UserError(f"{path}: is not a picture that can be read ({error}); mend or remove it") from None
         pictures.append(picture.resize((side, side), Image.Resampling.LANCZOS) if side else picture)
         refuse_other_size(path, picture.size, files[0], pictures[0].size if not side else picture.size)
     return pictures
+
+
+def read_opened(pictures: Sequence[Any]) -> np.ndarray:
+    """Pixels of pictures that Pillow has opened, as `read_pictures`; uint8.
+
+    Raises:
+      UserError: if their sizes differ, or they cannot be read.
+    """
+    from PIL import Image
+
+    changes = Changes()
+    try:
+        unpacked = [unpack(picture, changes) for picture in pictures]
+    except (*UNREADABLE, Image.DecompressionBombError) as error:
+        raise UserError(f"images: hold a picture that cannot be read ({error})") from None
+    if len({picture.size for picture in unpacked}) > 1:
+        raise UserError("images: are pictures of several sizes; resize all to one")
+    mode = "L" if all(picture.mode in ("L", "F") for picture in unpacked) else "RGB"
+    return np.stack([as_bytes(picture, changes.depth, mode) for picture in unpacked])
+
+
+def refuse_large(path: pathlib.Path, pixels: int, file_bytes: int) -> None:
+    """Raises `UserError` where pictures would unpack to far more than their files."""
+    try:
+        refuse_bomb(pixels, file_bytes)
+    except ValueError as error:
+        raise UserError(
+            f"{path}: with the pictures before it, {error}; or give --image_size to make them smaller"
+        ) from None
 
 
 def refuse_other_size(path: pathlib.Path, size: tuple[int, int], first: pathlib.Path, wanted: tuple[int, int]) -> None:
@@ -127,15 +167,21 @@ def unpack(opened: Any, changes: Changes) -> Any:
     """
     from PIL import Image, ImageOps
 
+    # Before it is loaded: TIFF pictures are turned then.
+    changes.turned += opened.getexif().get(ORIENTATION, 1) in range(2, 9)
+    changes.cut += any(";16" in str(tile[3]) for tile in getattr(opened, "tile", ())) and not opened.mode.startswith(
+        "I"
+    )
     changes.frames += getattr(opened, "n_frames", 1) > 1
     opened.seek(0)
     opened.load()
-    changes.turned += opened.getexif().get(ORIENTATION, 1) in range(2, 9)
     picture = ImageOps.exif_transpose(opened)
     if picture.mode.startswith(("I", "F")):
         values = np.asarray(picture)
         if values.dtype.kind == "f" or values.min() < 0 or values.max() > 0xFFFF:
             raise ValueError("it holds numbers of 32 bits; save 8 or 16 bits a channel")
+        if getattr(opened, "tag_v2", {}).get(PHOTOMETRIC) == 0:
+            values = 0xFFFF - values
         changes.largest = max(changes.largest, int(values.max()))
         return Image.fromarray(values.astype(np.float32))
     if picture.has_transparency_data:

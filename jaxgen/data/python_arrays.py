@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from jaxgen.data.checks import make_dataset
-from jaxgen.data.table_columns import read_columns
-from jaxgen.data.table_file import Table, strip_texts
+from jaxgen.data.pictures import read_opened
+from jaxgen.data.tables.columns import read_columns
+from jaxgen.data.tables.file import Table, strip_texts
 from jaxgen.errors import UserError
 from jaxgen.types import Dataset
 
@@ -34,9 +35,14 @@ def dataset_of_call(
       UserError: for what cannot be taken, with the remedy.
     """
     notes: tuple[str, ...] = ()
-    refuse_other_order(images, labels)
-    if ids is None and has_index(images) and not counts_rows(images.index):
+    refuse_other_order(images, labels, "labels")
+    refuse_other_order(test_images, test_labels, "test labels")
+    refuse_other_order(images, ids, "ids")
+    if ids is None and has_index(images) and names_rows(images.index):
         ids = images.index
+    if class_names is None and is_frame(labels):
+        # Columns of dummies, one a class.
+        class_names = list(map(str, labels.columns))
     if is_frame(images):
         images, test_images, notes = read_frames(images, test_images, labels)
     else:
@@ -58,7 +64,8 @@ def is_frame(values: Any) -> bool:
     """Whether values are a frame of named columns."""
     import narwhals
 
-    return isinstance(narwhals.from_native(values, pass_through=True), narwhals.DataFrame)
+    # Narwhals refuses frames with two columns of one name.
+    return hasattr(values, "columns") or isinstance(narwhals.from_native(values, pass_through=True), narwhals.DataFrame)
 
 
 def has_index(values: Any) -> bool:
@@ -66,18 +73,20 @@ def has_index(values: Any) -> bool:
     return hasattr(values, "iloc") and hasattr(values, "index")
 
 
-def counts_rows(index: Any) -> bool:
-    """Whether an index is 0, 1, 2, ..."""
-    array = np.asarray(index)
-    return array.dtype.kind in "iu" and np.array_equal(array, np.arange(len(array)))
+def names_rows(index: Any) -> bool:
+    """Whether an index has a different whole number or text for each row, and is not merely 0, 1, 2, ..."""
+    values = [value.item() if hasattr(value, "item") else value for value in list(index)]
+    if values == list(range(len(values))) or len(set(values)) < len(values):
+        return False
+    return {type(value) for value in values} in ({int}, {str})
 
 
-def refuse_other_order(images: Any, labels: Any) -> None:
+def refuse_other_order(images: Any, labels: Any, what: str) -> None:
     """Raises `UserError` where both have an index and these differ: pandas would pair rows by it; jaxgen does not."""
     if has_index(images) and has_index(labels) and not images.index.equals(labels.index):
         raise UserError(
-            "labels: have another index than the images; give labels.loc[images.index], or labels.to_numpy() if both "
-            "are in one order"
+            f"{what}: have another index than the images; bring them into one order (.loc[images.index]), or give "
+            ".to_numpy() if they are in one"
         )
 
 
@@ -87,14 +96,13 @@ def read_frames(images: Any, test_images: Any, labels: Any) -> tuple[np.ndarray,
     Raises:
       UserError: for columns that differ, that hold the labels, or of which no numbers can be made.
     """
-    import narwhals
     import pyarrow
 
-    frames = [narwhals.from_native(images)]
+    frames = [as_frame(images, "images")]
     if test_images is not None:
         if not is_frame(test_images):
             raise UserError("test images: are no frame, and the images are one; give both alike")
-        frames.append(narwhals.from_native(test_images))
+        frames.append(as_frame(test_images, "test images"))
         if frames[0].columns != frames[1].columns:
             given, needed = shown(frames[1].columns), shown(frames[0].columns)
             raise UserError(f"test images: have the columns {given}; needed: {needed}")
@@ -102,13 +110,31 @@ def read_frames(images: Any, test_images: Any, labels: Any) -> tuple[np.ndarray,
     if name is not None and name in frames[0].columns:
         raise UserError(f"images: have the labels as their column {name}; leave it out")
     try:
-        tables = [frame.to_arrow().select(list(map(str, frame.columns))) for frame in frames]
+        # The index, if there is one, comes after the columns.
+        tables = [frame.to_arrow().select(range(len(frame.columns))) for frame in frames]
         joined = pyarrow.concat_tables(tables, promote_options="permissive")
-    except (pyarrow.ArrowException, KeyError, TypeError) as error:
-        raise UserError(f"images: cannot be read as a table ({str(error).splitlines()[0]}); give an array") from None
+    except (pyarrow.ArrowException, KeyError, TypeError, OverflowError) as error:
+        raise UserError(
+            f"images: cannot be read as a table ({str(error).splitlines()[0]}); give columns of one type each, "
+            "alike in images and test images, or an array"
+        ) from None
     found = read_columns(Table("images", strip_texts(joined)), joined.column_names)
     count = tables[0].num_rows
     return found.values[:count], found.values[count:] if test_images is not None else None, found.notes
+
+
+def as_frame(values: Any, what: str) -> Any:
+    """A frame of narwhals with columns of different names.
+
+    Raises:
+      UserError: if it has none, or two of one name.
+    """
+    import narwhals
+
+    names = list(map(str, values.columns))
+    if not names or len(set(names)) < len(names):
+        raise UserError(f"{what}: have {'two columns of one name' if names else 'no columns'}; give each column a name")
+    return narwhals.from_native(values)
 
 
 def as_array(values: Any, what: str) -> np.ndarray | None:
@@ -119,11 +145,13 @@ def as_array(values: Any, what: str) -> np.ndarray | None:
     """
     if values is None:
         return None
+    if isinstance(values, list | tuple) and values and all(hasattr(value, "getexif") for value in values):
+        return read_opened(values)
     array = to_numpy(values, what)
     if array.dtype == object:
         try:
             return array.astype(np.float64)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise UserError(f"{what}: hold what is no number, or is missing; give an array of numbers") from None
     return array
 
@@ -143,16 +171,25 @@ def as_names(values: Any, what: str) -> np.ndarray | None:
         if series.null_count():
             row = int(np.argmax(series.is_null().to_numpy()))
             raise UserError(f"{what}: row {row + 1} has none; fill it or drop the row")
-        array = np.asarray(series.to_list())
+        array = np.array([*series.to_list(), None], object)[:-1]
     else:
-        array = to_numpy(values, what)
+        # NumPy would make texts of numbers that stand among texts.
+        is_list = isinstance(values, list | tuple) and not any(np.ndim(value) for value in values)
+        array = np.array([*values, None], object)[:-1] if is_list else to_numpy(values, what)
     if array.dtype != object:
         return array
-    kinds = {type(value) for value in array.ravel().tolist()}
-    if kinds <= {str}:
-        return array.astype(str)
-    if kinds <= {int, bool}:
-        return array.astype(np.int64)
+    items = [value.item() if hasattr(value, "item") else value for value in array.ravel().tolist()]
+    kinds = {type(value) for value in items}
+    if any(value is None or value != value for value in items):
+        raise UserError(
+            f"{what}: example {[value is None or value != value for value in items].index(True)} has none; drop it"
+        )
+    if kinds in ({str}, {bytes}):
+        return np.array(items).reshape(array.shape)
+    if kinds <= {int, bool} and all(-(2**63) <= value < 2**63 for value in items):
+        return np.array(items, np.int64).reshape(array.shape)
+    if kinds <= {int, bool, float}:
+        return np.array(items, np.float64).reshape(array.shape)
     names = shown(sorted(kind.__name__ for kind in kinds))
     raise UserError(f"{what}: hold values of several types ({names}); give texts or integers")
 
@@ -168,6 +205,8 @@ def to_numpy(values: Any, what: str) -> np.ndarray:
             values = values.detach().cpu()
             # NumPy has no such type.
             values = values.float() if str(values.dtype).endswith("bfloat16") else values
+        if isinstance(values, np.ma.MaskedArray) and np.ma.getmaskarray(values).any():
+            raise UserError(f"{what}: {int(np.ma.getmaskarray(values).sum()):,} values are masked; fill or drop them")
         array = np.asarray(values)
     except (TypeError, ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0]

@@ -11,6 +11,7 @@ from jaxgen.config import DataSpec
 from jaxgen.data import load_dataset
 from jaxgen.data.describe import describe_data
 from jaxgen.data.image_folder import load_image_folder
+from jaxgen.io import arrays
 
 RNG = np.random.default_rng(0)
 GREY = RNG.integers(0, 256, (6, 6, 5)).astype(np.uint8)
@@ -198,6 +199,69 @@ def test_classes_named_by_numbers_are_in_their_order(tmp_path):
     assert dataset.class_names == ("9", "10", "100")
     folders = [example_id.split("/")[0] for example_id in dataset.ids]
     assert [dataset.class_names[label] for label in dataset.labels] == folders
+
+
+def test_folders_are_classes_as_they_are_named(tmp_path):
+    save(tmp_path, GREY)
+    (tmp_path / "c0").rename(tmp_path / "1.0")
+    (tmp_path / "c1").rename(tmp_path / "1")
+    save(tmp_path, GREY[:1])
+    (tmp_path / "c0").rename(tmp_path / "__unknown__")
+    assert load_image_folder(str(tmp_path), DataSpec()).class_names == ("1", "1.0", "__unknown__")
+
+
+def test_no_picture_is_left_out_in_silence(tmp_path):
+    for folder in ("train", "test"):
+        save(tmp_path / "mine" / folder, GREY)
+    (tmp_path / "mine" / "loose.png").write_bytes((tmp_path / "mine" / "test" / "c0" / "0.png").read_bytes())
+    save(tmp_path / "elsewhere", GREY[:1])
+    (tmp_path / "mine" / "train" / "c0" / "more").symlink_to(tmp_path / "elsewhere" / "c0")
+    (tmp_path / "mine" / "train" / "c0" / "round").symlink_to(tmp_path / "mine" / "train" / "c0")
+    dataset = load_image_folder(str(tmp_path / "mine"), DataSpec())
+    assert len(dataset.labels) == 7
+    assert dataset.notes[1] == "left out: 1 picture beside these folders"
+    save(tmp_path / "mine" / "Train", GREY)
+    with pytest.raises(UserError, match="Train and train are two folders of one part; join them"):
+        load(tmp_path / "mine")
+
+
+def test_a_class_that_is_tested_only_is_refused_by_name(tmp_path):
+    for folder in ("train", "test"):
+        save(tmp_path / folder, GREY)
+    (tmp_path / "test" / "c1").rename(tmp_path / "test" / "c7")
+    with pytest.raises(UserError, match="the class c7 has pictures for testing"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize("suffix", ["tif", "png", "webp"])
+def test_turned_pictures_are_counted_in_every_format(tmp_path, suffix):
+    exif = Image.Exif()
+    exif[0x112] = 3
+    options = {"lossless": True} if suffix == "webp" else {}
+    turned = [np.rot90(np.stack([picture] * 3, -1), 2).copy() for picture in GREY]
+    dataset, images = load(save(tmp_path, turned, suffix, exif=exif, **options))
+    np.testing.assert_array_equal(images[..., 0], GREY)
+    assert dataset.notes[0].startswith("6 of 6 pictures were turned upright")
+
+
+def test_blank_pictures_are_no_damaged_ones(tmp_path, monkeypatch):
+    monkeypatch.setattr(arrays, "SMALL", 10_000)
+    save(tmp_path, [np.zeros((600, 600), np.uint8)] * 8)
+    with pytest.raises(UserError, match=r"with the pictures before it, .* would unpack to .*; or give --image_size"):
+        load(tmp_path)
+    assert load(tmp_path, image_size=4)[1].shape == (8, 4, 4, 1)
+
+
+def test_a_column_of_pictures_is_read_as_it_is_written(tmp_path):
+    for name, picture in (("01", GREY[0]), ("1", GREY[1]), ("02", GREY[2])):
+        Image.fromarray(picture).save(tmp_path / name, "PNG")
+    (tmp_path / "mine.csv").write_text("f,label\n01,x\n02,y\n")
+    dataset = load_dataset(DataSpec(dataset=str(tmp_path / "mine.csv"), image_column="f"))
+    np.testing.assert_array_equal(dataset.images[..., 0], GREY[[0, 2]])
+    assert dataset.ids.tolist() == ["01", "02"]
+    (tmp_path / "long.csv").write_text(f"f,label\n{'z' * 300},x\n02,y\n")
+    with pytest.raises(UserError, match="line 2: there is no such picture"):
+        load_dataset(DataSpec(dataset=str(tmp_path / "long.csv"), image_column="f"))
 
 
 def test_a_table_may_name_its_pictures(tmp_path):

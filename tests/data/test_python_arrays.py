@@ -122,7 +122,18 @@ def test_frames_of_polars_are_taken():
     [
         ([[1, 2], [3]], [0, 1], "images: are no array"),
         (np.array([["a"], ["b"]], object), [0, 1], "images: hold what is no number, or is missing"),
-        (VALUES, ["a", 1, None] * 4, "labels: hold values of several types (NoneType, int, str); give texts or"),
+        (VALUES, ["a", 1, 2] * 4, "labels: hold values of several types (int, str); give texts or"),
+        (VALUES, [1, "1"] * 6, "labels: hold values of several types (int, str); give texts or"),
+        (VALUES, ["a", None, "b"] * 4, "labels: example 1 has none; drop it"),
+        (VALUES, ["a", float("nan")] * 6, "labels: example 1 has none; drop it"),
+        (VALUES, ["", "a"] * 6, "labels: example 0 has none"),
+        (VALUES, [2.0**63, -1] * 6, "labels: hold floats of 9.22337e+18, which are not exact"),
+        (VALUES, [2**70, 1] * 6, "labels: hold floats of 1.18059e+21, which are not exact"),
+        (np.ma.masked_array(VALUES, VALUES > 1), LABELS, "are masked; fill or drop them"),
+        (VALUES, np.ma.masked_array(np.arange(12) % 2, np.arange(12) == 3), "labels: 1 values are masked"),
+        (pd.DataFrame(VALUES, columns=["a", "a", "b"]), LABELS, "images: have two columns of one name"),
+        (pd.DataFrame(index=range(12)), LABELS, "images: have no columns"),
+        (FRAME.assign(a=[2**70] * 12), LABELS, "images: cannot be read as a table"),
         (VALUES, pd.Series([*LABELS[:5], None, *LABELS[6:]]), "labels: row 6 has none; fill it or drop the row"),
         (FRAME.assign(label=LABELS), pd.Series(LABELS, name="label"), "images: have the labels as their column label"),
         (FRAME, pd.Series(LABELS, index=range(1, 13)), "labels: have another index than the images"),
@@ -173,3 +184,90 @@ def test_the_same_images_are_the_same_data_by_every_door(tmp_path):
     assert len({dataset.fingerprint for dataset in doors[:-1]}) == 1
     # A list does not tell that its numbers are bytes.
     np.testing.assert_allclose(doors[-1].images, images[..., None] / 255, atol=0.01)
+
+
+def test_rows_are_paired_by_place_only_where_no_index_says_otherwise():
+    series = pd.Series(np.arange(12) % 2)
+    for more in (
+        {"test_images": FRAME, "test_labels": series[::-1]},
+        {"ids": pd.Series(LABELS, index=range(11, -1, -1))},
+    ):
+        with pytest.raises(UserError, match="have another index than the images"):
+            dataset_of_call(FRAME, series, **more)
+
+
+@pytest.mark.parametrize(
+    "index",
+    [
+        pd.date_range("2020-01-01", periods=12),
+        pd.Index(np.arange(12) / 2),
+        pd.Index([1, 2] * 6),
+        pd.MultiIndex.from_product([["x", "y"], range(6)]),
+    ],
+)
+def test_an_index_that_cannot_be_ids_is_left_alone(index):
+    assert dataset_of_call(FRAME.set_index(index), LABELS).ids.tolist() == [*range(12)]
+
+
+def test_categories_of_numbers_and_named_levels_are_columns():
+    frame = FRAME.assign(kind=pd.Categorical([0, 1, 2] * 4))
+    np.testing.assert_array_equal(dataset_of_call(frame, LABELS).features[:, 3], [0, 1, 2] * 4)
+    levels = pd.DataFrame(VALUES, columns=pd.MultiIndex.from_product([["a"], [0, 1, 2]]))
+    np.testing.assert_array_equal(dataset_of_call(levels, LABELS).features, VALUES)
+
+
+def test_dummies_name_their_classes_and_agree_in_width():
+    dataset = dataset_of_call(VALUES, pd.get_dummies(pd.Series(LABELS)))
+    assert names_of(dataset) == LABELS.tolist()
+    tests = {"test_images": VALUES, "test_labels": np.eye(2)[np.arange(12) % 2]}
+    with pytest.raises(UserError, match="labels have 3 columns, test labels 2; needed: one a class, in both"):
+        dataset_of_call(VALUES, np.eye(3)[np.arange(12) % 3], **tests)
+
+
+def test_objects_of_one_type_are_that_type():
+    for labels in (
+        np.array([np.int64(i % 2) for i in range(12)], object),
+        np.array([i % 2 / 1 for i in range(12)], object),
+    ):
+        assert dataset_of_call(VALUES, labels).labels.tolist() == [0, 1] * 6
+
+
+def test_opened_pictures_are_read_as_their_files_are():
+    grey = RNG.integers(0, 256, (12, 5, 4)).astype(np.uint8)
+    pictures = [Image.fromarray(picture) for picture in grey]
+    np.testing.assert_array_equal(dataset_of_call(pictures, LABELS).images[..., 0], grey)
+    colour = [picture.convert("RGB").convert("P") for picture in pictures]
+    expected = np.stack([np.asarray(picture.convert("RGB")) for picture in colour])
+    np.testing.assert_array_equal(dataset_of_call(colour, LABELS).images, expected)
+    with pytest.raises(UserError, match="are pictures of several sizes"):
+        dataset_of_call([*pictures[:11], pictures[0].resize((9, 9))], LABELS)
+
+
+X = np.random.default_rng(1).random((12, 4, 4))
+BYTES = (X * 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("images", "tests"),
+    [
+        (X * 255, X),
+        (X * 2 - 1, X * 255),
+        (BYTES // 128, BYTES),
+        (BYTES // 16, BYTES),
+        (BYTES, BYTES // 128),
+        (X, X * 255),
+    ],
+)
+def test_test_images_of_another_scale_are_refused(images, tests):
+    with pytest.raises(UserError, match="bring them to one scale"):
+        dataset_of_call(images, LABELS, test_images=tests, test_labels=LABELS)
+
+
+def test_test_images_that_are_a_little_darker_or_lighter_are_taken():
+    for images, tests in ((X, X * 0.7), (X * 255, X * 150 + 50), (BYTES, BYTES // 2), (X * 2 - 1, X)):
+        assert dataset_of_call(images, LABELS, test_images=tests, test_labels=LABELS).test_images.shape == (12, 4, 4, 1)
+
+
+def test_a_guess_about_channels_is_told():
+    dataset = dataset_of_call(RNG.random((12, 3, 32, 4)), LABELS)
+    assert dataset.notes == ("images of 3x32x4 are taken to have their channels last",)

@@ -6,15 +6,17 @@ import re
 
 import numpy as np
 import pandas as pd
+import pyarrow
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pyarrow import parquet
 
 from jaxgen import UserError
 from jaxgen.config import DataSpec
 from jaxgen.data import load_dataset
 from jaxgen.data.published import read_published
-from jaxgen.data.table_file import MISSING
+from jaxgen.data.tables.file import MISSING
 
 RNG = np.random.default_rng(0)
 FRAME = pd.DataFrame(RNG.normal(size=(30, 3)).round(6), columns=list("abc")).assign(label=["oak", "elm", "ash"] * 10)
@@ -188,6 +190,88 @@ def test_a_compared_table_may_write_its_labels_with_a_point(tmp_path):
     frame.to_csv(tmp_path / "scores.csv", index=False)
     values = read_published(pathlib.Path(f"{tmp_path}/scores.csv:score"), "")
     np.testing.assert_array_equal(values.labels, np.arange(30) % 3)
+
+
+ROWS = "".join(f"{i * 0.5},{i * i},{'xy'[i % 2]}\n" for i in range(12))
+BIG = 2**53
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a,b,label\n" + ROWS + '3,5,"x\n' + ROWS, "line 14: a quote is opened there or above that is never closed"),
+        ("a,b,label", "has no rows under a header line"),
+        ("a,t,label\n1," + "z" * 140000 + ",x\n2,u,\n" + ROWS, "row 2 has no label"),
+        ("id,a,label\n1,1,x\n,2,y\n3,3,x\n", "line 3 has no id; fill it, or name another column by --id_column"),
+        ("a;b;label\n1,234;4.5;x\n950;1.5;y\n12,000;2.5;x\n", "column a: '1,234' may have a comma for thousands or"),
+        ('a,label\n"1,234",x\n950,y\n"12,000",x\n', "column a: '1,234' may have a comma for thousands or for decimals"),
+    ],
+)
+def test_what_would_be_misread_is_refused(tmp_path, text, said):
+    (tmp_path / "mine.csv").write_text(text)
+    with pytest.raises(UserError, match=re.escape(said)):
+        load(tmp_path / "mine.csv")
+
+
+@pytest.mark.parametrize(
+    ("labels", "names"),
+    [
+        ([BIG + i % 4 for i in range(12)], [str(BIG + i) for i in range(4)]),
+        ([1, 10**19, 10**20] * 4, ["1", str(10**19), str(10**20)]),
+        (["1", "1.0", "unk"] * 4, ["1", "unk"]),
+    ],
+)
+def test_large_and_mixed_labels_are_exact(tmp_path, labels, names):
+    rows = "".join(f"{i * 0.5},{label}\n" for i, label in enumerate(labels))
+    (tmp_path / "mine.csv").write_text(f"a,label\n{rows}")
+    assert load(tmp_path / "mine.csv").class_names == tuple(names)
+
+
+@pytest.mark.parametrize("separator", ["\t", "|", ";"])
+def test_decimal_commas_are_numbers_wherever_no_comma_separates(tmp_path, separator):
+    FRAME.to_csv(tmp_path / "mine.csv", index=False, sep=separator, decimal=",")
+    check_values(load(tmp_path / "mine.csv"))
+
+
+def test_a_row_longer_than_a_block_is_read(tmp_path):
+    names = [f"{'gene' * 300}{i}" for i in range(1000)]
+    rows = [",".join([f"{i}.{'25' * 600}"] * 1000 + ["xy"[i % 2]]) for i in range(4)]
+    (tmp_path / "mine.csv").write_text("\n".join([",".join([*names, "label"]), *rows]) + "\n")
+    assert load(tmp_path / "mine.csv").features.shape == (4, 1000)
+
+
+def test_the_index_of_a_parquet_file_names_the_rows_whatever_its_name(tmp_path):
+    frame = FRAME.set_index(pd.Index(RNG.permutation(30) + 900, name="patient"))
+    frame.to_parquet(tmp_path / "mine.parquet")
+    dataset = load(tmp_path / "mine.parquet")
+    check_values(dataset)
+    np.testing.assert_array_equal(dataset.ids, frame.index)
+    assert "column patient names the rows" in dataset.notes[0]
+    levels = pd.MultiIndex.from_product([["x", "y"], range(15)], names=["site", "visit"])
+    FRAME.set_index(levels).to_parquet(tmp_path / "levels.parquet")
+    with pytest.raises(UserError, match=r"has an index of 2 columns \(site, visit\); name one by --id_column"):
+        load(tmp_path / "levels.parquet")
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        ({"label": [[i % 2] for i in range(12)]}, "column label: is of type list<"),
+        ({"label": ["x", "y"] * 6, "index": [[i] for i in range(12)]}, "column index: is of type list<"),
+        ({"label": pyarrow.array([float("nan"), *[i % 2 for i in range(11)]])}, "row 1 has no label"),
+    ],
+)
+def test_columns_of_parquet_that_cannot_be_labels_or_ids_are_refused(tmp_path, columns, said):
+    parquet.write_table(pyarrow.table({"a": np.arange(12) / 2, **columns}), tmp_path / "mine.parquet")
+    with pytest.raises(UserError, match=re.escape(said)):
+        load(tmp_path / "mine.parquet")
+
+
+def test_texts_of_every_type_of_arrow_are_texts(tmp_path):
+    for kind in (pyarrow.string(), pyarrow.large_string(), pyarrow.string_view()):
+        labels = pyarrow.array(["x", "y"] * 6, kind)
+        parquet.write_table(pyarrow.table({"a": np.arange(12) / 2, "label": labels}), tmp_path / "mine.parquet")
+        assert load(tmp_path / "mine.parquet").class_names == ("x", "y")
 
 
 CELLS = {

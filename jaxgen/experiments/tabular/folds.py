@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxgen.config import LnrSpec
-from jaxgen.data.checks import column_scale
+from jaxgen.data.scaling import column_scale
 from jaxgen.errors import UserError
 from jaxgen.experiments.tabular.mlp import padded_size, predict_each
 from jaxgen.keys import Draw, draw_key

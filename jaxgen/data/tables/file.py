@@ -1,9 +1,11 @@
 """Tables in CSV and Parquet files, with what was found out about them: encoding, separator, which column has ids."""
 
+import contextlib
 import csv
 import dataclasses
 import io
 import itertools
+import os
 import pathlib
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -34,6 +36,7 @@ class Table:
       separator, encoding: of a text file; empty for Parquet.
       text: the content of a text file, from which `where` counts lines.
       notes: what was found out.
+      index: the columns that pandas wrote as the index of a frame.
     """
 
     source: str
@@ -42,6 +45,7 @@ class Table:
     encoding: str = ""
     text: bytes = b""
     notes: tuple[str, ...] = ()
+    index: tuple[str, ...] = ()
 
     @property
     def names(self) -> list[str]:
@@ -50,9 +54,11 @@ class Table:
 
     def where(self, row: int) -> str:
         """Where a row stands in the file: by its line, or by its number from 1."""
-        if not self.separator:
-            return f"row {row + 1}"
-        return f"line {next(itertools.islice(self.records(), row + 1, None))[0]}"
+        if self.separator:
+            # The reader of the standard library takes no cells as long as Arrow does.
+            with contextlib.suppress(csv.Error, StopIteration):
+                return f"line {next(itertools.islice(self.records(), row + 1, None))[0]}"
+        return f"row {row + 1}"
 
     def records(self) -> Iterator[tuple[int, list[str]]]:
         """The line number and the cells of the header and of each row of a text file."""
@@ -66,10 +72,16 @@ class Table:
           UserError: if one cell is so long that the array, in which all take the room of the longest, would be far
             larger than the column.
         """
+        import pyarrow
         import pyarrow.compute as compute
 
-        column = self.data.column(name).combine_chunks()
-        texts = compute.fill_null(column.cast("string"), "")
+        column = self.data.column(name)
+        try:
+            texts = compute.fill_null(column.cast("string"), "").combine_chunks()
+        except pyarrow.ArrowException:
+            raise UserError(
+                f"{self.source}: column {name}: is of type {column.type}; texts or whole numbers are needed"
+            ) from None
         longest = compute.max(compute.utf8_length(texts)).as_py() or 1
         try:
             refuse_bomb(4 * longest * len(texts), texts.nbytes)
@@ -93,9 +105,9 @@ def read_table(path: str, source: str, as_text: Sequence[str] = ()) -> Table:
     """
     import pyarrow
 
-    if not pathlib.Path(path).exists():
+    if not os.path.exists(path):
         raise UserError(f"{source}: there is no such file")
-    if not pathlib.Path(path).is_file():
+    if not os.path.isfile(path):
         raise UserError(f"{source}: is no file")
     is_parquet = pathlib.Path(path).suffix.lower() in PARQUET
     try:
@@ -117,7 +129,10 @@ def read_parquet(path: str, source: str) -> Table:
     with parquet.ParquetFile(path) as file:
         metadata = file.metadata
         refuse_bomb(8 * metadata.num_rows * metadata.num_columns, pathlib.Path(path).stat().st_size)
-        return Table(source, file.read())
+        data = file.read()
+    described = data.schema.pandas_metadata or {}
+    index = tuple(name for name in described.get("index_columns", ()) if isinstance(name, str))
+    return Table(source, data, index=index)
 
 
 def read_text(path: str, source: str, as_text: Sequence[str]) -> Table:
@@ -133,13 +148,14 @@ def read_text(path: str, source: str, as_text: Sequence[str]) -> Table:
     notes = [f"its text is {encoding}"] * (encoding not in ("utf-8", "utf-8-sig"))
     notes += [f"its columns are separated by {SEPARATORS[separator]}"] * (separator != ",")
     draft = Table(source, None, separator, "utf-8", text, tuple(notes))
-    header = next(draft.records(), (0, []))[1]
-    if not header:
-        raise UserError(f"{source}: has no rows under a header line")
+    header = read_header(draft)
+    refuse_open_quote(draft)
     kept = [name for name in header if name.strip() in as_text or name.strip().lower() in ID_NAMES]
     try:
         data = arrow_csv.read_csv(
             pyarrow.BufferReader(text),
+            # A block holds a row or more.
+            read_options=arrow_csv.ReadOptions(block_size=max(2**20, 16 * len(text.split(b"\n", 1)[0]))),
             parse_options=arrow_csv.ParseOptions(delimiter=separator, newlines_in_values=b'"' in text),
             convert_options=arrow_csv.ConvertOptions(
                 column_types=dict.fromkeys(kept, pyarrow.string()), null_values=MISSING, strings_can_be_null=True
@@ -149,6 +165,23 @@ def read_text(path: str, source: str, as_text: Sequence[str]) -> Table:
         refuse_uneven(draft)
         raise
     return dataclasses.replace(draft, data=data.rename_columns([name.strip() for name in data.column_names]))
+
+
+def read_header(table: Table) -> list[str]:
+    """The cells of the first line of a text file.
+
+    Raises:
+      UserError: if there is none, or no row below it.
+    """
+    records, header = table.records(), None
+    # A cell may be longer than the reader takes, but not than Arrow does.
+    with contextlib.suppress(csv.Error):
+        header = next(records, (0, []))[1]
+        if not header or next(records, None) is None:
+            raise UserError(f"{table.source}: has no rows under a header line")
+    if header is None:
+        raise UserError(f"{table.source}: its first line has a cell that is too long for a name")
+    return header
 
 
 def find_encoding(text: bytes) -> str:
@@ -176,6 +209,18 @@ def find_separator(text: bytes) -> str:
     return max(SEPARATORS, key=outside.count)
 
 
+def refuse_open_quote(table: Table) -> None:
+    """Raises `UserError` for a quote that is never closed, and so would make one cell of the rest of the file."""
+    if table.text.count(b'"') % 2:
+        last = 0
+        for line, _ in table.records():
+            last, before = line, last
+        raise UserError(
+            f"{table.source}: line {before + 1}: a quote is opened there or above that is never closed; close it, or "
+            "write a quote inside a cell twice"
+        )
+
+
 def refuse_uneven(table: Table) -> None:
     """Raises `UserError` for the first row of another number of cells than the header has, if there is one."""
     records = table.records()
@@ -191,9 +236,13 @@ def strip_texts(data: Any) -> Any:
     import pyarrow.compute as compute
 
     for place, field in enumerate(data.schema):
-        kind = field.type.value_type if pyarrow.types.is_dictionary(field.type) else field.type
-        if pyarrow.types.is_string(kind) or pyarrow.types.is_large_string(kind):
-            texts = compute.utf8_trim_whitespace(data.column(place).cast("string"))
+        column = data.column(place)
+        if pyarrow.types.is_dictionary(field.type):
+            column = column.cast(field.type.value_type)
+            data = data.set_column(place, field.name, column)
+        kinds = (pyarrow.types.is_string, pyarrow.types.is_large_string, pyarrow.types.is_string_view)
+        if any(is_kind(column.type) for is_kind in kinds):
+            texts = compute.utf8_trim_whitespace(column.cast("string"))
             is_missing = compute.is_in(texts, value_set=pyarrow.array(MISSING))
             column = compute.if_else(is_missing, pyarrow.scalar(None, "string"), texts)
             data = data.set_column(place, field.name, column)

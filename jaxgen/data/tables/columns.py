@@ -1,22 +1,25 @@
 """From the columns of a table to features, labels and ids."""
 
+import os
 import pathlib
-from collections.abc import Collection, Sequence
-from typing import Any, NamedTuple
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from jaxgen.config import DataSpec
 from jaxgen.data.checks import make_dataset
 from jaxgen.data.pictures import read_pictures
-from jaxgen.data.table_file import ID_NAMES, MOST_CHANCE_ROWS, Table, read_table
+from jaxgen.data.tables.file import Table, read_table
+from jaxgen.data.tables.names import find_ids, read_ids, read_labels, refuse_counts, to_number
 from jaxgen.errors import UserError
 from jaxgen.types import Dataset
 from jaxgen.wording import count_of
 
 # Different texts that a column of categories has at most.
 MOST_CATEGORIES = 100
-NO_COLUMN, UNNAMED = "none", "without a name"
+UNNAMED = "without a name"
 
 
 class Features(NamedTuple):
@@ -41,13 +44,14 @@ def load_table(path: str, spec: DataSpec) -> Dataset:
       UserError: if that cannot be done; naming the column and where in the file.
     """
     source = f"--dataset={spec.dataset}"
-    table = read_table(path, source, (spec.label_column, spec.id_column))
+    table = read_table(path, source, (spec.label_column, spec.id_column, spec.image_column))
     if spec.label_column not in table.names:
         raise UserError(f"--label_column={spec.label_column}: {path} has the columns {', '.join(table.names)}")
     labels = read_labels(table, spec.label_column)
     id_column, notes = find_ids(table, spec)
+    ids = None if id_column is None else read_ids(table, id_column)
     if spec.image_column:
-        return load_pictures(table, pathlib.Path(path), labels, id_column, spec)
+        return load_pictures(table, pathlib.Path(path), labels, id_column, ids, spec)
     if spec.image_size:
         raise UserError(f"--image_size={spec.image_size}: is for pictures; name their column by --image_column")
     names = [name for name in table.names if name not in (spec.label_column, id_column)]
@@ -55,7 +59,6 @@ def load_table(path: str, spec: DataSpec) -> Dataset:
         raise UserError(f"{source}: has no column of numbers beside the label")
     refuse_counts(table, names, spec)
     found = read_columns(table, names)
-    ids = None if id_column is None else whole_numbers(table.texts(id_column))
     told = table.notes
     # A large table need not be in memory twice.
     del table
@@ -70,7 +73,7 @@ def load_table(path: str, spec: DataSpec) -> Dataset:
 
 
 def load_pictures(
-    table: Table, path: pathlib.Path, labels: np.ndarray, id_column: str | None, spec: DataSpec
+    table: Table, path: pathlib.Path, labels: np.ndarray, id_column: str | None, ids: np.ndarray | None, spec: DataSpec
 ) -> Dataset:
     """Reads the pictures whose files the column `spec.image_column` names, from the folder of the table.
 
@@ -84,7 +87,7 @@ def load_pictures(
     names = table.texts(spec.image_column)
     files = [path.parent / name for name in names]
     for row, file in enumerate(files):
-        if not names[row] or not file.is_file():
+        if not names[row] or not os.path.isfile(file):
             raise UserError(
                 f"{table.source}: {table.where(row)}: there is no such picture: {file}; mend or drop the line"
             )
@@ -95,7 +98,7 @@ def load_pictures(
         pictures.pixels,
         labels,
         source=table.source,
-        ids=names if id_column is None else whole_numbers(table.texts(id_column)),
+        ids=names if ids is None else ids,
         notes=(*table.notes, *([f"not read: {shorten(others)}"] if others else []), *pictures.notes),
     )
 
@@ -121,84 +124,6 @@ def read_columns(table: Table, names: Sequence[str]) -> Columns:
         if found.categories
     ]
     return Columns(np.concatenate([found.values for found in columns.values()], axis=1), tuple(notes))
-
-
-def read_labels(table: Table, name: str) -> np.ndarray:
-    """The classes: integers if all labels are whole numbers in any spelling, else texts; ``[n]``.
-
-    Raises:
-      UserError: for a row without a label, and for labels that are all numbers and not all whole.
-    """
-    labels = table.texts(name)
-    if (labels == "").any():
-        places = np.flatnonzero(labels == "")
-        more = f" ({count_of(len(places) - 1, 'more row')} alike)" if len(places) > 1 else ""
-        raise UserError(f"{table.source}: {table.where(int(places[0]))} has no {name}{more}; fill it or drop the line")
-    values = np.array([to_number(label) for label in np.unique(labels)])
-    if not np.isfinite(values).all():
-        return labels
-    if (values != np.rint(values)).any():
-        raise UserError(
-            f"{table.source}: column {name} holds numbers that are not whole; classes are needed, not a quantity: name "
-            "another column by --label_column, or make classes of them"
-        )
-    return np.array([to_number(label) for label in labels]).astype(np.int64)
-
-
-def find_ids(table: Table, spec: DataSpec) -> tuple[str | None, list[str]]:
-    """The column that names the rows, if one does, and a note of how it was found.
-
-    It is the one that ``--id_column`` names, or else the first of `ID_NAMES` whose values are all different.
-
-    Raises:
-      UserError: for an ``--id_column`` that is not there or does not tell rows apart.
-    """
-    if spec.id_column == NO_COLUMN:
-        return None, []
-    if spec.id_column:
-        if spec.id_column not in table.names:
-            raise UserError(f"--id_column={spec.id_column}: {table.source} has the columns {', '.join(table.names)}")
-        return spec.id_column, []
-    name = guess_ids(table, (spec.label_column,))
-    if name is None:
-        return None, []
-    shown = f"column {name}" if name else "the column without a name"
-    return name, [f"{shown} names the rows, and is no feature (--id_column={NO_COLUMN} makes it one)"]
-
-
-def guess_ids(table: Table, others: Collection[str] = ()) -> str | None:
-    """The column with a name of `ID_NAMES` that names the rows, if there is one, beside `others`.
-
-    One called ``id`` is it in any case, so that ids that repeat are refused.
-    """
-    named = [name for name in table.names if name.lower() in ID_NAMES and name not in others]
-    ordered = sorted(named, key=lambda name: ID_NAMES.index(name.lower()))
-    return next((name for name in ordered if name.lower() == "id" or names_rows(table, name)), None)
-
-
-def names_rows(table: Table, name: str) -> bool:
-    """Whether a column has a value in each row, all different, and no fractions."""
-    texts = table.texts(name)
-    values = np.array([to_number(text) for text in texts])
-    fractions = np.isfinite(values) & (values != np.rint(values))
-    return bool((texts != "").all() and len(np.unique(texts)) == len(texts) and not fractions.any())
-
-
-def refuse_counts(table: Table, names: Sequence[str], spec: DataSpec) -> None:
-    """Raises `UserError` for a column that counts the rows, unless ``--id_column`` is given."""
-    import pyarrow
-
-    count = table.data.num_rows
-    for name in names:
-        column = table.data.column(name)
-        if spec.id_column or count < MOST_CHANCE_ROWS or column.null_count or not pyarrow.types.is_integer(column.type):
-            continue
-        values = column.to_numpy()
-        if values[0] in (0, 1) and np.array_equal(values, np.arange(count) + values[0]):
-            raise UserError(
-                f"{table.source}: column {name} counts the rows; give --id_column={name} if it names them, or "
-                f"--id_column={NO_COLUMN} if it is a feature"
-            )
 
 
 def read_features(table: Table, name: str) -> Features:
@@ -234,8 +159,18 @@ def read_texts(table: Table, name: str) -> Features:
     texts = table.texts(name)
     kinds, places = np.unique(texts, return_inverse=True)
     decimal = np.array([to_number(kind.replace(",", ".")) for kind in kinds])
-    if table.separator == ";" and np.isfinite(decimal).all():
+    with_comma = next((str(kind) for kind in kinds if "," in kind), None)
+    if with_comma and np.isfinite(decimal).all():
+        if table.separator == "," or all(re.fullmatch(r"[+-]?\d{1,3}(,\d{3})*", kind) for kind in kinds):
+            raise UserError(
+                f"{table.source}: column {name or UNNAMED}: {with_comma!r} may have a comma for thousands or for "
+                "decimals; write numbers without commas"
+            )
         return Features(decimal[places][:, None])
+    if with_comma and np.isfinite([to_number(kind.replace(",", "")) for kind in kinds]).all():
+        raise UserError(
+            f"{table.source}: column {name or UNNAMED}: {with_comma!r} has commas for thousands; write numbers without"
+        )
     values = np.array([to_number(kind) for kind in kinds])[places]
     what = f"{table.source}: column {name or UNNAMED}"
     if np.isfinite(values).all():
@@ -264,23 +199,6 @@ def finite(values: np.ndarray, table: Table, name: str) -> np.ndarray:
             "fill, encode or drop it"
         )
     return values
-
-
-def to_number(text: Any) -> float:
-    """Text as a number; NaN for text that is none, and for Python's 1_0."""
-    try:
-        return np.nan if "_" in text else float(text)
-    except ValueError:
-        return np.nan
-
-
-def whole_numbers(values: np.ndarray) -> np.ndarray:
-    """Texts as integers if all are written as such; 007 stays text."""
-    try:
-        whole = values.astype(np.int64)
-    except (ValueError, OverflowError):
-        return values
-    return whole if (whole.astype(str) == values).all() else values
 
 
 def shorten(names: Sequence[str]) -> str:

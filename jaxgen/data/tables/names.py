@@ -1,0 +1,141 @@
+"""Labels and ids of a table, and columns that are neither features nor either of them."""
+
+import re
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import numpy as np
+
+from jaxgen.config import DataSpec
+from jaxgen.data.tables.file import ID_NAMES, MISSING, MOST_CHANCE_ROWS, Table
+from jaxgen.errors import UserError
+from jaxgen.wording import count_of
+
+NO_COLUMN = "none"
+
+
+def read_labels(table: Table, name: str) -> np.ndarray:
+    """The classes: integers if all labels are whole numbers in any spelling, else texts; ``[n]``.
+
+    Raises:
+      UserError: for a row without a label, and for labels that are all numbers and not all whole.
+    """
+    labels = table.texts(name)
+    if (missing := np.isin(labels, MISSING)).any():
+        places = np.flatnonzero(missing)
+        more = f" ({count_of(len(places) - 1, 'more row')} alike)" if len(places) > 1 else ""
+        raise UserError(f"{table.source}: {table.where(int(places[0]))} has no {name}{more}; fill it or drop the line")
+    kinds, places = np.unique(labels, return_inverse=True)
+    values = np.array([to_number(kind) for kind in kinds])
+    if not np.isfinite(values).all():
+        # A whole number among texts has one spelling too.
+        return np.array([re.sub(r"^([+-]?\d+)\.0*$", r"\1", kind) for kind in kinds])[places]
+    if (values != np.rint(values)).any():
+        raise UserError(
+            f"{table.source}: column {name} holds numbers that are not whole; classes are needed, not a quantity: name "
+            "another column by --label_column, or make classes of them"
+        )
+    whole = [exact_integer(kind) for kind in kinds]
+    if any(value is None or abs(value) >= 2**63 for value in whole):
+        return labels
+    return np.array(whole, np.int64)[places]
+
+
+def exact_integer(text: str) -> int | None:
+    """A whole number in any spelling; None where a float does not hold it."""
+    if re.fullmatch(r"[+-]?\d+", text):
+        return int(text)
+    return int(float(text)) if abs(float(text)) < 2**53 else None
+
+
+def read_ids(table: Table, name: str) -> np.ndarray:
+    """The ids of the rows, integers if all are written as such; ``[n]``.
+
+    Raises:
+      UserError: for a row without one.
+    """
+    ids = table.texts(name)
+    if (missing := np.isin(ids, MISSING)).any():
+        raise UserError(
+            f"{table.source}: {table.where(int(missing.argmax()))} has no {name or 'id'}; fill it, or name another "
+            "column by --id_column"
+        )
+    return whole_numbers(ids)
+
+
+def find_ids(table: Table, spec: DataSpec) -> tuple[str | None, list[str]]:
+    """The column that names the rows, if one does, and a note of how it was found.
+
+    It is the one that ``--id_column`` names, or else the first of `ID_NAMES` whose values are all different.
+
+    Raises:
+      UserError: for an ``--id_column`` that is not there or does not tell rows apart.
+    """
+    if spec.id_column == NO_COLUMN:
+        return None, []
+    if spec.id_column:
+        if spec.id_column not in table.names:
+            raise UserError(f"--id_column={spec.id_column}: {table.source} has the columns {', '.join(table.names)}")
+        return spec.id_column, []
+    if len(table.index) > 1:
+        raise UserError(
+            f"{table.source}: has an index of {len(table.index)} columns ({', '.join(table.index)}); name one by "
+            "--id_column, or write it without (reset_index)"
+        )
+    name = table.index[0] if table.index else guess_ids(table, (spec.label_column,))
+    if name is None:
+        return None, []
+    shown = f"column {name}" if name else "the column without a name"
+    return name, [f"{shown} names the rows, and is no feature (--id_column={NO_COLUMN} makes it one)"]
+
+
+def guess_ids(table: Table, others: Collection[str] = ()) -> str | None:
+    """The column with a name of `ID_NAMES` that names the rows, if there is one, beside `others`.
+
+    One called ``id`` is it in any case, so that ids that repeat are refused.
+    """
+    named = [name for name in table.names if name.lower() in ID_NAMES and name not in others]
+    ordered = sorted(named, key=lambda name: ID_NAMES.index(name.lower()))
+    return next((name for name in ordered if name.lower() == "id" or names_rows(table, name)), None)
+
+
+def names_rows(table: Table, name: str) -> bool:
+    """Whether a column has a value in each row, all different, and no fractions."""
+    texts = table.texts(name)
+    values = np.array([to_number(text) for text in texts])
+    fractions = np.isfinite(values) & (values != np.rint(values))
+    return bool((texts != "").all() and len(np.unique(texts)) == len(texts) and not fractions.any())
+
+
+def refuse_counts(table: Table, names: Sequence[str], spec: DataSpec) -> None:
+    """Raises `UserError` for a column that counts the rows, unless ``--id_column`` is given."""
+    import pyarrow
+
+    count = table.data.num_rows
+    for name in names:
+        column = table.data.column(name)
+        if spec.id_column or count < MOST_CHANCE_ROWS or column.null_count or not pyarrow.types.is_integer(column.type):
+            continue
+        values = column.to_numpy()
+        if values[0] in (0, 1) and np.array_equal(values, np.arange(count) + values[0]):
+            raise UserError(
+                f"{table.source}: column {name} counts the rows; give --id_column={name} if it names them, or "
+                f"--id_column={NO_COLUMN} if it is a feature"
+            )
+
+
+def to_number(text: Any) -> float:
+    """Text as a number; NaN for text that is none, and for Python's 1_0."""
+    try:
+        return np.nan if "_" in text else float(text)
+    except ValueError:
+        return np.nan
+
+
+def whole_numbers(values: np.ndarray) -> np.ndarray:
+    """Texts as integers if all are written as such; 007 stays text."""
+    try:
+        whole = values.astype(np.int64)
+    except (ValueError, OverflowError):
+        return values
+    return whole if (whole.astype(str) == values).all() else values
