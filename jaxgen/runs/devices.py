@@ -82,9 +82,8 @@ def local_devices() -> list[jax.Device]:
       UserError: if JAX finds none of the kind that it was told to use.
     """
     try:
+        # XLA reads its flags here.
         devices = jax.local_devices()
-        # XLA reads its flags when it first compiles.
-        jax.jit(lambda: jax.numpy.int32(0))()
     except (RuntimeError, AssertionError) as error:
         # JAX asserts that some devices were found, without a word.
         reason = (str(error).splitlines() or ["no such devices"])[0]

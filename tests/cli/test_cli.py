@@ -247,7 +247,10 @@ BAD_INPUT = [
     (["--num_devices=-1"], "--num_devices=-1"),
     (["--num_devices=999"], "--num_devices=999: this process has"),
     (["--dataset=npz:mine.npz", "--label_column=kind"], "--label_column=kind: goes with csv:PATH"),
-    (["--image_size=8"], "--image_size=8: goes with images:PATH, not with --dataset=digits"),
+    (
+        ["--image_size=8"],
+        "--image_size=8: goes with images:PATH or csv:PATH or parquet:PATH, not with --dataset=digits",
+    ),
     (["--dataset=mnist", "--image_size=8"], "--image_size=8: mnist has one size"),
     (["--dataset=npz:mine.npz", "--data_dir=x"], "--data_dir=x: goes with tensorflow-datasets names"),
     (["--dataset=npz:twins.npz"], "2 examples have the id 7; ids must differ"),

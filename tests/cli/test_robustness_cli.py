@@ -21,7 +21,7 @@ def folder(tmp_path):
     tests, test_labels = blobs(30, side=8, seed=1)
     arrays = {"images": images, "labels": labels, "test_images": tests, "test_labels": test_labels}
     np.savez(tmp_path / "mine.npz", class_names=["a", "b", "c"], **arrays)
-    (tmp_path / "table.csv").write_text("x,y,label\n" + "".join(f"{i},{i * i},{i % 2}\n" for i in range(20)))
+    (tmp_path / "table.csv").write_text("x,y,label\n" + "".join(f"{3 * i},{i * i},{i % 2}\n" for i in range(20)))
     return tmp_path
 
 
