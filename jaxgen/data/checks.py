@@ -52,7 +52,7 @@ def make_dataset(
     Raises:
       UserError: one line that names the source, what is wrong and what is expected.
     """
-    given, given_labels = np.shape(images), np.shape(labels)
+    given, given_labels, given_scale = np.shape(images), np.shape(labels), scale
     images = check_images(images, f"{source}: images")
     labels = check_labels(labels, len(images), f"{source}: labels")
     refuse_other_width(given_labels, np.shape(test_labels), source)
@@ -94,12 +94,12 @@ def make_dataset(
         test_features=test_features,
         shift=shift,
         spread=spread,
-        notes=(*notes, *describe_changes(given, images, given_labels, scale)),
+        notes=(*notes, *describe_changes(given, images, given_labels, None if given_scale else scale)),
     )
 
 
 def describe_changes(
-    shape: tuple[int, ...], images: np.ndarray, labels_shape: tuple[int, ...], scale: float
+    shape: tuple[int, ...], images: np.ndarray, labels_shape: tuple[int, ...], scale: float | None
 ) -> Iterator[str]:
     """Says what `make_dataset` has changed or assumed.
 
@@ -107,7 +107,7 @@ def describe_changes(
       shape: of the images as given.
       images: as stored.
       labels_shape: of the labels as given.
-      scale: of the stored images.
+      scale: of the stored images, if it was found; None: it was given.
     """
     if len(shape) == 4 and shape == images.shape and shape[1] in CHANNELS and shape[1] != shape[3]:
         yield f"images of {'x'.join(map(str, shape[1:]))} are taken to have their channels last"
@@ -115,7 +115,7 @@ def describe_changes(
         yield f"images of {'x'.join(map(str, shape[1:]))} have their channels first, which were moved to the end"
     if len(labels_shape) == 2 and labels_shape[1] > 1:
         yield f"labels are one-hot, of {labels_shape[1]} classes"
-    if images.dtype == np.uint8 and scale > 1 / DIM:
+    if images.dtype == np.uint8 and scale and scale > 1 / DIM:
         yield f"bytes go up to {1 / scale:.0f} only, which was taken for white"
 
 

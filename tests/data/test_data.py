@@ -109,6 +109,7 @@ def test_digits_are_scaled_by_sixteenths():
     assert digits.images.shape == (1797, 8, 8, 1)
     assert digits.scale == 1 / 16
     assert digits.images.max() == 16
+    assert digits.notes == ()
 
 
 @pytest.mark.parametrize("packed", [True, False])
