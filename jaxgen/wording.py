@@ -1,5 +1,7 @@
 """Numbers in texts for users: how many of a thing there are, and how far values spread."""
 
+from collections.abc import Sequence
+
 # Relative deviation up to which values count as equal: the rounding of float32 shares. Tests and texts agree on it.
 ROUNDING = 1e-5
 
@@ -12,6 +14,11 @@ def count_of(number: int | str, noun: str) -> str:
     if noun.endswith("ry"):
         return f"{text} {noun[:-1]}ies"
     return f"{text} {noun}{'es' if noun.endswith(('s', 'tch', 'x')) else 's'}"
+
+
+def some_of(names: Sequence[object], most: int = 5) -> str:
+    """The first few of some names, such as ``a, b, ...``."""
+    return ", ".join(map(str, names[:most])) + (", ..." if len(names) > most else "")
 
 
 def all_of(number: int, noun: str) -> str:

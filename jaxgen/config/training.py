@@ -21,8 +21,8 @@ class DataSpec(Spec):
         "digits (embedded); mnist, fashion_mnist, cifar10, cifar100 or any tensorflow-datasets name; "
         "idx:DIR (the four IDX files, gzip or plain); npz:FILE (images or x, labels or y; optional test_images "
         "or test_x, test_labels or test_y, class_names, ids); images:DIR (a folder of pictures per class); "
-        "csv:FILE or parquet:FILE (columns of numbers or categories, and a label column). Their suffix alone "
-        "does, too",
+        "csv:FILE or parquet:FILE (columns of numbers or categories, and a label column). Where the suffix "
+        "of a file tells its kind, FILE alone will do",
     )
     data_dir: str = option("", "where tensorflow-datasets keeps its data (empty: its own default)")
     label_column: str = option("label", "csv, parquet: the column that holds the label")

@@ -6,7 +6,7 @@ import numpy as np
 
 from jaxgen.errors import UserError
 from jaxgen.types import ChannelMoments, Dataset
-from jaxgen.wording import count_of
+from jaxgen.wording import count_of, some_of
 
 # Images whose moments are computed at once, as they are in double precision.
 IMAGES_AT_ONCE = 1000
@@ -21,7 +21,8 @@ def first_examples(dataset: Dataset, count: int, source: str) -> Dataset:
     if len(np.unique(dataset.labels[:count])) < 2:
         raise UserError(f"--num_examples={count}: these examples are all of one class; take more")
     gone = np.setdiff1d(dataset.labels, dataset.labels[:count])
-    notes = [f"the first {count:,} examples have none of {count_of(len(gone), 'class')}: {names_of(dataset, gone)}"]
+    names = some_of([dataset.class_names[label] for label in gone])
+    notes = [f"the first {count:,} examples have none of {count_of(len(gone), 'class')}: {names}"]
     return dataclasses.replace(
         dataset,
         images=dataset.images[:count],
@@ -30,12 +31,6 @@ def first_examples(dataset: Dataset, count: int, source: str) -> Dataset:
         notes=(*dataset.notes, *(notes if len(gone) else [])),
         features=None if dataset.features is None else dataset.features[:count],
     )
-
-
-def names_of(dataset: Dataset, classes: np.ndarray) -> str:
-    """Names of some classes."""
-    shown = ", ".join(dataset.class_names[label] for label in classes[:5])
-    return f"{shown}, ..." if len(classes) > 5 else shown
 
 
 def first_test_examples(dataset: Dataset, count: int, source: str) -> Dataset:

@@ -84,10 +84,14 @@ def read_pictures(files: Sequence[pathlib.Path], side: int) -> Pictures:
       UserError: for unreadable files, pictures of several sizes that are not to be resized, decompression bombs.
     """
     changes = Changes()
-    pictures = decode(files, side, changes)
+    return as_pixels(decode(files, side, changes), changes)
+
+
+def as_pixels(pictures: Sequence[Any], changes: Changes) -> Pictures:
+    """Unpacked pictures of one size as bytes, and what was changed."""
     mode = "L" if all(picture.mode in ("L", "F") for picture in pictures) else "RGB"
     pixels = np.stack([as_bytes(picture, changes.depth, mode) for picture in pictures])
-    return Pictures(pixels, tuple(changes.describe(len(files))))
+    return Pictures(pixels, tuple(changes.describe(len(pictures))))
 
 
 def decode(files: Sequence[pathlib.Path], side: int, changes: Changes) -> list[Any]:
@@ -113,8 +117,8 @@ def decode(files: Sequence[pathlib.Path], side: int, changes: Changes) -> list[A
     return pictures
 
 
-def read_opened(pictures: Sequence[Any]) -> np.ndarray:
-    """Pixels of pictures that Pillow has opened, as `read_pictures`; uint8.
+def read_opened(pictures: Sequence[Any]) -> Pictures:
+    """As `read_pictures`, of pictures that Pillow has opened.
 
     Raises:
       UserError: if their sizes differ, or they cannot be read.
@@ -128,8 +132,7 @@ def read_opened(pictures: Sequence[Any]) -> np.ndarray:
         raise UserError(f"images: hold a picture that cannot be read ({error})") from None
     if len({picture.size for picture in unpacked}) > 1:
         raise UserError("images: are pictures of several sizes; resize all to one")
-    mode = "L" if all(picture.mode in ("L", "F") for picture in unpacked) else "RGB"
-    return np.stack([as_bytes(picture, changes.depth, mode) for picture in unpacked])
+    return as_pixels(unpacked, changes)
 
 
 def refuse_large(path: pathlib.Path, pixels: int, file_bytes: int) -> None:

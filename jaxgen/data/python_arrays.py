@@ -3,7 +3,6 @@
 Frames of pandas, polars and whatever else narwhals knows are read as tables in files are.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from jaxgen.data.tables.columns import read_columns
 from jaxgen.data.tables.file import Table, strip_texts
 from jaxgen.errors import UserError
 from jaxgen.types import Dataset
+from jaxgen.wording import some_of
 
 SOURCE = "arrays"
 
@@ -104,7 +104,7 @@ def read_frames(images: Any, test_images: Any, labels: Any) -> tuple[np.ndarray,
             raise UserError("test images: are no frame, and the images are one; give both alike")
         frames.append(as_frame(test_images, "test images"))
         if frames[0].columns != frames[1].columns:
-            given, needed = shown(frames[1].columns), shown(frames[0].columns)
+            given, needed = some_of(frames[1].columns, 8), some_of(frames[0].columns, 8)
             raise UserError(f"test images: have the columns {given}; needed: {needed}")
     name = getattr(labels, "name", None)
     if name is not None and name in frames[0].columns:
@@ -146,7 +146,7 @@ def as_array(values: Any, what: str) -> np.ndarray | None:
     if values is None:
         return None
     if isinstance(values, list | tuple) and values and all(hasattr(value, "getexif") for value in values):
-        return read_opened(values)
+        return read_opened(values).pixels
     array = to_numpy(values, what)
     if array.dtype == object:
         try:
@@ -190,7 +190,7 @@ def as_names(values: Any, what: str) -> np.ndarray | None:
         return np.array(items, np.int64).reshape(array.shape)
     if kinds <= {int, bool, float}:
         return np.array(items, np.float64).reshape(array.shape)
-    names = shown(sorted(kind.__name__ for kind in kinds))
+    names = some_of(sorted(kind.__name__ for kind in kinds), 8)
     raise UserError(f"{what}: hold values of several types ({names}); give texts or integers")
 
 
@@ -212,8 +212,3 @@ def to_numpy(values: Any, what: str) -> np.ndarray:
         reason = str(error).splitlines()[0]
         raise UserError(f"{what}: are no array ({reason}); give one of NumPy, all rows alike") from None
     return array.astype(np.float32) if array.dtype.name == "bfloat16" else array
-
-
-def shown(names: Sequence[Any]) -> str:
-    """Some names."""
-    return ", ".join(map(str, names[:8])) + (", ..." if len(names) > 8 else "")

@@ -15,7 +15,7 @@ from jaxgen.data.tables.file import Table, read_table
 from jaxgen.data.tables.names import find_ids, read_ids, read_labels, refuse_counts, to_number
 from jaxgen.errors import UserError
 from jaxgen.types import Dataset
-from jaxgen.wording import count_of
+from jaxgen.wording import count_of, some_of
 
 # Different texts that a column of categories has at most.
 MOST_CATEGORIES = 100
@@ -99,7 +99,7 @@ def load_pictures(
         labels,
         source=table.source,
         ids=names if ids is None else ids,
-        notes=(*table.notes, *([f"not read: {shorten(others)}"] if others else []), *pictures.notes),
+        notes=(*table.notes, *([f"not read: {some_of(others)}"] if others else []), *pictures.notes),
     )
 
 
@@ -119,7 +119,7 @@ def read_columns(table: Table, names: Sequence[str]) -> Columns:
     """The features that columns of the table are made into; errors are those of `read_features`."""
     columns = {name: read_features(table, name) for name in names}
     notes = [
-        f"column {name} has {count_of(len(found.categories), 'category')}: {shorten(found.categories)}"
+        f"column {name} has {count_of(len(found.categories), 'category')}: {some_of(found.categories)}"
         for name, found in columns.items()
         if found.categories
     ]
@@ -199,9 +199,3 @@ def finite(values: np.ndarray, table: Table, name: str) -> np.ndarray:
             "fill, encode or drop it"
         )
     return values
-
-
-def shorten(names: Sequence[str]) -> str:
-    """Some of the names of categories."""
-    shown = ", ".join(names[:5])
-    return f"{shown}, ..." if len(names) > 5 else shown
