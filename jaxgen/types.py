@@ -47,7 +47,9 @@ class Dataset:
       probes, probe_labels: p further examples on which members are evaluated at the end, with v versions of the images
         concatenated, ``[v*p, ...]``; or None.
       features, test_features: the features before standardization, ``[n, f]`` and ``[t, f]``, so that they can be
-        standardized by a part of the rows; None for images, and once rows are held out.
+        standardized by a part of the rows; NaN where a value is missing; None for images.
+      impute: what `images` hold in place of missing values: the mean or the median of the column in the training
+        examples; none: no value is missing.
       shift, spread: stored values are (source value - shift) / spread; scalars or ``[f]``.
       notes: what was left out, changed or assumed when the source was read, one clause each.
     """
@@ -64,6 +66,7 @@ class Dataset:
     test_features: np.ndarray | None = None
     shift: np.ndarray | float = 0.0
     spread: np.ndarray | float = 1.0
+    impute: str = "none"
     whiten: bool = False
     channel_moments: ChannelMoments | None = None
     probes: np.ndarray | None = None

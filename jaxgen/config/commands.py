@@ -125,7 +125,7 @@ class ReportSpec(CommandSpec):
 
     run_dir: str = option(".", "folder of a finished job of jaxgen.cscore, such as runs/cscore_digits")
     dataset: str = option("", "where the data are now, as for jaxgen.cscore (empty: where the job had them)")
-    data_dir: str = option("", "where tensorflow-datasets keeps its data now (empty: where the job had them)")
+    data_dir: str = option("", "as for jaxgen.cscore, where that is now (empty: where the job had it)")
 
 
 @dataclasses.dataclass(frozen=True)

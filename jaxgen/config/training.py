@@ -21,22 +21,34 @@ class DataSpec(Spec):
         "digits (embedded); mnist, fashion_mnist, cifar10, cifar100 or any tensorflow-datasets name; "
         "idx:DIR (the four IDX files, gzip or plain); npz:FILE (images or x, labels or y; optional test_images "
         "or test_x, test_labels or test_y, class_names, ids); images:DIR (a folder of pictures per class); "
-        "csv:FILE or parquet:FILE (columns of numbers or categories, and a label column). Where the suffix "
-        "of a file tells its kind, FILE alone will do",
+        "csv:FILE or parquet:FILE (columns of numbers or categories, and a label column); "
+        "hf:NAME or hf:DIR (of Hugging Face, on its hub or saved on disk). Where the suffix of a file tells its kind, "
+        "FILE alone will do",
     )
-    data_dir: str = option("", "where tensorflow-datasets keeps its data (empty: its own default)")
-    label_column: str = option("label", "csv, parquet: the column that holds the label")
+    data_dir: str = option(
+        "",
+        "mnist, fashion_mnist, cifar10, cifar100: the folder that has, or is given, a folder of this name with their "
+        "original files (empty: the user's cache, on Linux ~/.cache/jaxgen); other names: where tensorflow-datasets "
+        "keeps its data (empty: its own default)",
+    )
+    label_column: str = option("label", "csv, parquet, hf: the column that holds the label")
     id_column: str = option(
         "",
-        "csv, parquet: the column that names the rows and is no feature (empty: one called id, index or rownames, or "
-        "without a name, if its values are all different; none: there is none)",
+        "csv, parquet, hf: the column that names the rows and is no feature (empty: one called id, index or rownames, "
+        "or without a name, if its values are all different; none: there is none)",
     )
     image_column: str = option(
         "",
-        "csv, parquet: the column with the names of picture files, below the folder of the table (empty: no pictures)",
+        "csv, parquet: the column with the names of picture files, below the folder of the table (empty: no pictures); "
+        "hf: the one with the pictures, if there are several",
+    )
+    impute: Literal["none", "mean", "median"] = option(
+        "none",
+        "npz, csv, parquet, hf: what takes the place of missing features: the mean or the median of their column over "
+        "the training examples; missing categories are one of their own (none: missing values are refused)",
     )
     image_size: int = option(
-        0, "images: resize every image to this many pixels a side (0: take them as they are)", **at_least(0)
+        0, "images, hf: resize every image to this many pixels a side (0: take them as they are)", **at_least(0)
     )
     num_examples: int = option(
         0,

@@ -10,8 +10,8 @@ sizes that a file only claims (`io.arrays.refuse_bomb`), and ends in `checks.mak
 * ``MAKERS`` of ``tests/data/test_data.py``, ``cases`` and ``NAMES`` of ``tests/io/test_fuzz.py``.
 
 Nothing is cached: a store knows its data by `Dataset.fingerprint`. Sources are `tables`, `idx`, `npz`,
-`image_folder`, `digits` and `tfds`; `keel` is no ``--dataset`` kind, ``jaxgen.lnr --keel`` reads it. `parts`,
-`long_tail` and `corrupted` derive data from data.
+`image_folder`, `digits`, `image_sets` and `tfds`; `keel` is no ``--dataset`` kind, ``jaxgen.lnr --keel`` reads it.
+`parts`, `long_tail` and `corrupted` derive data from data.
 """
 
 import dataclasses
@@ -22,8 +22,10 @@ from collections.abc import Callable
 
 from jaxgen.config import DataSpec
 from jaxgen.data.digits import load_digits
+from jaxgen.data.hugging_face import SAVED, load_hugging_face
 from jaxgen.data.idx import load_idx_folder
 from jaxgen.data.image_folder import load_image_folder
+from jaxgen.data.image_sets import IMAGE_SETS, load_image_set
 from jaxgen.data.npz import load_npz
 from jaxgen.data.parts import crop_center, first_examples, first_test_examples, whitened, with_normalized_channels
 from jaxgen.data.tables.columns import load_table
@@ -31,8 +33,9 @@ from jaxgen.errors import UserError
 from jaxgen.types import Dataset
 
 # What stands before the colon of --dataset=KIND:PATH.
-READERS: dict[str, Callable[[str, DataSpec], Dataset]] = {
+READERS: dict[str, Callable[..., Dataset]] = {
     "csv": load_table,
+    "hf": load_hugging_face,
     "idx": load_idx_folder,
     "images": load_image_folder,
     "npz": load_npz,
@@ -40,11 +43,13 @@ READERS: dict[str, Callable[[str, DataSpec], Dataset]] = {
 }
 # Suffixes of files that need no kind before them.
 SUFFIX_KINDS = {".csv": "csv", ".tsv": "csv", ".parquet": "parquet", ".pq": "parquet", ".npz": "npz"}
-TABLES = ("csv", "parquet")
+TABLES = ("csv", "parquet", "hf")
+# Kinds whose data may have to be downloaded.
+FETCHED = ("hf",)
 # Flags that only some kinds of source have, and those kinds. An empty tuple: only tensorflow-datasets names have the
 # flag. They have --image_size too.
 LIMITED_FLAGS = {"label_column": TABLES, "id_column": TABLES, "image_column": TABLES}
-LIMITED_FLAGS |= {"image_size": ("images", *TABLES), "data_dir": ()}
+LIMITED_FLAGS |= {"impute": ("npz", *TABLES), "image_size": ("images", *TABLES), "data_dir": ()}
 # name, name/config, name:1.2.3
 TFDS_NAME = r"\w+(/[\w.-]+)?(:[\d.*]+)?"
 EMBEDDED: dict[str, Callable[[DataSpec], Dataset]] = {"digits": load_digits}
@@ -60,13 +65,15 @@ def load_dataset(spec: DataSpec, *, fetch: bool = True) -> Dataset:
     Raises:
       UserError: if there is no such data, or it cannot be used.
     """
-    spec = dataclasses.replace(spec, dataset=with_kind(spec.dataset))
+    typed, spec = spec.dataset, dataclasses.replace(spec, dataset=with_kind(spec.dataset))
     kind, _, path = spec.dataset.partition(":")
     refuse_idle_flags(kind, spec)
     if kind in READERS:
-        dataset = READERS[kind](path, spec)
+        dataset = READERS[kind](path, spec, **({"fetch": fetch} if kind in FETCHED else {}))
     elif spec.dataset in EMBEDDED:
         dataset = EMBEDDED[spec.dataset](spec)
+    elif spec.dataset in IMAGE_SETS:
+        dataset = load_image_set(spec, fetch=fetch)
     elif not re.fullmatch(TFDS_NAME, spec.dataset):
         raise UserError(
             f"--dataset={spec.dataset}: unknown; known: {', '.join(EMBEDDED)}, a tensorflow-datasets name, "
@@ -76,6 +83,9 @@ def load_dataset(spec: DataSpec, *, fetch: bool = True) -> Dataset:
         from jaxgen.data.tfds import load_tfds
 
         dataset = load_tfds(spec, fetch=fetch)
+    if spec.dataset != typed and re.fullmatch(TFDS_NAME, typed) and os.path.isdir(typed):
+        note = f"--dataset={typed} is the folder of this name, and not a data set of tensorflow-datasets"
+        dataset = dataclasses.replace(dataset, notes=(note, *dataset.notes))
     dataset = first_examples(dataset, spec.num_examples, spec.dataset)
     dataset = first_test_examples(dataset, spec.num_test_examples, spec.dataset)
     dataset = whitened(crop_center(dataset, spec.center_crop, spec.dataset), spec.whiten, spec.dataset)
@@ -84,13 +94,16 @@ def load_dataset(spec: DataSpec, *, fetch: bool = True) -> Dataset:
 
 def with_kind(name: str) -> str:
     """The name of a data set with the kind of its source, if it is a path whose suffix tells, or a folder."""
-    if name.partition(":")[0] in READERS or name in EMBEDDED:
+    if name.partition(":")[0] in READERS or name in EMBEDDED or name in IMAGE_SETS:
         return name
     if kind := SUFFIX_KINDS.get(pathlib.Path(name).suffix.lower()):
         return f"{kind}:{name}"
-    if re.fullmatch(TFDS_NAME, name) or not os.path.isdir(name):
+    if not os.path.isdir(name):
         return name
-    return f"{'idx' if any(pathlib.Path(name).glob('*-ubyte*')) else 'images'}:{name}"
+    folder = pathlib.Path(name)
+    if any((folder / file).is_file() for file in SAVED):
+        return f"hf:{name}"
+    return f"{'idx' if any(folder.glob('*-ubyte*')) else 'images'}:{name}"
 
 
 def refuse_idle_flags(kind: str, spec: DataSpec) -> None:

@@ -9,6 +9,7 @@ from jaxgen.data.scaling import DIM, scale_values
 from jaxgen.errors import UserError, one_line
 from jaxgen.io.arrays import has_surrogates
 from jaxgen.types import Dataset
+from jaxgen.wording import count_of
 
 CHANNELS = (1, 3, 4)
 # Texts that arrays hold in place of a missing label: what NumPy makes of None and NaN.
@@ -27,6 +28,7 @@ def make_dataset(
     ids: np.ndarray | None = None,
     test_ids: np.ndarray | None = None,
     scale: float | None = None,
+    impute: str = "none",
     notes: tuple[str, ...] = (),
 ) -> Dataset:
     """A checked `Dataset`.
@@ -47,19 +49,21 @@ def make_dataset(
       ids: unique, ``[n]`` integers or text; the position if None.
       test_ids: ``[t]``, the same for test examples.
       scale: factor of stored values of uint8 images, if not 1/255.
+      impute: what takes the place of missing features (NaN): the ``mean`` or ``median`` of their column in the training
+        examples; ``none``: they are refused.
       notes: `Dataset.notes`.
 
     Raises:
       UserError: one line that names the source, what is wrong and what is expected.
     """
     given, given_labels, given_scale = np.shape(images), np.shape(labels), scale
-    images = check_images(images, f"{source}: images")
+    images = check_images(images, f"{source}: images", impute)
     labels = check_labels(labels, len(images), f"{source}: labels")
     refuse_other_width(given_labels, np.shape(test_labels), source)
     if (test_images is None) != (test_labels is None):
         raise UserError(f"{source}: test images and test labels must come together")
     if test_images is not None:
-        test_images = check_images(test_images, f"{source}: test images")
+        test_images = check_images(test_images, f"{source}: test images", impute)
         if test_images.shape[1:] != images.shape[1:]:
             raise UserError(
                 f"{source}: test images have shape {test_images.shape[1:]}, training images "
@@ -68,16 +72,7 @@ def make_dataset(
         test_labels = check_labels(test_labels, len(test_images), f"{source}: test labels")
     labels, test_labels, names = map_labels(labels, test_labels, class_names, source)
     features, test_features = (images, test_images) if images.ndim == 2 else (None, None)
-    images, test_images, scale, shift, spread = scale_values(images, test_images, scale, source)
-    if ids is None:
-        ids = np.arange(len(images))
-    elif np.shape(ids) != (len(images),) or np.asarray(ids).dtype.kind not in "iuU":
-        raise UserError(f"{source}: ids must be {len(images)} integers or texts, one an example")
-    elif np.asarray(ids).dtype.kind == "U":
-        ids = as_text(np.asarray(ids), f"{source}: ids")
-    unique, counts = np.unique(ids, return_counts=True)
-    if len(unique) < len(ids):
-        raise UserError(f"{source}: {counts.max()} examples have the id {unique[counts.argmax()]}; ids must differ")
+    images, test_images, scale, shift, spread = scale_values(images, test_images, scale, source, impute)
     if test_ids is None and test_labels is not None:
         test_ids = np.arange(len(test_labels))
     return Dataset(
@@ -85,7 +80,7 @@ def make_dataset(
         images=images,
         labels=labels,
         class_names=names,
-        ids=np.asarray(ids),
+        ids=check_ids(ids, len(images), source),
         scale=scale,
         test_images=test_images,
         test_labels=test_labels,
@@ -94,8 +89,24 @@ def make_dataset(
         test_features=test_features,
         shift=shift,
         spread=spread,
-        notes=(*notes, *describe_changes(given, images, given_labels, None if given_scale else scale)),
+        impute=impute,
+        notes=(
+            *notes,
+            *describe_missing(features, test_features, impute),
+            *describe_changes(given, images, given_labels, None if given_scale else scale),
+        ),
     )
+
+
+def describe_missing(features: np.ndarray | None, test_features: np.ndarray | None, impute: str) -> Iterator[str]:
+    """Says how many features were missing, and what took their place."""
+    missing = [np.isnan(part) for part in (features, test_features) if part is not None and part.dtype.kind == "f"]
+    if impute != "none" and (count := sum(int(part.sum()) for part in missing)):
+        columns = int(np.any([part.any(0) for part in missing], axis=0).sum())
+        yield (
+            f"{count_of(count, 'missing value')} in {count_of(columns, 'column')}: each filled with the {impute} of "
+            "its column over the training examples"
+        )
 
 
 def describe_changes(
@@ -119,8 +130,8 @@ def describe_changes(
         yield f"bytes go up to {1 / scale:.0f} only, which was taken for white"
 
 
-def check_images(images: np.ndarray, what: str) -> np.ndarray:
-    """Images ``[n, h, w, d]`` or features ``[n, f]``, numeric and finite.
+def check_images(images: np.ndarray, what: str, impute: str = "none") -> np.ndarray:
+    """Images ``[n, h, w, d]`` or features ``[n, f]``, numeric and finite; features may be NaN if they are imputed.
 
     ``[n, h, w]`` gets a channel axis; channels that can only be the first axis are moved to the end.
     """
@@ -135,10 +146,25 @@ def check_images(images: np.ndarray, what: str) -> np.ndarray:
         images = np.ascontiguousarray(np.moveaxis(images, 1, -1))
     if images.ndim == 4 and images.shape[-1] not in CHANNELS:
         raise UserError(f"{what}: have shape {images.shape}; the last axis must be 1, 3 or 4 channels")
+    if images.ndim == 4 and impute != "none":
+        raise UserError(f"--impute={impute}: is for rows of features, and {what} are pictures; leave it out")
     if images.dtype.kind == "f" and not np.isfinite(images).all():
-        row = int(np.argwhere(~np.isfinite(images).all(axis=tuple(range(1, images.ndim))))[0, 0])
-        raise UserError(f"{what}: example {row} has a value that is not finite; mend or drop such examples")
+        refuse_not_finite(images, what, impute)
     return images
+
+
+def refuse_not_finite(images: np.ndarray, what: str, impute: str) -> None:
+    """Raises `UserError` for values that are infinite, or NaN unless they are imputed."""
+    wrong = np.isinf(images) if impute != "none" else ~np.isfinite(images)
+    if not wrong.any():
+        return
+    row = int(np.argmax(wrong.any(axis=tuple(range(1, images.ndim)))))
+    if images.ndim == 2 and not np.isinf(images).any():
+        raise UserError(
+            f"{what}: example {row} has a missing value (NaN), as {int(wrong.any(1).sum()):,} of {len(images):,} "
+            "examples have; fill it, give --impute=median, or drop such examples"
+        )
+    raise UserError(f"{what}: example {row} has a value that is not finite; mend or drop such examples")
 
 
 def check_labels(labels: np.ndarray, count: int, what: str) -> np.ndarray:
@@ -166,6 +192,21 @@ def check_labels(labels: np.ndarray, count: int, what: str) -> np.ndarray:
             f"{what}: example {int(missing.argmax())} has none ({str(texts[missing][0])!r}); fill or drop it"
         )
     return without_fractions(texts)
+
+
+def check_ids(ids: np.ndarray | None, count: int, source: str) -> np.ndarray:
+    """Ids ``[n]``, all different: integers or texts as given, or the positions if None."""
+    if ids is None:
+        return np.arange(count)
+    ids = np.asarray(ids)
+    if ids.shape != (count,) or ids.dtype.kind not in "iuU":
+        raise UserError(f"{source}: ids must be {count} integers or texts, one an example")
+    if ids.dtype.kind == "U":
+        ids = as_text(ids, f"{source}: ids")
+    unique, counts = np.unique(ids, return_counts=True)
+    if len(unique) < len(ids):
+        raise UserError(f"{source}: {counts.max()} examples have the id {unique[counts.argmax()]}; ids must differ")
+    return ids
 
 
 def refuse_other_width(shape: tuple[int, ...], test_shape: tuple[int, ...], source: str) -> None:

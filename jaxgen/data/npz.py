@@ -64,7 +64,9 @@ def load_npz(path: str, spec: DataSpec) -> Dataset:
     except UNREADABLE as error:
         raise UserError(f"--dataset={source}: is not an .npz file that can be read ({error})") from None
     notes = tuple(describe_parts(names, file.files))
-    return make_dataset(pathlib.Path(path).stem, source=f"--dataset={source}", notes=notes, **arrays)
+    return make_dataset(
+        pathlib.Path(path).stem, source=f"--dataset={source}", impute=spec.impute, notes=notes, **arrays
+    )
 
 
 def find_parts(names: Collection[str]) -> dict[str, str]:

@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 
+from jaxgen.data.scaling import scale_values
 from jaxgen.errors import UserError
 from jaxgen.types import ChannelMoments, Dataset
 from jaxgen.wording import count_of, some_of
@@ -23,7 +24,7 @@ def first_examples(dataset: Dataset, count: int, source: str) -> Dataset:
     gone = np.setdiff1d(dataset.labels, dataset.labels[:count])
     names = some_of([dataset.class_names[label] for label in gone])
     notes = [f"the first {count:,} examples have none of {count_of(len(gone), 'class')}: {names}"]
-    return dataclasses.replace(
+    first = dataclasses.replace(
         dataset,
         images=dataset.images[:count],
         labels=dataset.labels[:count],
@@ -31,6 +32,17 @@ def first_examples(dataset: Dataset, count: int, source: str) -> Dataset:
         notes=(*dataset.notes, *(notes if len(gone) else [])),
         features=None if dataset.features is None else dataset.features[:count],
     )
+    return standardized_again(first, source)
+
+
+def standardized_again(dataset: Dataset, source: str) -> Dataset:
+    """The data set with its features, if it has such, filled and standardized by its own training examples."""
+    if dataset.features is None:
+        return dataset
+    images, tests, _, shift, spread = scale_values(
+        dataset.features, dataset.test_features, None, source, dataset.impute
+    )
+    return dataclasses.replace(dataset, images=images, test_images=tests, shift=shift, spread=spread)
 
 
 def first_test_examples(dataset: Dataset, count: int, source: str) -> Dataset:
@@ -149,11 +161,11 @@ def hold_out_rest(dataset: Dataset, count: int, seed: int) -> Dataset:
 def split_off(dataset: Dataset, train: np.ndarray, held_out: np.ndarray) -> Dataset:
     """The data set with the training examples at the positions `train`, and those at `held_out` as its test set.
 
-    Channels are normalized by the moments of the remaining training examples.
+    Channels are normalized, and features filled and standardized, by the remaining training examples.
     """
     train, held_out = np.sort(train), np.sort(held_out)
     moments = channel_moments(dataset.images[train], dataset.scale) if dataset.channel_moments else None
-    return dataclasses.replace(
+    parts = dataclasses.replace(
         dataset,
         images=dataset.images[train],
         labels=dataset.labels[train],
@@ -161,7 +173,8 @@ def split_off(dataset: Dataset, train: np.ndarray, held_out: np.ndarray) -> Data
         test_images=dataset.images[held_out],
         test_labels=dataset.labels[held_out],
         test_ids=dataset.ids[held_out],
-        features=None,
-        test_features=None,
+        features=None if dataset.features is None else dataset.features[train],
+        test_features=None if dataset.features is None else dataset.features[held_out],
         channel_moments=moments,
     )
+    return standardized_again(parts, dataset.name)

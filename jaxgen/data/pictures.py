@@ -7,7 +7,7 @@ import dataclasses
 import math
 import pathlib
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -112,27 +112,35 @@ def decode(files: Sequence[pathlib.Path], side: int, changes: Changes) -> list[A
                 picture = unpack(opened, changes)
         except (*UNREADABLE, Image.DecompressionBombError) as error:
             raise UserError(f"{path}: is not a picture that can be read ({error}); mend or remove it") from None
-        pictures.append(picture.resize((side, side), Image.Resampling.LANCZOS) if side else picture)
+        pictures.append(resized(picture, side))
         refuse_other_size(path, picture.size, files[0], pictures[0].size if not side else picture.size)
     return pictures
 
 
-def read_opened(pictures: Sequence[Any]) -> Pictures:
-    """As `read_pictures`, of pictures that Pillow has opened.
+def read_opened(pictures: Iterable[Any], source: str, side: int = 0) -> Pictures:
+    """As `read_pictures`, of pictures that Pillow has opened; `source` is the user's name of them.
 
     Raises:
-      UserError: if their sizes differ, or they cannot be read.
+      UserError: if their sizes differ and they are not to be resized, or they cannot be read.
     """
     from PIL import Image
 
     changes = Changes()
     try:
-        unpacked = [unpack(picture, changes) for picture in pictures]
+        unpacked = [resized(unpack(picture, changes), side) for picture in pictures]
     except (*UNREADABLE, Image.DecompressionBombError) as error:
-        raise UserError(f"images: hold a picture that cannot be read ({error})") from None
+        raise UserError(f"{source}: has a picture that cannot be read ({error})") from None
     if len({picture.size for picture in unpacked}) > 1:
-        raise UserError("images: are pictures of several sizes; resize all to one")
+        remedy = "give --image_size to resize all" if source.startswith("--") else "resize all to one"
+        raise UserError(f"{source}: has pictures of several sizes; {remedy}")
     return as_pixels(unpacked, changes)
+
+
+def resized(picture: Any, side: int) -> Any:
+    """A picture at `side` x `side` pixels, or as it is if that is 0."""
+    from PIL import Image
+
+    return picture.resize((side, side), Image.Resampling.LANCZOS) if side else picture
 
 
 def refuse_large(path: pathlib.Path, pixels: int, file_bytes: int) -> None:

@@ -3,14 +3,17 @@
 Frames of pandas, polars and whatever else narwhals knows are read as tables in files are.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from jaxgen.config import DataSpec
 from jaxgen.data.checks import make_dataset
+from jaxgen.data.hugging_face import Splits, dataset_of_splits
+from jaxgen.data.labelled import all_examples, is_hugging_face, is_indexed, read_pairs
 from jaxgen.data.pictures import read_opened
-from jaxgen.data.tables.columns import read_columns
-from jaxgen.data.tables.file import Table, strip_texts
+from jaxgen.data.tables.columns import read_joined
 from jaxgen.errors import UserError
 from jaxgen.types import Dataset
 from jaxgen.wording import some_of
@@ -20,21 +23,39 @@ SOURCE = "arrays"
 
 def dataset_of_call(
     images: Any,
-    labels: Any,
+    labels: Any = None,
     *,
     test_images: Any = None,
     test_labels: Any = None,
     class_names: Any = None,
     ids: Any = None,
+    impute: str = "none",
 ) -> Dataset:
     """The data set of what a user gave, as `make_dataset` makes it of arrays.
 
-    The index of a pandas frame is its ids, unless `ids` are given or it merely counts the rows.
+    The index of a pandas frame is its ids, unless `ids` are given or it merely counts the rows. A frame and a data set
+    of Hugging Face have the labels in a column, if `labels` is its name; data sets of pairs bring them along.
 
     Raises:
       UserError: for what cannot be taken, with the remedy.
     """
+    if is_hugging_face(images):
+        refuse_given(images, {"labels": labels, "test_labels": test_labels, "class_names": class_names, "ids": ids})
+        spec = DataSpec(label_column=labels or DataSpec.label_column, impute=impute)
+        return dataset_of_splits("data", "images", Splits(images, test_images), spec)
     notes: tuple[str, ...] = ()
+    if labels is None and is_indexed(images):
+        images, labels, names = read_pairs(images, "images")
+        class_names = names if class_names is None else class_names
+        if test_images is not None and test_labels is None:
+            test_images, test_labels, _ = read_pairs(test_images, "test images")
+    if isinstance(labels, str) and is_frame(images):
+        column = labels
+        images, labels = without_column(images, column, "images")
+        if test_images is not None and test_labels is None:
+            test_images, test_labels = without_column(test_images, column, "test images")
+    if labels is None:
+        raise UserError("labels: there are none; give one for each of the images")
     refuse_other_order(images, labels, "labels")
     refuse_other_order(test_images, test_labels, "test labels")
     refuse_other_order(images, ids, "ids")
@@ -44,9 +65,11 @@ def dataset_of_call(
         # Columns of dummies, one a class.
         class_names = list(map(str, labels.columns))
     if is_frame(images):
-        images, test_images, notes = read_frames(images, test_images, labels)
+        images, test_images, notes = read_frames(images, test_images, labels, impute)
     else:
-        images, test_images = as_array(images, "images"), as_array(test_images, "test images")
+        images, notes = read_values(images, "images")
+        test_images, test_notes = read_values(test_images, "test images")
+        notes += test_notes
     return make_dataset(
         "data",
         images,
@@ -56,8 +79,36 @@ def dataset_of_call(
         test_labels=as_names(test_labels, "test labels"),
         class_names=None if class_names is None else as_names(class_names, "class_names"),
         ids=as_names(ids, "ids"),
+        impute=impute,
         notes=notes,
     )
+
+
+def refuse_given(images: Any, others: Mapping[str, Any]) -> None:
+    """Raises `UserError` for what a data set of Hugging Face has in its columns, or for one without a length."""
+    if not hasattr(images, "__len__"):
+        raise UserError("images: are streamed; load the data set as a whole (streaming=False)")
+    if isinstance(images, Mapping):
+        raise UserError('images: have several splits; give one, such as images=data["train"], test_images=data["test"]')
+    for name, value in others.items():
+        if value is not None and not (name == "labels" and isinstance(value, str)):
+            remedy = "name their column, or leave them out" if name == "labels" else "leave them out"
+            raise UserError(f"{name}: the images are a data set that has them in its columns; {remedy}")
+
+
+def without_column(frame: Any, name: str, what: str) -> tuple[Any, Any]:
+    """A frame without one of its columns, and this column.
+
+    Raises:
+      UserError: if it has no such column.
+    """
+    import narwhals
+
+    if not is_frame(frame) or name not in list(map(str, frame.columns)):
+        has = f"have the columns {some_of(list(frame.columns), 8)}" if is_frame(frame) else "are no frame"
+        raise UserError(f"labels: {name!r} is no column: the {what} {has}")
+    known = narwhals.from_native(frame)
+    return known.drop(name).to_native(), known[name].to_native()
 
 
 def is_frame(values: Any) -> bool:
@@ -90,7 +141,9 @@ def refuse_other_order(images: Any, labels: Any, what: str) -> None:
         )
 
 
-def read_frames(images: Any, test_images: Any, labels: Any) -> tuple[np.ndarray, np.ndarray | None, tuple[str, ...]]:
+def read_frames(
+    images: Any, test_images: Any, labels: Any, impute: str
+) -> tuple[np.ndarray, np.ndarray | None, tuple[str, ...]]:
     """Features of a frame ``[n, f]`` and of one of test examples ``[t, f]``, and notes.
 
     Raises:
@@ -112,15 +165,13 @@ def read_frames(images: Any, test_images: Any, labels: Any) -> tuple[np.ndarray,
     try:
         # The index, if there is one, comes after the columns.
         tables = [frame.to_arrow().select(range(len(frame.columns))) for frame in frames]
-        joined = pyarrow.concat_tables(tables, promote_options="permissive")
     except (pyarrow.ArrowException, KeyError, TypeError, OverflowError) as error:
         raise UserError(
-            f"images: cannot be read as a table ({str(error).splitlines()[0]}); give columns of one type each, "
-            "alike in images and test images, or an array"
+            f"images: cannot be read as a table ({str(error).splitlines()[0]}); give columns of one type each, or an "
+            "array"
         ) from None
-    found = read_columns(Table("images", strip_texts(joined)), joined.column_names)
-    count = tables[0].num_rows
-    return found.values[:count], found.values[count:] if test_images is not None else None, found.notes
+    found = read_joined(tables, "images", impute)
+    return found.parts[0], found.parts[1] if test_images is not None else None, found.notes
 
 
 def as_frame(values: Any, what: str) -> Any:
@@ -137,16 +188,25 @@ def as_frame(values: Any, what: str) -> Any:
     return narwhals.from_native(values)
 
 
-def as_array(values: Any, what: str) -> np.ndarray | None:
-    """Numbers of any array, tensor or nested list; None if there are none.
+def read_values(values: Any, what: str) -> tuple[np.ndarray | None, tuple[str, ...]]:
+    """Numbers of any array, tensor, nested list or list of opened pictures, None if there are none; and notes.
 
     Raises:
       UserError: if they are no array of numbers.
     """
-    if values is None:
-        return None
+    if values is not None and is_indexed(values):
+        values = list(all_examples(values, what))
     if isinstance(values, list | tuple) and values and all(hasattr(value, "getexif") for value in values):
-        return read_opened(values).pixels
+        return read_opened(values, what)
+    return None if values is None else as_array(values, what), ()
+
+
+def as_array(values: Any, what: str) -> np.ndarray:
+    """Numbers of an array, a tensor or a nested list.
+
+    Raises:
+      UserError: if they are no array of numbers.
+    """
     array = to_numpy(values, what)
     if array.dtype == object:
         try:
@@ -166,6 +226,8 @@ def as_names(values: Any, what: str) -> np.ndarray | None:
         return None
     import narwhals
 
+    if is_indexed(values) and not hasattr(values, "to_list"):
+        values = list(all_examples(values, what))
     series = narwhals.from_native(values, series_only=True, pass_through=True)
     if isinstance(series, narwhals.Series):
         if series.null_count():

@@ -17,13 +17,15 @@ ROWS_AT_ONCE = 4096
 
 
 def scale_values(
-    images: np.ndarray, test_images: np.ndarray | None, scale: float | None, source: str
+    images: np.ndarray, test_images: np.ndarray | None, scale: float | None, source: str, impute: str = "none"
 ) -> tuple[np.ndarray, np.ndarray | None, float, Any, Any]:
     """Stored training and test values, the scale still to be applied, and the shift and spread applied already."""
     if images.ndim == 4 and test_images is not None:
         check_alike(images, test_images, source)
     if images.ndim == 4 and images.dtype == np.uint8:
         return images, test_images, byte_scale(images) if scale is None else scale, 0.0, 1.0
+    if images.ndim == 2:
+        images, test_images = (fill_missing(values, images, impute) for values in (images, test_images))
     with np.errstate(over="ignore", invalid="ignore"):
         shift, spread = column_scale(images) if images.ndim == 2 else image_scale(images)
         stored = [None if values is None else rescale(values, shift, spread) for values in (images, test_images)]
@@ -31,6 +33,15 @@ def scale_values(
         if values is not None and not np.isfinite(values).all():
             raise UserError(f"{source}: holds numbers too large to be scaled; bring them to a common range")
     return stored[0], stored[1], 1.0, shift, spread
+
+
+def fill_missing(features: np.ndarray | None, by: np.ndarray, impute: str) -> np.ndarray | None:
+    """Features with NaN replaced by the mean or median of their column in `by`, or by 0 where that has no value."""
+    if features is None or impute == "none" or features.dtype.kind != "f" or not np.isnan(features).any():
+        return features
+    from sklearn.impute import SimpleImputer
+
+    return SimpleImputer(strategy=impute, keep_empty_features=True).fit(by).transform(features)
 
 
 def rescale(values: np.ndarray, shift: Any, spread: Any) -> np.ndarray:

@@ -12,6 +12,9 @@ from jaxgen.errors import UserError
 from jaxgen.jobs.distributed import join_processes
 from jaxgen.runs.jax_settings import fixed_settings
 
+# Flags of the data that arrays can go with.
+DATA_FLAGS = {"impute"}
+
 
 @contextmanager
 def spec_of_call(
@@ -34,7 +37,8 @@ def spec_of_call(
       UserError: for a name that is no flag or is left out, and for values that break a rule.
     """
     fields = {field.name: field for _, field in flag_fields(kind())}
-    if unknown := flags.keys() - (fields.keys() - flag_values(DataSpec()).keys() - set(left_out)):
+    data_flags = flag_values(DataSpec()).keys() - DATA_FLAGS
+    if unknown := flags.keys() - (fields.keys() - data_flags - set(left_out)):
         raise UserError(f"{min(unknown)}: not a flag of {program} that arrays can go with")
     values = {name: as_value(fields[name], value) for name, value in flags.items()}
     with tempfile.TemporaryDirectory(prefix="jaxgen-") as folder, fixed_settings():

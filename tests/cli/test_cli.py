@@ -249,7 +249,7 @@ BAD_INPUT = [
     (["--dataset=npz:mine.npz", "--label_column=kind"], "--label_column=kind: goes with csv:PATH"),
     (
         ["--image_size=8"],
-        "--image_size=8: goes with images:PATH or csv:PATH or parquet:PATH, not with --dataset=digits",
+        "--image_size=8: goes with images:PATH or csv:PATH or parquet:PATH or hf:PATH, not with --dataset=digits",
     ),
     (["--dataset=mnist", "--image_size=8"], "--image_size=8: mnist has one size"),
     (["--dataset=npz:mine.npz", "--data_dir=x"], "--data_dir=x: goes with tensorflow-datasets names"),

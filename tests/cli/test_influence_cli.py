@@ -8,7 +8,7 @@ import pytest
 
 from jaxgen import load_scores
 from jaxgen.config import CscoreSpec, flags
-from jaxgen.data import run_files
+from jaxgen.data.published import run_files
 from jaxgen.errors import UserError
 from jaxgen.experiments.cscore.export import export_runs
 from jaxgen.experiments.cscore.influence import add_influence

@@ -6,6 +6,7 @@ import re
 import shutil
 import struct
 
+import datasets
 import numpy as np
 import pyarrow
 import pytest
@@ -64,8 +65,18 @@ def write_parquet(folder, columns):
 # Fingerprints of data as they are and whitened, from before channels could be normalized.
 RECORDED = ["932357ef710f", "f60e97eeb56b"]
 TABLE = "id,height,width,label\nx1,1,2,oak\nx2,3,4,elm\nx3,5,9,oak\n"
+
+
+def write_saved(folder):
+    datasets.disable_progress_bars()
+    columns = {"a": [1.5, 2, 3], "label": ["x", "y", "x"]}
+    datasets.Dataset.from_dict(columns).save_to_disk(folder / "saved")
+    return f"hf:{folder / 'saved'}"
+
+
 MAKERS = {
     "csv": lambda folder: write_csv(folder, TABLE),
+    "hf": write_saved,
     "idx": write_idx,
     "images": lambda folder: write_images(folder / "pictures"),
     "npz": lambda folder: write_npz(folder, images=IMAGES, labels=LABELS),

@@ -54,7 +54,11 @@ def test_a_frame_is_read_as_the_same_table_in_a_file_is(tmp_path):
     frame.assign(label=LABELS).to_parquet(tmp_path / "mine.parquet")
     read = load_dataset(DataSpec(dataset=str(tmp_path / "mine.parquet")))
     assert found.fingerprint == read.fingerprint
-    assert found.notes == read.notes == ("column colour has 3 categories: blue, green, red",)
+    assert found.notes == read.notes
+    assert found.notes == (
+        "columns: 4 of numbers, 1 of true or false, 1 of categories",
+        "column colour has 3 categories: blue, green, red",
+    )
 
 
 def test_a_frame_of_test_examples_has_the_same_categories():
@@ -143,7 +147,8 @@ def test_frames_of_polars_are_taken():
             LABELS,
             "images: column a: has 12 different texts in 12 rows",
         ),
-        (FRAME.assign(a=[[1, 2]] * 12), LABELS, "images: column a: is of type list"),
+        (FRAME.assign(a=[[1, 2]] * 11 + [[1]]), LABELS, "images: column a: has lists of several lengths"),
+        (FRAME.assign(a=[{"b": 1}] * 12), LABELS, "images: column a: is of type struct"),
         (None, LABELS, "images: are of type object"),
     ],
 )
@@ -239,7 +244,7 @@ def test_opened_pictures_are_read_as_their_files_are():
     colour = [picture.convert("RGB").convert("P") for picture in pictures]
     expected = np.stack([np.asarray(picture.convert("RGB")) for picture in colour])
     np.testing.assert_array_equal(dataset_of_call(colour, LABELS).images, expected)
-    with pytest.raises(UserError, match="are pictures of several sizes"):
+    with pytest.raises(UserError, match="images: has pictures of several sizes; resize all to one"):
         dataset_of_call([*pictures[:11], pictures[0].resize((9, 9))], LABELS)
 
 

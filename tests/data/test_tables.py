@@ -15,7 +15,7 @@ from pyarrow import parquet
 from jaxgen import UserError
 from jaxgen.config import DataSpec
 from jaxgen.data import load_dataset
-from jaxgen.data.published import read_published
+from jaxgen.data.published.scores import read_published
 from jaxgen.data.tables.file import MISSING
 
 RNG = np.random.default_rng(0)
@@ -153,7 +153,10 @@ def test_texts_are_categories_and_truths_numbers(tmp_path):
         dataset = load(tmp_path / name)
         expected = [VALUES, frame.colour == "blue", frame.colour == "green", frame.colour == "red", frame.big]
         np.testing.assert_array_equal(dataset.features, np.column_stack(expected))
-        assert dataset.notes == ("column colour has 3 categories: blue, green, red",)
+        assert dataset.notes == (
+            "columns: 3 of numbers, 1 of categories, 1 of true or false",
+            "column colour has 3 categories: blue, green, red",
+        )
 
 
 @pytest.mark.parametrize(

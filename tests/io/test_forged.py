@@ -23,10 +23,11 @@ from jaxgen import config as spec
 from jaxgen.config import flags
 from jaxgen.config.fields import flag_values
 from jaxgen.config.flag_files import DEEPEST
-from jaxgen.data import load_dataset, margin_files, run_files, score_files
+from jaxgen.data import load_dataset, score_files
 from jaxgen.data.noise_matrix import load_noise_matrix
-from jaxgen.data.pairs import Matrix
-from jaxgen.data.published import read_published
+from jaxgen.data.published import margin_files, run_files
+from jaxgen.data.published.pairs import Matrix
+from jaxgen.data.published.scores import read_published
 from jaxgen.errors import LONGEST, UserError
 from jaxgen.experiments.cscore.page import write_report
 from jaxgen.io import arrays
@@ -519,10 +520,9 @@ def test_scores_of_other_examples_have_no_pictures(tmp_path):
 
 
 def test_a_score_file_alone_has_nothing_fetched(tmp_path, monkeypatch):
-    from jaxgen.data import tfds
+    from jaxgen.data import image_sets
 
-    pytest.importorskip("tensorflow_datasets")
-    monkeypatch.setattr(tfds, "connection_failure", lambda host, port: pytest.fail(f"asks {host}"))
+    monkeypatch.setattr(image_sets, "connection_failure", lambda host, port: pytest.fail(f"asks {host}"))
     monkeypatch.chdir(tmp_path)
     told = json.dumps({"flags": {"dataset": "mnist", "data_dir": str(tmp_path / "nowhere")}})
     page = write_page(tmp_path, metadata=np.array(told))
@@ -531,7 +531,9 @@ def test_a_score_file_alone_has_nothing_fetched(tmp_path, monkeypatch):
 
 
 NETWORK = re.compile(
-    r"^\s*(import|from)\s+(socket|http|urllib\.request|urllib3|requests|ftplib|smtplib|aiohttp|xmlrpc)\b", re.MULTILINE
+    r"^\s*(import|from)\s+(socket|http|urllib\.request|urllib3|requests|pooch|tensorflow_datasets|ftplib|smtplib|aiohttp|"
+    r"xmlrpc)\b",
+    re.MULTILINE,
 )
 
 
@@ -539,7 +541,7 @@ def test_only_what_is_asked_for_asks_the_network():
     modules = pathlib.Path(jaxgen.__file__).parent.rglob("*.py")
     asking = {path.name for path in modules if NETWORK.search(path.read_text())}
     # Data sets by name, and a cluster by its address.
-    assert asking == {"tfds.py", "ray_cluster.py"}
+    assert asking == {"image_sets.py", "tfds.py", "ray_cluster.py"}
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ import pathlib
 import struct
 import warnings
 
+import datasets
 import numpy as np
 import pyarrow
 import pytest
@@ -22,7 +23,7 @@ from jaxgen.config.fields import flag_fields, flag_values
 from jaxgen.data import READERS, load_dataset
 from jaxgen.data.corrupted_folders import read_folder
 from jaxgen.data.noise_matrix import load_noise_matrix
-from jaxgen.data.published import read_published
+from jaxgen.data.published.scores import read_published
 from jaxgen.data.score_files import load_scores
 from jaxgen.errors import UserError
 from jaxgen.experiments.compare.matching import match
@@ -190,6 +191,13 @@ def parquet_table() -> bytes:
     return file.getvalue()
 
 
+def saved(folder, name) -> bytes:
+    datasets.disable_progress_bars()
+    columns = {"a": [1.5, 2, 3, 4], "label": ["x", "y", "x", "y"]}
+    datasets.Dataset.from_dict(columns).save_to_disk(folder / "saved")
+    return (folder / "saved" / name).read_bytes()
+
+
 def cases(folder) -> dict[str, Case]:
     """Every reader with one of its files, and whatever must stand beside it."""
     for name, array in (("train-images-idx3-ubyte", IMAGES), ("train-labels-idx1-ubyte", LABELS)):
@@ -223,6 +231,11 @@ def cases(folder) -> dict[str, Case]:
         "npz": Case("mine.npz", lambda path: load("npz", path), arrays=DATA),
         "csv": Case("mine.csv", lambda path: load("csv", path, label_column="class"), TABLE),
         "parquet": Case("mine.parquet", lambda path: load("parquet", path, label_column="class"), parquet_table()),
+        # Arrow trusts the bytes of its own files; those that say what they hold are read with care.
+        "hf": Case("saved/state.json", lambda path: load("hf", path.parent), saved(folder, "state.json")),
+        "hf types": Case(
+            "saved/dataset_info.json", lambda path: load("hf", path.parent), saved(folder, "dataset_info.json")
+        ),
         "png": Case("images/a/0.png", lambda path: load("images", path.parent.parent), picture("PNG")),
         "jpeg": Case("photos/a/0.jpg", lambda path: load("images", path.parent.parent, image_size=3), picture("JPEG")),
         "chunk": Case(kept.relative_to(folder), read_chunk, kept.read_bytes()),
@@ -255,7 +268,22 @@ def cases(folder) -> dict[str, Case]:
 
 
 # Pytest wants the names of the cases before their files can be written.
-NAMES = ("idx", "packed idx", "npz", "csv", "parquet", "png", "jpeg", "chunk", "settings", "plan", "scores", "report")
+NAMES = (
+    "idx",
+    "packed idx",
+    "npz",
+    "csv",
+    "parquet",
+    "hf",
+    "hf types",
+    "png",
+    "jpeg",
+    "chunk",
+    "settings",
+    "plan",
+    "scores",
+    "report",
+)
 NAMES += (
     "own published",
     "own influence",

@@ -1,37 +1,22 @@
 """From the columns of a table to features, labels and ids."""
 
+import collections
 import os
 import pathlib
-import re
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from jaxgen.config import DataSpec
 from jaxgen.data.checks import make_dataset
 from jaxgen.data.pictures import read_pictures
-from jaxgen.data.tables.file import Table, read_table
-from jaxgen.data.tables.names import find_ids, read_ids, read_labels, refuse_counts, to_number
+from jaxgen.data.tables.features import UNNAMED, Features, read_features
+from jaxgen.data.tables.file import Table, read_table, strip_texts
+from jaxgen.data.tables.names import find_ids, read_ids, read_labels, refuse_counts
 from jaxgen.errors import UserError
 from jaxgen.types import Dataset
 from jaxgen.wording import count_of, some_of
-
-# Different texts that a column of categories has at most.
-MOST_CATEGORIES = 100
-UNNAMED = "without a name"
-
-
-class Features(NamedTuple):
-    """Numbers made of one column.
-
-    Attributes:
-      values: float ``[n, k]``: one column of numbers, or one of zeros and ones for each of k categories.
-      categories: their names; none for numbers.
-    """
-
-    values: np.ndarray
-    categories: tuple[str, ...] = ()
 
 
 def load_table(path: str, spec: DataSpec) -> Dataset:
@@ -58,7 +43,7 @@ def load_table(path: str, spec: DataSpec) -> Dataset:
     if not names:
         raise UserError(f"{source}: has no column of numbers beside the label")
     refuse_counts(table, names, spec)
-    found = read_columns(table, names)
+    found = read_columns(table, names, spec.impute)
     told = table.notes
     # A large table need not be in memory twice.
     del table
@@ -68,6 +53,7 @@ def load_table(path: str, spec: DataSpec) -> Dataset:
         labels,
         source=source,
         ids=ids,
+        impute=spec.impute,
         notes=(*told, *notes, *found.notes),
     )
 
@@ -115,10 +101,17 @@ class Columns(NamedTuple):
     notes: tuple[str, ...]
 
 
-def read_columns(table: Table, names: Sequence[str]) -> Columns:
+def read_columns(table: Table, names: Sequence[str], impute: str = "none") -> Columns:
     """The features that columns of the table are made into; errors are those of `read_features`."""
-    columns = {name: read_features(table, name) for name in names}
-    notes = [
+    columns = {name: read_features(table, name, impute) for name in names}
+    refuse_thousands(table, columns)
+    missing = {name: int(np.isnan(found.values).sum()) for name, found in columns.items() if not found.categories}
+    by_kind = collections.Counter(found.kind for found in columns.values())
+    kinds = ", ".join(f"{count} of {kind}" for kind, count in by_kind.items())
+    counts = [f"{name or UNNAMED} ({count:,})" for name, count in missing.items() if count]
+    notes = [f"columns: {kinds}"] * (len(by_kind) > 1)
+    notes += [f"values are missing in {some_of(counts)}"] * bool(counts)
+    notes += [
         f"column {name} has {count_of(len(found.categories), 'category')}: {some_of(found.categories)}"
         for name, found in columns.items()
         if found.categories
@@ -126,76 +119,43 @@ def read_columns(table: Table, names: Sequence[str]) -> Columns:
     return Columns(np.concatenate([found.values for found in columns.values()], axis=1), tuple(notes))
 
 
-def read_features(table: Table, name: str) -> Features:
-    """The numbers that a column of the table is made into.
+class JoinedColumns(NamedTuple):
+    """Features of several tables: ``[n_i, f]`` each, and notes as of `Columns`."""
+
+    parts: list[np.ndarray]
+    notes: tuple[str, ...]
+
+
+def read_joined(tables: Sequence[Any], source: str, impute: str) -> JoinedColumns:
+    """The features of tables of pyarrow with the same columns, whose categories are those of all of them.
 
     Raises:
-      UserError: for missing values, for texts among numbers, for too many different texts, for other types.
+      UserError: if a column has several types, or no numbers can be made of it.
     """
     import pyarrow
 
-    column = table.data.column(name).combine_chunks()
-    what = f"{table.source}: column {name or UNNAMED}"
-    if column.null_count == len(column):
-        raise UserError(f"{what}: has no values; drop it")
-    if column.null_count:
-        first = int(np.argmax(column.is_null().to_numpy(zero_copy_only=False)))
+    try:
+        joined = pyarrow.concat_tables(tables, promote_options="permissive")
+    except (pyarrow.ArrowException, KeyError, TypeError, OverflowError) as error:
         raise UserError(
-            f"{what}, {table.where(first)}: has no value ({column.null_count:,} of {len(column):,} are missing); fill "
-            "it, or drop the line or the column"
-        )
-    kinds = pyarrow.types
-    if kinds.is_boolean(column.type) or kinds.is_integer(column.type) or kinds.is_floating(column.type):
-        return Features(finite(column.cast("float64", safe=False).to_numpy(), table, name)[:, None])
-    if kinds.is_decimal(column.type):
-        return Features(finite(column.cast("float64").to_numpy(), table, name)[:, None])
-    if kinds.is_string(column.type):
-        return read_texts(table, name)
-    raise UserError(f"{what}: is of type {column.type}; numbers or texts are needed: drop it, or make numbers of it")
+            f"{source}: cannot be read as a table ({str(error).splitlines()[0]}); give columns of one type each, "
+            "alike for training and testing"
+        ) from None
+    found = read_columns(Table(source, strip_texts(joined)), joined.column_names, impute)
+    bounds = np.cumsum([table.num_rows for table in tables])[:-1]
+    return JoinedColumns(np.split(found.values, bounds), found.notes)
 
 
-def read_texts(table: Table, name: str) -> Features:
-    """A column of texts as numbers with decimal commas, or as categories."""
-    texts = table.texts(name)
-    kinds, places = np.unique(texts, return_inverse=True)
-    decimal = np.array([to_number(kind.replace(",", ".")) for kind in kinds])
-    with_comma = next((str(kind) for kind in kinds if "," in kind), None)
-    if with_comma and np.isfinite(decimal).all():
-        if table.separator == "," or all(re.fullmatch(r"[+-]?\d{1,3}(,\d{3})*", kind) for kind in kinds):
+def refuse_thousands(table: Table, columns: Mapping[str, Features]) -> None:
+    """Raises `UserError` for numbers like 1.234 in a file that writes decimals with commas: they may be thousands."""
+    commas = next((name for name, found in columns.items() if found.has_decimal_commas), None)
+    for name, found in columns.items():
+        if commas is None or found.has_decimal_commas or found.categories:
+            continue
+        values = found.values[np.isfinite(found.values)]
+        # A float that has three decimals at most, and some that has one.
+        if (values != np.rint(values)).any() and np.allclose(1000 * values, np.rint(1000 * values), rtol=0, atol=1e-6):
             raise UserError(
-                f"{table.source}: column {name or UNNAMED}: {with_comma!r} may have a comma for thousands or for "
-                "decimals; write numbers without commas"
+                f"{table.source}: column {name or UNNAMED} has points in its numbers, and column {commas} commas for "
+                "decimals; are the points thousands? write all decimals in one way, and no thousands"
             )
-        return Features(decimal[places][:, None])
-    if with_comma and np.isfinite([to_number(kind.replace(",", "")) for kind in kinds]).all():
-        raise UserError(
-            f"{table.source}: column {name or UNNAMED}: {with_comma!r} has commas for thousands; write numbers without"
-        )
-    values = np.array([to_number(kind) for kind in kinds])[places]
-    what = f"{table.source}: column {name or UNNAMED}"
-    if np.isfinite(values).all():
-        return Features(values[:, None])
-    if np.isfinite(values).mean() >= 0.5:
-        row = int(np.argmin(np.isfinite(values)))
-        raise UserError(f"{what}, {table.where(row)}: {str(texts[row])!r} is no finite number; fill, encode or drop it")
-    if len(kinds) > max(2, min(MOST_CATEGORIES, len(texts) // 2)):
-        raise UserError(
-            f"{what}: has {len(kinds):,} different texts in {len(texts):,} rows, more than categories have; drop it, "
-            f"or, if it names the rows, give --id_column={name}"
-        )
-    return Features((places[:, None] == np.arange(len(kinds))).astype(float), tuple(kinds.tolist()))
-
-
-def finite(values: np.ndarray, table: Table, name: str) -> np.ndarray:
-    """Values ``[n]``, all finite.
-
-    Raises:
-      UserError: if not.
-    """
-    if not np.isfinite(values).all():
-        row = int(np.argmin(np.isfinite(values)))
-        raise UserError(
-            f"{table.source}: column {name or UNNAMED}, {table.where(row)}: {str(values[row])!r} is no finite number; "
-            "fill, encode or drop it"
-        )
-    return values

@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxgen.data.pairs import UNKNOWN_ORDER, Matrix
-from jaxgen.data.published import Values
-from jaxgen.data.tfds import tfds_order
+from jaxgen.data.image_sets import tfds_order
+from jaxgen.data.published.pairs import UNKNOWN_ORDER, Matrix
+from jaxgen.data.published.scores import Values
 from jaxgen.errors import UserError
 from jaxgen.types import Dataset
 

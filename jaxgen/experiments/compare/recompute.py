@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxgen.data import margin_files, run_files
-from jaxgen.data.pairs import REORDERED, UNKNOWN_ORDER, find_indices, pair_ids, split_ids
-from jaxgen.data.published import Values
-from jaxgen.data.tfds import tfds_order
+from jaxgen.data.image_sets import tfds_order
+from jaxgen.data.published import margin_files, run_files
+from jaxgen.data.published.pairs import REORDERED, UNKNOWN_ORDER, find_indices, pair_ids, split_ids
+from jaxgen.data.published.scores import Values
 from jaxgen.errors import UserError
 from jaxgen.keys import JobDraw, job_key
 from jaxgen.scores import heldout, influence

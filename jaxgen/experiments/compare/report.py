@@ -6,7 +6,7 @@ import functools
 import numpy as np
 
 from jaxgen.config import CompareSpec
-from jaxgen.data.pairs import split_ids
+from jaxgen.data.published.pairs import split_ids
 from jaxgen.experiments.compare.comparison import Comparison
 from jaxgen.experiments.compare.figures import draw_agreement, draw_disagreements
 from jaxgen.experiments.compare.matching import Matched

@@ -9,8 +9,8 @@ import numpy as np
 
 from jaxgen.config import CompareSpec
 from jaxgen.data import TABLES, load_dataset, with_kind
-from jaxgen.data.pairs import Matrix
-from jaxgen.data.published import Values, read_published
+from jaxgen.data.published.pairs import Matrix
+from jaxgen.data.published.scores import Values, read_published
 from jaxgen.data.score_files import NAME
 from jaxgen.errors import UserError
 from jaxgen.experiments.compare.comparison import Comparison

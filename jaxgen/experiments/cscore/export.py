@@ -8,7 +8,7 @@ import pathlib
 import numpy as np
 
 from jaxgen.config import CscoreSpec
-from jaxgen.data.run_files import NAME, write_run
+from jaxgen.data.published.run_files import NAME, write_run
 from jaxgen.errors import UserError
 from jaxgen.scores.heldout import RunStream
 from jaxgen.types import Dataset

@@ -30,13 +30,15 @@ from jaxgen.types import Dataset, Scores
 from jaxgen.wording import all_of
 
 
-def estimate_scores(images: Any, labels: Any, **arguments: Any) -> Scores:
+def estimate_scores(images: Any, labels: Any = None, **arguments: Any) -> Scores:
     """C-scores of the user's own arrays: `python -m jaxgen.cscore` as a function.
 
     Args:
       images: ``[n, h, w]`` or ``[n, h, w, d]`` images (uint8, or floats), or ``[n, f]`` features, as an array, a tensor
-        or nested lists; or a frame of pandas or polars, of columns of numbers, truths or categories.
-      labels: ``[n]`` integers or text, or one-hot ``[n, c]``; or a series.
+        or nested lists; or a frame of pandas or polars, of columns of numbers, truths or categories; or a data set of
+        Hugging Face, or of pairs (image, label) as those of PyTorch.
+      labels: ``[n]`` integers or text, or one-hot ``[n, c]``; or a series; or the name of a column of `images`. None
+        for data sets that bring their own.
       **arguments: those of `estimate_settings`; every flag has one value.
 
     Returns:
@@ -54,7 +56,7 @@ def estimate_scores(images: Any, labels: Any, **arguments: Any) -> Scores:
 
 def estimate_settings(
     images: Any,
-    labels: Any,
+    labels: Any = None,
     *,
     test_images: Any = None,
     test_labels: Any = None,
@@ -68,8 +70,10 @@ def estimate_settings(
 
     Args:
       images: ``[n, h, w]`` or ``[n, h, w, d]`` images (uint8, or floats), or ``[n, f]`` features, as an array, a tensor
-        or nested lists; or a frame of pandas or polars, of columns of numbers, truths or categories.
-      labels: ``[n]`` integers or text, or one-hot ``[n, c]``; or a series.
+        or nested lists; or a frame of pandas or polars, of columns of numbers, truths or categories; or a data set of
+        Hugging Face, or of pairs (image, label) as those of PyTorch.
+      labels: ``[n]`` integers or text, or one-hot ``[n, c]``; or a series; or the name of a column of `images`. None
+        for data sets that bring their own.
       test_images, test_labels: the same for a test set, whose answers are kept with the runs.
       class_names: ``[c]`` names, if the labels are integers in ``0..c-1``.
       ids: ``[n]`` integers or text that name the examples.
@@ -92,6 +96,7 @@ def estimate_settings(
             test_labels=test_labels,
             class_names=class_names,
             ids=ids,
+            impute=spec.data.impute,
         )
         results = score_settings(dataset, spec, Session(QUIET.resume, log if progress else None))
     return {setting.name: scores for setting, scores in results}

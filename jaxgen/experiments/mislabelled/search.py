@@ -160,7 +160,7 @@ def score_columns(scores: Scores) -> dict[str, np.ndarray]:
 
 def find_mislabelled(
     images: Any,
-    labels: Any,
+    labels: Any = None,
     *,
     class_names: Any = None,
     ids: Any = None,
@@ -185,8 +185,10 @@ def find_mislabelled(
 
     Args:
       images: ``[n, h, w]`` or ``[n, h, w, d]`` images (uint8, or floats), or ``[n, f]`` features, as an array, a tensor
-        or nested lists; or a frame of pandas or polars, of columns of numbers, truths or categories.
-      labels: ``[n]`` integers or text, or one-hot ``[n, c]``; or a series.
+        or nested lists; or a frame of pandas or polars, of columns of numbers, truths or categories; or a data set of
+        Hugging Face, or of pairs (image, label) as those of PyTorch.
+      labels: ``[n]`` integers or text, or one-hot ``[n, c]``; or a series; or the name of a column of `images`. None
+        for data sets that bring their own.
       class_names: ``[c]`` names, if the labels are integers in ``0..c-1``.
       ids: ``[n]`` integers or text that name the examples.
       out: folder for finished runs, so that the same call resumes or extends them; without it nothing is kept.
@@ -199,7 +201,7 @@ def find_mislabelled(
     """
     left_out = ("inject", "repeats", "num_shown", "dry_run")
     with spec_of_call(MislabelledSpec, "jaxgen.mislabelled", flags, out, left_out) as spec:
-        dataset = dataset_of_call(images, labels, class_names=class_names, ids=ids)
+        dataset = dataset_of_call(images, labels, class_names=class_names, ids=ids, impute=spec.data.impute)
         return search(dataset, spec, Session(QUIET.resume, log if progress else None))
 
 

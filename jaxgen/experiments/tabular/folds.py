@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxgen.config import LnrSpec
-from jaxgen.data.scaling import column_scale
+from jaxgen.data.scaling import column_scale, fill_missing
 from jaxgen.errors import UserError
 from jaxgen.experiments.tabular.mlp import padded_size, predict_each
 from jaxgen.keys import Draw, draw_key
@@ -27,10 +27,11 @@ CUTS = tuple(i / 20 for i in range(1, 20))
 
 
 class Table(NamedTuple):
-    """Features ``x [n, f]`` and labels ``y [n]``, 1 for the minority class."""
+    """Features ``x [n, f]`` and labels ``y [n]``, 1 for the minority class; how missing features are imputed."""
 
     x: np.ndarray
     y: np.ndarray
+    impute: str = "none"
 
 
 class Fold(NamedTuple):
@@ -68,18 +69,19 @@ def fold_rows(part: Table, folds: int, seed: int) -> Iterator[tuple[np.ndarray, 
 
 
 def split(part: Table, folds: int, seed: int) -> list[tuple[Table, Table]]:
-    """Training and test parts of stratified folds, standardized by the training part."""
+    """Training and test parts of stratified folds, filled and standardized by the training part."""
     pairs = []
     for train, test in fold_rows(part, folds, seed):
-        parts = [Table(part.x[rows], part.y[rows]) for rows in (train, test)]
+        parts = [part._replace(x=part.x[rows], y=part.y[rows]) for rows in (train, test)]
         pairs.append(tuple(standardize(table, parts[0]) for table in parts))
     return pairs
 
 
 def standardize(part: Table, by: Table) -> Table:
-    """Standardizes columns by their mean and standard deviation in `by`; columns that are constant there become 0."""
-    shift, spread = column_scale(by.x)
-    return part._replace(x=(part.x - shift) / spread * (np.ptp(by.x, axis=0) > 0))
+    """Fills and standardizes columns by their statistics in `by`; columns that are constant there become 0."""
+    x, by_x = (fill_missing(table.x, by.x, part.impute) for table in (part, by))
+    shift, spread = column_scale(by_x)
+    return part._replace(x=(x - shift) / spread * (np.ptp(by_x, axis=0) > 0))
 
 
 def out_of_fold(part: Table, spec: LnrSpec, seed: int, classifier: str) -> np.ndarray:

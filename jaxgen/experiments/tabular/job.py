@@ -55,13 +55,15 @@ def as_table(dataset: Dataset, folds: int) -> Table:
     if dataset.test_labels is not None:
         x, y = np.concatenate([x, dataset.test_features]), np.concatenate([y, dataset.test_labels])
     x, counts = x.astype(np.float64), np.bincount(y, minlength=2)
-    if not np.ptp(x, axis=0).any():
+    with np.errstate(invalid="ignore"):
+        varies = np.fmax.reduce(x) > np.fmin.reduce(x)
+    if not varies.any():
         raise UserError(f"--protocol=tabular: all columns of {dataset.name} are constant; give some that vary")
     if counts.min() < folds:
         raise UserError(
             f"--folds={folds}: the smaller class of {dataset.name} has {count_of(int(counts.min()), 'row')}; take fewer"
         )
-    return Table(x, (y == counts.argmin()).astype(int))
+    return Table(x, (y == counts.argmin()).astype(int), dataset.impute)
 
 
 def are_tables(datasets: Sequence[Dataset], spec: LnrSpec) -> bool:

@@ -10,11 +10,11 @@ import pytest
 from scipy import stats
 
 from jaxgen import compare
-from jaxgen.data import margin_files, run_files
-from jaxgen.data.pairs import MOST_PAIRS, pair_ids, split_ids
-from jaxgen.data.published import Values, read_published
+from jaxgen.data.image_sets import tfds_order
+from jaxgen.data.published import margin_files, run_files
+from jaxgen.data.published.pairs import MOST_PAIRS, pair_ids, split_ids
+from jaxgen.data.published.scores import Values, read_published
 from jaxgen.data.score_files import write_scores
-from jaxgen.data.tfds import tfds_order
 from jaxgen.errors import UserError
 from jaxgen.experiments.compare import run as experiment
 from jaxgen.experiments.compare.matching import match

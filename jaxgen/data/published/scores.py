@@ -13,11 +13,11 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxgen.data.checks import as_text, without_fractions
-from jaxgen.data.pairs import UNKNOWN_ORDER, Matrix, find_test_ids, pair_ids
-from jaxgen.data.pickled import read_objects
+from jaxgen.data.image_sets import tfds_order
+from jaxgen.data.published.pairs import UNKNOWN_ORDER, Matrix, find_test_ids, pair_ids
+from jaxgen.data.published.pickled import read_objects
 from jaxgen.data.tables.file import read_table
 from jaxgen.data.tables.names import guess_ids, to_number, whole_numbers
-from jaxgen.data.tfds import tfds_order
 from jaxgen.errors import UNREADABLE, UserError
 from jaxgen.io.arrays import ArrayFile, read_npy
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxgen.data.tfds import tfds_order
+from jaxgen.data.image_sets import tfds_order
 from jaxgen.errors import UserError
 
 # The most pairs that are compared; more are asked for by mistake.

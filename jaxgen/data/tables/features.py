@@ -1,0 +1,144 @@
+"""From one column of a table to numbers."""
+
+import re
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from jaxgen.data.tables.file import Table
+from jaxgen.data.tables.names import to_number
+from jaxgen.errors import UserError
+
+# Different texts that a column of categories has at most.
+MOST_CATEGORIES = 100
+UNNAMED = "without a name"
+# The category of rows that have none.
+NO_CATEGORY = "(missing)"
+
+
+class Features(NamedTuple):
+    """Numbers made of one column.
+
+    Attributes:
+      values: float ``[n, k]``: one column of numbers, or one of zeros and ones for each of k categories.
+      categories: their names; none for numbers.
+      kind: of the column.
+      has_decimal_commas: whether the numbers were written with commas.
+    """
+
+    values: np.ndarray
+    categories: tuple[str, ...] = ()
+    kind: Literal["numbers", "true or false", "categories", "lists of numbers"] = "numbers"
+    has_decimal_commas: bool = False
+
+
+def read_features(table: Table, name: str, impute: str = "none") -> Features:
+    """The numbers that a column of the table is made into; NaN for missing values that are to be imputed.
+
+    Raises:
+      UserError: for missing values, for texts among numbers, for too many different texts, for other types.
+    """
+    import pyarrow
+
+    column = table.data.column(name).combine_chunks()
+    what = f"{table.source}: column {name or UNNAMED}"
+    missing = column.is_null(nan_is_null=pyarrow.types.is_floating(column.type)).to_numpy(zero_copy_only=False)
+    if missing.all():
+        raise UserError(f"{what}: has no values; drop it")
+    if missing.any() and impute == "none":
+        raise UserError(
+            f"{what}, {table.where(int(np.argmax(missing)))}: has no value ({missing.sum():,} of {len(column):,} are "
+            "missing); fill it, give --impute=median, or drop the line or the column"
+        )
+    kinds = pyarrow.types
+    if kinds.is_list(column.type) or kinds.is_large_list(column.type) or kinds.is_fixed_size_list(column.type):
+        return read_lists(column, table, name)
+    if kinds.is_boolean(column.type):
+        return Features(to_floats(column.cast("int8"))[:, None].astype(float), kind="true or false")
+    if kinds.is_integer(column.type) or kinds.is_floating(column.type):
+        return Features(not_infinite(to_floats(column.cast("float64", safe=False)), table, name)[:, None])
+    if kinds.is_decimal(column.type):
+        return Features(not_infinite(to_floats(column.cast("float64")), table, name)[:, None])
+    if kinds.is_string(column.type):
+        return read_texts(table, name)
+    raise UserError(f"{what}: is of type {column.type}; numbers or texts are needed: drop it, or make numbers of it")
+
+
+def read_lists(column: Any, table: Table, name: str) -> Features:
+    """A column of lists of numbers, all of one length, as so many columns.
+
+    Raises:
+      UserError: if they are no such lists.
+    """
+    import pyarrow
+    import pyarrow.compute as compute
+
+    what = f"{table.source}: column {name or UNNAMED}"
+    lengths = compute.list_value_length(column).to_numpy(zero_copy_only=False)
+    if column.null_count or len(np.unique(lengths)) > 1:
+        raise UserError(f"{what}: has lists of several lengths; bring all to one, or drop the column")
+    values = column.flatten()
+    if not (pyarrow.types.is_integer(values.type) or pyarrow.types.is_floating(values.type)):
+        raise UserError(f"{what}: has lists of the type {values.type}; lists of numbers are needed: drop it")
+    numbers = to_floats(values.cast("float64", safe=False)).reshape(len(column), -1)
+    if not numbers.size or not np.isfinite(numbers).all():
+        raise UserError(f"{what}: has lists with missing or infinite numbers, or without any; fill them or drop it")
+    return Features(numbers, kind="lists of numbers")
+
+
+def read_texts(table: Table, name: str) -> Features:
+    """A column of texts as numbers with decimal commas, or as categories; one of these are missing values."""
+    texts = table.texts(name)
+    kinds, places = np.unique(texts, return_inverse=True)
+    decimal = np.array([to_number(kind.replace(",", ".")) for kind in kinds])
+    with_comma = next((str(kind) for kind in kinds if "," in kind), None)
+    if with_comma and are_numbers(decimal, kinds):
+        if table.separator == "," or all(re.fullmatch(r"[+-]?\d{1,3}(,\d{3})*", kind) for kind in kinds):
+            raise UserError(
+                f"{table.source}: column {name or UNNAMED}: {with_comma!r} may have a comma for thousands or for "
+                "decimals; write numbers without commas"
+            )
+        return Features(decimal[places][:, None], has_decimal_commas=True)
+    if with_comma and are_numbers(np.array([to_number(kind.replace(",", "")) for kind in kinds]), kinds):
+        raise UserError(
+            f"{table.source}: column {name or UNNAMED}: {with_comma!r} has commas for thousands; write numbers without"
+        )
+    numbers = np.array([to_number(kind) for kind in kinds])
+    what = f"{table.source}: column {name or UNNAMED}"
+    if are_numbers(numbers, kinds):
+        return Features(numbers[places][:, None])
+    if np.isfinite(numbers)[places].sum() >= 0.5 * (texts != "").sum():
+        row = int(np.argmax((~np.isfinite(numbers) & (kinds != ""))[places]))
+        raise UserError(f"{what}, {table.where(row)}: {str(texts[row])!r} is no finite number; fill, encode or drop it")
+    if len(kinds) > max(2, min(MOST_CATEGORIES, len(texts) // 2)):
+        raise UserError(
+            f"{what}: has {len(kinds):,} different texts in {len(texts):,} rows, more than categories have; drop it, "
+            f"or, if it names the rows, give --id_column={name}"
+        )
+    categories = tuple(kind or NO_CATEGORY for kind in kinds.tolist())
+    return Features((places[:, None] == np.arange(len(kinds))).astype(float), categories, "categories")
+
+
+def are_numbers(values: np.ndarray, texts: np.ndarray) -> bool:
+    """Whether the numbers made of texts are finite wherever these are not empty."""
+    return bool((np.isfinite(values) | (texts == "")).all())
+
+
+def to_floats(column: Any) -> np.ndarray:
+    """A column of floats as an array ``[n]``, NaN for missing values."""
+    return column.to_numpy(zero_copy_only=False)
+
+
+def not_infinite(values: np.ndarray, table: Table, name: str) -> np.ndarray:
+    """Values ``[n]``, none of them infinite.
+
+    Raises:
+      UserError: if one is.
+    """
+    if np.isinf(values).any():
+        row = int(np.argmax(np.isinf(values)))
+        raise UserError(
+            f"{table.source}: column {name or UNNAMED}, {table.where(row)}: {str(values[row])!r} is no finite number; "
+            "fill, encode or drop it"
+        )
+    return values

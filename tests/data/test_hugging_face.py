@@ -1,0 +1,215 @@
+"""Data sets of Hugging Face, on disk and from Python; and what is refused."""
+
+import re
+import socket
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jaxgen import UserError
+from jaxgen.config import DataSpec
+from jaxgen.data import load_dataset
+from jaxgen.data.python_arrays import dataset_of_call
+from support.commands import type_in
+
+datasets = pytest.importorskip("datasets")
+datasets.disable_progress_bars()
+
+RNG = np.random.default_rng(0)
+PIXELS = RNG.integers(0, 255, (12, 6, 6), dtype=np.uint8)
+VALUES = RNG.normal(size=(12, 3))
+CODES = np.arange(12) % 3
+NAMES = ["oak", "elm", "ash"]
+
+
+def pictures(rows=slice(None), label=None):
+    columns = {"image": [Image.fromarray(pixels) for pixels in PIXELS[rows]], "label": CODES[rows].tolist()}
+    if label is not None:
+        columns["label"] = label
+    features = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=NAMES)})
+    return datasets.Dataset.from_dict(columns, features=features)
+
+
+def two_pictures():
+    rows = {name: pictures().with_format(None)[:]["image"] for name in ("image", "second")}
+    features = datasets.Features({**pictures().features, "second": datasets.Image()})
+    return datasets.Dataset.from_dict({**rows, "label": CODES.tolist()}, features=features)
+
+
+def numbers(**more):
+    return datasets.Dataset.from_dict(
+        {"a": VALUES[:, 0], "b": VALUES[:, 1], "label": [NAMES[code] for code in CODES], **more}
+    )
+
+
+def load(path, **flags):
+    return load_dataset(DataSpec(dataset=str(path), **flags))
+
+
+def names_of(dataset):
+    return [dataset.class_names[label] for label in dataset.labels]
+
+
+def test_pictures_and_class_names_are_read(tmp_path):
+    pictures().save_to_disk(tmp_path / "trees")
+    for name in (f"hf:{tmp_path}/trees", f"{tmp_path}/trees"):
+        dataset = load(name)
+        np.testing.assert_array_equal(dataset.images[..., 0], PIXELS)
+        assert dataset.class_names == tuple(NAMES)
+        assert names_of(dataset) == [NAMES[code] for code in CODES]
+        assert (dataset.name, dataset.test_labels, dataset.notes) == ("trees", None, ())
+    resized = load(f"hf:{tmp_path}/trees", image_size=3)
+    assert resized.images.shape == (12, 3, 3, 1)
+
+
+def test_rows_are_read_in_the_order_they_were_given_not_that_of_the_file(tmp_path):
+    pictures().shuffle(seed=1).save_to_disk(tmp_path / "trees")
+    dataset = load(tmp_path / "trees")
+    order = datasets.load_from_disk(str(tmp_path / "trees"))["label"][:]
+    assert dataset.labels.tolist() == order
+    np.testing.assert_array_equal(np.sort(dataset.images, 0), np.sort(PIXELS[..., None], 0))
+    selected = dataset_of_call(pictures().select([7, 2, 0]).cast_column("label", datasets.Value("int64")))
+    np.testing.assert_array_equal(selected.images[..., 0], PIXELS[[7, 2, 0]])
+
+
+@pytest.mark.parametrize(
+    ("splits", "tests", "notes"),
+    [
+        ({"train": slice(6), "test": slice(6, 12)}, 6, ["split train is for training, test for testing"]),
+        ({"train": slice(6), "validation": slice(6, 9)}, 3, ["split train is for training, validation for testing"]),
+        (
+            {"train": slice(6), "validation": slice(6, 9), "test": slice(9, 12), "extra": slice(0, 2)},
+            3,
+            ["split train is for training, test for testing", "not read: validation (3 rows), extra (2 rows)"],
+        ),
+        ({"all": slice(12)}, 0, []),
+    ],
+)
+def test_splits_are_told_apart_by_name(tmp_path, splits, tests, notes):
+    datasets.DatasetDict({name: pictures(rows) for name, rows in splits.items()}).save_to_disk(tmp_path / "trees")
+    dataset = load(tmp_path / "trees")
+    assert list(dataset.notes) == notes
+    assert (0 if dataset.test_labels is None else len(dataset.test_labels)) == tests
+
+
+def test_a_test_split_without_labels_is_left_out_and_told(tmp_path):
+    splits = {"train": pictures(), "test": pictures(slice(4), [-1] * 4)}
+    datasets.DatasetDict(splits).save_to_disk(tmp_path / "trees")
+    dataset = load(tmp_path / "trees")
+    assert dataset.test_labels is None
+    assert "the 4 rows for testing have no labels, and are not read" in dataset.notes
+
+
+def test_rows_of_numbers_are_read_as_tables_are(tmp_path):
+    given = numbers(big=[True, False] * 6, kind=["x", "y", "x"] * 4, id=[f"t{i}" for i in range(12)])
+    given.save_to_disk(tmp_path / "rows")
+    given.to_parquet(tmp_path / "rows.parquet")
+    saved, table, called = load(tmp_path / "rows"), load(tmp_path / "rows.parquet"), dataset_of_call(given)
+    assert saved.fingerprint == table.fingerprint == called.fingerprint
+    assert saved.notes == table.notes == called.notes
+    assert saved.ids.tolist() == called.ids.tolist() == [f"t{i}" for i in range(12)]
+
+
+def test_lists_of_numbers_are_so_many_columns(tmp_path):
+    given = numbers(embedding=VALUES.tolist())
+    given.save_to_disk(tmp_path / "rows")
+    given.to_parquet(tmp_path / "rows.parquet")
+    for dataset in (load(tmp_path / "rows"), load(tmp_path / "rows.parquet"), dataset_of_call(given)):
+        np.testing.assert_array_equal(dataset.features, np.column_stack([VALUES[:, :2], VALUES]))
+        assert dataset.notes == ("columns: 2 of numbers, 1 of lists of numbers",)
+    for lists, said in (
+        ([[1.0]] * 11 + [[1.0, 2.0]], "column embedding: has lists of several lengths"),
+        ([["x"]] * 12, "column embedding: has lists of the type string"),
+        ([[None]] * 12, "column embedding: has lists "),
+        ([[]] * 12, "column embedding: has lists "),
+    ):
+        with pytest.raises(UserError, match=said):
+            dataset_of_call(numbers(embedding=lists))
+
+
+def test_the_label_is_the_column_of_that_type_unless_named():
+    given = pictures().rename_column("label", "species").add_column("size", list(range(12)))
+    dataset = dataset_of_call(given)
+    assert names_of(dataset) == [NAMES[code] for code in CODES]
+    assert dataset.notes == ("column species is the label (--label_column names another)", "not read: size")
+    assert dataset_of_call(given, "size").num_classes == 12
+    with pytest.raises(UserError, match="--label_column=label: images has the columns image, a"):
+        dataset_of_call(given.remove_columns(["species"]).rename_column("size", "a"))
+
+
+def test_test_examples_may_be_given():
+    dataset = dataset_of_call(pictures(), test_images=pictures(slice(3, 9)))
+    np.testing.assert_array_equal(dataset.test_images[..., 0], PIXELS[3:9])
+    assert dataset.test_labels.tolist() == CODES[3:9].tolist()
+
+
+def test_its_columns_are_images_and_labels():
+    given = pictures()
+    dataset = dataset_of_call(given["image"], given["label"], class_names=NAMES)
+    assert dataset.fingerprint == dataset_of_call(given).fingerprint
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((datasets.DatasetDict({"train": pictures()}),), 'give one, such as images=data["train"]'),
+        ((pictures().to_iterable_dataset(),), "images: are streamed; load the data set as a whole"),
+        ((pictures(), CODES), "labels: the images are a data set that has them in its columns; name their column"),
+        ((pictures(label=[-1, *CODES[1:]]),), "images: row 1 has no label (-1)"),
+        ((pictures(label=[None, *CODES[1:]]),), "images: row 1 has no label (-1)"),
+        ((two_pictures(),), "images: has pictures in the columns image, second; name one by --image_column"),
+        ((numbers(a2=[None, *VALUES[1:, 0]]),), "images: column a2, row 1: has no value"),
+    ],
+)
+def test_what_cannot_be_read_is_one_line(arguments, said):
+    with pytest.raises(UserError, match=re.escape(said)) as raised:
+        dataset_of_call(*arguments)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_missing_picture_is_named_by_its_row():
+    given = pictures().to_list()
+    features = pictures().features
+    given[4]["image"] = None
+    with pytest.raises(UserError, match="images: row 5 has no image; drop it"):
+        dataset_of_call(datasets.Dataset.from_list(given, features=features))
+
+
+def test_a_hub_that_does_not_answer_is_one_line_and_soon(tmp_path, monkeypatch):
+    asked = []
+
+    def refuse(address, *arguments, **options):
+        asked.append(address)
+        raise OSError("Name or service not known")
+
+    monkeypatch.setattr(socket, "create_connection", refuse)
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    with pytest.raises(UserError, match="the hub does not answer: go online once, or give a folder") as raised:
+        load("hf:nobody/nothing")
+    assert "\n" not in str(raised.value)
+    assert len(asked) == 1
+    with pytest.raises(UserError, match="it is fetched only if the flag is given"):
+        load_dataset(DataSpec(dataset="hf:nobody/nothing"), fetch=False)
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("hf:mine.csv", "is a file; give the folder that save_to_disk wrote"), ("hf:folder", "cannot be read")],
+)
+def test_what_is_no_data_set_is_refused_in_a_line(tmp_path, name, said):
+    (tmp_path / "mine.csv").write_text("a,label\n1,2\n")
+    (tmp_path / "folder").mkdir()
+    result = type_in(tmp_path, f"--dataset={name}")
+    assert (result.returncode, result.stdout) == (2, "")
+    assert said in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_without_the_package_the_extra_is_named(tmp_path, monkeypatch):
+    import importlib.util
+
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(UserError, match=re.escape("needs the package datasets; pip install 'jaxgen[hf]'")):
+        load(f"hf:{tmp_path}")

@@ -1,0 +1,165 @@
+"""Missing features: filled by a statistic of the training part alone, or refused."""
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import jaxgen
+from jaxgen import UserError
+from jaxgen.config import DataSpec, LnrSpec
+from jaxgen.data import load_dataset
+from jaxgen.data.checks import make_dataset
+from jaxgen.data.parts import first_examples, hold_out_test
+from jaxgen.data.python_arrays import dataset_of_call
+from jaxgen.experiments.tabular.folds import fold_rows, split
+from jaxgen.experiments.tabular.job import as_table
+
+RNG = np.random.default_rng(0)
+# Skewed, so that mean and median differ.
+VALUES = np.exp(RNG.normal(size=(40, 3)))
+GAPS = RNG.random((40, 3)) < 0.2
+HOLED = np.where(GAPS, np.nan, VALUES)
+LABELS = np.arange(40) % 2
+STATISTICS = {"mean": np.nanmean, "median": np.nanmedian}
+
+
+def filled_and_scaled(values, by, statistic):
+    """What a network should see, written out."""
+    filled_by = np.where(np.isnan(by), statistic(by, 0), by)
+    filled = np.where(np.isnan(values), statistic(by, 0), values)
+    return (filled - filled_by.mean(0)) / filled_by.std(0)
+
+
+@pytest.mark.parametrize("impute", STATISTICS)
+def test_columns_are_filled_by_their_statistic_over_training_examples(impute):
+    dataset = make_dataset(
+        "d", HOLED[:30], LABELS[:30], source="s", test_images=HOLED[30:], test_labels=LABELS[30:], impute=impute
+    )
+    for found, rows in ((dataset.images, slice(30)), (dataset.test_images, slice(30, 40))):
+        np.testing.assert_allclose(
+            found, filled_and_scaled(HOLED[rows], HOLED[:30], STATISTICS[impute]), rtol=1e-5, atol=1e-6
+        )
+    assert dataset.notes == (
+        f"{GAPS.sum()} missing values in 3 columns: each filled with the {impute} of its column over the training "
+        "examples",
+    )
+
+
+@pytest.mark.parametrize("impute", STATISTICS)
+def test_a_test_set_held_out_fills_no_training_example(impute):
+    dataset = make_dataset("d", HOLED, LABELS, source="s", impute=impute)
+    parts = hold_out_test(dataset, 0.25, 0)
+    train, held_out = HOLED[parts.ids], HOLED[parts.test_ids]
+    assert len(held_out) == 10
+    np.testing.assert_allclose(parts.images, filled_and_scaled(train, train, STATISTICS[impute]), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        parts.test_images, filled_and_scaled(held_out, train, STATISTICS[impute]), rtol=1e-5, atol=1e-6
+    )
+    np.testing.assert_array_equal(parts.test_features, held_out)
+    np.testing.assert_allclose(
+        parts.test_images * parts.spread + parts.shift,
+        np.where(np.isnan(held_out), STATISTICS[impute](train, 0), held_out),
+        rtol=1e-5,
+    )
+
+
+def test_without_missing_values_a_held_out_test_set_still_scales_no_training_example():
+    parts = hold_out_test(make_dataset("d", VALUES, LABELS, source="s"), 0.25, 0)
+    np.testing.assert_allclose(parts.images.mean(0), 0, atol=1e-6)
+    np.testing.assert_allclose(parts.images.std(0), 1, rtol=1e-5)
+    assert abs(parts.test_images.mean()) > 1e-3
+
+
+def test_the_first_examples_are_filled_and_scaled_by_themselves():
+    dataset = first_examples(make_dataset("d", HOLED, LABELS, source="s", impute="mean"), 20, "s")
+    np.testing.assert_allclose(
+        dataset.images, filled_and_scaled(HOLED[:20], HOLED[:20], np.nanmean), rtol=1e-5, atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("impute", STATISTICS)
+def test_folds_are_filled_by_their_training_part(tmp_path, impute):
+    pd.DataFrame(HOLED, columns=list("abc")).assign(label=LABELS).to_csv(tmp_path / "mine.csv", index=False)
+    spec = LnrSpec(data=DataSpec(dataset=f"{tmp_path}/mine.csv", impute=impute))
+    table = as_table(load_dataset(spec.data), 4)
+    for train, test in split(table, 4, 0):
+        assert np.isfinite(train.x).all()
+        assert np.isfinite(test.x).all()
+        np.testing.assert_allclose(train.x.mean(0), 0, atol=1e-12)
+    # Whatever stands in a test part, its training part is filled as before.
+    train, _ = split(table, 4, 0)[0]
+    spoilt, (_, rows) = table.x.copy(), next(fold_rows(table, 4, 0))
+    spoilt[rows] = np.where(np.isnan(spoilt[rows]), np.nan, 1e6)
+    again, _ = split(table._replace(x=spoilt), 4, 0)[0]
+    np.testing.assert_array_equal(train.x, again.x)
+
+
+def test_missing_categories_are_one_of_their_own(tmp_path):
+    frame = pd.DataFrame({"size": [1.0, None, 3.0, 4.0] * 5, "colour": ["red", "green", None, "red"] * 5})
+    frame.assign(label=LABELS[:20]).to_csv(tmp_path / "mine.csv", index=False)
+    frame.assign(label=LABELS[:20]).to_parquet(tmp_path / "mine.parquet")
+    for name in ("mine.csv", "mine.parquet"):
+        dataset = load_dataset(DataSpec(dataset=f"{tmp_path}/{name}", impute="median"))
+        colours = [frame.colour.isna(), frame.colour == "green", frame.colour == "red"]
+        np.testing.assert_array_equal(dataset.features, np.column_stack([frame["size"], *colours]))
+        assert dataset.notes == (
+            "columns: 1 of numbers, 1 of categories",
+            "values are missing in size (5)",
+            "column colour has 3 categories: (missing), green, red",
+            "5 missing values in 1 column: each filled with the median of its column over the training examples",
+        )
+    called = dataset_of_call(frame, LABELS[:20], impute="median")
+    assert called.fingerprint == dataset.fingerprint
+
+
+def test_numbers_written_with_commas_or_as_truths_may_be_missing(tmp_path):
+    (tmp_path / "mine.csv").write_text("a;b;label\n1,5;True;x\n;False;y\n2,5;;x\n4,5;True;y\n")
+    dataset = load_dataset(DataSpec(dataset=f"{tmp_path}/mine.csv", impute="mean"))
+    np.testing.assert_array_equal(dataset.features, [[1.5, 1], [np.nan, 0], [2.5, np.nan], [4.5, 1]])
+    np.testing.assert_allclose(dataset.images[1, 0], 0, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("values", "impute", "said"),
+    [
+        (HOLED, "none", "s: images: example 2 has a missing value (NaN), as 23 of 40 examples have; fill it, give"),
+        (np.where(GAPS, np.inf, VALUES), "mean", "s: images: example 2 has a value that is not finite"),
+        (np.where(GAPS, np.inf, VALUES), "none", "s: images: example 2 has a value that is not finite"),
+        (RNG.random((40, 4, 4)), "mean", "--impute=mean: is for rows of features, and s: images are pictures"),
+    ],
+)
+def test_what_cannot_be_filled_is_refused(values, impute, said):
+    with pytest.raises(UserError, match=re.escape(said)):
+        make_dataset("d", values, LABELS, source="s", impute=impute)
+
+
+def test_columns_without_a_value_in_the_training_part_are_zero():
+    values = VALUES.copy()
+    values[:30, 1] = np.nan
+    dataset = make_dataset(
+        "d", values[:30], LABELS[:30], source="s", test_images=values[30:], test_labels=LABELS[30:], impute="median"
+    )
+    np.testing.assert_array_equal(dataset.images[:, 1], 0)
+    assert np.isfinite(dataset.test_images).all()
+
+
+def test_points_beside_decimal_commas_may_be_thousands_and_are_refused(tmp_path):
+    (tmp_path / "mine.csv").write_text("a;b;label\n1,5;1.234;x\n2,5;2.5;y\n2,5;3;x\n")
+    with pytest.raises(UserError, match="column b has points in its numbers, and column a commas for decimals"):
+        load_dataset(DataSpec(dataset=f"{tmp_path}/mine.csv"))
+    (tmp_path / "mine.csv").write_text("a;b;label\n1,5;1;x\n2,5;2;y\n2,5;3;x\n")
+    assert load_dataset(DataSpec(dataset=f"{tmp_path}/mine.csv")).features.tolist() == [[1.5, 1], [2.5, 2], [2.5, 3]]
+
+
+def test_a_call_from_python_takes_the_flag():
+    flags = {"num_runs": 4, "subset_ratios": (0.5,), "epochs": 2, "hidden": (4,), "progress": False}
+    with pytest.raises(UserError, match="give --impute=median"):
+        jaxgen.estimate_scores(HOLED, LABELS, **flags)
+    with pytest.raises(UserError, match="impute"):
+        jaxgen.estimate_scores(HOLED, LABELS, impute="mode", **flags)
+    filled = np.where(GAPS, np.nanmedian(HOLED, 0), HOLED)
+    given = jaxgen.estimate_scores(filled, LABELS, **flags)
+    found = jaxgen.estimate_scores(HOLED, LABELS, impute="median", **flags)
+    np.testing.assert_array_equal(found.scores_by_ratio, given.scores_by_ratio)
