@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 # Relative deviation up to which values count as equal: the rounding of float32 shares. Tests and texts agree on it.
 ROUNDING = 1e-5
+# Seconds of each unit of time, the largest first.
+UNITS = ((86400, "days"), (3600, "h"), (60, "min"))
 
 
 def count_of(number: int | str, noun: str) -> str:
@@ -24,6 +26,15 @@ def some_of(names: Sequence[object], most: int = 5) -> str:
 def all_of(number: int, noun: str) -> str:
     """All of a number of things, such as ``all 3 models`` or ``the only model``; the noun is singular."""
     return f"the only {noun}" if number == 1 else f"all {count_of(number, noun)}"
+
+
+def duration(seconds: float) -> str:
+    """A span of time in two digits, in the largest unit that it has two of, such as ``28 s``, ``1.5 h``."""
+    if seconds < 1:
+        return "under 1 s"
+    unit, name = next(((size, name) for size, name in UNITS if seconds >= 2 * size), (1, "s"))
+    amount = seconds / unit
+    return f"{amount:.0f} {name}" if amount >= 10 else f"{amount:.1f} {name}"
 
 
 def mean_and_deviation(mean: float, deviation: float, decimals: int) -> str:

@@ -5,7 +5,7 @@ import pytest
 
 from jaxgen.reporting.statements import describe
 from jaxgen.reporting.tables import describe_percent, mean_and_sd
-from jaxgen.wording import all_of, count_of, mean_and_deviation
+from jaxgen.wording import all_of, count_of, duration, mean_and_deviation
 
 
 @pytest.mark.parametrize(
@@ -52,3 +52,20 @@ def test_equal_values_deviate_by_0_and_others_do_not():
     assert describe([0.1, 0.1, 0.1001]) == "10.0 ± 0.006 % (n = 3)"
     row = mean_and_sd("accuracy", np.array([0.9, 0.9, 0.9001]))
     assert describe_percent(row, "accuracy") == "90.00 ± 0.01"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (0.2, "under 1 s"),
+        (1, "1.0 s"),
+        (28.4, "28 s"),
+        (119, "119 s"),
+        (150, "2.5 min"),
+        (3600, "60 min"),
+        (9000, "2.5 h"),
+        (3 * 86400, "3.0 days"),
+    ],
+)
+def test_durations_have_a_unit_that_reads_well(seconds, said):
+    assert duration(seconds) == said

@@ -39,9 +39,15 @@ def fill_missing(features: np.ndarray | None, by: np.ndarray, impute: str) -> np
     """Features with NaN replaced by the mean or median of their column in `by`, or by 0 where that has no value."""
     if features is None or impute == "none" or features.dtype.kind != "f" or not np.isnan(features).any():
         return features
+    return np.where(np.isnan(features), fill_values(by, impute), features)
+
+
+def fill_values(features: np.ndarray, impute: str) -> np.ndarray:
+    """The mean or median of the values that each column has, 0 where it has none; ``[f]``."""
     from sklearn.impute import SimpleImputer
 
-    return SimpleImputer(strategy=impute, keep_empty_features=True).fit(by).transform(features)
+    imputer = SimpleImputer(strategy=impute, keep_empty_features=True).fit(features)
+    return imputer.transform(np.full((1, features.shape[1]), np.nan))[0]
 
 
 def rescale(values: np.ndarray, shift: Any, spread: Any) -> np.ndarray:

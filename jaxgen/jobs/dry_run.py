@@ -6,13 +6,14 @@ from jaxgen.jobs.session import Session
 from jaxgen.jobs.train import make_trainer
 from jaxgen.jobs.workload import Workload
 from jaxgen.runs.jax_settings import fixed_settings
+from jaxgen.wording import duration
 
 
 def describe_workload(workload: Workload, session: Session) -> str:
     """A Markdown table with a row per program; times a few steps, and stores nothing."""
     store = workload.open_store()
     lines = [
-        "| program | settings | members | done | parameters | width | MB a device | hours, at most |",
+        "| program | settings | members | done | parameters | width | MB a device | time, at most |",
         "|" + " --- |" * 8,
     ]
     total = 0.0
@@ -29,6 +30,6 @@ def describe_workload(workload: Workload, session: Session) -> str:
             lines.append(
                 f"| {program.name or program.spec.model.model} | {len(program.settings)} | {members:,} | "
                 f"{members - sum(missing.values()):,} | {num_parameters(*trainer.layout.example()):,} | "
-                f"{trainer.width} | {trainer.ensemble.needed_bytes(trainer.width) / 1e6:,.0f} | {seconds / 3600:.2g} |"
+                f"{trainer.width} | {trainer.ensemble.needed_bytes(trainer.width) / 1e6:,.0f} | {duration(seconds)} |"
             )
-    return "\n".join([*lines, "", f"{total / 3600:.2g} hours in all, at most; --dry_run: nothing was trained"])
+    return "\n".join([*lines, "", f"{duration(total)} in all, at most; --dry_run: nothing was trained"])

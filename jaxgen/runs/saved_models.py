@@ -146,6 +146,10 @@ class LoadedModel:
                     f"{images.min():g} to {images.max():g}; give them as they were given for training"
                 )
             return images.astype(np.float32)
+        if np.isnan(images).any():
+            if "fill" not in description:
+                raise UserError("predict: some values are missing (NaN), and none were in training; fill them")
+            images = np.where(np.isnan(images), np.asarray(description["fill"]), images)
         shift, spread = (np.asarray(description[name]) for name in ("shift", "spread"))
         return ((images - shift) / spread).astype(np.float32)
 
@@ -198,6 +202,8 @@ def check_weights(network: nn.Module, variables: Mapping[str, Any], description:
         raise ValueError("its weights are no numbers")
     for name in ("scale", "shift", "spread"):
         np.asarray(description[name], np.float32)
+    if "fill" in description and np.shape(np.asarray(description["fill"], np.float32)) != tuple(description["shape"]):
+        raise ValueError("its description does not tell what fills each column")
     if not all(isinstance(description[name], str) for name in ("dtype", "precision")):
         raise TypeError("its description does not tell the types")
     int(description["run"]), bool(description["whiten"])

@@ -163,3 +163,16 @@ def test_a_call_from_python_takes_the_flag():
     given = jaxgen.estimate_scores(filled, LABELS, **flags)
     found = jaxgen.estimate_scores(HOLED, LABELS, impute="median", **flags)
     np.testing.assert_array_equal(found.scores_by_ratio, given.scores_by_ratio)
+
+
+@pytest.mark.parametrize("impute", STATISTICS)
+def test_a_saved_model_fills_what_it_is_asked_about(tmp_path, impute):
+    flags = {"num_runs": 2, "subset_ratios": (0.5,), "epochs": 2, "hidden": (4,), "out": tmp_path}
+    jaxgen.estimate_scores(HOLED, LABELS, impute=impute, save_models=True, **flags)
+    [model, *_] = map(jaxgen.load_model, sorted(tmp_path.rglob("models/**/*.npz")))
+    filled = np.where(GAPS, STATISTICS[impute](HOLED, 0), HOLED)
+    np.testing.assert_array_equal(model.predict(HOLED), model.predict(filled))
+    jaxgen.estimate_scores(VALUES, LABELS, save_models=True, **{**flags, "out": tmp_path / "whole"})
+    [whole, *_] = map(jaxgen.load_model, sorted((tmp_path / "whole").rglob("models/**/*.npz")))
+    with pytest.raises(UserError, match=re.escape("predict: some values are missing (NaN), and none were in training")):
+        whole.predict(HOLED)
