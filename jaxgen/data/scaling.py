@@ -89,10 +89,16 @@ def in_unit_range(images: np.ndarray) -> bool:
 
 def column_scale(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation of each column; of a constant column 1 stands for the deviation."""
-    columns = features.astype(np.float64, copy=False)
-    shift, spread = columns.mean(0), columns.std(0)
+    shift, squares = features.mean(0, dtype=np.float64), np.zeros(features.shape[1])
+    # In parts: the squares of a large table would take its room once more.
+    for start in range(0, len(features), ROWS_AT_ONCE):
+        rows = features[start : start + ROWS_AT_ONCE].astype(np.float64) - shift
+        np.square(rows, out=rows)
+        rows[0] += squares
+        squares = rows.sum(0)
     # Rounding can make the computed deviation of a constant column positive, so its range decides.
-    return shift, np.where(np.ptp(columns, axis=0) > 0, spread, 1)
+    varies = features.max(0) > features.min(0)
+    return shift, np.where(varies, np.sqrt(squares / len(features)), 1)
 
 
 def image_scale(images: np.ndarray) -> tuple[float, float]:

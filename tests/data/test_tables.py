@@ -303,12 +303,13 @@ def tables(draw):
     return frame, written
 
 
-def load_or_refuse(path):
+def load_or_refuse(path, **flags):
     """The data, or None if they are refused for what they hold."""
+    refusals = "counts the rows|is no finite number|no column of numbers|different texts|has no values"
     try:
-        return load(path)
+        return load(path, **flags)
     except UserError as error:
-        if not re.search("counts the rows|is no finite number|no column of numbers|different texts", str(error)):
+        if not re.search(refusals, str(error)):
             raise
         return None
 
@@ -331,6 +332,41 @@ def test_what_pandas_writes_is_read_as_pandas_reads_it_or_refused(tmp_path_facto
     ]
     np.testing.assert_array_equal(dataset.features, np.concatenate(values, axis=1).astype(float))
     assert [dataset.class_names[label] for label in dataset.labels] == frame.label.tolist()
+
+
+@settings(max_examples=60, deadline=None)
+@given(tables(), st.data())
+def test_gaps_are_found_where_pandas_finds_them(tmp_path_factory, table, data):
+    frame, written = table
+    features = frame.drop(columns="label").astype(object)
+    share, seed = data.draw(st.floats(0.05, 0.95)), data.draw(st.integers(0, 99))
+    features = features.mask(np.random.default_rng(seed).random(features.shape) < share)
+    path = tmp_path_factory.mktemp("drawn") / "mine.csv"
+    spelling = data.draw(st.sampled_from(["", "NA", "NULL", "nan", "n/a"]))
+    features.assign(label=frame.label).to_csv(path, na_rep=spelling, **written)
+    # Columns of whole numbers, or truths, with gaps are floats, or objects, in pandas.
+    reading = {name: written[name] for name in ("sep", "encoding")}
+    expected = pd.read_csv(path, **reading, index_col=0 if written["index"] else None)
+    dataset = load_or_refuse(path, impute="median")
+    if dataset is None:
+        return
+    values = []
+    for name in expected.columns.drop("label"):
+        if name.startswith("words"):
+            texts = expected[name].str.strip()
+            values += [texts.isna()] * int(texts.isna().any()) + [
+                texts == kind for kind in sorted(texts.dropna().unique())
+            ]
+        else:
+            values.append(
+                expected[name].map({True: 1.0, False: 0.0, "True": 1.0, "False": 0.0}, "ignore")
+                if name.startswith("truths")
+                else expected[name]
+            )
+    values = np.column_stack([np.asarray(column, float) for column in values])
+    np.testing.assert_array_equal(dataset.features, values)
+    filled = np.where(np.isnan(values), np.nanmedian(values, 0), values)
+    np.testing.assert_allclose(dataset.images, (filled - dataset.shift) / dataset.spread, rtol=1e-5, atol=1e-5)
 
 
 def test_a_table_of_many_columns_is_read_at_once(tmp_path):
