@@ -39,7 +39,7 @@ class Splits(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-class Columns(NamedTuple):
+class Roles(NamedTuple):
     """Which column is what.
 
     Attributes:
@@ -158,32 +158,32 @@ def dataset_of_splits(name: str, source: str, splits: Splits, spec: DataSpec) ->
     Raises:
       UserError: if there is no label, or no features can be made of the rest.
     """
-    columns = find_columns(splits.train, source, spec)
+    roles = find_roles(splits.train, source, spec)
     parts = [splits.train] if splits.test is None else [splits.train, splits.test]
     if splits.test is not None and set(splits.test.column_names) != set(splits.train.column_names):
         raise UserError(
             f"{source}: the splits have the columns {some_of(splits.train.column_names, 8)} and "
             f"{some_of(splits.test.column_names, 8)}; needed: the same"
         )
-    labels = [labels_of(part, source, columns) for part in parts]
-    notes = [*splits.notes, *columns.notes]
-    if len(parts) == 2 and (labels[1] == NO_LABEL).all() and columns.names:
+    labels = [labels_of(part, source, roles) for part in parts]
+    notes = [*splits.notes, *roles.notes]
+    if len(parts) == 2 and (labels[1] == NO_LABEL).all() and roles.names:
         notes.append(f"the {count_of(len(labels[1]), 'row')} for testing have no labels, and are not read")
         parts, labels = parts[:1], labels[:1]
     for found in labels:
-        if columns.names and (found == NO_LABEL).any():
+        if roles.names and (found == NO_LABEL).any():
             row = int(np.argmax(found == NO_LABEL))
-            raise UserError(f"{source}: row {row + 1} has no {columns.label} (-1); fill it or drop the row")
-    rows = read_features(parts, source, columns, spec)
+            raise UserError(f"{source}: row {row + 1} has no {roles.label} (-1); fill it or drop the row")
+    rows = read_rows(parts, source, roles, spec)
     test = {"test_images": rows.values[1], "test_labels": labels[1], "test_ids": rows.ids[1]} if parts[1:] else {}
     return make_dataset(
         name,
         rows.values[0],
         labels[0],
         source=source,
-        class_names=None if columns.names is None else np.array(columns.names),
+        class_names=None if roles.names is None else np.array(roles.names),
         ids=rows.ids[0],
-        impute="none" if columns.pictures else spec.impute,
+        impute="none" if roles.pictures else spec.impute,
         notes=(*notes, *rows.notes),
         **test,
     )
@@ -197,10 +197,10 @@ class Rows(NamedTuple):
     notes: tuple[str, ...]
 
 
-def read_features(parts: list[Any], source: str, columns: Columns, spec: DataSpec) -> Rows:
+def read_rows(parts: list[Any], source: str, roles: Roles, spec: DataSpec) -> Rows:
     """The pictures, or the numbers made of all columns but the label and the ids, of each part."""
-    others = [name for name in parts[0].column_names if name not in (columns.label, columns.pictures)]
-    if columns.pictures:
+    others = [name for name in parts[0].column_names if name not in (roles.label, roles.pictures)]
+    if roles.pictures:
         plain = [name for name in others if is_plain(parts[0].features[name])]
         tables = [as_table(part, plain, source) for part in parts]
     else:
@@ -212,8 +212,8 @@ def read_features(parts: list[Any], source: str, columns: Columns, spec: DataSpe
     id_column, notes = find_ids(tables[0], spec) if tables[0].names else (None, [])
     ids = [None if id_column is None else read_ids(table, id_column) for table in tables]
     others = [name for name in others if name != id_column]
-    if columns.pictures:
-        pictures = read_opened(pictures_of(parts, columns.pictures, source), source, spec.image_size)
+    if roles.pictures:
+        pictures = read_opened(pictures_of(parts, roles.pictures, source), source, spec.image_size)
         bounds = np.cumsum([len(part) for part in parts])[:-1]
         notes += [f"not read: {some_of(others)}"] * bool(others)
         return Rows(np.split(pictures.pixels, bounds), ids, (*notes, *pictures.notes))
@@ -222,7 +222,7 @@ def read_features(parts: list[Any], source: str, columns: Columns, spec: DataSpe
     return Rows(found.parts, ids, (*notes, *found.notes))
 
 
-def find_columns(split: Any, source: str, spec: DataSpec) -> Columns:
+def find_roles(split: Any, source: str, spec: DataSpec) -> Roles:
     """Finds the label and the pictures of a split by the types of its columns.
 
     Raises:
@@ -242,15 +242,15 @@ def find_columns(split: Any, source: str, spec: DataSpec) -> Columns:
     if len(pictures) > 1 and not spec.image_column:
         raise UserError(f"{source}: has pictures in the columns {', '.join(pictures)}; name one by --image_column")
     names = getattr(split.features[label], "names", None) if kinds[label] == "ClassLabel" else None
-    return Columns(label, spec.image_column or next(iter(pictures), None), names and tuple(names), tuple(notes))
+    return Roles(label, spec.image_column or next(iter(pictures), None), names and tuple(names), tuple(notes))
 
 
-def labels_of(split: Any, source: str, columns: Columns) -> np.ndarray:
+def labels_of(split: Any, source: str, roles: Roles) -> np.ndarray:
     """The labels of a split: its classes by number, -1 where there is none, if their type has names; ``[n]``."""
-    table = as_table(split, [columns.label], source)
-    if columns.names is None:
-        return read_labels(table, columns.label)
-    return table.data.column(columns.label).fill_null(NO_LABEL).to_numpy()
+    table = as_table(split, [roles.label], source)
+    if roles.names is None:
+        return read_labels(table, roles.label)
+    return table.data.column(roles.label).fill_null(NO_LABEL).to_numpy()
 
 
 def as_table(split: Any, names: list[str], source: str) -> Table:

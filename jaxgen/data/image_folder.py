@@ -12,7 +12,8 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxgen.config import DataSpec
-from jaxgen.data.checks import make_dataset, number_order
+from jaxgen.data.checks import make_dataset
+from jaxgen.data.labels import number_order
 from jaxgen.data.pictures import SUFFIXES, read_pictures
 from jaxgen.errors import UserError
 from jaxgen.types import Dataset

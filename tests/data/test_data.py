@@ -532,3 +532,27 @@ def test_the_fingerprint_sees_values_labels_scale_and_shape():
     }
     assert len(prints) == 6
     assert fingerprint() == fingerprint(ids=np.arange(5) + 3), "ids are not trained on"
+
+
+@pytest.mark.parametrize(
+    ("labels", "test_labels", "names"),
+    [
+        ([0, 1] * 3, ["0", "1"] * 3, ("0", "1")),
+        (["1", "2"] * 3, ["1.0", "2.0"] * 3, ("1", "2")),
+        (["1", "2"] * 3, [1, 2] * 3, ("1", "2")),
+        ([0.0, 1.0] * 3, [0, 1] * 3, ("0", "1")),
+        (np.eye(2)[[0, 1] * 3], [0, 1] * 3, ("0", "1")),
+        ([0, 1] * 3, ["0", "x"] * 3, "s: test labels are texts such as 'x', and those of the other examples numbers"),
+        (["a", "b"] * 3, [0, 1] * 3, "s: labels are texts such as 'a', and those of the other examples numbers; save"),
+    ],
+)
+def test_whole_numbers_are_one_class_in_any_type_in_training_and_testing(labels, test_labels, names):
+    values = np.random.default_rng(0).normal(size=(6, 2))
+    given = {"source": "s", "test_images": values, "test_labels": np.array(test_labels)}
+    if isinstance(names, str):
+        with pytest.raises(UserError, match=re.escape(names)):
+            make_dataset("d", values, np.array(labels), **given)
+        return
+    dataset = make_dataset("d", values, np.array(labels), **given)
+    assert dataset.class_names == names
+    assert dataset.labels.tolist() == dataset.test_labels.tolist() == [0, 1] * 3

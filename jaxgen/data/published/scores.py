@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxgen.data.checks import as_text, without_fractions
 from jaxgen.data.image_sets import tfds_order
+from jaxgen.data.labels import as_text, without_fractions
 from jaxgen.data.published.pairs import UNKNOWN_ORDER, Matrix, find_test_ids, pair_ids
 from jaxgen.data.published.pickled import read_objects
 from jaxgen.data.tables.file import read_table
