@@ -22,7 +22,7 @@ from collections.abc import Callable
 
 from jaxgen.config import DataSpec
 from jaxgen.data.digits import load_digits
-from jaxgen.data.hugging_face import SAVED, load_hugging_face
+from jaxgen.data.hugging_face.hub import SAVED, load_hugging_face
 from jaxgen.data.idx import load_idx_folder
 from jaxgen.data.image_folder import load_image_folder
 from jaxgen.data.image_sets import IMAGE_SETS, load_image_set
@@ -50,6 +50,8 @@ FETCHED = ("hf",)
 # flag. They have --image_size too.
 LIMITED_FLAGS = {"label_column": TABLES, "id_column": TABLES, "image_column": TABLES}
 LIMITED_FLAGS |= {"impute": ("npz", *TABLES), "image_size": ("images", *TABLES), "data_dir": ()}
+# Those of tensorflow-datasets and of the image sets.
+OF_NAMES = ("image_size", "data_dir")
 # name, name/config, name:1.2.3
 TFDS_NAME = r"\w+(/[\w.-]+)?(:[\d.*]+)?"
 EMBEDDED: dict[str, Callable[[DataSpec], Dataset]] = {"digits": load_digits}
@@ -75,6 +77,11 @@ def load_dataset(spec: DataSpec, *, fetch: bool = True) -> Dataset:
     elif spec.dataset in IMAGE_SETS:
         dataset = load_image_set(spec, fetch=fetch)
     elif not re.fullmatch(TFDS_NAME, spec.dataset):
+        if os.path.isfile(spec.dataset):
+            raise UserError(
+                f"--dataset={spec.dataset}: is a file of a kind that is not read by its suffix "
+                f"({', '.join(SUFFIX_KINDS)}); save it as one of these, or write its kind before it, as in csv:FILE"
+            )
         raise UserError(
             f"--dataset={spec.dataset}: unknown; known: {', '.join(EMBEDDED)}, a tensorflow-datasets name, "
             f"{', '.join(f'{name}:PATH' for name in READERS)}"
@@ -94,12 +101,14 @@ def load_dataset(spec: DataSpec, *, fetch: bool = True) -> Dataset:
 
 def with_kind(name: str) -> str:
     """The name of a data set with the kind of its source, if it is a path whose suffix tells, or a folder."""
-    if name.partition(":")[0] in READERS or name in EMBEDDED or name in IMAGE_SETS:
+    kind, colon, path = name.partition(":")
+    if colon and kind in READERS and not path:
+        raise UserError(f"--dataset={name}: names nothing; give {kind}:PATH")
+    if (colon and kind in READERS) or name in EMBEDDED or name in IMAGE_SETS:
         return name
-    if kind := SUFFIX_KINDS.get(pathlib.Path(name).suffix.lower()):
-        return f"{kind}:{name}"
     if not os.path.isdir(name):
-        return name
+        kind = SUFFIX_KINDS.get(pathlib.Path(name).suffix.lower())
+        return f"{kind}:{name}" if kind else name
     folder = pathlib.Path(name)
     if any((folder / file).is_file() for file in SAVED):
         return f"hf:{name}"
@@ -108,10 +117,9 @@ def with_kind(name: str) -> str:
 
 def refuse_idle_flags(kind: str, spec: DataSpec) -> None:
     """Raises UserError for a flag that has no effect on this kind of source."""
-    if kind not in READERS and spec.dataset not in EMBEDDED:
-        return
+    is_named = kind not in READERS and spec.dataset not in EMBEDDED
     for name, kinds in LIMITED_FLAGS.items():
-        value = getattr(spec, name)
-        if kind not in kinds and value != getattr(DataSpec, name):
+        value, is_taken = getattr(spec, name), name in OF_NAMES if is_named else kind in kinds
+        if not is_taken and value != getattr(DataSpec, name):
             places = " or ".join(f"{place}:PATH" for place in kinds) or "tensorflow-datasets names"
             raise UserError(f"--{name}={value}: goes with {places}, not with --dataset={spec.dataset}; leave it out")

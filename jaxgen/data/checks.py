@@ -8,7 +8,6 @@ from jaxgen.data.labels import as_text, check_labels, map_labels, refuse_other_w
 from jaxgen.data.scaling import DIM, scale_values
 from jaxgen.errors import UserError
 from jaxgen.types import Dataset
-from jaxgen.wording import count_of
 
 CHANNELS = (1, 3, 4)
 
@@ -70,8 +69,6 @@ def make_dataset(
     labels, test_labels, names = map_labels(labels, test_labels, class_names, source)
     features, test_features = (images, test_images) if images.ndim == 2 else (None, None)
     images, test_images, scale, shift, spread = scale_values(images, test_images, scale, source, impute)
-    if test_ids is None and test_labels is not None:
-        test_ids = np.arange(len(test_labels))
     return Dataset(
         name=name,
         images=images,
@@ -81,7 +78,7 @@ def make_dataset(
         scale=scale,
         test_images=test_images,
         test_labels=test_labels,
-        test_ids=test_ids,
+        test_ids=None if test_labels is None else check_ids(test_ids, len(test_labels), f"{source}: test"),
         features=features,
         test_features=test_features,
         shift=shift,
@@ -89,21 +86,9 @@ def make_dataset(
         impute=impute,
         notes=(
             *notes,
-            *describe_missing(features, test_features, impute),
             *describe_changes(given, images, given_labels, None if given_scale else scale),
         ),
     )
-
-
-def describe_missing(features: np.ndarray | None, test_features: np.ndarray | None, impute: str) -> Iterator[str]:
-    """Says how many features were missing, and what took their place."""
-    missing = [np.isnan(part) for part in (features, test_features) if part is not None and part.dtype.kind == "f"]
-    if impute != "none" and (count := sum(int(part.sum()) for part in missing)):
-        columns = int(np.any([part.any(0) for part in missing], axis=0).sum())
-        yield (
-            f"{count_of(count, 'missing value')} in {count_of(columns, 'column')}: each filled with the {impute} of "
-            "its column over the training examples"
-        )
 
 
 def describe_changes(
@@ -156,6 +141,8 @@ def refuse_not_finite(images: np.ndarray, what: str, impute: str) -> None:
     if not wrong.any():
         return
     row = int(np.argmax(wrong.any(axis=tuple(range(1, images.ndim)))))
+    if images.ndim == 2 and np.isnan(images).all(0).any():
+        raise UserError(f"{what}: column {int(np.isnan(images).all(0).argmax()) + 1} has no values; drop it")
     if images.ndim == 2 and not np.isinf(images).any():
         raise UserError(
             f"{what}: example {row} has a missing value (NaN), as {int(wrong.any(1).sum()):,} of {len(images):,} "

@@ -21,8 +21,24 @@ def describe_data(dataset: Dataset) -> Iterator[str]:
     )
     tests = "" if dataset.test_labels is None else f"; {len(dataset.test_labels):,} for testing"
     yield f"read {dataset.name}: {things}, {describe_values(dataset)}; {describe_classes(dataset)}{tests}"
-    for note in dataset.notes:
+    for note in (*dataset.notes, *describe_missing(dataset)):
         yield f"read {dataset.name}: {note}"
+
+
+def describe_missing(dataset: Dataset) -> Iterator[str]:
+    """Says how many features are missing, and what took their place."""
+    if dataset.impute == "none":
+        return
+    parts = [part for part in (dataset.features, dataset.test_features) if part is not None]
+    missing = [np.isnan(part) if part.dtype.kind == "f" else np.zeros(part.shape, bool) for part in parts]
+    if count := sum(int(part.sum()) for part in missing):
+        columns = int(np.any([part.any(0) for part in missing], axis=0).sum())
+        yield (
+            f"{count_of(count, 'missing value')} in {count_of(columns, 'column')}: each filled with the "
+            f"{dataset.impute} of its column over the training examples"
+        )
+    if empty := int(missing[0].all(0).sum()):
+        yield f"{count_of(empty, 'column')} without a value among the training examples: 0 everywhere"
 
 
 def describe_values(dataset: Dataset) -> str:

@@ -4,13 +4,14 @@ import re
 
 import numpy as np
 
+from jaxgen.data.tables.file import MISSING
 from jaxgen.errors import UserError, one_line
 from jaxgen.io.arrays import has_surrogates
 
 # Texts that a float holds exactly as a whole number.
 WHOLE_NUMBER = r"[+-]?[0-9]{1,15}(\.0*)?"
 # Texts that arrays hold in place of a missing label: what NumPy makes of None and NaN.
-NO_LABELS = ("", "nan", "NaN", "None", "<NA>", "NaT")
+NO_LABELS = (*MISSING, "NaT")
 
 
 def check_labels(labels: np.ndarray, count: int, what: str) -> np.ndarray:
@@ -32,7 +33,8 @@ def check_labels(labels: np.ndarray, count: int, what: str) -> np.ndarray:
         raise UserError(f"{what}: are of type {labels.dtype}; integers or text are needed")
     if labels.dtype.kind not in "SU":
         return labels
-    texts = as_text(labels, what)
+    # One class has one spelling.
+    texts = np.char.strip(as_text(labels, what))
     if (missing := np.isin(texts, NO_LABELS)).any():
         raise UserError(
             f"{what}: example {int(missing.argmax())} has none ({str(texts[missing][0])!r}); fill or drop it"

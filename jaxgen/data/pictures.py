@@ -46,11 +46,13 @@ class Changes:
     """What happened to pictures.
 
     Attributes:
+      stretched: how many were resized, and were not square.
       turned, transparent, frames: how many were turned, had transparent parts, several frames.
       cut: how many have several channels of 16 bits, of which the upper 8 are read.
       largest: the largest value of grey pictures of 16 bits.
     """
 
+    stretched: int = 0
     turned: int = 0
     transparent: int = 0
     frames: int = 0
@@ -65,6 +67,8 @@ class Changes:
     def describe(self, number: int) -> Iterator[str]:
         """Says what was changed among `number` pictures, one sentence each."""
         pictures = count_of(number, "picture")
+        if self.stretched:
+            yield f"{self.stretched:,} of {pictures} were not square, and were stretched to one size"
         if self.turned:
             yield f"{self.turned:,} of {pictures} were turned upright, by the orientation in their EXIF data"
         if self.transparent:
@@ -112,7 +116,7 @@ def decode(files: Sequence[pathlib.Path], side: int, changes: Changes) -> list[A
                 picture = unpack(opened, changes)
         except (*UNREADABLE, Image.DecompressionBombError) as error:
             raise UserError(f"{path}: is not a picture that can be read ({error}); mend or remove it") from None
-        pictures.append(resized(picture, side))
+        pictures.append(resized(picture, side, changes))
         refuse_other_size(path, picture.size, files[0], pictures[0].size if not side else picture.size)
     return pictures
 
@@ -127,7 +131,7 @@ def read_opened(pictures: Iterable[Any], source: str, side: int = 0) -> Pictures
 
     changes = Changes()
     try:
-        unpacked = [resized(unpack(picture, changes), side) for picture in pictures]
+        unpacked = [resized(unpack(picture, changes), side, changes) for picture in pictures]
     except (*UNREADABLE, Image.DecompressionBombError) as error:
         raise UserError(f"{source}: has a picture that cannot be read ({error})") from None
     if len({picture.size for picture in unpacked}) > 1:
@@ -136,10 +140,11 @@ def read_opened(pictures: Iterable[Any], source: str, side: int = 0) -> Pictures
     return as_pixels(unpacked, changes)
 
 
-def resized(picture: Any, side: int) -> Any:
-    """A picture at `side` x `side` pixels, or as it is if that is 0."""
+def resized(picture: Any, side: int, changes: Changes) -> Any:
+    """A picture at `side` x `side` pixels, or as it is if that is 0; counts `changes`."""
     from PIL import Image
 
+    changes.stretched += bool(side) and picture.width != picture.height
     return picture.resize((side, side), Image.Resampling.LANCZOS) if side else picture
 
 
@@ -178,11 +183,10 @@ def unpack(opened: Any, changes: Changes) -> Any:
     """
     from PIL import Image, ImageOps
 
-    # Before it is loaded: TIFF pictures are turned then.
+    # Before it is loaded, as reading EXIF data may do: TIFF pictures are turned then.
+    tiles = list(getattr(opened, "tile", ()))
+    changes.cut += any(";16" in str(tile[3]) for tile in tiles) and not opened.mode.startswith("I")
     changes.turned += opened.getexif().get(ORIENTATION, 1) in range(2, 9)
-    changes.cut += any(";16" in str(tile[3]) for tile in getattr(opened, "tile", ())) and not opened.mode.startswith(
-        "I"
-    )
     changes.frames += getattr(opened, "n_frames", 1) > 1
     opened.seek(0)
     opened.load()

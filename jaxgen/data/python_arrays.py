@@ -1,8 +1,6 @@
-"""Data of a call from Python: arrays, frames, series, tensors and lists.
+"""Data of a call from Python: arrays, series, tensors, lists, frames and data sets of other libraries."""
 
-Frames of pandas, polars and whatever else narwhals knows are read as tables in files are.
-"""
-
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,15 +8,33 @@ import numpy as np
 
 from jaxgen.config import DataSpec
 from jaxgen.data.checks import make_dataset
-from jaxgen.data.hugging_face import Splits, dataset_of_splits
-from jaxgen.data.labelled import all_examples, is_hugging_face, is_indexed, read_pairs
+from jaxgen.data.frames import (
+    has_index,
+    is_frame,
+    names_of,
+    names_rows,
+    read_frames,
+    refuse_other_order,
+    without_column,
+)
+from jaxgen.data.hugging_face.splits import Splits, dataset_of_splits
+from jaxgen.data.labelled import (
+    all_examples,
+    is_hugging_face,
+    is_indexed,
+    read_pairs,
+    renumbered,
+    stacked,
+    without_tuples,
+)
 from jaxgen.data.pictures import read_opened
-from jaxgen.data.tables.columns import read_joined
+from jaxgen.data.tensors import to_numpy
 from jaxgen.errors import UserError
 from jaxgen.types import Dataset
 from jaxgen.wording import some_of
 
 SOURCE = "arrays"
+DEFAULT = DataSpec()
 
 
 def dataset_of_call(
@@ -29,27 +45,31 @@ def dataset_of_call(
     test_labels: Any = None,
     class_names: Any = None,
     ids: Any = None,
-    impute: str = "none",
+    spec: DataSpec = DEFAULT,
 ) -> Dataset:
     """The data set of what a user gave, as `make_dataset` makes it of arrays.
 
     The index of a pandas frame is its ids, unless `ids` are given or it merely counts the rows. A frame and a data set
     of Hugging Face have the labels in a column, if `labels` is its name; data sets of pairs bring them along.
 
+    Args:
+      images, labels, test_images, test_labels, class_names, ids: as of `estimate_settings`.
+      spec: flags of the data.
+
     Raises:
       UserError: for what cannot be taken, with the remedy.
     """
     if is_hugging_face(images):
         refuse_given(images, {"labels": labels, "test_labels": test_labels, "class_names": class_names, "ids": ids})
-        spec = DataSpec(label_column=labels or DataSpec.label_column, impute=impute)
-        return dataset_of_splits("data", "images", Splits(images, test_images), spec)
+        return dataset_of_call_to_hugging_face(images, labels, test_images, spec)
+    refuse_stream(images)
     notes: tuple[str, ...] = ()
     if labels is None and is_indexed(images):
-        images, labels, names = read_pairs(images, "images")
-        class_names = names if class_names is None else class_names
+        pairs = read_pairs(images, "images")
+        images, labels, class_names = pairs.examples, pairs.labels, class_names or pairs.classes
         if test_images is not None and test_labels is None:
-            test_images, test_labels, _ = read_pairs(test_images, "test images")
-    if isinstance(labels, str) and is_frame(images):
+            test_images, test_labels = renumbered(read_pairs(test_images, "test images"), pairs.classes)
+    if isinstance(labels, str | int) and is_frame(images):
         column = labels
         images, labels = without_column(images, column, "images")
         if test_images is not None and test_labels is None:
@@ -63,12 +83,14 @@ def dataset_of_call(
         ids = images.index
     if class_names is None and is_frame(labels):
         # Columns of dummies, one a class.
-        class_names = list(map(str, labels.columns))
+        class_names = list(map(str, names_of(labels)))
     if is_frame(images):
-        images, test_images, notes = read_frames(images, test_images, labels, impute)
+        found = read_frames(images, test_images, labels, spec)
+        images, test_images, notes = found.values, found.test_values, found.notes
+        ids = found.ids if ids is None else ids
     else:
-        images, notes = read_values(images, "images")
-        test_images, test_notes = read_values(test_images, "test images")
+        images, notes = read_values(images, "images", spec)
+        test_images, test_notes = read_values(test_images, "test images", spec)
         notes += test_notes
     return make_dataset(
         "data",
@@ -79,9 +101,30 @@ def dataset_of_call(
         test_labels=as_names(test_labels, "test labels"),
         class_names=None if class_names is None else as_names(class_names, "class_names"),
         ids=as_names(ids, "ids"),
-        impute=impute,
+        impute=spec.impute,
         notes=notes,
     )
+
+
+def dataset_of_call_to_hugging_face(images: Any, labels: str | None, test_images: Any, spec: DataSpec) -> Dataset:
+    """As `dataset_of_call`, of data sets of Hugging Face."""
+    if test_images is not None:
+        if not is_hugging_face(test_images):
+            raise UserError("test images: are no data set of Hugging Face, and the images are one; give both alike")
+        refuse_given(test_images, {})
+    if labels is not None and labels not in images.column_names:
+        raise UserError(
+            f"labels: {labels!r} is no column: the images have the columns {some_of(images.column_names, 8)}"
+        )
+    spec = dataclasses.replace(spec, label_column=labels or DataSpec.label_column)
+    return dataset_of_splits("data", "images", Splits(images, test_images), spec)
+
+
+def refuse_stream(images: Any) -> None:
+    """Raises `UserError` for examples that can only be had one after the other."""
+    is_array = hasattr(images, "__array__") or hasattr(images, "__len__") or hasattr(images, "columns")
+    if hasattr(images, "__iter__") and not is_array:
+        raise UserError("images: are a stream without a length; give a list, an array or a data set with an index")
 
 
 def refuse_given(images: Any, others: Mapping[str, Any]) -> None:
@@ -96,108 +139,18 @@ def refuse_given(images: Any, others: Mapping[str, Any]) -> None:
             raise UserError(f"{name}: the images are a data set that has them in its columns; {remedy}")
 
 
-def without_column(frame: Any, name: str, what: str) -> tuple[Any, Any]:
-    """A frame without one of its columns, and this column.
-
-    Raises:
-      UserError: if it has no such column.
-    """
-    import narwhals
-
-    if not is_frame(frame) or name not in list(map(str, frame.columns)):
-        has = f"have the columns {some_of(list(frame.columns), 8)}" if is_frame(frame) else "are no frame"
-        raise UserError(f"labels: {name!r} is no column: the {what} {has}")
-    known = narwhals.from_native(frame)
-    return known.drop(name).to_native(), known[name].to_native()
-
-
-def is_frame(values: Any) -> bool:
-    """Whether values are a frame of named columns."""
-    import narwhals
-
-    # Narwhals refuses frames with two columns of one name.
-    return hasattr(values, "columns") or isinstance(narwhals.from_native(values, pass_through=True), narwhals.DataFrame)
-
-
-def has_index(values: Any) -> bool:
-    """Whether values are a frame or a series of pandas, or like one."""
-    return hasattr(values, "iloc") and hasattr(values, "index")
-
-
-def names_rows(index: Any) -> bool:
-    """Whether an index has a different whole number or text for each row, and is not merely 0, 1, 2, ..."""
-    values = [value.item() if hasattr(value, "item") else value for value in list(index)]
-    if values == list(range(len(values))) or len(set(values)) < len(values):
-        return False
-    return {type(value) for value in values} in ({int}, {str})
-
-
-def refuse_other_order(images: Any, labels: Any, what: str) -> None:
-    """Raises `UserError` where both have an index and these differ: pandas would pair rows by it; jaxgen does not."""
-    if has_index(images) and has_index(labels) and not images.index.equals(labels.index):
-        raise UserError(
-            f"{what}: have another index than the images; bring them into one order (.loc[images.index]), or give "
-            ".to_numpy() if they are in one"
-        )
-
-
-def read_frames(
-    images: Any, test_images: Any, labels: Any, impute: str
-) -> tuple[np.ndarray, np.ndarray | None, tuple[str, ...]]:
-    """Features of a frame ``[n, f]`` and of one of test examples ``[t, f]``, and notes.
-
-    Raises:
-      UserError: for columns that differ, that hold the labels, or of which no numbers can be made.
-    """
-    import pyarrow
-
-    frames = [as_frame(images, "images")]
-    if test_images is not None:
-        if not is_frame(test_images):
-            raise UserError("test images: are no frame, and the images are one; give both alike")
-        frames.append(as_frame(test_images, "test images"))
-        if frames[0].columns != frames[1].columns:
-            given, needed = some_of(frames[1].columns, 8), some_of(frames[0].columns, 8)
-            raise UserError(f"test images: have the columns {given}; needed: {needed}")
-    name = getattr(labels, "name", None)
-    if name is not None and name in frames[0].columns:
-        raise UserError(f"images: have the labels as their column {name}; leave it out")
-    try:
-        # The index, if there is one, comes after the columns.
-        tables = [frame.to_arrow().select(range(len(frame.columns))) for frame in frames]
-    except (pyarrow.ArrowException, KeyError, TypeError, OverflowError) as error:
-        raise UserError(
-            f"images: cannot be read as a table ({str(error).splitlines()[0]}); give columns of one type each, or an "
-            "array"
-        ) from None
-    found = read_joined(tables, "images", impute)
-    return found.parts[0], found.parts[1] if test_images is not None else None, found.notes
-
-
-def as_frame(values: Any, what: str) -> Any:
-    """A frame of narwhals with columns of different names.
-
-    Raises:
-      UserError: if it has none, or two of one name.
-    """
-    import narwhals
-
-    names = list(map(str, values.columns))
-    if not names or len(set(names)) < len(names):
-        raise UserError(f"{what}: have {'two columns of one name' if names else 'no columns'}; give each column a name")
-    return narwhals.from_native(values)
-
-
-def read_values(values: Any, what: str) -> tuple[np.ndarray | None, tuple[str, ...]]:
+def read_values(values: Any, what: str, spec: DataSpec) -> tuple[np.ndarray | None, tuple[str, ...]]:
     """Numbers of any array, tensor, nested list or list of opened pictures, None if there are none; and notes.
 
     Raises:
       UserError: if they are no array of numbers.
     """
     if values is not None and is_indexed(values):
-        values = list(all_examples(values, what))
+        values = stacked(without_tuples(list(all_examples(values, what)), what), what)
     if isinstance(values, list | tuple) and values and all(hasattr(value, "getexif") for value in values):
-        return read_opened(values, what)
+        return read_opened(values, what, spec.image_size)
+    if spec.image_size and values is not None:
+        raise UserError(f"image_size={spec.image_size}: is for opened pictures; resize arrays yourself")
     return None if values is None else as_array(values, what), ()
 
 
@@ -254,23 +207,3 @@ def as_names(values: Any, what: str) -> np.ndarray | None:
         return np.array(items, np.float64).reshape(array.shape)
     names = some_of(sorted(kind.__name__ for kind in kinds), 8)
     raise UserError(f"{what}: hold values of several types ({names}); give texts or integers")
-
-
-def to_numpy(values: Any, what: str) -> np.ndarray:
-    """Values as an array of NumPy, off any device and gradient.
-
-    Raises:
-      UserError: if they have no common shape, or no type that NumPy knows.
-    """
-    try:
-        if hasattr(values, "detach"):
-            values = values.detach().cpu()
-            # NumPy has no such type.
-            values = values.float() if str(values.dtype).endswith("bfloat16") else values
-        if isinstance(values, np.ma.MaskedArray) and np.ma.getmaskarray(values).any():
-            raise UserError(f"{what}: {int(np.ma.getmaskarray(values).sum()):,} values are masked; fill or drop them")
-        array = np.asarray(values)
-    except (TypeError, ValueError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"{what}: are no array ({reason}); give one of NumPy, all rows alike") from None
-    return array.astype(np.float32) if array.dtype.name == "bfloat16" else array

@@ -46,7 +46,7 @@ def fill_values(features: np.ndarray, impute: str) -> np.ndarray:
     """The mean or median of the values that each column has, 0 where it has none; ``[f]``."""
     from sklearn.impute import SimpleImputer
 
-    imputer = SimpleImputer(strategy=impute, keep_empty_features=True).fit(features)
+    imputer = SimpleImputer(strategy=impute, keep_empty_features=True).fit(features.astype(np.float64, copy=False))
     return imputer.transform(np.full((1, features.shape[1]), np.nan))[0]
 
 

@@ -36,8 +36,8 @@ def find_builder(spec: DataSpec) -> Any:
         return tfds.builder(spec.dataset, data_dir=spec.data_dir or None)
     except tfds.core.registered.DatasetNotFoundError:
         raise UserError(
-            f"--dataset={spec.dataset}: is not embedded here and no name of tensorflow-datasets; own data: "
-            "csv:FILE, idx:DIR, images:DIR or npz:FILE"
+            f"--dataset={spec.dataset}: there is no file or folder of this name here, nor a data set of "
+            "tensorflow-datasets; give csv:FILE, parquet:FILE, npz:FILE, images:DIR, idx:DIR or hf:NAME"
         ) from None
     except Exception as error:  # noqa: BLE001 - a builder may fail in any way; its user gets one line
         raise UserError(f"--dataset={spec.dataset}: tensorflow-datasets refuses it ({first_line(error)})") from None

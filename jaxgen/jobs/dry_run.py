@@ -32,4 +32,4 @@ def describe_workload(workload: Workload, session: Session) -> str:
                 f"{members - sum(missing.values()):,} | {num_parameters(*trainer.layout.example()):,} | "
                 f"{trainer.width} | {trainer.ensemble.needed_bytes(trainer.width) / 1e6:,.0f} | {duration(seconds)} |"
             )
-    return "\n".join([*lines, "", f"{duration(total)} in all, at most; --dry_run: nothing was trained"])
+    return "\n".join([*lines, "", f"training: {duration(total)} at most; --dry_run: nothing was trained"])

@@ -1,5 +1,6 @@
 """Flags as keyword arguments, for functions that take the user's own arrays."""
 
+import difflib
 import os
 import tempfile
 from collections.abc import Collection, Iterator, Mapping
@@ -13,7 +14,7 @@ from jaxgen.jobs.distributed import join_processes
 from jaxgen.runs.jax_settings import fixed_settings
 
 # Flags of the data that arrays can go with.
-DATA_FLAGS = {"impute"}
+DATA_FLAGS = {"impute", "id_column", "image_column", "image_size"}
 
 
 @contextmanager
@@ -39,7 +40,11 @@ def spec_of_call(
     fields = {field.name: field for _, field in flag_fields(kind())}
     data_flags = flag_values(DataSpec()).keys() - DATA_FLAGS
     if unknown := flags.keys() - (fields.keys() - data_flags - set(left_out)):
-        raise UserError(f"{min(unknown)}: not a flag of {program} that arrays can go with")
+        name = min(unknown)
+        if name in fields:
+            raise UserError(f"{name}: is no flag that data given from Python go with; leave it out")
+        near = difflib.get_close_matches(name, fields, n=3)
+        raise UserError(f"{name}: is no flag of {program}" + (f"; did you mean {' or '.join(near)}?" if near else ""))
     values = {name: as_value(fields[name], value) for name, value in flags.items()}
     with tempfile.TemporaryDirectory(prefix="jaxgen-") as folder, fixed_settings():
         yield join_processes(spec_from_values(kind, {**values, "out": os.fspath(out) if out else folder}, given=flags))

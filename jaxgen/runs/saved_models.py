@@ -146,6 +146,12 @@ class LoadedModel:
                     f"{images.min():g} to {images.max():g}; give them as they were given for training"
                 )
             return images.astype(np.float32)
+        try:
+            images = images.astype(np.float64, copy=False)
+        except (TypeError, ValueError):
+            raise UserError("predict: the examples are no numbers; give them as they were given for training") from None
+        if np.isinf(images).any():
+            raise UserError("predict: some values are infinite; mend them")
         if np.isnan(images).any():
             if "fill" not in description:
                 raise UserError("predict: some values are missing (NaN), and none were in training; fill them")

@@ -162,6 +162,37 @@ def test_a_store_begun_by_one_door_is_gone_on_with_by_another(tmp_path):
     assert {path: os.stat(path).st_mtime_ns for path in files} == files
 
 
+def test_classes_of_test_pairs_go_by_their_names():
+    tests = Pairs(PIXELS[[0, 25]], [0, 1])
+    tests.classes = ["ash", "oak"]
+    dataset = dataset_of_call(Pairs(PIXELS), test_images=tests)
+    assert [dataset.class_names[label] for label in dataset.test_labels] == ["ash", "oak"]
+    tests.classes = ["ash", "yew"]
+    with pytest.raises(UserError, match="test images: have the class yew, which the images have not"):
+        dataset_of_call(Pairs(PIXELS), test_images=tests)
+
+
+def test_labels_of_pairs_may_be_one_hot_and_examples_tuples_of_one():
+    assert dataset_of_call(Pairs(VALUES, CODES)).fingerprint == dataset_of_call(VALUES, CODES).fingerprint
+    one_hot = [(values, row) for values, row in zip(VALUES, np.eye(3)[CODES], strict=True)]
+
+    class OneHot(Pairs):
+        classes = None
+
+        def __getitem__(self, index):
+            return one_hot[index]
+
+    assert dataset_of_call(OneHot(VALUES)).fingerprint == dataset_of_call(VALUES, CODES).fingerprint
+
+    class Alone(Pairs):
+        def __getitem__(self, index):
+            return (VALUES[index],)
+
+    assert dataset_of_call(Alone(VALUES), CODES).fingerprint == dataset_of_call(VALUES, CODES).fingerprint
+    with pytest.raises(UserError, match="images: are tuples, such as pairs of an image and a label"):
+        dataset_of_call(Pairs(VALUES), CODES)
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -4,6 +4,7 @@ import re
 import socket
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -119,7 +120,7 @@ def test_lists_of_numbers_are_so_many_columns(tmp_path):
         np.testing.assert_array_equal(dataset.features, np.column_stack([VALUES[:, :2], VALUES]))
         assert dataset.notes == ("columns: 2 of numbers, 1 of lists of numbers",)
     for lists, said in (
-        ([[1.0]] * 11 + [[1.0, 2.0]], "column embedding: has lists of several lengths"),
+        ([[1.0]] * 11 + [[1.0, 2.0]], "column embedding: has rows without a list, or lists of several lengths"),
         ([["x"]] * 12, "column embedding: has lists of the type string"),
         ([[None]] * 12, "column embedding: has lists "),
         ([[]] * 12, "column embedding: has lists "),
@@ -150,14 +151,92 @@ def test_its_columns_are_images_and_labels():
     assert dataset.fingerprint == dataset_of_call(given).fingerprint
 
 
+def test_classes_of_the_test_split_go_by_their_names():
+    given = numbers().cast_column("label", datasets.ClassLabel(names=NAMES))
+    turned = numbers().cast_column("label", datasets.ClassLabel(names=NAMES[::-1]))
+    for tests in (turned, numbers()):
+        dataset = dataset_of_call(given, test_images=tests)
+        assert dataset.class_names == tuple(NAMES)
+        assert dataset.test_labels.tolist() == CODES.tolist()
+    assert dataset_of_call(numbers(), test_images=turned).test_labels.tolist() == [2, 1, 0] * 4
+    other = numbers().cast_column("label", datasets.ClassLabel(names=[*NAMES, "yew"]))
+    other = other.map(lambda row, place: {"label": 3 if place == 5 else row["label"]}, with_indices=True)
+    with pytest.raises(UserError, match="the test label yew is no class of the training split"):
+        dataset_of_call(given, test_images=other)
+
+
+def test_feature_columns_of_classes_are_categories():
+    colours = datasets.ClassLabel(names=["red", "green"])
+    given = numbers(colour=[0, 1, -1] * 4).cast_column("colour", colours)
+    dataset = dataset_of_call(given, spec=DataSpec(impute="mean"))
+    np.testing.assert_array_equal(dataset.features[:, 2:], np.tile([[0, 0, 1], [0, 1, 0], [1, 0, 0]], (4, 1)))
+    assert "column colour has 3 categories: (missing), green, red" in dataset.notes
+    with pytest.raises(UserError, match="column colour, row 3: has no value"):
+        dataset_of_call(given)
+
+
+def test_the_columns_of_a_format_are_those_that_are_read():
+    given = numbers()
+    shown = given.with_format("numpy", columns=["a", "label"])
+    np.testing.assert_array_equal(dataset_of_call(shown).features, VALUES[:, :1])
+    given.set_transform(lambda rows: {"a": [0.0] * len(rows["a"]), "label": rows["label"]})
+    with pytest.raises(UserError, match=r"images: has a transform \(set_transform\), which is not applied"):
+        dataset_of_call(given)
+
+
+def test_an_index_of_pandas_that_repeats_is_no_feature():
+    frame = pd.DataFrame(VALUES[:, :2], columns=["a", "b"]).assign(label=[NAMES[code] for code in CODES])
+    given = datasets.Dataset.from_pandas(frame.iloc[[0, 0, *range(2, 12)]])
+    dataset = dataset_of_call(given)
+    assert dataset.features.shape == (12, 2)
+    assert dataset.notes == ("column __index_level_0__ is an index, and is not read",)
+
+
+def test_arrays_of_two_axes_are_pictures():
+    for feature in (datasets.Array2D((6, 6), "uint8"), datasets.List(datasets.List(datasets.Value("uint8")))):
+        features = datasets.Features({"pixels": feature, "label": datasets.ClassLabel(names=NAMES)})
+        rows = {"pixels": PIXELS.tolist(), "label": CODES.tolist()}
+        dataset = dataset_of_call(datasets.Dataset.from_dict(rows, features=features))
+        np.testing.assert_array_equal(dataset.images[..., 0] * dataset.spread + dataset.shift, PIXELS)
+
+
+def test_pictures_are_opened_as_they_were_stored(tmp_path):
+    exif = Image.Exif()
+    exif[0x112] = 6
+    tall = Image.fromarray(np.arange(0, 240, 10, dtype=np.uint8).reshape(4, 6))
+    for i in range(4):
+        tall.save(tmp_path / f"{i}.jpg", exif=exif, quality=95)
+    files = [str(tmp_path / f"{i}.jpg") for i in range(4)]
+    features = datasets.Features({"image": datasets.Image(decode=False), "label": datasets.Value("int64")})
+    given = datasets.Dataset.from_dict({"image": files, "label": [0, 1] * 2}, features=features)
+    dataset = dataset_of_call(given)
+    assert dataset.images.shape == (4, 6, 4, 1)
+    assert dataset.notes == ("4 of 4 pictures were turned upright, by the orientation in their EXIF data",)
+    small = dataset_of_call(given, spec=DataSpec(image_size=3))
+    assert small.images.shape == (4, 3, 3, 1)
+    assert "4 of 4 pictures were not square, and were stretched to one size" in small.notes
+
+
+def test_an_empty_split_for_testing_is_told():
+    dataset = dataset_of_call(pictures(), test_images=pictures(slice(0)))
+    assert (dataset.test_labels, dataset.notes) == (None, ("the split for testing is empty",))
+
+
+@pytest.mark.parametrize("tests", [VALUES, datasets.DatasetDict({"test": numbers()}), numbers().to_iterable_dataset()])
+def test_test_examples_of_another_kind_are_refused_in_a_line(tests):
+    with pytest.raises(UserError) as raised:
+        dataset_of_call(numbers(), test_images=tests)
+    assert "\n" not in str(raised.value)
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         ((datasets.DatasetDict({"train": pictures()}),), 'give one, such as images=data["train"]'),
         ((pictures().to_iterable_dataset(),), "images: are streamed; load the data set as a whole"),
         ((pictures(), CODES), "labels: the images are a data set that has them in its columns; name their column"),
-        ((pictures(label=[-1, *CODES[1:]]),), "images: row 1 has no label (-1)"),
-        ((pictures(label=[None, *CODES[1:]]),), "images: row 1 has no label (-1)"),
+        ((pictures(label=[-1, *CODES[1:]]),), "images: row 1 has no label; fill it or drop the row"),
+        ((pictures(label=[None, *CODES[1:]]),), "images: row 1 has no label; fill it or drop the row"),
         ((two_pictures(),), "images: has pictures in the columns image, second; name one by --image_column"),
         ((numbers(a2=[None, *VALUES[1:, 0]]),), "images: column a2, row 1: has no value"),
     ],

@@ -11,6 +11,7 @@ from jaxgen import UserError
 from jaxgen.config import DataSpec, LnrSpec
 from jaxgen.data import load_dataset
 from jaxgen.data.checks import make_dataset
+from jaxgen.data.describe import describe_data
 from jaxgen.data.parts import first_examples, hold_out_test
 from jaxgen.data.python_arrays import dataset_of_call
 from jaxgen.experiments.tabular.folds import fold_rows, split
@@ -41,10 +42,10 @@ def test_columns_are_filled_by_their_statistic_over_training_examples(impute):
         np.testing.assert_allclose(
             found, filled_and_scaled(HOLED[rows], HOLED[:30], STATISTICS[impute]), rtol=1e-5, atol=1e-6
         )
-    assert dataset.notes == (
-        f"{GAPS.sum()} missing values in 3 columns: each filled with the {impute} of its column over the training "
-        "examples",
-    )
+    assert list(describe_data(dataset))[1:] == [
+        f"read d: {GAPS.sum()} missing values in 3 columns: each filled with the {impute} of its column over the "
+        "training examples",
+    ]
 
 
 @pytest.mark.parametrize("impute", STATISTICS)
@@ -106,11 +107,12 @@ def test_missing_categories_are_one_of_their_own(tmp_path):
         np.testing.assert_array_equal(dataset.features, np.column_stack([frame["size"], *colours]))
         assert dataset.notes == (
             "columns: 1 of numbers, 1 of categories",
-            "values are missing in size (5)",
+            "values are missing in size (5), colour (5)",
             "column colour has 3 categories: (missing), green, red",
-            "5 missing values in 1 column: each filled with the median of its column over the training examples",
         )
-    called = dataset_of_call(frame, LABELS[:20], impute="median")
+        filled = "5 missing values in 1 column: each filled with the median of its column over the training examples"
+        assert list(describe_data(dataset))[-1] == f"read mine: {filled}"
+    called = dataset_of_call(frame, LABELS[:20], spec=DataSpec(impute="median"))
     assert called.fingerprint == dataset.fingerprint
 
 

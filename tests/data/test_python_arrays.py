@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 import pandas as pd
+import pyarrow
 import pytest
 from PIL import Image
 
@@ -147,7 +148,11 @@ def test_frames_of_polars_are_taken():
             LABELS,
             "images: column a: has 12 different texts in 12 rows",
         ),
-        (FRAME.assign(a=[[1, 2]] * 11 + [[1]]), LABELS, "images: column a: has lists of several lengths"),
+        (
+            FRAME.assign(a=[[1, 2]] * 11 + [[1]]),
+            LABELS,
+            "images: column a: has rows without a list",
+        ),
         (FRAME.assign(a=[{"b": 1}] * 12), LABELS, "images: column a: is of type struct"),
         (None, LABELS, "images: are of type object"),
     ],
@@ -216,9 +221,51 @@ def test_an_index_that_cannot_be_ids_is_left_alone(index):
 
 def test_categories_of_numbers_and_named_levels_are_columns():
     frame = FRAME.assign(kind=pd.Categorical([0, 1, 2] * 4))
-    np.testing.assert_array_equal(dataset_of_call(frame, LABELS).features[:, 3], [0, 1, 2] * 4)
+    np.testing.assert_array_equal(dataset_of_call(frame, LABELS).features[:, 3:], np.tile(np.eye(3), (4, 1)))
     levels = pd.DataFrame(VALUES, columns=pd.MultiIndex.from_product([["a"], [0, 1, 2]]))
     np.testing.assert_array_equal(dataset_of_call(levels, LABELS).features, VALUES)
+
+
+def test_a_column_of_ids_is_no_feature_and_told():
+    frame = FRAME.assign(id=[f"tree {i}" for i in range(12)])
+    dataset = dataset_of_call(frame, LABELS)
+    np.testing.assert_array_equal(dataset.features, VALUES)
+    assert dataset.ids.tolist() == frame.id.tolist()
+    assert dataset.notes == ("column id names the rows, and is no feature (--id_column=none makes it one)",)
+    called = dataset_of_call(frame.rename(columns={"id": "tree"}), LABELS, spec=DataSpec(id_column="tree"))
+    assert called.fingerprint == dataset.fingerprint
+    counted = dataset_of_call(FRAME.assign(n=range(12)), LABELS, spec=DataSpec(id_column="none"))
+    assert counted.features.shape == (12, 4)
+    with pytest.raises(UserError, match="column n counts the rows; give --id_column=n"):
+        dataset_of_call(FRAME.assign(n=range(12)), LABELS)
+
+
+def test_a_frame_may_hold_its_labels_in_a_column_of_any_name():
+    for frame, name in ((FRAME.assign(kind=LABELS), "kind"), (FRAME.assign(**{"3": LABELS}), 3)):
+        dataset = dataset_of_call(frame, name)
+        np.testing.assert_array_equal(dataset.features, VALUES)
+        assert names_of(dataset) == LABELS.tolist()
+    numbered = pd.DataFrame({0: VALUES[:, 0], 1: LABELS})
+    assert names_of(dataset_of_call(numbered, "1")) == LABELS.tolist()
+    table = pyarrow.Table.from_pandas(FRAME.assign(kind=LABELS))
+    np.testing.assert_array_equal(dataset_of_call(table, "kind").features, VALUES)
+    with pytest.raises(UserError, match="labels: 'no' is no column: the images have the columns a, b, c, kind"):
+        dataset_of_call(table, "no")
+
+
+def test_lazy_frames_and_streams_are_refused():
+    polars = pytest.importorskip("polars")
+    with pytest.raises(UserError, match=r"images: are a lazy frame; give what its collect\(\) returns"):
+        dataset_of_call(polars.DataFrame({"a": VALUES[:, 0], "label": LABELS}).lazy(), "label")
+    with pytest.raises(UserError, match="images: are a stream without a length"):
+        dataset_of_call(iter(VALUES))
+
+
+@pytest.mark.parametrize("missing", ["?", "NA", " "])
+def test_missing_labels_are_spelled_as_in_files(missing):
+    with pytest.raises(UserError, match="labels: example 3 has none"):
+        dataset_of_call(VALUES, [*LABELS[:3], missing, *LABELS[4:]])
+    assert dataset_of_call(VALUES, [" oak", *LABELS[1:]]).num_classes == 3
 
 
 def test_dummies_name_their_classes_and_agree_in_width():

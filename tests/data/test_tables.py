@@ -39,7 +39,7 @@ def check_values(dataset, values=VALUES, labels=FRAME.label):
         ("semicolons.csv", {"sep": ";"}, "its columns are separated by semicolons"),
         ("tabs.tsv", {"sep": "\t"}, "its columns are separated by tabs"),
         ("bars.csv", {"sep": "|"}, "its columns are separated by bars"),
-        ("commas.csv", {"sep": ";", "decimal": ","}, "its columns are separated by semicolons"),
+        ("commas.csv", {"sep": ";", "decimal": ","}, "commas stand for decimal points in a, b, c"),
         ("marked.csv", {"encoding": "utf-8-sig"}, ""),
         ("wide.csv", {"encoding": "utf-16"}, "its text is utf-16"),
         ("quoted.csv", {"quoting": 1}, ""),
@@ -50,7 +50,8 @@ def test_separators_and_encodings_are_found_and_told(tmp_path, name, options, no
     FRAME.to_csv(tmp_path / name, index=False, **options)
     dataset = load(tmp_path / name)
     check_values(dataset)
-    assert dataset.notes == ((note,) if note else ())
+    separated = ("its columns are separated by semicolons",) * ("commas" in note)
+    assert dataset.notes == ((*separated, note) if note else ())
     np.testing.assert_array_equal(dataset.ids, np.arange(30))
 
 
@@ -157,6 +158,42 @@ def test_texts_are_categories_and_truths_numbers(tmp_path):
             "columns: 3 of numbers, 1 of categories, 1 of true or false",
             "column colour has 3 categories: blue, green, red",
         )
+
+
+def test_declared_categories_of_numbers_are_categories(tmp_path):
+    FRAME.assign(kind=pd.Categorical([3, 1, 2] * 10)).to_parquet(tmp_path / "mine.parquet", index=False)
+    dataset = load(tmp_path / "mine.parquet")
+    np.testing.assert_array_equal(dataset.features[:, 3:], np.tile([[0, 0, 1], [1, 0, 0], [0, 1, 0]], (10, 1)))
+
+
+def test_an_index_that_repeats_is_no_feature_and_told(tmp_path):
+    FRAME.iloc[[0, 0, *range(2, 30)]].to_csv(tmp_path / "mine.csv")
+    dataset = load(tmp_path / "mine.csv")
+    assert dataset.features.shape == (30, 3)
+    assert dataset.notes == ("the column without a name is an index, and is not read",)
+    assert load(tmp_path / "mine.csv", id_column="none").features.shape == (30, 4)
+
+
+@pytest.mark.parametrize("cells", [["1.234", "990,5"], ["1.234,5", "2,5"], ["1,5", "2.5"]])
+def test_points_beside_commas_in_one_column_are_refused(tmp_path, cells):
+    rows = "".join(f"{cells[i % 2]};{'xy'[i % 2]}\n" for i in range(12))
+    (tmp_path / "mine.csv").write_text(f"a;label\n{rows}")
+    with pytest.raises(UserError, match="stands among numbers with points and commas, and one may be for thousands"):
+        load(tmp_path / "mine.csv")
+
+
+def test_texts_with_commas_beside_true_numbers_are_no_doubt_in_parquet(tmp_path):
+    frame = pd.DataFrame({"a": ["1,5", "2,5"] * 6, "b": [0.125, 0.5] * 6, "label": ["x", "y"] * 6})
+    frame.to_parquet(tmp_path / "mine.parquet", index=False)
+    np.testing.assert_array_equal(load(tmp_path / "mine.parquet").features, [[1.5, 0.125], [2.5, 0.5]] * 6)
+
+
+def test_a_label_of_which_most_rows_have_one_of_their_own_is_none(tmp_path):
+    FRAME.assign(code=[f"p{i}" for i in range(30)]).to_csv(tmp_path / "mine.csv", index=False)
+    with pytest.raises(UserError, match="column code has 30 different values in 30 rows, more than classes have"):
+        load(tmp_path / "mine.csv", label_column="code")
+    with pytest.raises(UserError, match=r"--label_column=lable: .* did you mean label\?"):
+        load(tmp_path / "mine.csv", label_column="lable")
 
 
 @pytest.mark.parametrize(

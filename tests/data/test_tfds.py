@@ -39,7 +39,7 @@ def test_a_set_that_is_not_prepared_says_how(tmp_path, monkeypatch):
 
 
 def test_names_nobody_knows_are_refused():
-    with pytest.raises(UserError, match="no name of tensorflow-datasets"):
+    with pytest.raises(UserError, match="nor a data set of tensorflow-datasets"):
         load_dataset(DataSpec(dataset="mnits"))
 
 

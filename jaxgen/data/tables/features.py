@@ -24,12 +24,14 @@ class Features(NamedTuple):
       categories: their names; none for numbers.
       kind: of the column.
       has_decimal_commas: whether the numbers were written with commas.
+      without: how many rows have no category.
     """
 
     values: np.ndarray
     categories: tuple[str, ...] = ()
     kind: Literal["numbers", "true or false", "categories", "lists of numbers"] = "numbers"
     has_decimal_commas: bool = False
+    without: int = 0
 
 
 def read_features(table: Table, name: str, impute: str = "none") -> Features:
@@ -50,6 +52,8 @@ def read_features(table: Table, name: str, impute: str = "none") -> Features:
             f"{what}, {table.where(int(np.argmax(missing)))}: has no value ({missing.sum():,} of {len(column):,} are "
             "missing); fill it, give --impute=median, or drop the line or the column"
         )
+    if name in table.categories:
+        return read_texts(table, name)
     kinds = pyarrow.types
     if kinds.is_list(column.type) or kinds.is_large_list(column.type) or kinds.is_fixed_size_list(column.type):
         return read_lists(column, table, name)
@@ -76,7 +80,7 @@ def read_lists(column: Any, table: Table, name: str) -> Features:
     what = f"{table.source}: column {name or UNNAMED}"
     lengths = compute.list_value_length(column).to_numpy(zero_copy_only=False)
     if column.null_count or len(np.unique(lengths)) > 1:
-        raise UserError(f"{what}: has lists of several lengths; bring all to one, or drop the column")
+        raise UserError(f"{what}: has rows without a list, or lists of several lengths; mend or drop them")
     values = column.flatten()
     if not (pyarrow.types.is_integer(values.type) or pyarrow.types.is_floating(values.type)):
         raise UserError(f"{what}: has lists of the type {values.type}; lists of numbers are needed: drop it")
@@ -92,6 +96,9 @@ def read_texts(table: Table, name: str) -> Features:
     kinds, places = np.unique(texts, return_inverse=True)
     decimal = np.array([to_number(kind.replace(",", ".")) for kind in kinds])
     with_comma = next((str(kind) for kind in kinds if "," in kind), None)
+    if name in table.categories:
+        return as_categories(table, name, kinds, places)
+    refuse_mixed_points(table, name, kinds)
     if with_comma and are_numbers(decimal, kinds):
         if table.separator == "," or all(re.fullmatch(r"[+-]?\d{1,3}(,\d{3})*", kind) for kind in kinds):
             raise UserError(
@@ -110,13 +117,36 @@ def read_texts(table: Table, name: str) -> Features:
     if np.isfinite(numbers)[places].sum() >= 0.5 * (texts != "").sum():
         row = int(np.argmax((~np.isfinite(numbers) & (kinds != ""))[places]))
         raise UserError(f"{what}, {table.where(row)}: {str(texts[row])!r} is no finite number; fill, encode or drop it")
-    if len(kinds) > max(2, min(MOST_CATEGORIES, len(texts) // 2)):
+    return as_categories(table, name, kinds, places)
+
+
+def refuse_mixed_points(table: Table, name: str, kinds: np.ndarray) -> None:
+    """Raises `UserError` for numbers with points and commas, such as 1.234,5 or 1.234 among 990,5."""
+    numbers = [str(kind) for kind in kinds if re.fullmatch(r"[+-]?[\d.,]*\d[\d.,]*", kind)]
+    pointed = next((number for number in numbers if "." in number and "," in number), None)
+    if pointed is None and any("," in number for number in numbers):
+        pointed = next((number for number in numbers if "." in number), None)
+    if pointed is not None and len(numbers) == (kinds != "").sum():
         raise UserError(
-            f"{what}: has {len(kinds):,} different texts in {len(texts):,} rows, more than categories have; drop it, "
-            f"or, if it names the rows, give --id_column={name}"
+            f"{table.source}: column {name or UNNAMED}: {pointed!r} stands among numbers with points and commas, and "
+            "one may be for thousands; write numbers with a point for decimals and nothing for thousands"
+        )
+
+
+def as_categories(table: Table, name: str, kinds: np.ndarray, places: np.ndarray) -> Features:
+    """A column of zeros and ones for each of the texts `kinds`, of which each row has the one at its place.
+
+    Raises:
+      UserError: if there are too many.
+    """
+    if len(kinds) > max(2, min(MOST_CATEGORIES, len(places) // 2)):
+        raise UserError(
+            f"{table.source}: column {name or UNNAMED}: has {len(kinds):,} different texts in {len(places):,} rows, "
+            f"more than categories have; drop it, or, if it names the rows, give --id_column={name}"
         )
     categories = tuple(kind or NO_CATEGORY for kind in kinds.tolist())
-    return Features((places[:, None] == np.arange(len(kinds))).astype(float), categories, "categories")
+    values = (places[:, None] == np.arange(len(kinds))).astype(float)
+    return Features(values, categories, "categories", without=int((kinds == "")[places].sum()))
 
 
 def are_numbers(values: np.ndarray, texts: np.ndarray) -> bool:

@@ -19,6 +19,7 @@ from jaxgen.io.arrays import refuse_bomb
 MISSING = ("", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "?")
 MISSING += ("N/A", "NA", "NULL", "NaN", "None", "n/a", "na", "nan", "null")
 # Names of columns that hold ids, in lower case; pandas writes an index without a name, and reads it as Unnamed.
+INDEX_NAMES = ("", "unnamed: 0", "__index_level_0__")
 ID_NAMES = ("id", "index", "rownames", "row_names", "", "unnamed: 0", "__index_level_0__")
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 PARQUET = (".parquet", ".pq")
@@ -37,6 +38,7 @@ class Table:
       text: the content of a text file, from which `where` counts lines.
       notes: what was found out.
       index: the columns that pandas wrote as the index of a frame.
+      categories: the columns that were declared to hold categories, even if these are numbers.
     """
 
     source: str
@@ -46,6 +48,7 @@ class Table:
     text: bytes = b""
     notes: tuple[str, ...] = ()
     index: tuple[str, ...] = ()
+    categories: frozenset[str] = frozenset()
 
     @property
     def names(self) -> list[str]:
@@ -119,7 +122,7 @@ def read_table(path: str, source: str, as_text: Sequence[str] = ()) -> Table:
         raise UserError(f"{source}: has no rows under a header line")
     if len(set(table.names)) < len(table.names):
         raise UserError(f"{source}: two columns have the same name; the first line must name each column")
-    return dataclasses.replace(table, data=strip_texts(table.data))
+    return dataclasses.replace(table, data=strip_texts(table.data), categories=declared_categories(table.data))
 
 
 def read_parquet(path: str, source: str) -> Table:
@@ -228,6 +231,16 @@ def refuse_uneven(table: Table) -> None:
     for line, cells in records:
         if len(cells) != len(header):
             raise UserError(f"{table.source}: line {line} has {len(cells)} cells, the header {len(header)}")
+
+
+def declared_categories(data: Any) -> frozenset[str]:
+    """The columns of a `pyarrow.Table` whose type, or what pandas wrote of it, says that they hold categories."""
+    import pyarrow
+
+    described = (data.schema.pandas_metadata or {}).get("columns", ())
+    known = {column.get("name") for column in described if column.get("pandas_type") == "categorical"}
+    types = {field.name for field in data.schema if pyarrow.types.is_dictionary(field.type)}
+    return frozenset(types | known & set(data.column_names))
 
 
 def strip_texts(data: Any) -> Any:

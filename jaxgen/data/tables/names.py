@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 
 from jaxgen.config import DataSpec
-from jaxgen.data.tables.file import ID_NAMES, MISSING, MOST_CHANCE_ROWS, Table
+from jaxgen.data.tables.file import ID_NAMES, INDEX_NAMES, MISSING, MOST_CHANCE_ROWS, Table
 from jaxgen.errors import UserError
 from jaxgen.wording import count_of
 
 NO_COLUMN = "none"
+# Rows from which on a label that half of them have alone is none.
+MANY_ROWS = 20
 
 
 def read_labels(table: Table, name: str) -> np.ndarray:
@@ -26,6 +28,11 @@ def read_labels(table: Table, name: str) -> np.ndarray:
         more = f" ({count_of(len(places) - 1, 'more row')} alike)" if len(places) > 1 else ""
         raise UserError(f"{table.source}: {table.where(int(places[0]))} has no {name}{more}; fill it or drop the line")
     kinds, places = np.unique(labels, return_inverse=True)
+    if len(labels) >= MANY_ROWS and len(kinds) > len(labels) / 2:
+        raise UserError(
+            f"{table.source}: column {name} has {len(kinds):,} different values in {len(labels):,} rows, more than "
+            "classes have; name the column of the label by --label_column"
+        )
     values = np.array([to_number(kind) for kind in kinds])
     if not np.isfinite(values).all():
         # A whole number among texts has one spelling too.
@@ -76,17 +83,31 @@ def find_ids(table: Table, spec: DataSpec) -> tuple[str | None, list[str]]:
     if spec.id_column:
         if spec.id_column not in table.names:
             raise UserError(f"--id_column={spec.id_column}: {table.source} has the columns {', '.join(table.names)}")
-        return spec.id_column, []
+        others = [other for other in idle_index(table, spec) if other not in (spec.id_column, spec.label_column)]
+        return spec.id_column, [f"{describe_column(other)} is an index, and is not read" for other in others]
     if len(table.index) > 1:
         raise UserError(
             f"{table.source}: has an index of {len(table.index)} columns ({', '.join(table.index)}); name one by "
             "--id_column, or write it without (reset_index)"
         )
     name = table.index[0] if table.index else guess_ids(table, (spec.label_column,))
-    if name is None:
-        return None, []
-    shown = f"column {name}" if name else "the column without a name"
-    return name, [f"{shown} names the rows, and is no feature (--id_column={NO_COLUMN} makes it one)"]
+    others = [other for other in idle_index(table, spec) if other not in (name, spec.label_column)]
+    notes = [f"{describe_column(other)} is an index, and is not read" for other in others]
+    if name is not None:
+        notes.append(
+            f"{describe_column(name)} names the rows, and is no feature (--id_column={NO_COLUMN} makes it one)"
+        )
+    return name, notes
+
+
+def describe_column(name: str) -> str:
+    """A column as it is called in a sentence."""
+    return f"column {name}" if name else "the column without a name"
+
+
+def idle_index(table: Table, spec: DataSpec) -> list[str]:
+    """The columns that pandas wrote as an index without a name: they are no features, but by ``--id_column=none``."""
+    return [] if spec.id_column == NO_COLUMN else [name for name in table.names if name.lower() in INDEX_NAMES]
 
 
 def guess_ids(table: Table, others: Collection[str] = ()) -> str | None:

@@ -96,7 +96,7 @@ def estimate_settings(
             test_labels=test_labels,
             class_names=class_names,
             ids=ids,
-            impute=spec.data.impute,
+            spec=spec.data,
         )
         results = score_settings(dataset, spec, Session(QUIET.resume, log if progress else None))
     return {setting.name: scores for setting, scores in results}

@@ -201,7 +201,7 @@ def find_mislabelled(
     """
     left_out = ("inject", "repeats", "num_shown", "dry_run")
     with spec_of_call(MislabelledSpec, "jaxgen.mislabelled", flags, out, left_out) as spec:
-        dataset = dataset_of_call(images, labels, class_names=class_names, ids=ids, impute=spec.data.impute)
+        dataset = dataset_of_call(images, labels, class_names=class_names, ids=ids, spec=spec.data)
         return search(dataset, spec, Session(QUIET.resume, log if progress else None))
 
 

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxgen.config import LnrSpec, TabularSpec
+from jaxgen.config import DataSpec, LnrSpec, TabularSpec
+from jaxgen.config.fields import flag_values
 from jaxgen.data import load_dataset
 from jaxgen.data.keel import load_keel
 from jaxgen.errors import UserError
@@ -75,6 +76,12 @@ def are_tables(datasets: Sequence[Dataset], spec: LnrSpec) -> bool:
     flags = spec.tabular
     if flags.keel and (spec.data.dataset != LnrSpec().data.dataset or flags.protocol == "two_stage"):
         raise UserError("--keel: takes the place of --dataset, and is for --protocol=tabular; leave one of them out")
+    if flags.keel and spec.data != DataSpec():
+        given, default = flag_values(spec.data), flag_values(DataSpec())
+        name = next(name for name, value in given.items() if value != default[name])
+        raise UserError(
+            f"--{name}={given[name]}: does not go with --keel, whose tables are read as they are; leave it out"
+        )
     if flags.keel or flags.protocol == "tabular":
         return True
     [dataset] = datasets

@@ -1,0 +1,157 @@
+"""Frames from Python: those of pandas, polars, pyarrow and what else narwhals knows, read as tables in files are."""
+
+import dataclasses
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jaxgen.config import DataSpec
+from jaxgen.data.tables.columns import read_joined
+from jaxgen.data.tables.file import Table, declared_categories, strip_texts
+from jaxgen.data.tables.names import find_ids, idle_index, read_ids, refuse_counts
+from jaxgen.errors import UserError
+from jaxgen.wording import some_of
+
+
+class FrameFeatures(NamedTuple):
+    """Features of a frame.
+
+    Attributes:
+      values: ``[n, f]``.
+      test_values: ``[t, f]``, or None.
+      ids: of a column that names the rows, ``[n]``, or None.
+      notes: what was assumed.
+    """
+
+    values: np.ndarray
+    test_values: np.ndarray | None
+    ids: np.ndarray | None
+    notes: tuple[str, ...]
+
+
+def is_frame(values: Any) -> bool:
+    """Whether values are a frame of named columns.
+
+    Raises:
+      UserError: for a frame that is not computed yet.
+    """
+    import narwhals
+
+    if hasattr(values, "collect") and hasattr(values, "collect_schema"):
+        raise UserError("images: are a lazy frame; give what its collect() returns")
+    # Narwhals refuses frames with two columns of one name.
+    return hasattr(values, "columns") or isinstance(narwhals.from_native(values, pass_through=True), narwhals.DataFrame)
+
+
+def names_of(frame: Any) -> list[Any]:
+    """The names of a frame's columns, as the frame has them."""
+    return list(frame.column_names if hasattr(frame, "column_names") else frame.columns)
+
+
+def has_index(values: Any) -> bool:
+    """Whether values are a frame or a series of pandas, or like one."""
+    return hasattr(values, "iloc") and hasattr(values, "index")
+
+
+def names_rows(index: Any) -> bool:
+    """Whether an index has a different whole number or text for each row, and is not merely 0, 1, 2, ..."""
+    values = [value.item() if hasattr(value, "item") else value for value in list(index)]
+    if values == list(range(len(values))) or len(set(values)) < len(values):
+        return False
+    return {type(value) for value in values} in ({int}, {str})
+
+
+def refuse_other_order(images: Any, labels: Any, what: str) -> None:
+    """Raises `UserError` where both have an index and these differ: pandas would pair rows by it; jaxgen does not."""
+    if has_index(images) and has_index(labels) and not images.index.equals(labels.index):
+        raise UserError(
+            f"{what}: have another index than the images; bring them into one order (.loc[images.index]), or give "
+            ".to_numpy() if they are in one"
+        )
+
+
+def without_column(frame: Any, name: str | int, what: str) -> tuple[Any, Any]:
+    """A frame without one of its columns, and this column.
+
+    Raises:
+      UserError: if it has no such column.
+    """
+    if not is_frame(frame):
+        raise UserError(f"labels: {name!r} is no column: the {what} are no frame")
+    names = names_of(frame)
+    found = [known for known in names if str(known) == str(name)]
+    if not found:
+        raise UserError(f"labels: {name!r} is no column: the {what} have the columns {some_of(names, 8)}")
+    if len(found) > 1:
+        raise UserError(f"labels: {name!r} is the name of two columns; give each column a name")
+    if has_index(frame):
+        # Narwhals takes names of other types than text for places.
+        return frame.drop(columns=found), frame[found[0]]
+    known = as_frame(frame, what)
+    return known.drop(found[0]).to_native(), known[found[0]].to_native()
+
+
+def as_frame(values: Any, what: str) -> Any:
+    """A frame of narwhals with columns of different names.
+
+    Raises:
+      UserError: if it has none, or two of one name.
+    """
+    import narwhals
+
+    names = list(map(str, names_of(values)))
+    if not names or len(set(names)) < len(names):
+        raise UserError(f"{what}: have {'two columns of one name' if names else 'no columns'}; give each column a name")
+    return narwhals.from_native(values)
+
+
+def read_frames(images: Any, test_images: Any, labels: Any, spec: DataSpec) -> FrameFeatures:
+    """Features of a frame and of one of test examples.
+
+    Raises:
+      UserError: for columns that differ, that hold the labels, or of which no numbers can be made.
+    """
+    frames = [as_frame(images, "images")]
+    if test_images is not None:
+        if not is_frame(test_images):
+            raise UserError("test images: are no frame, and the images are one; give both alike")
+        frames.append(as_frame(test_images, "test images"))
+        if frames[0].columns != frames[1].columns:
+            given, needed = some_of(frames[1].columns, 8), some_of(frames[0].columns, 8)
+            raise UserError(f"test images: have the columns {given}; needed: {needed}")
+    name = getattr(labels, "name", None)
+    if name is not None and name in frames[0].columns:
+        raise UserError(f"images: have the labels as their column {name}; leave it out")
+    tables = [as_table(frame) for frame in frames]
+    id_column, notes = find_ids(tables[0], dataclasses.replace(spec, label_column=""))
+    others = [name for name in tables[0].names if name not in (id_column, *idle_index(tables[0], spec))]
+    if not others:
+        raise UserError("images: have no column of numbers")
+    refuse_counts(tables[0], others, spec)
+    found = read_joined(tables, others, spec.impute)
+    return FrameFeatures(
+        found.parts[0],
+        found.parts[1] if test_images is not None else None,
+        None if id_column is None else read_ids(tables[0], id_column),
+        (*notes, *found.notes),
+    )
+
+
+def as_table(frame: Any) -> Table:
+    """A frame of narwhals as a table.
+
+    Raises:
+      UserError: for columns of several types.
+    """
+    import pyarrow
+
+    try:
+        # The index, if there is one, comes after the columns.
+        data = frame.to_arrow().select(range(len(frame.columns)))
+    except (pyarrow.ArrowException, KeyError, TypeError, OverflowError) as error:
+        raise UserError(
+            f"images: cannot be read as a table ({str(error).splitlines()[0]}); give columns of one type each, or an "
+            "array"
+        ) from None
+    data = data.replace_schema_metadata()
+    return Table("images", strip_texts(data), categories=declared_categories(data))
