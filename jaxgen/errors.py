@@ -41,6 +41,12 @@ def one_line(text: str) -> str:
     return text if text.isprintable() else printable(text).replace("\n", " ")
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message, at most 200 characters; its type where there is none."""
+    text = str(error).strip()
+    return text.splitlines()[0][:200] if text else type(error).__name__
+
+
 class UserError(Exception):
     """An error that the user can fix. The message is one line: the flag or file, its value, the rule and the remedy.
 

@@ -50,7 +50,9 @@ class Dataset:
         standardized by a part of the rows; NaN where a value is missing; None for images.
       impute: what `images` hold in place of missing values: the mean or the median of the column in the training
         examples; none: no value is missing.
-      shift, spread: stored values are (source value - shift) / spread; scalars or ``[f]``.
+      shift, spread: stored values are (source value - shift) / spread, or 0 where the spread is 0, as it is of constant
+        columns; scalars or ``[f]``.
+      fill: what missing features are taken for, ``[f]``; None if none may be missing.
       notes: what was left out, changed or assumed when the source was read, one clause each.
     """
 
@@ -67,6 +69,7 @@ class Dataset:
     shift: np.ndarray | float = 0.0
     spread: np.ndarray | float = 1.0
     impute: str = "none"
+    fill: np.ndarray | None = None
     whiten: bool = False
     channel_moments: ChannelMoments | None = None
     probes: np.ndarray | None = None

@@ -46,7 +46,7 @@ def test_an_out_folder_keeps_the_runs(tmp_path, scores):
 
 def test_unknown_flags_and_bad_data_are_refused():
     images, labels = blobs(60)
-    with pytest.raises(jaxgen.UserError, match="num_run: not a flag"):
+    with pytest.raises(jaxgen.UserError, match=r"num_run: is no flag of jaxgen\.cscore; did you mean num_runs"):
         jaxgen.estimate_scores(images, labels, num_run=3)
     with pytest.raises(jaxgen.UserError, match="arrays: labels"):
         jaxgen.estimate_scores(images, labels[:-1])
@@ -99,7 +99,7 @@ def test_lists_and_single_numbers_do_for_tuples():
     np.testing.assert_array_equal(listed.scores, plain.scores)
     single = estimate_scores(images, labels, **{**FLAGS, "subset_ratios": 0.5, "hidden": 8})
     np.testing.assert_array_equal(single.scores, plain.scores)
-    with pytest.raises(UserError, match="subset_ratios=half: is not of type tuple of numbers"):
+    with pytest.raises(UserError, match="subset_ratios=half: is a text, and not of type tuple of numbers"):
         estimate_scores(images, labels, subset_ratios="half")
 
 

@@ -107,7 +107,7 @@ def complaint_of_one(field: dataclasses.Field, value: Any) -> str:
     if typing.get_origin(field.type) is Literal and value not in typing.get_args(field.type):
         return f"must be one of {', '.join(typing.get_args(field.type))}"
     if not has_type(value, field.type):
-        return f"is not of type {describe_type(field.type)}"
+        return f"is {'a text, and ' if isinstance(value, str) else ''}not of type {describe_type(field.type)}"
     if isinstance(value, float) and not math.isfinite(value):
         return "must be a finite number"
     rule = field.metadata["rule"]

@@ -46,8 +46,8 @@ SUFFIX_KINDS = {".csv": "csv", ".tsv": "csv", ".parquet": "parquet", ".pq": "par
 TABLES = ("csv", "parquet", "hf")
 # Kinds whose data may have to be downloaded.
 FETCHED = ("hf",)
-# Flags that only some kinds of source have, and those kinds. An empty tuple: only tensorflow-datasets names have the
-# flag. They have --image_size too.
+# Flags that only some kinds of source have, and those kinds. An empty tuple: only names of data sets have the flag,
+# which have --image_size too.
 LIMITED_FLAGS = {"label_column": TABLES, "id_column": TABLES, "image_column": TABLES}
 LIMITED_FLAGS |= {"impute": ("npz", *TABLES), "image_size": ("images", *TABLES), "data_dir": ()}
 # Those of tensorflow-datasets and of the image sets.
@@ -121,5 +121,5 @@ def refuse_idle_flags(kind: str, spec: DataSpec) -> None:
     for name, kinds in LIMITED_FLAGS.items():
         value, is_taken = getattr(spec, name), name in OF_NAMES if is_named else kind in kinds
         if not is_taken and value != getattr(DataSpec, name):
-            places = " or ".join(f"{place}:PATH" for place in kinds) or "tensorflow-datasets names"
+            places = " or ".join(f"{place}:PATH" for place in kinds) or "names of data sets, such as mnist"
             raise UserError(f"--{name}={value}: goes with {places}, not with --dataset={spec.dataset}; leave it out")

@@ -68,25 +68,26 @@ def make_dataset(
         test_labels = check_labels(test_labels, len(test_images), f"{source}: test labels")
     labels, test_labels, names = map_labels(labels, test_labels, class_names, source)
     features, test_features = (images, test_images) if images.ndim == 2 else (None, None)
-    images, test_images, scale, shift, spread = scale_values(images, test_images, scale, source, impute)
+    stored = scale_values(images, test_images, scale, source, impute)
     return Dataset(
         name=name,
-        images=images,
+        images=stored.images,
         labels=labels,
         class_names=names,
         ids=check_ids(ids, len(images), source),
-        scale=scale,
-        test_images=test_images,
+        scale=stored.factor,
+        test_images=stored.test_images,
         test_labels=test_labels,
         test_ids=None if test_labels is None else check_ids(test_ids, len(test_labels), f"{source}: test"),
         features=features,
         test_features=test_features,
-        shift=shift,
-        spread=spread,
+        shift=stored.scale.shift,
+        spread=stored.scale.spread,
+        fill=stored.scale.fill,
         impute=impute,
         notes=(
             *notes,
-            *describe_changes(given, images, given_labels, None if given_scale else scale),
+            *describe_changes(given, stored.images, given_labels, None if given_scale else stored.factor),
         ),
     )
 
@@ -137,12 +138,12 @@ def check_images(images: np.ndarray, what: str, impute: str = "none") -> np.ndar
 
 def refuse_not_finite(images: np.ndarray, what: str, impute: str) -> None:
     """Raises `UserError` for values that are infinite, or NaN unless they are imputed."""
+    if images.ndim == 2 and np.isnan(images).all(0).any():
+        raise UserError(f"{what}: column {int(np.isnan(images).all(0).argmax()) + 1} has no values; drop it")
     wrong = np.isinf(images) if impute != "none" else ~np.isfinite(images)
     if not wrong.any():
         return
     row = int(np.argmax(wrong.any(axis=tuple(range(1, images.ndim)))))
-    if images.ndim == 2 and np.isnan(images).all(0).any():
-        raise UserError(f"{what}: column {int(np.isnan(images).all(0).argmax()) + 1} has no values; drop it")
     if images.ndim == 2 and not np.isinf(images).any():
         raise UserError(
             f"{what}: example {row} has a missing value (NaN), as {int(wrong.any(1).sum()):,} of {len(images):,} "

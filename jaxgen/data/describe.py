@@ -21,6 +21,11 @@ def describe_data(dataset: Dataset) -> Iterator[str]:
     )
     tests = "" if dataset.test_labels is None else f"; {len(dataset.test_labels):,} for testing"
     yield f"read {dataset.name}: {things}, {describe_values(dataset)}; {describe_classes(dataset)}{tests}"
+    yield from describe_notes(dataset)
+
+
+def describe_notes(dataset: Dataset) -> Iterator[str]:
+    """Says what was left out, changed or assumed when data were read."""
     for note in (*dataset.notes, *describe_missing(dataset)):
         yield f"read {dataset.name}: {note}"
 

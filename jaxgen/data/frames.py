@@ -1,15 +1,13 @@
 """Frames from Python: those of pandas, polars, pyarrow and what else narwhals knows, read as tables in files are."""
 
-import dataclasses
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from jaxgen.config import DataSpec
-from jaxgen.data.tables.columns import read_joined
+from jaxgen.data.tables.columns import read_tables
 from jaxgen.data.tables.file import Table, declared_categories, strip_texts
-from jaxgen.data.tables.names import find_ids, idle_index, read_ids, refuse_counts
-from jaxgen.errors import UserError
+from jaxgen.errors import UserError, first_line
 from jaxgen.wording import some_of
 
 
@@ -29,7 +27,7 @@ class FrameFeatures(NamedTuple):
     notes: tuple[str, ...]
 
 
-def is_frame(values: Any) -> bool:
+def is_frame(values: Any, what: str = "images") -> bool:
     """Whether values are a frame of named columns.
 
     Raises:
@@ -38,7 +36,7 @@ def is_frame(values: Any) -> bool:
     import narwhals
 
     if hasattr(values, "collect") and hasattr(values, "collect_schema"):
-        raise UserError("images: are a lazy frame; give what its collect() returns")
+        raise UserError(f"{what}: are a lazy frame; give what its collect() returns")
     # Narwhals refuses frames with two columns of one name.
     return hasattr(values, "columns") or isinstance(narwhals.from_native(values, pass_through=True), narwhals.DataFrame)
 
@@ -76,7 +74,7 @@ def without_column(frame: Any, name: str | int, what: str) -> tuple[Any, Any]:
     Raises:
       UserError: if it has no such column.
     """
-    if not is_frame(frame):
+    if not is_frame(frame, what):
         raise UserError(f"labels: {name!r} is no column: the {what} are no frame")
     names = names_of(frame)
     found = [known for known in names if str(known) == str(name)]
@@ -113,7 +111,7 @@ def read_frames(images: Any, test_images: Any, labels: Any, spec: DataSpec) -> F
     """
     frames = [as_frame(images, "images")]
     if test_images is not None:
-        if not is_frame(test_images):
+        if not is_frame(test_images, "test images"):
             raise UserError("test images: are no frame, and the images are one; give both alike")
         frames.append(as_frame(test_images, "test images"))
         if frames[0].columns != frames[1].columns:
@@ -122,19 +120,8 @@ def read_frames(images: Any, test_images: Any, labels: Any, spec: DataSpec) -> F
     name = getattr(labels, "name", None)
     if name is not None and name in frames[0].columns:
         raise UserError(f"images: have the labels as their column {name}; leave it out")
-    tables = [as_table(frame) for frame in frames]
-    id_column, notes = find_ids(tables[0], dataclasses.replace(spec, label_column=""))
-    others = [name for name in tables[0].names if name not in (id_column, *idle_index(tables[0], spec))]
-    if not others:
-        raise UserError("images: have no column of numbers")
-    refuse_counts(tables[0], others, spec)
-    found = read_joined(tables, others, spec.impute)
-    return FrameFeatures(
-        found.parts[0],
-        found.parts[1] if test_images is not None else None,
-        None if id_column is None else read_ids(tables[0], id_column),
-        (*notes, *found.notes),
-    )
+    rows = read_tables([as_table(frame) for frame in frames], spec)
+    return FrameFeatures(rows.parts[0], rows.parts[1] if test_images is not None else None, rows.ids[0], rows.notes)
 
 
 def as_table(frame: Any) -> Table:
@@ -150,8 +137,7 @@ def as_table(frame: Any) -> Table:
         data = frame.to_arrow().select(range(len(frame.columns)))
     except (pyarrow.ArrowException, KeyError, TypeError, OverflowError) as error:
         raise UserError(
-            f"images: cannot be read as a table ({str(error).splitlines()[0]}); give columns of one type each, or an "
-            "array"
+            f"images: cannot be read as a table ({first_line(error)}); give columns of one type each, or an array"
         ) from None
     data = data.replace_schema_metadata()
     return Table("images", strip_texts(data), categories=declared_categories(data))

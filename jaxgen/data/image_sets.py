@@ -22,7 +22,7 @@ from tqdm import tqdm
 from jaxgen.config import DataSpec
 from jaxgen.data.checks import make_dataset
 from jaxgen.data.idx import FILES, read_idx
-from jaxgen.errors import UserError
+from jaxgen.errors import UserError, first_line
 from jaxgen.types import Dataset
 
 PROBE_SECONDS = 4
@@ -277,9 +277,3 @@ def in_tfds_order(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 def tfds_order(split: str, count: int) -> np.ndarray:
     """The original index of the example at each position: sorted by the MD5 of ``<split><original index>``."""
     return np.asarray(sorted(range(count), key=lambda i: hashlib.md5(f"{split}{i}".encode()).digest()))
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of an error's message, at most 200 characters; its type where there is none."""
-    text = str(error).strip()
-    return text.splitlines()[0][:200] if text else type(error).__name__

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxgen.data.tensors import to_numpy
-from jaxgen.errors import UserError
+from jaxgen.errors import UserError, first_line
 
 
 class Pairs(NamedTuple):
@@ -45,7 +45,6 @@ def read_pairs(values: Any, what: str) -> Pairs:
                 "images and labels as two arrays"
             )
         example, label = pair
-        # A view into the tensor of a whole batch would keep all of it.
         examples.append(
             example if hasattr(example, "getexif") else to_numpy(example, f"{what}: example {len(examples)}")
         )
@@ -98,9 +97,8 @@ def all_examples(values: Any, what: str) -> Iterator[Any]:
     except UserError:
         raise
     except Exception as error:  # noqa: BLE001 - a user's data set may fail in any way
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
         place = "its length" if index is None else f"example {index}"
-        raise UserError(f"{what}: {place} cannot be read ({reason}); mend or drop it") from None
+        raise UserError(f"{what}: {place} cannot be read ({first_line(error)}); mend or drop it") from None
 
 
 def without_tuples(examples: list[Any], what: str) -> list[Any]:

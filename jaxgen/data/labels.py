@@ -4,13 +4,15 @@ import re
 
 import numpy as np
 
-from jaxgen.data.tables.file import MISSING
 from jaxgen.errors import UserError, one_line
 from jaxgen.io.arrays import has_surrogates
 
 # Texts that a float holds exactly as a whole number.
 WHOLE_NUMBER = r"[+-]?[0-9]{1,15}(\.0*)?"
-# Texts that arrays hold in place of a missing label: what NumPy makes of None and NaN.
+# Spellings of a missing value, in any reader: those of pandas, and the question mark of the UCI repository.
+MISSING = ("", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "?")
+MISSING += ("N/A", "NA", "NULL", "NaN", "None", "n/a", "na", "nan", "null")
+# Those, and what NumPy makes of a missing date.
 NO_LABELS = (*MISSING, "NaT")
 
 

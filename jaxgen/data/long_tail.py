@@ -1,11 +1,11 @@
 """A long-tailed subset of a data set, and a balanced selection set held out of it."""
 
-import dataclasses
 from typing import NamedTuple
 
 import numpy as np
 
 from jaxgen.config.longtail import TailSpec
+from jaxgen.data.parts import stored_rows, take_rows
 from jaxgen.errors import UserError
 from jaxgen.keys import JobDraw, job_key
 from jaxgen.transforms.tails import choose_tail, tail_counts
@@ -63,8 +63,8 @@ def cut_tail(dataset: Dataset, spec: TailSpec, seed: int) -> LongTail:
             raise UserError(f"--imbalance={imbalance:g}: leaves a class without an example; lower it")
         kept = choose_tail(job_key(seed, JobDraw.TAIL), dataset.labels[left], np.array(wanted))
         left = left[np.asarray(kept)]
-    tail = dataclasses.replace(dataset, images=dataset.images[left], labels=dataset.labels[left], ids=dataset.ids[left])
-    return LongTail(tail, dataset.images[chosen], dataset.labels[chosen])
+    tail = take_rows(dataset, left)
+    return LongTail(tail, stored_rows(dataset, np.flatnonzero(chosen), tail), dataset.labels[chosen])
 
 
 def fitting_counts(profile: str, imbalance: float, available: np.ndarray) -> list[int]:

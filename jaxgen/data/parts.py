@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from jaxgen.data.scaling import scale_values
+from jaxgen.data.scaling import Scale, scale_values
 from jaxgen.errors import UserError
 from jaxgen.types import ChannelMoments, Dataset
 from jaxgen.wording import count_of, some_of
@@ -24,25 +24,44 @@ def first_examples(dataset: Dataset, count: int, source: str) -> Dataset:
     gone = np.setdiff1d(dataset.labels, dataset.labels[:count])
     names = some_of([dataset.class_names[label] for label in gone])
     notes = [f"the first {count:,} examples have none of {count_of(len(gone), 'class')}: {names}"]
-    first = dataclasses.replace(
-        dataset,
-        images=dataset.images[:count],
-        labels=dataset.labels[:count],
-        ids=dataset.ids[:count],
-        notes=(*dataset.notes, *(notes if len(gone) else [])),
-        features=None if dataset.features is None else dataset.features[:count],
+    return take_rows(
+        dataclasses.replace(dataset, notes=(*dataset.notes, *(notes if len(gone) else []))), np.arange(count)
     )
-    return standardized_again(first, source)
 
 
 def standardized_again(dataset: Dataset, source: str) -> Dataset:
     """The data set with its features, if it has such, filled and standardized by its own training examples."""
     if dataset.features is None:
         return dataset
-    images, tests, _, shift, spread = scale_values(
-        dataset.features, dataset.test_features, None, source, dataset.impute
+    stored = scale_values(dataset.features, dataset.test_features, None, source, dataset.impute)
+    scale = stored.scale
+    return dataclasses.replace(
+        dataset,
+        images=stored.images,
+        test_images=stored.test_images,
+        shift=scale.shift,
+        spread=scale.spread,
+        fill=scale.fill,
     )
-    return dataclasses.replace(dataset, images=images, test_images=tests, shift=shift, spread=spread)
+
+
+def take_rows(dataset: Dataset, rows: np.ndarray) -> Dataset:
+    """The data set with only those of its training examples; features are filled and standardized by these."""
+    taken = dataclasses.replace(
+        dataset,
+        images=dataset.images[rows],
+        labels=dataset.labels[rows],
+        ids=dataset.ids[rows],
+        features=None if dataset.features is None else dataset.features[rows],
+    )
+    return standardized_again(taken, dataset.name)
+
+
+def stored_rows(dataset: Dataset, rows: np.ndarray, by: Dataset) -> np.ndarray:
+    """Training examples of a data set as `by`, a part of it, stores its own."""
+    if dataset.features is None:
+        return dataset.images[rows]
+    return Scale(by.shift, by.spread, by.fill).apply(dataset.features[rows])
 
 
 def first_test_examples(dataset: Dataset, count: int, source: str) -> Dataset:

@@ -1,8 +1,8 @@
 """Data of a call from Python: arrays, series, tensors, lists, frames and data sets of other libraries."""
 
 import dataclasses
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Collection, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -35,6 +35,8 @@ from jaxgen.wording import some_of
 
 SOURCE = "arrays"
 DEFAULT = DataSpec()
+# Flags of the data that a call from Python may have.
+DATA_FLAGS = frozenset({"impute", "id_column", "image_column", "image_size"})
 
 
 def dataset_of_call(
@@ -60,58 +62,90 @@ def dataset_of_call(
       UserError: for what cannot be taken, with the remedy.
     """
     if is_hugging_face(images):
-        refuse_given(images, {"labels": labels, "test_labels": test_labels, "class_names": class_names, "ids": ids})
+        refuse_columns({"labels": labels, "test_labels": test_labels, "class_names": class_names, "ids": ids})
         return dataset_of_call_to_hugging_face(images, labels, test_images, spec)
-    refuse_stream(images)
-    notes: tuple[str, ...] = ()
-    if labels is None and is_indexed(images):
-        pairs = read_pairs(images, "images")
-        images, labels, class_names = pairs.examples, pairs.labels, class_names or pairs.classes
-        if test_images is not None and test_labels is None:
-            test_images, test_labels = renumbered(read_pairs(test_images, "test images"), pairs.classes)
-    if isinstance(labels, str | int) and is_frame(images):
-        column = labels
-        images, labels = without_column(images, column, "images")
-        if test_images is not None and test_labels is None:
-            test_images, test_labels = without_column(test_images, column, "test images")
-    if labels is None:
-        raise UserError("labels: there are none; give one for each of the images")
+    given = unpack_labels(Given(images, labels, test_images, test_labels, class_names))
+    images, labels = given.images, given.labels
     refuse_other_order(images, labels, "labels")
-    refuse_other_order(test_images, test_labels, "test labels")
+    refuse_other_order(given.test_images, given.test_labels, "test labels")
     refuse_other_order(images, ids, "ids")
     if ids is None and has_index(images) and names_rows(images.index):
         ids = images.index
-    if class_names is None and is_frame(labels):
-        # Columns of dummies, one a class.
-        class_names = list(map(str, names_of(labels)))
     if is_frame(images):
-        found = read_frames(images, test_images, labels, spec)
-        images, test_images, notes = found.values, found.test_values, found.notes
+        refuse_idle(spec, ("id_column", "impute"), "frames")
+        found = read_frames(images, given.test_images, labels, spec)
+        values, test_values, notes = found.values, found.test_values, found.notes
         ids = found.ids if ids is None else ids
     else:
-        images, notes = read_values(images, "images", spec)
-        test_images, test_notes = read_values(test_images, "test images", spec)
+        values, notes = read_values(images, "images", spec)
+        test_values, test_notes = read_values(given.test_images, "test images", spec)
         notes += test_notes
     return make_dataset(
         "data",
-        images,
+        values,
         as_names(labels, "labels"),
         source=SOURCE,
-        test_images=test_images,
-        test_labels=as_names(test_labels, "test labels"),
-        class_names=None if class_names is None else as_names(class_names, "class_names"),
+        test_images=test_values,
+        test_labels=as_names(given.test_labels, "test labels"),
+        class_names=None if given.class_names is None else as_names(given.class_names, "class_names"),
         ids=as_names(ids, "ids"),
         impute=spec.impute,
         notes=notes,
     )
 
 
+class Given(NamedTuple):
+    """Images, labels and class names as a user gave them."""
+
+    images: Any
+    labels: Any
+    test_images: Any
+    test_labels: Any
+    class_names: Any
+
+
+def unpack_labels(given: Given) -> Given:
+    """Labels beside the images, where these are pairs or a frame that holds them.
+
+    Raises:
+      UserError: if there are no labels, and for a stream.
+    """
+    images, labels, test_images, test_labels, class_names = given
+    refuse_stream(images)
+    if labels is None and is_indexed(images):
+        pairs = read_pairs(images, "images")
+        images, labels = pairs.examples, pairs.labels
+        class_names = pairs.classes if class_names is None else class_names
+        if test_images is not None and test_labels is None:
+            test_images, test_labels = renumbered(read_pairs(test_images, "test images"), pairs.classes)
+    elif isinstance(labels, str | int) and is_frame(images):
+        column = labels
+        images, labels = without_column(images, column, "images")
+        if test_images is not None and test_labels is None:
+            test_images, test_labels = without_column(test_images, column, "test images")
+    if labels is None:
+        raise UserError("labels: there are none; give one for each of the images")
+    if class_names is None and is_frame(labels, "labels"):
+        # Columns of dummies, one a class.
+        class_names = list(map(str, names_of(labels)))
+    return Given(images, labels, test_images, test_labels, class_names)
+
+
+def refuse_idle(spec: DataSpec, used: Collection[str], kind: str) -> None:
+    """Raises `UserError` for a flag of the data that has no effect on this kind."""
+    for name in sorted(DATA_FLAGS - set(used)):
+        value = getattr(spec, name)
+        if value != getattr(DataSpec, name):
+            raise UserError(f"{name}={value}: has no effect on {kind}; leave it out")
+
+
 def dataset_of_call_to_hugging_face(images: Any, labels: str | None, test_images: Any, spec: DataSpec) -> Dataset:
     """As `dataset_of_call`, of data sets of Hugging Face."""
+    refuse_splits(images, "images")
     if test_images is not None:
         if not is_hugging_face(test_images):
             raise UserError("test images: are no data set of Hugging Face, and the images are one; give both alike")
-        refuse_given(test_images, {})
+        refuse_splits(test_images, "test images")
     if labels is not None and labels not in images.column_names:
         raise UserError(
             f"labels: {labels!r} is no column: the images have the columns {some_of(images.column_names, 8)}"
@@ -122,17 +156,21 @@ def dataset_of_call_to_hugging_face(images: Any, labels: str | None, test_images
 
 def refuse_stream(images: Any) -> None:
     """Raises `UserError` for examples that can only be had one after the other."""
-    is_array = hasattr(images, "__array__") or hasattr(images, "__len__") or hasattr(images, "columns")
+    is_array = is_frame(images) or hasattr(images, "__array__") or hasattr(images, "__len__")
     if hasattr(images, "__iter__") and not is_array:
         raise UserError("images: are a stream without a length; give a list, an array or a data set with an index")
 
 
-def refuse_given(images: Any, others: Mapping[str, Any]) -> None:
-    """Raises `UserError` for what a data set of Hugging Face has in its columns, or for one without a length."""
+def refuse_splits(images: Any, what: str) -> None:
+    """Raises `UserError` for a data set of Hugging Face that is streamed, or several."""
     if not hasattr(images, "__len__"):
-        raise UserError("images: are streamed; load the data set as a whole (streaming=False)")
+        raise UserError(f"{what}: are streamed; load the data set as a whole (streaming=False)")
     if isinstance(images, Mapping):
-        raise UserError('images: have several splits; give one, such as images=data["train"], test_images=data["test"]')
+        raise UserError(f'{what}: have several splits; give one, such as images=data["train"]')
+
+
+def refuse_columns(others: Mapping[str, Any]) -> None:
+    """Raises `UserError` for what a data set of Hugging Face has in its columns."""
     for name, value in others.items():
         if value is not None and not (name == "labels" and isinstance(value, str)):
             remedy = "name their column, or leave them out" if name == "labels" else "leave them out"
@@ -148,9 +186,9 @@ def read_values(values: Any, what: str, spec: DataSpec) -> tuple[np.ndarray | No
     if values is not None and is_indexed(values):
         values = stacked(without_tuples(list(all_examples(values, what)), what), what)
     if isinstance(values, list | tuple) and values and all(hasattr(value, "getexif") for value in values):
+        refuse_idle(spec, ("image_size",), "opened pictures")
         return read_opened(values, what, spec.image_size)
-    if spec.image_size and values is not None:
-        raise UserError(f"image_size={spec.image_size}: is for opened pictures; resize arrays yourself")
+    refuse_idle(spec, ("impute",), "arrays")
     return None if values is None else as_array(values, what), ()
 
 

@@ -1,6 +1,6 @@
 """Values as they are stored: images in [0, 1] once scaled, columns of features standardized."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,47 +16,63 @@ OTHER_SCALE = 16
 ROWS_AT_ONCE = 4096
 
 
+class Scale(NamedTuple):
+    """How values are stored: less `shift` and divided by `spread`; 0 where that is 0, as for constant columns.
+
+    Attributes:
+      shift, spread: scalars or ``[f]``.
+      fill: what missing values are taken for, ``[f]``; None if there are none.
+    """
+
+    shift: Any = 0.0
+    spread: Any = 1.0
+    fill: np.ndarray | None = None
+
+    def apply(self, values: np.ndarray, dtype: Any = np.float32) -> np.ndarray:
+        """Values ``[n, ...]`` as they are stored, computed in double precision where they have it."""
+        scaled, spread = np.empty(values.shape, dtype), np.where(np.asarray(self.spread) > 0, self.spread, np.inf)
+        for start in range(0, len(values), ROWS_AT_ONCE):
+            rows = values[start : start + ROWS_AT_ONCE]
+            if self.fill is not None:
+                rows = np.where(np.isnan(rows), self.fill, rows)
+            scaled[start : start + len(rows)] = (rows.astype(np.result_type(rows, np.float32)) - self.shift) / spread
+        return scaled
+
+
+class StoredValues(NamedTuple):
+    """Training and test values as stored, what networks multiply them with, and how they were made."""
+
+    images: np.ndarray
+    test_images: np.ndarray | None
+    factor: float
+    scale: Scale
+
+
 def scale_values(
-    images: np.ndarray, test_images: np.ndarray | None, scale: float | None, source: str, impute: str = "none"
-) -> tuple[np.ndarray, np.ndarray | None, float, Any, Any]:
-    """Stored training and test values, the scale still to be applied, and the shift and spread applied already."""
+    images: np.ndarray, test_images: np.ndarray | None, factor: float | None, source: str, impute: str = "none"
+) -> StoredValues:
+    """Stored training and test values, by the scale of the training values.
+
+    Args:
+      images, test_images: as given.
+      factor: of bytes; None: `byte_scale`.
+      source: the user's name of them.
+      impute: what takes the place of missing features.
+
+    Raises:
+      UserError: for values on different scales, and too large ones.
+    """
     if images.ndim == 4 and test_images is not None:
         check_alike(images, test_images, source)
     if images.ndim == 4 and images.dtype == np.uint8:
-        return images, test_images, byte_scale(images) if scale is None else scale, 0.0, 1.0
-    if images.ndim == 2:
-        images, test_images = (fill_missing(values, images, impute) for values in (images, test_images))
+        return StoredValues(images, test_images, byte_scale(images) if factor is None else factor, Scale())
     with np.errstate(over="ignore", invalid="ignore"):
-        shift, spread = column_scale(images) if images.ndim == 2 else image_scale(images)
-        stored = [None if values is None else rescale(values, shift, spread) for values in (images, test_images)]
-    for values in (shift, spread, *stored):
+        scale = column_scale(images, impute) if images.ndim == 2 else image_scale(images)
+        stored = [None if values is None else scale.apply(values) for values in (images, test_images)]
+    for values in (scale.shift, scale.spread, *stored):
         if values is not None and not np.isfinite(values).all():
             raise UserError(f"{source}: holds numbers too large to be scaled; bring them to a common range")
-    return stored[0], stored[1], 1.0, shift, spread
-
-
-def fill_missing(features: np.ndarray | None, by: np.ndarray, impute: str) -> np.ndarray | None:
-    """Features with NaN replaced by the mean or median of their column in `by`, or by 0 where that has no value."""
-    if features is None or impute == "none" or features.dtype.kind != "f" or not np.isnan(features).any():
-        return features
-    return np.where(np.isnan(features), fill_values(by, impute), features)
-
-
-def fill_values(features: np.ndarray, impute: str) -> np.ndarray:
-    """The mean or median of the values that each column has, 0 where it has none; ``[f]``."""
-    from sklearn.impute import SimpleImputer
-
-    imputer = SimpleImputer(strategy=impute, keep_empty_features=True).fit(features.astype(np.float64, copy=False))
-    return imputer.transform(np.full((1, features.shape[1]), np.nan))[0]
-
-
-def rescale(values: np.ndarray, shift: Any, spread: Any) -> np.ndarray:
-    """``(values - shift) / spread`` as float32, computed in double precision where the values have it."""
-    scaled = np.empty(values.shape, np.float32)
-    for start in range(0, len(values), ROWS_AT_ONCE):
-        rows = values[start : start + ROWS_AT_ONCE]
-        scaled[start : start + len(rows)] = (rows.astype(np.result_type(rows, np.float32)) - shift) / spread
-    return scaled
+    return StoredValues(stored[0], stored[1], 1.0, scale)
 
 
 def byte_scale(images: np.ndarray) -> float:
@@ -87,23 +103,34 @@ def in_unit_range(images: np.ndarray) -> bool:
     return images.dtype != np.uint8 and images.min() >= -OVERSHOOT and images.max() <= 1 + OVERSHOOT
 
 
-def column_scale(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of each column; of a constant column 1 stands for the deviation."""
+def column_scale(features: np.ndarray, impute: str = "none") -> Scale:
+    """Mean and standard deviation of each column, missing values filled by `impute`: their column's mean or median.
+
+    The deviation of a column whose values are all equal is 0, and so is the fill of one without values.
+    """
+    from sklearn.impute import SimpleImputer
+
+    fill = None
+    # Rounding can make the computed deviation of a constant column positive, so the range of its values decides.
+    with np.errstate(invalid="ignore"):
+        varies = np.fmax.reduce(features) > np.fmin.reduce(features)
+    if impute != "none":
+        imputer = SimpleImputer(strategy=impute, keep_empty_features=True).fit(features.astype(np.float64, copy=False))
+        fill = imputer.transform(np.full((1, features.shape[1]), np.nan))[0]
+        features = np.where(np.isnan(features), fill, features)
     shift, squares = features.mean(0, dtype=np.float64), np.zeros(features.shape[1])
-    # In parts: the squares of a large table would take its room once more.
+    # In parts, because the squares of a large table would take its room once more.
     for start in range(0, len(features), ROWS_AT_ONCE):
-        rows = features[start : start + ROWS_AT_ONCE].astype(np.float64) - shift
-        np.square(rows, out=rows)
+        rows = np.square(features[start : start + ROWS_AT_ONCE].astype(np.float64) - shift)
+        # As if all rows were added one after the other.
         rows[0] += squares
         squares = rows.sum(0)
-    # Rounding can make the computed deviation of a constant column positive, so its range decides.
-    varies = features.max(0) > features.min(0)
-    return shift, np.where(varies, np.sqrt(squares / len(features)), 1)
+    return Scale(shift, np.where(varies, np.sqrt(squares / len(features)), 0), fill)
 
 
-def image_scale(images: np.ndarray) -> tuple[float, float]:
+def image_scale(images: np.ndarray) -> Scale:
     """Smallest value and range; 0 and 1 for images in [0, 1]."""
     if in_unit_range(images):
-        return 0.0, 1.0
+        return Scale()
     low, high = float(images.min()), float(images.max())
-    return low, (high - low) or 1.0
+    return Scale(low, (high - low) or 1.0)

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxgen.errors import UserError
+from jaxgen.errors import UserError, first_line
 
 
 def to_numpy(values: Any, what: str) -> np.ndarray:
@@ -23,6 +23,5 @@ def to_numpy(values: Any, what: str) -> np.ndarray:
             raise UserError(f"{what}: {int(np.ma.getmaskarray(values).sum()):,} values are masked; fill or drop them")
         array = np.asarray(values)
     except (TypeError, ValueError, RuntimeError, NotImplementedError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"{what}: are no array ({reason}); give one of NumPy, all rows alike") from None
+        raise UserError(f"{what}: are no array ({first_line(error)}); give one of NumPy, all rows alike") from None
     return array.astype(np.float32) if array.dtype.name == "bfloat16" else array

@@ -10,9 +10,9 @@ import numpy as np
 
 from jaxgen.config import DataSpec
 from jaxgen.data.checks import make_dataset
-from jaxgen.data.image_sets import first_line, probe_network, refuse_unasked
+from jaxgen.data.image_sets import probe_network, refuse_unasked
 from jaxgen.data.pictures import resize
-from jaxgen.errors import UserError
+from jaxgen.errors import UserError, first_line
 from jaxgen.types import Dataset
 
 

@@ -6,7 +6,6 @@ import jax
 import numpy as np
 
 from jaxgen.config.fields import flag_values
-from jaxgen.data.scaling import fill_values
 from jaxgen.jobs.program import Program, make_network
 from jaxgen.models import has_cosine, make_model, variable_shapes
 from jaxgen.runs.saved_models import ModelFolder
@@ -31,8 +30,7 @@ def model_folder(dataset: Dataset, program: Program) -> ModelFolder:
     # What has neither is described as before there was either.
     description |= {"cosine": True} if has_cosine(make_network(dataset, program)) else {}
     description |= {"channel_moments": dataset.channel_moments} if dataset.channel_moments else {}
-    if dataset.impute != "none":
-        description["fill"] = fill_values(dataset.features, dataset.impute).tolist()
+    description |= {} if dataset.fill is None else {"fill": dataset.fill.tolist()}
     names = [setting.name for setting in program.settings]
     return ModelFolder(pathlib.Path(program.spec.out) / "models", description, names)
 

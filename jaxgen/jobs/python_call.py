@@ -9,12 +9,10 @@ from typing import Any
 
 from jaxgen.config import DataSpec
 from jaxgen.config.fields import as_value, flag_fields, flag_values, spec_from_values
+from jaxgen.data.python_arrays import DATA_FLAGS
 from jaxgen.errors import UserError
 from jaxgen.jobs.distributed import join_processes
 from jaxgen.runs.jax_settings import fixed_settings
-
-# Flags of the data that arrays can go with.
-DATA_FLAGS = {"impute", "id_column", "image_column", "image_size"}
 
 
 @contextmanager

@@ -1,7 +1,11 @@
 """Sessions: the resume command and the log of a call, and what is logged first."""
 
+import warnings
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
+
+from jaxgen.data.describe import describe_data, describe_notes
+from jaxgen.types import Dataset
 
 
 class Session(NamedTuple):
@@ -48,6 +52,18 @@ class Preface:
         """Logs a line after the preface."""
         self.flush()
         self.session.tell(line)
+
+
+def tell_of_data(dataset: Dataset, session: Session) -> Session:
+    """The session of a call from Python that tells what was read before anything else.
+
+    Without a log, what was left out, changed or assumed is a warning.
+    """
+    if not session.log:
+        for note in describe_notes(dataset):
+            warnings.warn(note, UserWarning, stacklevel=4)
+        return session
+    return session._replace(log=Preface(session, describe_data(dataset)).log)
 
 
 # The session of a call from Python without output.

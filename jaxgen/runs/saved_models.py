@@ -100,7 +100,8 @@ class LoadedModel:
           images: examples ``[b, ...]``, in the type and on the scale of the training data.
 
         Raises:
-          UserError: if they have another shape, or are no whole numbers from 0 to 255 where training images were uint8.
+          UserError: if they have another shape, are no whole numbers from 0 to 255 where training images were uint8, or
+            hold what is no number, infinite, or missing where nothing was in training.
         """
         inputs = self.network_inputs(self._as_stored(np.asarray(images)))
         with jax.default_matmul_precision(self._precision):
@@ -157,7 +158,8 @@ class LoadedModel:
                 raise UserError("predict: some values are missing (NaN), and none were in training; fill them")
             images = np.where(np.isnan(images), np.asarray(description["fill"]), images)
         shift, spread = (np.asarray(description[name]) for name in ("shift", "spread"))
-        return ((images - shift) / spread).astype(np.float32)
+        # Columns that were constant in training are 0.
+        return ((images - shift) / np.where(spread > 0, spread, np.inf)).astype(np.float32)
 
 
 def normalization_of(description: Mapping[str, Any]) -> Callable[[jax.Array], jax.Array] | None:

@@ -2,8 +2,10 @@
 
 import os
 
+import datasets
 import numpy as np
 import pandas as pd
+import polars
 import pytest
 from PIL import Image
 
@@ -45,7 +47,6 @@ def opened():
 
 
 def hugging_face(values, name):
-    datasets = pytest.importorskip("datasets")
     labels = datasets.ClassLabel(names=NAMES.tolist())
     kind = {"image": datasets.Image()} if name == "image" else dict.fromkeys(FRAME, datasets.Value("float64"))
     return datasets.Dataset.from_dict({**values, "label": CODES}, features=datasets.Features({**kind, "label": labels}))
@@ -80,7 +81,7 @@ def table_files(folder):
 
 
 def saved(folder, given):
-    pytest.importorskip("datasets").disable_progress_bars()
+    datasets.disable_progress_bars()
     given.save_to_disk(folder / "saved")
     return DataSpec(dataset=f"hf:{folder}/saved")
 
@@ -114,7 +115,7 @@ ROWS = {
     "lists": lambda folder: (VALUES.tolist(), NAMES[CODES].tolist()),
     "pandas": lambda folder: (FRAME, pd.Series(NAMES[CODES], dtype="category")),
     "pandas, a column": lambda folder: (FRAME.assign(kind=NAMES[CODES]), "kind"),
-    "polars": lambda folder: (pytest.importorskip("polars").DataFrame(FRAME.assign(kind=NAMES[CODES])), "kind"),
+    "polars": lambda folder: (polars.DataFrame(FRAME.assign(kind=NAMES[CODES])), "kind"),
     "hf, called": lambda folder: (hugging_face(FRAME.to_dict("list"), "rows"),),
     "pairs": lambda folder: (Pairs(VALUES),),
     "torch": lambda folder: (tensor(VALUES).requires_grad_(), tensor(CODES)),
@@ -189,6 +190,7 @@ def test_labels_of_pairs_may_be_one_hot_and_examples_tuples_of_one():
             return (VALUES[index],)
 
     assert dataset_of_call(Alone(VALUES), CODES).fingerprint == dataset_of_call(VALUES, CODES).fingerprint
+    assert dataset_of_call(Pairs(VALUES), class_names=NAMES).class_names == tuple(NAMES)
     with pytest.raises(UserError, match="images: are tuples, such as pairs of an image and a label"):
         dataset_of_call(Pairs(VALUES), CODES)
 

@@ -3,6 +3,7 @@
 import re
 import socket
 
+import datasets
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,7 +15,6 @@ from jaxgen.data import load_dataset
 from jaxgen.data.python_arrays import dataset_of_call
 from support.commands import type_in
 
-datasets = pytest.importorskip("datasets")
 datasets.disable_progress_bars()
 
 RNG = np.random.default_rng(0)
@@ -67,11 +67,12 @@ def test_pictures_and_class_names_are_read(tmp_path):
 def test_rows_are_read_in_the_order_they_were_given_not_that_of_the_file(tmp_path):
     pictures().shuffle(seed=1).save_to_disk(tmp_path / "trees")
     dataset = load(tmp_path / "trees")
-    order = datasets.load_from_disk(str(tmp_path / "trees"))["label"][:]
-    assert dataset.labels.tolist() == order
-    np.testing.assert_array_equal(np.sort(dataset.images, 0), np.sort(PIXELS[..., None], 0))
-    selected = dataset_of_call(pictures().select([7, 2, 0]).cast_column("label", datasets.Value("int64")))
+    places = [int(np.flatnonzero((image[..., 0] == PIXELS).all((1, 2)))[0]) for image in dataset.images]
+    assert sorted(places) == [*range(12)] != places
+    np.testing.assert_array_equal(dataset.labels, CODES[places])
+    selected = dataset_of_call(pictures().select([7, 2, 0]))
     np.testing.assert_array_equal(selected.images[..., 0], PIXELS[[7, 2, 0]])
+    np.testing.assert_array_equal(selected.labels, CODES[[7, 2, 0]])
 
 
 @pytest.mark.parametrize(
@@ -133,9 +134,9 @@ def test_the_label_is_the_column_of_that_type_unless_named():
     given = pictures().rename_column("label", "species").add_column("size", list(range(12)))
     dataset = dataset_of_call(given)
     assert names_of(dataset) == [NAMES[code] for code in CODES]
-    assert dataset.notes == ("column species is the label (--label_column names another)", "not read: size")
+    assert dataset.notes == ("column species is the label (labels names another)", "not read: size")
     assert dataset_of_call(given, "size").num_classes == 12
-    with pytest.raises(UserError, match="--label_column=label: images has the columns image, a"):
+    with pytest.raises(UserError, match="labels=label: images has the columns image, a"):
         dataset_of_call(given.remove_columns(["species"]).rename_column("size", "a"))
 
 
@@ -161,7 +162,7 @@ def test_classes_of_the_test_split_go_by_their_names():
     assert dataset_of_call(numbers(), test_images=turned).test_labels.tolist() == [2, 1, 0] * 4
     other = numbers().cast_column("label", datasets.ClassLabel(names=[*NAMES, "yew"]))
     other = other.map(lambda row, place: {"label": 3 if place == 5 else row["label"]}, with_indices=True)
-    with pytest.raises(UserError, match="the test label yew is no class of the training split"):
+    with pytest.raises(UserError, match="images: test split: the label yew is no class of the training split"):
         dataset_of_call(given, test_images=other)
 
 
@@ -290,5 +291,5 @@ def test_without_the_package_the_extra_is_named(tmp_path, monkeypatch):
     import importlib.util
 
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(UserError, match=re.escape("needs the package datasets; pip install 'jaxgen[hf]'")):
+    with pytest.raises(UserError, match=re.escape("needs the package datasets; pip install -e '.[hf]'")):
         load(f"hf:{tmp_path}")

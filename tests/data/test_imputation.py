@@ -9,9 +9,11 @@ import pytest
 import jaxgen
 from jaxgen import UserError
 from jaxgen.config import DataSpec, LnrSpec
+from jaxgen.config.longtail import TailSpec
 from jaxgen.data import load_dataset
 from jaxgen.data.checks import make_dataset
 from jaxgen.data.describe import describe_data
+from jaxgen.data.long_tail import cut_tail
 from jaxgen.data.parts import first_examples, hold_out_test
 from jaxgen.data.python_arrays import dataset_of_call
 from jaxgen.experiments.tabular.folds import fold_rows, split
@@ -85,15 +87,15 @@ def test_folds_are_filled_by_their_training_part(tmp_path, impute):
     pd.DataFrame(HOLED, columns=list("abc")).assign(label=LABELS).to_csv(tmp_path / "mine.csv", index=False)
     spec = LnrSpec(data=DataSpec(dataset=f"{tmp_path}/mine.csv", impute=impute))
     table = as_table(load_dataset(spec.data), 4)
-    for train, test in split(table, 4, 0):
+    for train, test in split(table, 4, 0, impute):
         assert np.isfinite(train.x).all()
         assert np.isfinite(test.x).all()
         np.testing.assert_allclose(train.x.mean(0), 0, atol=1e-12)
     # Whatever stands in a test part, its training part is filled as before.
-    train, _ = split(table, 4, 0)[0]
+    train, _ = split(table, 4, 0, impute)[0]
     spoilt, (_, rows) = table.x.copy(), next(fold_rows(table, 4, 0))
     spoilt[rows] = np.where(np.isnan(spoilt[rows]), np.nan, 1e6)
-    again, _ = split(table._replace(x=spoilt), 4, 0)[0]
+    again, _ = split(table._replace(x=spoilt), 4, 0, impute)[0]
     np.testing.assert_array_equal(train.x, again.x)
 
 
@@ -107,7 +109,7 @@ def test_missing_categories_are_one_of_their_own(tmp_path):
         np.testing.assert_array_equal(dataset.features, np.column_stack([frame["size"], *colours]))
         assert dataset.notes == (
             "columns: 1 of numbers, 1 of categories",
-            "values are missing in size (5), colour (5)",
+            "of all rows, values are missing in size (5), colour (5)",
             "column colour has 3 categories: (missing), green, red",
         )
         filled = "5 missing values in 1 column: each filled with the median of its column over the training examples"
@@ -137,14 +139,59 @@ def test_what_cannot_be_filled_is_refused(values, impute, said):
         make_dataset("d", values, LABELS, source="s", impute=impute)
 
 
-def test_columns_without_a_value_in_the_training_part_are_zero():
+def test_columns_without_a_value_are_refused_or_zero():
     values = VALUES.copy()
     values[:30, 1] = np.nan
-    dataset = make_dataset(
-        "d", values[:30], LABELS[:30], source="s", test_images=values[30:], test_labels=LABELS[30:], impute="median"
-    )
+    with pytest.raises(UserError, match="s: images: column 2 has no values; drop it"):
+        make_dataset("d", values[:30], LABELS[:30], source="s", impute="median")
+    tests = {"test_images": 1e6 * VALUES[:4], "test_labels": LABELS[:4]}
+    dataset = first_examples(make_dataset("d", values, LABELS, source="s", impute="median", **tests), 20, "s")
+    for part in (dataset.images, dataset.test_images):
+        assert part[:, [0, 2]].any()
+        np.testing.assert_array_equal(part[:, 1], 0)
+    assert "read d: 1 column without a value among the training examples: 0 everywhere" in describe_data(dataset)
+
+
+@pytest.mark.parametrize("impute", ["none", *STATISTICS])
+def test_a_column_that_is_constant_where_it_has_values_tells_nothing(impute):
+    values = VALUES.copy()
+    values[:, 1] = 0.1 if impute == "none" else np.where(np.arange(40) % 10 < 3, 0.1, np.nan)
+    tests = {"test_images": VALUES[:4] + 0.2, "test_labels": LABELS[:4]}
+    dataset = make_dataset("d", values, LABELS, source="s", impute=impute, **tests)
     np.testing.assert_array_equal(dataset.images[:, 1], 0)
-    assert np.isfinite(dataset.test_images).all()
+    np.testing.assert_array_equal(dataset.test_images[:, 1], 0)
+
+
+def test_a_long_tail_is_filled_and_standardized_by_what_is_left():
+    labels = np.repeat([0, 1], [400, 300])
+    values = np.exp(np.random.default_rng(1).normal(size=(700, 2)))
+    values[np.random.default_rng(2).random(values.shape) < 0.2] = np.nan
+    tests = {"test_images": values[:9], "test_labels": labels[:9]}
+    dataset = make_dataset("d", values, labels, source="s", impute="mean", **tests)
+    tail = cut_tail(dataset, TailSpec(imbalance=10.0), 0)
+    left = tail.dataset.features
+    assert len(left) == len(tail.dataset.labels) < 400
+    expected = filled_and_scaled(left, left, np.nanmean)
+    np.testing.assert_allclose(tail.dataset.images, expected, rtol=1e-5, atol=1e-6)
+    chosen = np.flatnonzero(~np.isin(dataset.ids, tail.dataset.ids))
+    by_row = {
+        tuple(row): row for row in filled_and_scaled(values[chosen], left, np.nanmean).astype(np.float32).round(3)
+    }
+    assert {tuple(row) for row in tail.images.round(3)} <= by_row.keys()
+    np.testing.assert_allclose(
+        tail.dataset.test_images, filled_and_scaled(values[:9], left, np.nanmean), rtol=1e-5, atol=1e-6
+    )
+
+
+def test_categories_are_those_of_training_rows_and_places_those_of_their_part():
+    train = pd.DataFrame({"a": range(2, 26, 2), "colour": ["red", "blue", "green"] * 4})
+    tests = pd.DataFrame({"a": [1.0, 3.0], "colour": ["red", "violet"]})
+    dataset = dataset_of_call(train, LABELS[:12], test_images=tests, test_labels=LABELS[:2])
+    np.testing.assert_array_equal(dataset.test_features, [[1, 0, 0, 1], [3, 0, 0, 0]])
+    assert "column colour: test rows alone have violet, which is none of its categories" in dataset.notes
+    tests.loc[1, "a"] = np.nan
+    with pytest.raises(UserError, match="column a, test row 2: has no value"):
+        dataset_of_call(train, LABELS[:12], test_images=tests, test_labels=LABELS[:2])
 
 
 def test_points_beside_decimal_commas_may_be_thousands_and_are_refused(tmp_path):
@@ -163,14 +210,16 @@ def test_a_call_from_python_takes_the_flag():
         jaxgen.estimate_scores(HOLED, LABELS, impute="mode", **flags)
     filled = np.where(GAPS, np.nanmedian(HOLED, 0), HOLED)
     given = jaxgen.estimate_scores(filled, LABELS, **flags)
-    found = jaxgen.estimate_scores(HOLED, LABELS, impute="median", **flags)
+    with pytest.warns(UserWarning, match="missing values in 3 columns: each filled with the median"):
+        found = jaxgen.estimate_scores(HOLED, LABELS, impute="median", **flags)
     np.testing.assert_array_equal(found.scores_by_ratio, given.scores_by_ratio)
 
 
 @pytest.mark.parametrize("impute", STATISTICS)
 def test_a_saved_model_fills_what_it_is_asked_about(tmp_path, impute):
     flags = {"num_runs": 2, "subset_ratios": (0.5,), "epochs": 2, "hidden": (4,), "out": tmp_path}
-    jaxgen.estimate_scores(HOLED, LABELS, impute=impute, save_models=True, **flags)
+    with pytest.warns(UserWarning, match="missing values"):
+        jaxgen.estimate_scores(HOLED, LABELS, impute=impute, save_models=True, **flags)
     [model, *_] = map(jaxgen.load_model, sorted(tmp_path.rglob("models/**/*.npz")))
     filled = np.where(GAPS, STATISTICS[impute](HOLED, 0), HOLED)
     np.testing.assert_array_equal(model.predict(HOLED), model.predict(filled))
@@ -178,3 +227,26 @@ def test_a_saved_model_fills_what_it_is_asked_about(tmp_path, impute):
     [whole, *_] = map(jaxgen.load_model, sorted((tmp_path / "whole").rglob("models/**/*.npz")))
     with pytest.raises(UserError, match=re.escape("predict: some values are missing (NaN), and none were in training")):
         whole.predict(HOLED)
+
+
+def test_a_call_tells_what_was_read_before_anything_else(capsys):
+    flags = {"num_runs": 2, "subset_ratios": (0.5,), "epochs": 1, "hidden": (4,), "impute": "mean"}
+    jaxgen.estimate_scores(HOLED, LABELS, progress=True, **flags)
+    said = capsys.readouterr().err.splitlines()
+    assert said[0].startswith("read data: 40 rows of 3 numbers")
+    assert "missing values in 3 columns" in said[1]
+
+
+@pytest.mark.parametrize(
+    ("images", "flag", "said"),
+    [
+        (VALUES, {"id_column": "a"}, "id_column=a: has no effect on arrays; leave it out"),
+        (VALUES, {"image_size": 8}, "image_size=8: has no effect on arrays; leave it out"),
+        (pd.DataFrame(VALUES, columns=list("abc")), {"image_size": 8}, "image_size=8: has no effect on frames"),
+        (pd.DataFrame(VALUES, columns=list("abc")), {"image_column": "a"}, "image_column=a: has no effect on frames"),
+        (VALUES, {"label_column": "a"}, "label_column: is no flag that data given from Python go with; leave it out"),
+    ],
+)
+def test_flags_without_effect_are_refused(images, flag, said):
+    with pytest.raises(UserError, match=re.escape(said)):
+        jaxgen.estimate_scores(images, LABELS, **flag)

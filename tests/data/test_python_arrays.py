@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 import pandas as pd
+import polars
 import pyarrow
 import pytest
 from PIL import Image
@@ -116,7 +117,6 @@ def test_tensors_of_pytorch_are_taken():
 
 
 def test_frames_of_polars_are_taken():
-    polars = pytest.importorskip("polars")
     dataset = dataset_of_call(polars.DataFrame({"a": VALUES[:, 0]}), polars.Series("label", LABELS))
     np.testing.assert_array_equal(dataset.features[:, 0], VALUES[:, 0])
     assert names_of(dataset) == LABELS.tolist()
@@ -254,7 +254,6 @@ def test_a_frame_may_hold_its_labels_in_a_column_of_any_name():
 
 
 def test_lazy_frames_and_streams_are_refused():
-    polars = pytest.importorskip("polars")
     with pytest.raises(UserError, match=r"images: are a lazy frame; give what its collect\(\) returns"):
         dataset_of_call(polars.DataFrame({"a": VALUES[:, 0], "label": LABELS}).lazy(), "label")
     with pytest.raises(UserError, match="images: are a stream without a length"):

@@ -11,8 +11,8 @@ from typing import Any
 from jaxgen.config import DataSpec
 from jaxgen.data.hugging_face.splits import Splits, dataset_of_splits
 from jaxgen.data.image_folder import PARTS
-from jaxgen.data.image_sets import first_line, probe_network
-from jaxgen.errors import UserError
+from jaxgen.data.image_sets import probe_network
+from jaxgen.errors import UserError, first_line
 from jaxgen.types import Dataset
 from jaxgen.wording import count_of, some_of
 
@@ -33,7 +33,7 @@ def load_hugging_face(name: str, spec: DataSpec, *, fetch: bool = True) -> Datas
     """
     source = f"--dataset=hf:{name}"
     if importlib.util.find_spec("datasets") is None:
-        raise UserError(f"{source}: needs the package datasets; pip install 'jaxgen[hf]'")
+        raise UserError(f"{source}: needs the package datasets; pip install -e '.[hf]'")
     splits = choose_splits(open_splits(name, spec, fetch), source)
     return dataset_of_splits(pathlib.PurePath(name.partition(":")[0]).name, source, splits, spec)
 

@@ -10,9 +10,9 @@ import numpy as np
 from jaxgen.config import DataSpec
 from jaxgen.data.checks import make_dataset
 from jaxgen.data.pictures import FORMATS, read_opened
-from jaxgen.data.tables.columns import read_joined
+from jaxgen.data.tables.columns import MOST_NAMES, TableRows, read_tables
 from jaxgen.data.tables.file import Table, declared_categories, strip_texts
-from jaxgen.data.tables.names import find_ids, idle_index, read_ids, read_labels, refuse_counts
+from jaxgen.data.tables.names import find_ids, idle_index, read_ids, read_labels
 from jaxgen.data.tensors import to_numpy
 from jaxgen.errors import UNREADABLE, UserError
 from jaxgen.types import Dataset
@@ -64,19 +64,20 @@ def dataset_of_splits(name: str, source: str, splits: Splits, spec: DataSpec) ->
         raise UserError(f"{source}: the splits have the columns {first} and {second}; needed: the same")
     roles = find_roles(parts[0], source, spec)
     notes += roles.notes
-    labels = [labels_of(part, source, roles) for part in parts]
+    sources = (source, f"{source}: test split")
+    labels = [labels_of(part, what, roles) for part, what in zip(parts, sources, strict=False)]
     if len(parts) == 2 and roles.names and (labels[1] == NO_LABEL).all():
         notes.append(f"the {count_of(len(labels[1]), 'row')} for testing have no labels, and are not read")
         parts, labels = parts[:1], labels[:1]
-    for found in labels:
+    for found, what in zip(labels, sources, strict=False):
         if roles.names and (found == NO_LABEL).any():
             row = int(np.argmax(found == NO_LABEL))
-            raise UserError(f"{source}: row {row + 1} has no {roles.label}; fill it or drop the row")
+            raise UserError(f"{what}: row {row + 1} has no {roles.label}; fill it or drop the row")
     rows = read_rows(parts, source, roles, spec)
-    test = {"test_images": rows.values[1], "test_labels": labels[1], "test_ids": rows.ids[1]} if parts[1:] else {}
+    test = {"test_images": rows.parts[1], "test_labels": labels[1], "test_ids": rows.ids[1]} if parts[1:] else {}
     return make_dataset(
         name,
-        rows.values[0],
+        rows.parts[0],
         labels[0],
         source=source,
         class_names=None if roles.names is None else np.array(roles.names),
@@ -101,37 +102,31 @@ def as_formatted(split: Any, source: str) -> Any:
     return split.select_columns(shown) if len(shown) < len(split.column_names) else split
 
 
-class Rows(NamedTuple):
-    """Values and ids of each part, ids None where no column holds them; and notes."""
-
-    values: list[np.ndarray]
-    ids: list[np.ndarray | None]
-    notes: tuple[str, ...]
-
-
-def read_rows(parts: list[Any], source: str, roles: Roles, spec: DataSpec) -> Rows:
+def read_rows(parts: list[Any], source: str, roles: Roles, spec: DataSpec) -> TableRows:
     """The pictures, or the numbers made of all columns but the label and the ids, of each part."""
     others = [name for name in parts[0].column_names if name not in (roles.label, roles.pictures)]
-    if roles.pictures:
-        others = [name for name in others if is_plain(parts[0].features[name])]
-    elif spec.image_size:
-        raise UserError(f"--image_size={spec.image_size}: {source} has no pictures; leave it out")
+    if not roles.pictures:
+        if spec.image_size:
+            raise UserError(f"{flag_of(source, 'image_size')}: {source} has no pictures; leave it out")
+        return read_tables([as_table(part, others, source) for part in parts], spec)
+    others = [name for name in others if is_plain(parts[0].features[name])]
     tables = [as_table(part, others, source) for part in parts]
     id_column, notes = find_ids(tables[0], spec) if others else (None, [])
     ids = [None if id_column is None else read_ids(table, id_column) for table in tables]
-    others = [name for name in others if name not in (id_column, *idle_index(tables[0], spec))]
-    if roles.pictures:
-        notes += [f"not read: {some_of(others)}"] * bool(others)
-        if roles.are_arrays:
-            return Rows([arrays_of(part, roles.pictures, source) for part in parts], ids, tuple(notes))
-        pictures = read_opened(pictures_of(parts, roles.pictures, source), source, spec.image_size)
-        bounds = np.cumsum([len(part) for part in parts])[:-1]
-        return Rows(np.split(pictures.pixels, bounds), ids, (*notes, *pictures.notes))
-    if not others:
-        raise UserError(f"{source}: has no column of numbers beside the label")
-    refuse_counts(tables[0], others, spec)
-    found = read_joined(tables, others, spec.impute)
-    return Rows(found.parts, ids, (*notes, *found.notes))
+    idle = [name for name in others if name not in (id_column, *idle_index(tables[0], spec))]
+    notes += [f"not read: {some_of(idle)}"] * bool(idle)
+    if roles.are_arrays:
+        if spec.image_size:
+            raise UserError(f"{flag_of(source, 'image_size')}: is for pictures, and {source} has arrays; leave it out")
+        return TableRows([arrays_of(part, roles.pictures, source) for part in parts], ids, tuple(notes))
+    pictures = read_opened(pictures_of(parts, roles.pictures, source), source, spec.image_size)
+    bounds = np.cumsum([len(part) for part in parts])[:-1]
+    return TableRows(np.split(pictures.pixels, bounds), ids, (*notes, *pictures.notes))
+
+
+def flag_of(source: str, name: str) -> str:
+    """A flag as it is written on the command line, or from Python."""
+    return f"--{name}" if source.startswith("--") else name
 
 
 def find_roles(split: Any, source: str, spec: DataSpec) -> Roles:
@@ -142,12 +137,14 @@ def find_roles(split: Any, source: str, spec: DataSpec) -> Roles:
     """
     kinds = {name: type(feature).__name__ for name, feature in split.features.items()}
     labels, notes = [name for name, kind in kinds.items() if kind == "ClassLabel"], []
-    label = spec.label_column
+    label, named = spec.label_column, "--label_column" if source.startswith("--") else "labels"
     if label not in kinds and label == DataSpec.label_column and len(labels) == 1:
         [label] = labels
-        notes = [f"column {label} is the label (--label_column names another)"]
+        notes = [f"column {label} is the label ({named} names another)"]
     if label not in kinds:
-        raise UserError(f"--label_column={label}: {source} has the columns {', '.join(kinds)}")
+        raise UserError(
+            f"{named}={label}: {source} has the columns {some_of(list(kinds), MOST_NAMES)}; name one of them"
+        )
     pictures = [name for name, kind in kinds.items() if kind == "Image"]
     pictures = pictures or [name for name, feature in split.features.items() if has_two_axes(feature)]
     if spec.image_column and spec.image_column not in pictures:
@@ -169,7 +166,7 @@ def labels_of(split: Any, source: str, roles: Roles) -> np.ndarray:
         return table.data.column(roles.label).fill_null(NO_LABEL).to_numpy()
     texts = table.texts(roles.label)
     if (unknown := np.setdiff1d(texts, ["", *roles.names])).size:
-        raise UserError(f"{source}: the test label {unknown[0]} is no class of the training split")
+        raise UserError(f"{source}: the label {unknown[0]} is no class of the training split")
     return np.array([roles.names.index(text) if text else NO_LABEL for text in texts.tolist()])
 
 

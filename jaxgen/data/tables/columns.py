@@ -1,6 +1,7 @@
 """From the columns of a table to features, labels and ids."""
 
 import collections
+import dataclasses
 import difflib
 import os
 import pathlib
@@ -15,7 +16,7 @@ from jaxgen.data.pictures import read_pictures
 from jaxgen.data.tables.features import UNNAMED, Features, read_features
 from jaxgen.data.tables.file import Table, read_table, strip_texts
 from jaxgen.data.tables.names import find_ids, idle_index, read_ids, read_labels, refuse_counts
-from jaxgen.errors import UserError
+from jaxgen.errors import UserError, first_line
 from jaxgen.types import Dataset
 from jaxgen.wording import count_of, some_of
 
@@ -41,44 +42,35 @@ def load_table(path: str, spec: DataSpec) -> Dataset:
             + (f"; did you mean {near[0]}?" if near else "; name one of them")
         )
     labels = read_labels(table, spec.label_column)
-    id_column, notes = find_ids(table, spec)
-    ids = None if id_column is None else read_ids(table, id_column)
     if spec.image_column:
-        return load_pictures(table, pathlib.Path(path), labels, id_column, ids, spec)
+        return load_pictures(table, pathlib.Path(path), labels, spec)
     if spec.image_size:
         raise UserError(f"--image_size={spec.image_size}: is for pictures; name their column by --image_column")
-    names = [name for name in table.names if name not in (spec.label_column, id_column)]
-    if not names:
-        raise UserError(f"{source}: has no column of numbers beside the label")
-    names = [name for name in names if name not in idle_index(table, spec)]
-    refuse_counts(table, names, spec)
-    found = read_columns(table, names, spec.impute)
-    told = table.notes
+    rows, told = read_tables([table], spec, spec.label_column), table.notes
     # A large table need not be in memory twice.
     del table
     return make_dataset(
         pathlib.Path(path).stem,
-        found.values,
+        rows.parts[0],
         labels,
         source=source,
-        ids=ids,
+        ids=rows.ids[0],
         impute=spec.impute,
-        notes=(*told, *notes, *found.notes),
+        notes=(*told, *rows.notes),
     )
 
 
-def load_pictures(
-    table: Table, path: pathlib.Path, labels: np.ndarray, id_column: str | None, ids: np.ndarray | None, spec: DataSpec
-) -> Dataset:
+def load_pictures(table: Table, path: pathlib.Path, labels: np.ndarray, spec: DataSpec) -> Dataset:
     """Reads the pictures whose files the column `spec.image_column` names, from the folder of the table.
 
-    Their ids are those of `id_column`, or else the names of the files.
+    Their ids are those of a column that names the rows, or else the names of the files.
 
     Raises:
       UserError: for a column or a file that is not there, and for a picture that cannot be read.
     """
     if spec.image_column not in table.names:
         raise UserError(f"--image_column={spec.image_column}: {path} has the columns {', '.join(table.names)}")
+    id_column, notes = find_ids(table, spec)
     names = table.texts(spec.image_column)
     files = [path.parent / name for name in names]
     for row, file in enumerate(files):
@@ -97,8 +89,8 @@ def load_pictures(
         pictures.pixels,
         labels,
         source=table.source,
-        ids=names if ids is None else ids,
-        notes=(*table.notes, *([f"not read: {some_of(others)}"] if others else []), *pictures.notes),
+        ids=names if id_column is None else read_ids(table, id_column),
+        notes=(*table.notes, *notes, *([f"not read: {some_of(others)}"] if others else []), *pictures.notes),
     )
 
 
@@ -126,7 +118,12 @@ def read_columns(table: Table, names: Sequence[str], impute: str = "none") -> Co
     notes = [f"columns: {kinds}"] * (len(by_kind) > 1)
     commas = [name for name, found in columns.items() if found.has_decimal_commas]
     notes += [f"commas stand for decimal points in {some_of(commas)}"] * bool(commas)
-    notes += [f"values are missing in {some_of(counts)}"] * bool(counts)
+    notes += [f"of all rows, values are missing in {some_of(counts)}"] * bool(counts)
+    notes += [
+        f"column {name}: test rows alone have {some_of(found.unseen)}, which is none of its categories"
+        for name, found in columns.items()
+        if found.unseen
+    ]
     notes += [
         f"column {name} has {count_of(len(found.categories), 'category')}: {some_of(found.categories)}"
         for name, found in columns.items()
@@ -135,33 +132,63 @@ def read_columns(table: Table, names: Sequence[str], impute: str = "none") -> Co
     return Columns(np.concatenate([found.values for found in columns.values()], axis=1), tuple(notes))
 
 
-class JoinedColumns(NamedTuple):
-    """Features of several tables: ``[n_i, f]`` each, and notes as of `Columns`."""
+class TableRows(NamedTuple):
+    """Features and ids of a table of training examples and perhaps one of test examples.
+
+    Attributes:
+      parts: features of each table, ``[n_i, f]``.
+      ids: of the rows of each, ``[n_i]``; None where no column names them.
+      notes: what was assumed.
+    """
 
     parts: list[np.ndarray]
+    ids: list[np.ndarray | None]
     notes: tuple[str, ...]
 
 
-def read_joined(tables: Sequence[Table], names: Sequence[str], impute: str) -> JoinedColumns:
-    """The features of tables with the same columns, whose categories are those of all of them.
+def read_tables(tables: Sequence[Table], spec: DataSpec, label: str = "") -> TableRows:
+    """Features of all columns but the label and the ids; categories are those of the first table, of training examples.
+
+    Args:
+      tables: one, or two with the same columns.
+      spec: flags of the data.
+      label: the column that is no feature.
 
     Raises:
       UserError: if a column has several types, or no numbers can be made of it.
     """
+    id_column, notes = find_ids(tables[0], dataclasses.replace(spec, label_column=label))
+    idle = (label, id_column, *idle_index(tables[0], spec))
+    names = [name for name in tables[0].names if name not in idle]
+    if not names:
+        raise UserError(f"{tables[0].source}: has no column of numbers beside the label")
+    refuse_counts(tables[0], names, spec)
+    found = read_columns(join(tables, names), names, spec.impute)
+    bounds = np.cumsum([table.data.num_rows for table in tables])[:-1]
+    ids = [None if id_column is None else read_ids(table, id_column) for table in tables]
+    return TableRows(np.split(found.values, bounds), ids, (*notes, *found.notes))
+
+
+def join(tables: Sequence[Table], names: Sequence[str]) -> Table:
+    """Columns of one table, or of two below each other.
+
+    Raises:
+      UserError: if their types differ.
+    """
     import pyarrow
 
-    source, data = tables[0].source, [table.data.select(names) for table in tables]
+    if len(tables) == 1:
+        return tables[0]
+    data = [table.data.select(names) for table in tables]
     try:
         joined = pyarrow.concat_tables(data, promote_options="permissive")
     except (pyarrow.ArrowException, KeyError, TypeError, OverflowError) as error:
         raise UserError(
-            f"{source}: cannot be read as a table ({str(error).splitlines()[0]}); give columns of one type each, "
+            f"{tables[0].source}: cannot be read as a table ({first_line(error)}); give columns of one type each, "
             "alike for training and testing"
         ) from None
     categories = frozenset().union(*(table.categories for table in tables))
-    found = read_columns(Table(source, strip_texts(joined), categories=categories), names, impute)
-    bounds = np.cumsum([part.num_rows for part in data])[:-1]
-    return JoinedColumns(np.split(found.values, bounds), found.notes)
+    return Table(tables[0].source, strip_texts(joined), categories=categories, training=data[0].num_rows)
 
 
 def refuse_thousands(table: Table, columns: Mapping[str, Features]) -> None:

@@ -25,6 +25,7 @@ class Features(NamedTuple):
       kind: of the column.
       has_decimal_commas: whether the numbers were written with commas.
       without: how many rows have no category.
+      unseen: categories of test rows that no training row has; these rows are 0 in all columns.
     """
 
     values: np.ndarray
@@ -32,6 +33,7 @@ class Features(NamedTuple):
     kind: Literal["numbers", "true or false", "categories", "lists of numbers"] = "numbers"
     has_decimal_commas: bool = False
     without: int = 0
+    unseen: tuple[str, ...] = ()
 
 
 def read_features(table: Table, name: str, impute: str = "none") -> Features:
@@ -139,14 +141,17 @@ def as_categories(table: Table, name: str, kinds: np.ndarray, places: np.ndarray
     Raises:
       UserError: if there are too many.
     """
-    if len(kinds) > max(2, min(MOST_CATEGORIES, len(places) // 2)):
+    count = table.training or len(places)
+    seen = np.unique(places[:count])
+    if len(seen) > max(2, min(MOST_CATEGORIES, count // 2)):
         raise UserError(
-            f"{table.source}: column {name or UNNAMED}: has {len(kinds):,} different texts in {len(places):,} rows, "
+            f"{table.source}: column {name or UNNAMED}: has {len(seen):,} different texts in {count:,} rows, "
             f"more than categories have; drop it, or, if it names the rows, give --id_column={name}"
         )
-    categories = tuple(kind or NO_CATEGORY for kind in kinds.tolist())
-    values = (places[:, None] == np.arange(len(kinds))).astype(float)
-    return Features(values, categories, "categories", without=int((kinds == "")[places].sum()))
+    names = np.where(kinds == "", NO_CATEGORY, kinds)
+    values = (places[:, None] == seen).astype(float)
+    without, unseen = int((kinds == "")[places].sum()), np.delete(names, seen)
+    return Features(values, tuple(names[seen].tolist()), "categories", without=without, unseen=tuple(unseen.tolist()))
 
 
 def are_numbers(values: np.ndarray, texts: np.ndarray) -> bool:

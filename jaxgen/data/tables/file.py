@@ -12,12 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from jaxgen.errors import UserError
+from jaxgen.data.labels import MISSING
+from jaxgen.errors import UserError, first_line
 from jaxgen.io.arrays import refuse_bomb
 
-# Spellings of a missing value, in any reader: those of pandas, and the question mark of the UCI repository.
-MISSING = ("", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "?")
-MISSING += ("N/A", "NA", "NULL", "NaN", "None", "n/a", "na", "nan", "null")
 # Names of columns that hold ids, in lower case; pandas writes an index without a name, and reads it as Unnamed.
 INDEX_NAMES = ("", "unnamed: 0", "__index_level_0__")
 ID_NAMES = ("id", "index", "rownames", "row_names", "", "unnamed: 0", "__index_level_0__")
@@ -39,6 +37,7 @@ class Table:
       notes: what was found out.
       index: the columns that pandas wrote as the index of a frame.
       categories: the columns that were declared to hold categories, even if these are numbers.
+      training: the number of rows of training examples, if rows of test examples come after them; 0: all are.
     """
 
     source: str
@@ -49,6 +48,7 @@ class Table:
     notes: tuple[str, ...] = ()
     index: tuple[str, ...] = ()
     categories: frozenset[str] = frozenset()
+    training: int = 0
 
     @property
     def names(self) -> list[str]:
@@ -61,7 +61,8 @@ class Table:
             # The reader of the standard library takes no cells as long as Arrow does.
             with contextlib.suppress(csv.Error, StopIteration):
                 return f"line {next(itertools.islice(self.records(), row + 1, None))[0]}"
-        return f"row {row + 1}"
+        is_test = bool(self.training) and row >= self.training
+        return f"test row {row - self.training + 1}" if is_test else f"row {row + 1}"
 
     def records(self) -> Iterator[tuple[int, list[str]]]:
         """The line number and the cells of the header and of each row of a text file."""
@@ -260,8 +261,3 @@ def strip_texts(data: Any) -> Any:
             column = compute.if_else(is_missing, pyarrow.scalar(None, "string"), texts)
             data = data.set_column(place, field.name, column)
     return data
-
-
-def first_line(error: Exception) -> str:
-    """The first line of a message."""
-    return (str(error).splitlines() or [type(error).__name__])[0]

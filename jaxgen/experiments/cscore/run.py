@@ -20,7 +20,7 @@ from jaxgen.experiments.cscore.tracking_cost import MIN_SECONDS, describe_cost, 
 from jaxgen.jobs.program import Program
 from jaxgen.jobs.python_call import spec_of_call
 from jaxgen.jobs.run import train_workload
-from jaxgen.jobs.session import QUIET, Session
+from jaxgen.jobs.session import QUIET, Session, tell_of_data
 from jaxgen.jobs.train import TrainedProgram
 from jaxgen.reporting.console import log
 from jaxgen.runs.jax_settings import fixed_settings
@@ -35,7 +35,7 @@ def estimate_scores(images: Any, labels: Any = None, **arguments: Any) -> Scores
 
     Args:
       images: ``[n, h, w]`` or ``[n, h, w, d]`` images (uint8, or floats), or ``[n, f]`` features, as an array, a tensor
-        or nested lists; or a frame of pandas or polars, of columns of numbers, truths or categories; or a data set of
+        or nested lists; or a frame of pandas or polars, of columns of numbers, booleans or categories; or a data set of
         Hugging Face, or of pairs (image, label) as those of PyTorch.
       labels: ``[n]`` integers or text, or one-hot ``[n, c]``; or a series; or the name of a column of `images`. None
         for data sets that bring their own.
@@ -70,7 +70,7 @@ def estimate_settings(
 
     Args:
       images: ``[n, h, w]`` or ``[n, h, w, d]`` images (uint8, or floats), or ``[n, f]`` features, as an array, a tensor
-        or nested lists; or a frame of pandas or polars, of columns of numbers, truths or categories; or a data set of
+        or nested lists; or a frame of pandas or polars, of columns of numbers, booleans or categories; or a data set of
         Hugging Face, or of pairs (image, label) as those of PyTorch.
       labels: ``[n]`` integers or text, or one-hot ``[n, c]``; or a series; or the name of a column of `images`. None
         for data sets that bring their own.
@@ -98,7 +98,8 @@ def estimate_settings(
             ids=ids,
             spec=spec.data,
         )
-        results = score_settings(dataset, spec, Session(QUIET.resume, log if progress else None))
+        session = tell_of_data(dataset, Session(QUIET.resume, log if progress else None))
+        results = score_settings(dataset, spec, session)
     return {setting.name: scores for setting, scores in results}
 
 

@@ -15,7 +15,7 @@ from jaxgen.experiments.cscore.run import score_settings
 from jaxgen.experiments.cscore.tracking import DENSITIES
 from jaxgen.experiments.mislabelled.threshold_samples import ThresholdSamples, flag_by_threshold_samples
 from jaxgen.jobs.python_call import spec_of_call
-from jaxgen.jobs.session import QUIET, Session
+from jaxgen.jobs.session import QUIET, Session, tell_of_data
 from jaxgen.jobs.train import collect_errors, raise_collected
 from jaxgen.keys import JobDraw, job_key
 from jaxgen.reporting.console import log
@@ -185,7 +185,7 @@ def find_mislabelled(
 
     Args:
       images: ``[n, h, w]`` or ``[n, h, w, d]`` images (uint8, or floats), or ``[n, f]`` features, as an array, a tensor
-        or nested lists; or a frame of pandas or polars, of columns of numbers, truths or categories; or a data set of
+        or nested lists; or a frame of pandas or polars, of columns of numbers, booleans or categories; or a data set of
         Hugging Face, or of pairs (image, label) as those of PyTorch.
       labels: ``[n]`` integers or text, or one-hot ``[n, c]``; or a series; or the name of a column of `images`. None
         for data sets that bring their own.
@@ -202,7 +202,7 @@ def find_mislabelled(
     left_out = ("inject", "repeats", "num_shown", "dry_run")
     with spec_of_call(MislabelledSpec, "jaxgen.mislabelled", flags, out, left_out) as spec:
         dataset = dataset_of_call(images, labels, class_names=class_names, ids=ids, spec=spec.data)
-        return search(dataset, spec, Session(QUIET.resume, log if progress else None))
+        return search(dataset, spec, tell_of_data(dataset, Session(QUIET.resume, log if progress else None)))
 
 
 def search(dataset: Dataset, spec: MislabelledSpec, session: Session = QUIET) -> Mislabelled:

@@ -1,7 +1,8 @@
 """Evaluates a classifier under label flips and resampling on one fold of an imbalanced binary table.
 
-Flips follow the binary rule of S. Hu et al., ICML 2025 (PMLR 267:24535). Standardization, out-of-fold probabilities,
-choice of the threshold and flips use the training part of a fold alone.
+Flips follow the binary rule of S. Hu et al., ICML 2025 (PMLR 267:24535). Imputation, standardization, out-of-fold
+probabilities, choice of the threshold and flips use the training part of a fold alone. Its inner folds divide rows that
+are filled already.
 """
 
 import warnings
@@ -13,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxgen.config import LnrSpec
-from jaxgen.data.scaling import column_scale, fill_missing
+from jaxgen.data.scaling import column_scale
 from jaxgen.errors import UserError
 from jaxgen.experiments.tabular.mlp import padded_size, predict_each
 from jaxgen.keys import Draw, draw_key
@@ -27,11 +28,10 @@ CUTS = tuple(i / 20 for i in range(1, 20))
 
 
 class Table(NamedTuple):
-    """Features ``x [n, f]`` and labels ``y [n]``, 1 for the minority class; how missing features are imputed."""
+    """Features ``x [n, f]`` and labels ``y [n]``, 1 for the minority class."""
 
     x: np.ndarray
     y: np.ndarray
-    impute: str = "none"
 
 
 class Fold(NamedTuple):
@@ -68,20 +68,18 @@ def fold_rows(part: Table, folds: int, seed: int) -> Iterator[tuple[np.ndarray, 
         yield from StratifiedKFold(folds, shuffle=True, random_state=seed).split(part.x, part.y)
 
 
-def split(part: Table, folds: int, seed: int) -> list[tuple[Table, Table]]:
+def split(part: Table, folds: int, seed: int, impute: str = "none") -> list[tuple[Table, Table]]:
     """Training and test parts of stratified folds, filled and standardized by the training part."""
     pairs = []
     for train, test in fold_rows(part, folds, seed):
-        parts = [part._replace(x=part.x[rows], y=part.y[rows]) for rows in (train, test)]
-        pairs.append(tuple(standardize(table, parts[0]) for table in parts))
+        parts = [Table(part.x[rows], part.y[rows]) for rows in (train, test)]
+        pairs.append(tuple(standardize(table, parts[0], impute) for table in parts))
     return pairs
 
 
-def standardize(part: Table, by: Table) -> Table:
+def standardize(part: Table, by: Table, impute: str = "none") -> Table:
     """Fills and standardizes columns by their statistics in `by`; columns that are constant there become 0."""
-    x, by_x = (fill_missing(table.x, by.x, part.impute) for table in (part, by))
-    shift, spread = column_scale(by_x)
-    return part._replace(x=(x - shift) / spread * (np.ptp(by_x, axis=0) > 0))
+    return part._replace(x=column_scale(by.x, impute).apply(part.x, np.float64))
 
 
 def out_of_fold(part: Table, spec: LnrSpec, seed: int, classifier: str) -> np.ndarray:

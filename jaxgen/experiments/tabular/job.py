@@ -64,7 +64,7 @@ def as_table(dataset: Dataset, folds: int) -> Table:
         raise UserError(
             f"--folds={folds}: the smaller class of {dataset.name} has {count_of(int(counts.min()), 'row')}; take fewer"
         )
-    return Table(x, (y == counts.argmin()).astype(int), dataset.impute)
+    return Table(x, (y == counts.argmin()).astype(int))
 
 
 def are_tables(datasets: Sequence[Dataset], spec: LnrSpec) -> bool:

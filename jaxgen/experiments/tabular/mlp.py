@@ -34,7 +34,7 @@ def predict_each(
       seed: of weights and orders.
     """
     padded_test, probabilities = pad_features(test.astype(np.float32)), []
-    for x, y, *_ in tables:
+    for x, y in tables:
         labels = np.zeros(padded_size(len(y)), np.int32)
         labels[: len(y)] = y
         rows = pad_features(x.astype(np.float32))

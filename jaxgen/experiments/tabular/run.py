@@ -78,7 +78,7 @@ def evaluate_repeats(job: TabularJob, jobs: int, stop: Stop, chunk: Chunk, repor
     began, runs = time.perf_counter(), range(chunk.start, chunk.stop)
     tasks = []
     for run in runs:
-        folds = split(part, flags.folds, fold_seed(job.spec.seed, run, flags.folds))
+        folds = split(part, flags.folds, fold_seed(job.spec.seed, run, flags.folds), job.spec.data.impute)
         for i, (train, test) in enumerate(folds):
             fold = Fold(train, test, fold_seed(job.spec.seed, run, i))
             tasks += [delayed(evaluate_fold)(fold, classifier, job.spec) for classifier in flags.classifiers]
@@ -217,7 +217,7 @@ def expect_table_flips(job: TabularJob) -> str:
     lines = []
     for name, part in job.tables.items():
         # Standardized as in every fold.
-        part = standardize(part, part)
+        part = standardize(part, part, job.spec.data.impute)
         own = job.spec.tabular.score_by == "own"
         for classifier in job.spec.tabular.classifiers if own else job.spec.tabular.classifiers[:1]:
             scores = out_of_fold(part, job.spec, fold_seed(job.spec.seed, 0, 0), classifier)
