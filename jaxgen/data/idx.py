@@ -7,7 +7,9 @@ import gzip
 import math
 import os
 import pathlib
+import re
 import struct
+from collections.abc import Mapping
 from typing import BinaryIO
 
 import numpy as np
@@ -24,28 +26,90 @@ FILES = {
     "test_images": "t10k-images-idx3-ubyte",
     "test_labels": "t10k-labels-idx1-ubyte",
 }
+# Sets whose images are stored column by column (G. Cohen et al. 2017, arXiv:1702.05373).
+TRANSPOSED = "emnist"
 UINT8 = 8
 GZIP_MAGIC = b"\x1f\x8b"
 
 
 def load_idx_folder(folder: str, spec: DataSpec) -> Dataset:
-    """Reads the four files of MNIST's layout, each gzip or plain."""
-    root = pathlib.Path(folder)
-    if not root.is_dir():
-        raise UserError(f"--dataset=idx:{folder}: there is no such folder")
-    arrays = {part: read_idx(find(root, name), 3 if "images" in part else 1) for part, name in FILES.items()}
-    return make_dataset(root.resolve().name, source=f"--dataset=idx:{folder}", **arrays)
+    """Reads the four files of MNIST's layout, each gzip or plain.
+
+    Their names may begin with that of the set, as those of EMNIST do. Of several sets in one folder, `folder` names one
+    by ``DIR/NAME``.
+    """
+    source, path = f"--dataset=idx:{folder}", pathlib.Path(folder)
+    root, name = (path, find_name(path, source)) if path.is_dir() else (path.parent, path.name)
+    if not path.is_dir() and name not in names_in(root):
+        raise UserError(f"{source}: there is no such folder")
+    prefix = f"{name}-" if name else ""
+    arrays = {
+        part: read_idx(find(root, f"{prefix}{file}"), 3 if "images" in part else 1) for part, file in FILES.items()
+    }
+    notes, classes = [], find_classes(root, prefix)
+    if name.startswith(TRANSPOSED):
+        arrays |= {part: arrays[part].swapaxes(1, 2) for part in ("images", "test_images")}
+        notes.append("images of EMNIST are stored on their side, and were turned upright")
+    if classes:
+        notes.append(f"classes are named by {prefix}mapping.txt")
+        arrays |= {part: place_labels(arrays[part], classes, source) for part in ("labels", "test_labels")}
+        arrays["class_names"] = np.array(list(classes.values()))
+    return make_dataset(name or root.resolve().name, source=source, notes=tuple(notes), **arrays)
+
+
+def names_in(root: pathlib.Path) -> list[str]:
+    """The sets that a folder holds, by what their files' names begin with; an empty name for MNIST's own layout."""
+    found = (re.fullmatch(r"(.*?)-?train-images[-.]idx3-ubyte(\.gz)?", path.name) for path in root.glob("*-ubyte*"))
+    return sorted({match[1] for match in found if match})
+
+
+def find_name(root: pathlib.Path, source: str) -> str:
+    """The set of a folder: that of MNIST's own layout, or the only one.
+
+    Raises:
+      UserError: if there are several.
+    """
+    names = names_in(root)
+    if len(names) > 1 and "" not in names:
+        raise UserError(f"{source}: has the sets {', '.join(names)}; name one, as in idx:{root}/{names[0]}")
+    return names[0] if names else ""
 
 
 def find(root: pathlib.Path, name: str) -> pathlib.Path:
     """The file `name` in one of its usual spellings."""
-    for spelling in (f"{name}.gz", name, f"{name.replace('-idx', '.idx')}.gz", name.replace("-idx", ".idx")):
-        if (root / spelling).is_file():
-            return root / spelling
+    for known in (name, name.replace("t10k-", "test-")):
+        for spelling in (f"{known}.gz", known, f"{known.replace('-idx', '.idx')}.gz", known.replace("-idx", ".idx")):
+            if (root / spelling).is_file():
+                return root / spelling
     raise UserError(
         f"--dataset=idx:{root}: {name}.gz is missing; the folder must hold the four files "
         "of MNIST's layout, gzip or plain"
     )
+
+
+def find_classes(root: pathlib.Path, prefix: str) -> dict[int, str]:
+    """The characters of EMNIST's labels by label, of a file that lists their codes; none without that file."""
+    path = root / f"{prefix}mapping.txt"
+    if not prefix or not path.is_file():
+        return {}
+    try:
+        lines = [list(map(int, line.split())) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        return {label: "".join(map(chr, codes)) for label, *codes in lines}
+    except (*UNREADABLE, UnicodeError) as error:
+        raise UserError(f"{path}: cannot be read ({error}); mend or remove it") from None
+
+
+def place_labels(labels: np.ndarray, classes: Mapping[int, str], source: str) -> np.ndarray:
+    """Labels as places in the list of classes.
+
+    Raises:
+      UserError: for a label that the list lacks.
+    """
+    known = np.array(list(classes))
+    if (unknown := np.setdiff1d(labels, known)).size:
+        raise UserError(f"{source}: the label {unknown[0]} is not in its mapping.txt; mend or remove that file")
+    order = np.argsort(known)
+    return order[np.searchsorted(known, labels, sorter=order)]
 
 
 def read_idx(path: pathlib.Path, num_axes: int) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import re
 import zipfile
 from collections.abc import Collection, Iterator, Mapping
 
@@ -38,6 +39,14 @@ VALIDATION_KEYS = {
     "test_images": ("val_images", "val_x", "x_val", "X_val", "valid_images", "x_valid", "validation_images"),
     "test_labels": ("val_labels", "val_y", "y_val", "valid_labels", "y_valid", "validation_labels"),
 }
+# What NumPy calls an array that was saved without a name, and the files of Kuzushiji-MNIST, which hold one each.
+UNNAMED = "arr_0"
+SPLIT_FILES = {
+    "images": "train-imgs",
+    "labels": "train-labels",
+    "test_images": "test-imgs",
+    "test_labels": "test-labels",
+}
 REQUIRED = ("images", "labels")
 OWN_NAMES = {name for part, names in KEYS.items() for name in (part, *names[:2])}
 
@@ -54,6 +63,8 @@ def load_npz(path: str, spec: DataSpec) -> Dataset:
         )
     try:
         with ArrayFile(path) as file:
+            if file.files == [UNNAMED]:
+                return load_split_files(pathlib.Path(path), source, spec)
             names = find_parts(file.files)
             if missing := [part for part in REQUIRED if part not in names]:
                 raise UserError(
@@ -67,6 +78,31 @@ def load_npz(path: str, spec: DataSpec) -> Dataset:
     return make_dataset(
         pathlib.Path(path).stem, source=f"--dataset={source}", impute=spec.impute, notes=notes, **arrays
     )
+
+
+def load_split_files(path: pathlib.Path, source: str, spec: DataSpec) -> Dataset:
+    """Reads the four files of Kuzushiji-MNIST's layout, each of one array, by the path of the one with training images.
+
+    Raises:
+      UserError: if they are not there.
+    """
+    root = re.fullmatch(r"(.+)-train-imgs", path.stem)
+    files = (
+        {} if root is None else {part: path.with_name(f"{root[1]}-{name}.npz") for part, name in SPLIT_FILES.items()}
+    )
+    missing = [file.name for file in files.values() if not file.is_file()]
+    if root is None or missing:
+        more = f"; {missing[0]} is not beside it" if missing else ""
+        raise UserError(
+            f"--dataset={source}: has one array without a name{more}; save images and labels by their names, as in "
+            "numpy.savez(file, images=..., labels=...)"
+        )
+    arrays = {}
+    for part, file in files.items():
+        with ArrayFile(file) as opened:
+            arrays[part] = read_array(opened, UNNAMED, f"npz:{file}")
+    names = ", ".join(file.name for file in files.values())
+    return make_dataset(root[1], source=f"--dataset={source}", impute=spec.impute, notes=(f"files {names}",), **arrays)
 
 
 def find_parts(names: Collection[str]) -> dict[str, str]:

@@ -40,7 +40,7 @@ def spec_of_call(
     if unknown := flags.keys() - (fields.keys() - data_flags - set(left_out)):
         name = min(unknown)
         if name in fields:
-            raise UserError(f"{name}: is no flag that data given from Python go with; leave it out")
+            raise UserError(f"{name}: is no flag of a call from Python; leave it out")
         near = difflib.get_close_matches(name, fields, n=3)
         raise UserError(f"{name}: is no flag of {program}" + (f"; did you mean {' or '.join(near)}?" if near else ""))
     values = {name: as_value(fields[name], value) for name, value in flags.items()}

@@ -252,7 +252,7 @@ BAD_INPUT = [
         "--image_size=8: goes with images:PATH or csv:PATH or parquet:PATH or hf:PATH, not with --dataset=digits",
     ),
     (["--dataset=mnist", "--image_size=8"], "--image_size=8: mnist has one size"),
-    (["--dataset=npz:mine.npz", "--data_dir=x"], "--data_dir=x: goes with tensorflow-datasets names"),
+    (["--dataset=npz:mine.npz", "--data_dir=x"], "--data_dir=x: goes with names of data sets"),
     (["--dataset=npz:twins.npz"], "2 examples have the id 7; ids must differ"),
     (["--dataset=npz:text.npz"], "is not an .npz file, or the end of it is missing; write one with"),
     (["--out=a_file"], "--out=a_file: cannot be written"),

@@ -556,3 +556,53 @@ def test_whole_numbers_are_one_class_in_any_type_in_training_and_testing(labels,
     dataset = make_dataset("d", values, np.array(labels), **given)
     assert dataset.class_names == names
     assert dataset.labels.tolist() == dataset.test_labels.tolist() == [0, 1] * 3
+
+
+def write_emnist(folder, name, labels):
+    for part, images in (("train", IMAGES), ("test", IMAGES[:2])):
+        turned = images.swapaxes(1, 2).copy()
+        folder.mkdir(exist_ok=True)
+        content = {"images-idx3-ubyte.gz": turned, "labels-idx1-ubyte.gz": labels[: len(images)].astype(np.uint8)}
+        for file, array in content.items():
+            (folder / f"{name}-{part}-{file}").write_bytes(gzip.compress(idx_bytes(array), mtime=0))
+
+
+def test_emnist_is_upright_and_has_its_characters(tmp_path):
+    letters = LABELS - LABELS.min() + 1
+    write_emnist(tmp_path, "emnist-letters", letters)
+    plain = load(f"idx:{tmp_path}")
+    np.testing.assert_array_equal(plain.images[..., 0], IMAGES)
+    np.testing.assert_array_equal(plain.test_images[..., 0], IMAGES[:2])
+    assert plain.notes == ("images of EMNIST are stored on their side, and were turned upright",)
+    lines = "".join(f"{label} {64 + label} {96 + label}\n" for label in sorted({*letters.tolist()}, reverse=True))
+    (tmp_path / "emnist-letters-mapping.txt").write_text(lines)
+    named = load(f"idx:{tmp_path}")
+    assert [named.class_names[label] for label in named.labels] == [chr(64 + i) + chr(96 + i) for i in letters]
+    (tmp_path / "emnist-letters-mapping.txt").write_text("1 65\n")
+    with pytest.raises(UserError, match=r"is not in its mapping\.txt"):
+        load(f"idx:{tmp_path}")
+
+
+def test_of_several_idx_sets_in_a_folder_one_is_named(tmp_path):
+    for name in ("emnist-digits", "emnist-letters"):
+        write_emnist(tmp_path, name, LABELS)
+    with pytest.raises(UserError, match=r"has the sets emnist-digits, emnist-letters; name one, as in idx:"):
+        load(f"idx:{tmp_path}")
+    assert load(f"idx:{tmp_path}/emnist-digits").name == "emnist-digits"
+    with pytest.raises(UserError, match="there is no such folder"):
+        load(f"idx:{tmp_path}/emnist")
+
+
+def test_kuzushiji_mnist_is_four_files(tmp_path):
+    arrays = {"train-imgs": IMAGES, "train-labels": LABELS, "test-imgs": IMAGES[:2], "test-labels": LABELS[:2]}
+    for name, array in arrays.items():
+        np.savez(tmp_path / f"kmnist-{name}.npz", array)
+    dataset = load(f"npz:{tmp_path}/kmnist-train-imgs.npz")
+    np.testing.assert_array_equal(dataset.images[..., 0], IMAGES)
+    np.testing.assert_array_equal(dataset.test_images[..., 0], IMAGES[:2])
+    assert dataset.name == "kmnist"
+    (tmp_path / "kmnist-test-labels.npz").unlink()
+    with pytest.raises(UserError, match=r"kmnist-test-labels\.npz is not beside it; save images and labels by their"):
+        load(f"npz:{tmp_path}/kmnist-train-imgs.npz")
+    with pytest.raises(UserError, match="has one array without a name; save images and labels by their names"):
+        load(f"npz:{tmp_path}/kmnist-train-labels.npz")

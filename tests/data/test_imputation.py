@@ -244,7 +244,7 @@ def test_a_call_tells_what_was_read_before_anything_else(capsys):
         (VALUES, {"image_size": 8}, "image_size=8: has no effect on arrays; leave it out"),
         (pd.DataFrame(VALUES, columns=list("abc")), {"image_size": 8}, "image_size=8: has no effect on frames"),
         (pd.DataFrame(VALUES, columns=list("abc")), {"image_column": "a"}, "image_column=a: has no effect on frames"),
-        (VALUES, {"label_column": "a"}, "label_column: is no flag that data given from Python go with; leave it out"),
+        (VALUES, {"label_column": "a"}, "label_column: is no flag of a call from Python; leave it out"),
     ],
 )
 def test_flags_without_effect_are_refused(images, flag, said):

@@ -384,7 +384,7 @@ def test_a_score_that_is_not_there_is_refused():
         mislabelled.rank_examples(made_scores([0, 1, 2]), spec_from_values(MislabelledSpec, {"score": "memorization"}))
     with pytest.raises(UserError, match=r"--dropout=0,0.1: takes one value here"):
         jaxgen.find_mislabelled(*blobs(40), dropout=[0.0, 0.1])
-    with pytest.raises(UserError, match=r"inject: not a flag of jaxgen\.mislabelled that arrays can go with"):
+    with pytest.raises(UserError, match=r"inject: is no flag of a call from Python"):
         jaxgen.find_mislabelled(*blobs(40), inject=("pair:0.1",))
     with pytest.raises(UserError, match="--repeats=2: repeats draws of --inject"):
         spec_from_values(MislabelledSpec, {"repeats": 2})
