@@ -108,13 +108,14 @@ def column_scale(features: np.ndarray, impute: str = "none") -> Scale:
 
     The deviation of a column whose values are all equal is 0, and so is the fill of one without values.
     """
-    from sklearn.impute import SimpleImputer
-
     fill = None
     # Rounding can make the computed deviation of a constant column positive, so the range of its values decides.
     with np.errstate(invalid="ignore"):
         varies = np.fmax.reduce(features) > np.fmin.reduce(features)
     if impute != "none":
+        # Imported here: it takes seconds.
+        from sklearn.impute import SimpleImputer
+
         imputer = SimpleImputer(strategy=impute, keep_empty_features=True).fit(features.astype(np.float64, copy=False))
         fill = imputer.transform(np.full((1, features.shape[1]), np.nan))[0]
         features = np.where(np.isnan(features), fill, features)
