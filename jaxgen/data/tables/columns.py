@@ -108,7 +108,14 @@ class Columns(NamedTuple):
 
 def read_columns(table: Table, names: Sequence[str], impute: str = "none") -> Columns:
     """The features that columns of the table are made into; errors are those of `read_features`."""
-    columns = {name: read_features(table, name, impute) for name in names}
+    columns, plain = {}, np.empty((table.data.num_rows, len(names)))
+    for place, name in enumerate(names):
+        found = read_features(table, name, impute)
+        if not found.categories and found.values.shape[1] == 1:
+            # Columns of numbers are kept once: where they stand in the end, if all are such.
+            plain[:, place : place + 1] = found.values
+            found = found._replace(values=plain[:, place : place + 1])
+        columns[name] = found
     refuse_thousands(table, columns)
     missing = {name: int(np.isnan(found.values).sum()) for name, found in columns.items() if not found.categories}
     by_kind = collections.Counter(found.kind for found in columns.values())
@@ -129,7 +136,9 @@ def read_columns(table: Table, names: Sequence[str], impute: str = "none") -> Co
         for name, found in columns.items()
         if found.categories
     ]
-    return Columns(np.concatenate([found.values for found in columns.values()], axis=1), tuple(notes))
+    are_plain = all(found.values.base is plain for found in columns.values())
+    values = plain if are_plain else np.concatenate([found.values for found in columns.values()], axis=1)
+    return Columns(values, tuple(notes))
 
 
 class TableRows(NamedTuple):
