@@ -1,30 +1,12 @@
 """Frames from Python: those of pandas, polars, pyarrow and what else narwhals knows, read as tables in files are."""
 
-from typing import Any, NamedTuple
-
-import numpy as np
+from typing import Any
 
 from jaxgen.config import DataSpec
-from jaxgen.data.tables.columns import read_tables
+from jaxgen.data.tables.columns import TableRows, read_tables
 from jaxgen.data.tables.file import Table, declared_categories, strip_texts
 from jaxgen.errors import UserError, first_line
 from jaxgen.wording import some_of
-
-
-class FrameFeatures(NamedTuple):
-    """Features of a frame.
-
-    Attributes:
-      values: ``[n, f]``.
-      test_values: ``[t, f]``, or None.
-      ids: of a column that names the rows, ``[n]``, or None.
-      notes: what was assumed.
-    """
-
-    values: np.ndarray
-    test_values: np.ndarray | None
-    ids: np.ndarray | None
-    notes: tuple[str, ...]
 
 
 def is_frame(values: Any, what: str = "images") -> bool:
@@ -103,8 +85,8 @@ def as_frame(values: Any, what: str) -> Any:
     return narwhals.from_native(values)
 
 
-def read_frames(images: Any, test_images: Any, labels: Any, spec: DataSpec) -> FrameFeatures:
-    """Features of a frame and of one of test examples.
+def read_frames(images: Any, test_images: Any, labels: Any, spec: DataSpec) -> TableRows:
+    """Features of a frame and, if there is one, of a frame of test examples.
 
     Raises:
       UserError: for columns that differ, that hold the labels, or of which no numbers can be made.
@@ -120,8 +102,7 @@ def read_frames(images: Any, test_images: Any, labels: Any, spec: DataSpec) -> F
     name = getattr(labels, "name", None)
     if name is not None and name in frames[0].columns:
         raise UserError(f"images: have the labels as their column {name}; leave it out")
-    rows = read_tables([as_table(frame) for frame in frames], spec)
-    return FrameFeatures(rows.parts[0], rows.parts[1] if test_images is not None else None, rows.ids[0], rows.notes)
+    return read_tables([as_table(frame) for frame in frames], spec)
 
 
 def as_table(frame: Any) -> Table:

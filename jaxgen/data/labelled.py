@@ -39,7 +39,7 @@ def read_pairs(values: Any, what: str) -> Pairs:
         raise UserError(f"{what}: are no data set of pairs, and the images are one; give both alike")
     examples, labels = [], []
     for pair in all_examples(values, what):
-        if not isinstance(pair, list | tuple) or len(pair) != len(("example", "label")):
+        if not isinstance(pair, list | tuple) or len(pair) != 2:
             raise UserError(
                 f"{what}: its examples are no pairs of an image and a label, but of type {type(pair).__name__}; give "
                 "images and labels as two arrays"

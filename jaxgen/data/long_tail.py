@@ -64,7 +64,7 @@ def cut_tail(dataset: Dataset, spec: TailSpec, seed: int) -> LongTail:
         kept = choose_tail(job_key(seed, JobDraw.TAIL), dataset.labels[left], np.array(wanted))
         left = left[np.asarray(kept)]
     tail = take_rows(dataset, left)
-    return LongTail(tail, stored_rows(dataset, np.flatnonzero(chosen), tail), dataset.labels[chosen])
+    return LongTail(tail, stored_rows(dataset, chosen, tail), dataset.labels[chosen])
 
 
 def fitting_counts(profile: str, imbalance: float, available: np.ndarray) -> list[int]:

@@ -24,37 +24,28 @@ def first_examples(dataset: Dataset, count: int, source: str) -> Dataset:
     gone = np.setdiff1d(dataset.labels, dataset.labels[:count])
     names = some_of([dataset.class_names[label] for label in gone])
     notes = [f"the first {count:,} examples have none of {count_of(len(gone), 'class')}: {names}"]
-    return take_rows(
-        dataclasses.replace(dataset, notes=(*dataset.notes, *(notes if len(gone) else []))), np.arange(count)
-    )
+    noted = dataclasses.replace(dataset, notes=(*dataset.notes, *(notes if len(gone) else [])))
+    return take_rows(noted, slice(count))
 
 
-def standardized_again(dataset: Dataset, source: str) -> Dataset:
-    """The data set with its features, if it has such, filled and standardized by its own training examples."""
+def take_rows(dataset: Dataset, rows: np.ndarray | slice) -> Dataset:
+    """The data set with only those of its training examples; features are filled and standardized by these."""
+    labels, ids = dataset.labels[rows], dataset.ids[rows]
     if dataset.features is None:
-        return dataset
-    stored = scale_values(dataset.features, dataset.test_features, None, source, dataset.impute)
-    scale = stored.scale
+        return dataclasses.replace(dataset, images=dataset.images[rows], labels=labels, ids=ids)
+    features = dataset.features[rows]
+    stored = scale_values(features, dataset.test_features, None, dataset.name, dataset.impute)
     return dataclasses.replace(
         dataset,
         images=stored.images,
+        labels=labels,
+        ids=ids,
         test_images=stored.test_images,
-        shift=scale.shift,
-        spread=scale.spread,
-        fill=scale.fill,
+        features=features,
+        shift=stored.scale.shift,
+        spread=stored.scale.spread,
+        fill=stored.scale.fill,
     )
-
-
-def take_rows(dataset: Dataset, rows: np.ndarray) -> Dataset:
-    """The data set with only those of its training examples; features are filled and standardized by these."""
-    taken = dataclasses.replace(
-        dataset,
-        images=dataset.images[rows],
-        labels=dataset.labels[rows],
-        ids=dataset.ids[rows],
-        features=None if dataset.features is None else dataset.features[rows],
-    )
-    return standardized_again(taken, dataset.name)
 
 
 def stored_rows(dataset: Dataset, rows: np.ndarray, by: Dataset) -> np.ndarray:
@@ -184,16 +175,12 @@ def split_off(dataset: Dataset, train: np.ndarray, held_out: np.ndarray) -> Data
     """
     train, held_out = np.sort(train), np.sort(held_out)
     moments = channel_moments(dataset.images[train], dataset.scale) if dataset.channel_moments else None
-    parts = dataclasses.replace(
+    tested = dataclasses.replace(
         dataset,
-        images=dataset.images[train],
-        labels=dataset.labels[train],
-        ids=dataset.ids[train],
         test_images=dataset.images[held_out],
         test_labels=dataset.labels[held_out],
         test_ids=dataset.ids[held_out],
-        features=None if dataset.features is None else dataset.features[train],
         test_features=None if dataset.features is None else dataset.features[held_out],
         channel_moments=moments,
     )
-    return standardized_again(parts, dataset.name)
+    return take_rows(tested, train)

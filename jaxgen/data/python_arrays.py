@@ -73,9 +73,9 @@ def dataset_of_call(
         ids = images.index
     if is_frame(images):
         refuse_idle(spec, ("id_column", "impute"), "frames")
-        found = read_frames(images, given.test_images, labels, spec)
-        values, test_values, notes = found.values, found.test_values, found.notes
-        ids = found.ids if ids is None else ids
+        rows = read_frames(images, given.test_images, labels, spec)
+        values, test_values = (*rows.parts, None)[:2]
+        notes, ids = rows.notes, rows.ids[0] if ids is None else ids
     else:
         values, notes = read_values(images, "images", spec)
         test_values, test_notes = read_values(given.test_images, "test images", spec)

@@ -9,7 +9,7 @@ import time
 from typing import Any
 
 from jaxgen.config import ComputeSpec
-from jaxgen.errors import Unfinished, UserError
+from jaxgen.errors import Unfinished, UserError, first_line
 from jaxgen.runs.plan import count_runs
 from jaxgen.runs.store import Store
 
@@ -38,7 +38,7 @@ def join_processes(spec: Any) -> Any:
             jax.distributed.initialize(shutdown_timeout_seconds=SHUTDOWN_SECONDS)
     except (ValueError, RuntimeError) as error:
         raise UserError(
-            f"--launcher=distributed: this process cannot join others ({str(error).splitlines()[0]}); start it by "
+            f"--launcher=distributed: this process cannot join others ({first_line(error)}); start it by "
             "srun, on GKE or on a Cloud TPU, or use --shard=i/n on a shared folder"
         ) from None
     shard = f"{jax.process_index()}/{jax.process_count()}"

@@ -6,7 +6,7 @@ import socket
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jaxgen.errors import UserError
+from jaxgen.errors import UserError, first_line
 from jaxgen.io.process import environment
 
 # Timeout of the reachability check, in seconds.
@@ -39,7 +39,7 @@ def connect(address: str) -> Any:
         with environment(RAY_USAGE_STATS_ENABLED=os.environ.get("RAY_USAGE_STATS_ENABLED", "0")):
             ray.init(address=address, logging_level="error", log_to_driver=False, **options)
     except (ConnectionError, ValueError, RuntimeError, OSError) as error:
-        raise UserError(unreachable_message(address, str(error).splitlines()[0])) from None
+        raise UserError(unreachable_message(address, first_line(error))) from None
     return ray
 
 

@@ -28,6 +28,15 @@ def save(root: pathlib.Path, pictures, suffix="png", **options):
     return root
 
 
+def save_named(root, first, second, third):
+    """Saves three pictures of each of two classes, and one of a third, in folders of these names."""
+    save(root, GREY)
+    (root / "c0").rename(root / first)
+    (root / "c1").rename(root / second)
+    save(root, GREY[:1])
+    (root / "c0").rename(root / third)
+
+
 def load(root, **flags):
     dataset = load_dataset(DataSpec(dataset=f"images:{root}", **flags))
     order = np.argsort([int(pathlib.Path(example_id).stem) for example_id in dataset.ids])
@@ -190,11 +199,7 @@ def test_two_folders_of_one_part_are_refused_and_such_names_beside_others_are_cl
 
 
 def test_classes_named_by_numbers_are_in_their_order(tmp_path):
-    save(tmp_path, GREY)
-    (tmp_path / "c0").rename(tmp_path / "10")
-    (tmp_path / "c1").rename(tmp_path / "9")
-    save(tmp_path, GREY[:1])
-    (tmp_path / "c0").rename(tmp_path / "100")
+    save_named(tmp_path, "10", "9", "100")
     dataset = load_image_folder(str(tmp_path), DataSpec())
     assert dataset.class_names == ("9", "10", "100")
     folders = [example_id.split("/")[0] for example_id in dataset.ids]
@@ -202,11 +207,7 @@ def test_classes_named_by_numbers_are_in_their_order(tmp_path):
 
 
 def test_folders_are_classes_as_they_are_named(tmp_path):
-    save(tmp_path, GREY)
-    (tmp_path / "c0").rename(tmp_path / "1.0")
-    (tmp_path / "c1").rename(tmp_path / "1")
-    save(tmp_path, GREY[:1])
-    (tmp_path / "c0").rename(tmp_path / "__unknown__")
+    save_named(tmp_path, "1.0", "1", "__unknown__")
     assert load_image_folder(str(tmp_path), DataSpec()).class_names == ("1", "1.0", "__unknown__")
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from jaxgen.config import DataSpec
 from jaxgen.data.hugging_face.splits import Splits, dataset_of_splits
 from jaxgen.data.image_folder import PARTS
-from jaxgen.data.image_sets import probe_network
+from jaxgen.data.image_sets import address, connection_failure
 from jaxgen.errors import UserError, first_line
 from jaxgen.types import Dataset
 from jaxgen.wording import count_of, some_of
@@ -34,11 +34,11 @@ def load_hugging_face(name: str, spec: DataSpec, *, fetch: bool = True) -> Datas
     source = f"--dataset=hf:{name}"
     if importlib.util.find_spec("datasets") is None:
         raise UserError(f"{source}: needs the package datasets; pip install -e '.[hf]'")
-    splits = choose_splits(open_splits(name, spec, fetch), source)
+    splits = choose_splits(open_splits(name, fetch), source)
     return dataset_of_splits(pathlib.PurePath(name.partition(":")[0]).name, source, splits, spec)
 
 
-def open_splits(name: str, spec: DataSpec, fetch: bool) -> Any:
+def open_splits(name: str, fetch: bool) -> Any:
     """What Hugging Face makes of a name or a folder: a data set, or one for each of several splits.
 
     Raises:
@@ -54,7 +54,7 @@ def open_splits(name: str, spec: DataSpec, fetch: bool) -> Any:
         raise UserError(f"{source}: there is no such folder")
     path, _, configuration = (name, "", "") if is_folder else name.partition(":")
     is_saved = any(os.path.isfile(f"{name}/{file}") for file in SAVED)
-    offline = not is_folder and (not fetch or is_out_of_reach(spec))
+    offline = not is_folder and (not fetch or is_out_of_reach())
     try:
         if is_saved:
             return datasets.load_from_disk(name)
@@ -71,15 +71,15 @@ def open_splits(name: str, spec: DataSpec, fetch: bool) -> Any:
         raise UserError(f"{source}: cannot be read ({first_line(error)}){remedy}") from None
 
 
-def is_out_of_reach(spec: DataSpec) -> bool:
+def is_out_of_reach() -> bool:
     """Whether the hub does not answer; Hugging Face itself would try for half a minute."""
     import datasets
 
     try:
-        probe_network(datasets.config.HF_ENDPOINT, spec, "")
+        return bool(connection_failure(*address(datasets.config.HF_ENDPOINT)))
     except UserError:
+        # The environment names a proxy without a valid address.
         return True
-    return False
 
 
 @contextlib.contextmanager
@@ -129,6 +129,6 @@ def choose_splits(opened: Any, source: str) -> Splits:
         raise UserError(f"{source}: has the splits {', '.join(opened)}; needed: train, and test or validation")
     chosen = test or validation
     others = [f"{name} ({count_of(len(opened[name]), 'row')})" for name in opened if name not in (*train, *chosen)]
-    notes = [f"split {train[0]} is for training, {f'{chosen[0]}' if chosen else 'nothing'} for testing"]
+    notes = [f"split {train[0]} is for training, {chosen[0] if chosen else 'nothing'} for testing"]
     notes += [f"not read: {some_of(others)}"] * bool(others)
     return Splits(opened[train[0]], opened[chosen[0]] if chosen else None, tuple(notes))

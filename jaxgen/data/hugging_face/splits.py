@@ -159,10 +159,11 @@ def find_roles(split: Any, source: str, spec: DataSpec) -> Roles:
 def labels_of(split: Any, source: str, roles: Roles) -> np.ndarray:
     """The labels of a split ``[n]``: numbers of the names of `roles`, -1 where there is none; else as in a table."""
     own = getattr(split.features[roles.label], "names", None)
-    table = as_table(split, [roles.label], source, as_numbers=bool(own) and roles.names == tuple(own))
+    are_places = bool(own) and roles.names == tuple(own)
+    table = as_table(split, [roles.label], source, as_numbers=are_places)
     if roles.names is None:
         return read_labels(table, roles.label)
-    if own and roles.names == tuple(own):
+    if are_places:
         return table.data.column(roles.label).fill_null(NO_LABEL).to_numpy()
     texts = table.texts(roles.label)
     if (unknown := np.setdiff1d(texts, ["", *roles.names])).size:
@@ -173,6 +174,7 @@ def labels_of(split: Any, source: str, roles: Roles) -> np.ndarray:
 def as_table(split: Any, names: list[str], source: str, as_numbers: bool = False) -> Table:
     """Columns of a split, its rows in their order; classes are categories by name, or numbers if `as_numbers`."""
     import pyarrow
+    import pyarrow.compute as compute
 
     if not names:
         return Table(source, split.data.table.select([]))
@@ -183,7 +185,7 @@ def as_table(split: Any, names: list[str], source: str, as_numbers: bool = False
         if known and not as_numbers:
             texts = pyarrow.array([None, *known])
             # Numbers of classes follow that of none.
-            column = texts.take(pyarrow.compute.add(data.column(name).combine_chunks().fill_null(NO_LABEL), 1))
+            column = texts.take(compute.add(data.column(name).combine_chunks().fill_null(NO_LABEL), 1))
             data = data.set_column(place, name, column)
             categories.add(name)
     return Table(source, strip_texts(data), categories=frozenset(categories))

@@ -13,8 +13,8 @@ import numpy as np
 from jaxgen.config import DataSpec
 from jaxgen.data.checks import make_dataset
 from jaxgen.data.pictures import read_pictures
-from jaxgen.data.tables.features import UNNAMED, Features, read_features
-from jaxgen.data.tables.file import Table, read_table, strip_texts
+from jaxgen.data.tables.features import Features, read_features
+from jaxgen.data.tables.file import UNNAMED, Table, read_table, strip_texts
 from jaxgen.data.tables.names import find_ids, idle_index, read_ids, read_labels, refuse_counts
 from jaxgen.errors import UserError, first_line
 from jaxgen.types import Dataset
@@ -117,10 +117,9 @@ def read_columns(table: Table, names: Sequence[str], impute: str = "none") -> Co
             found = found._replace(values=plain[:, place : place + 1])
         columns[name] = found
     refuse_thousands(table, columns)
-    missing = {name: int(np.isnan(found.values).sum()) for name, found in columns.items() if not found.categories}
+    missing = {name: found.without + int(np.isnan(found.values).sum()) for name, found in columns.items()}
     by_kind = collections.Counter(found.kind for found in columns.values())
     kinds = ", ".join(f"{count} of {kind}" for kind, count in by_kind.items())
-    missing |= {name: found.without for name, found in columns.items() if found.categories}
     counts = [f"{name or UNNAMED} ({count:,})" for name, count in missing.items() if count]
     notes = [f"columns: {kinds}"] * (len(by_kind) > 1)
     commas = [name for name, found in columns.items() if found.has_decimal_commas]
@@ -211,6 +210,6 @@ def refuse_thousands(table: Table, columns: Mapping[str, Features]) -> None:
         # A float that has three decimals at most, and some that has one.
         if (values != np.rint(values)).any() and np.allclose(1000 * values, np.rint(1000 * values), rtol=0, atol=1e-6):
             raise UserError(
-                f"{table.source}: column {name or UNNAMED} has points in its numbers, and column {commas} commas for "
+                f"{table.title(name)} has points in its numbers, and column {commas} commas for "
                 "decimals; are the points thousands? write all decimals in one way, and no thousands"
             )

@@ -11,7 +11,6 @@ from jaxgen.errors import UserError
 
 # Different texts that a column of categories has at most.
 MOST_CATEGORIES = 100
-UNNAMED = "without a name"
 # The category of rows that have none.
 NO_CATEGORY = "(missing)"
 
@@ -45,7 +44,7 @@ def read_features(table: Table, name: str, impute: str = "none") -> Features:
     import pyarrow
 
     column = table.data.column(name).combine_chunks()
-    what = f"{table.source}: column {name or UNNAMED}"
+    what = table.title(name)
     missing = column.is_null(nan_is_null=pyarrow.types.is_floating(column.type)).to_numpy(zero_copy_only=False)
     if missing.all():
         raise UserError(f"{what}: has no values; drop it")
@@ -54,9 +53,9 @@ def read_features(table: Table, name: str, impute: str = "none") -> Features:
             f"{what}, {table.where(int(np.argmax(missing)))}: has no value ({missing.sum():,} of {len(column):,} are "
             "missing); fill it, give --impute=median, or drop the line or the column"
         )
-    if name in table.categories:
-        return read_texts(table, name)
     kinds = pyarrow.types
+    if name in table.categories or kinds.is_string(column.type):
+        return read_texts(table, name)
     if kinds.is_list(column.type) or kinds.is_large_list(column.type) or kinds.is_fixed_size_list(column.type):
         return read_lists(column, table, name)
     if kinds.is_boolean(column.type):
@@ -65,8 +64,6 @@ def read_features(table: Table, name: str, impute: str = "none") -> Features:
         return Features(not_infinite(to_floats(column.cast("float64", safe=False)), table, name)[:, None])
     if kinds.is_decimal(column.type):
         return Features(not_infinite(to_floats(column.cast("float64")), table, name)[:, None])
-    if kinds.is_string(column.type):
-        return read_texts(table, name)
     raise UserError(f"{what}: is of type {column.type}; numbers or texts are needed: drop it, or make numbers of it")
 
 
@@ -79,7 +76,7 @@ def read_lists(column: Any, table: Table, name: str) -> Features:
     import pyarrow
     import pyarrow.compute as compute
 
-    what = f"{table.source}: column {name or UNNAMED}"
+    what = table.title(name)
     lengths = compute.list_value_length(column).to_numpy(zero_copy_only=False)
     if column.null_count or len(np.unique(lengths)) > 1:
         raise UserError(f"{what}: has rows without a list, or lists of several lengths; mend or drop them")
@@ -96,24 +93,21 @@ def read_texts(table: Table, name: str) -> Features:
     """A column of texts as numbers with decimal commas, or as categories; one of these are missing values."""
     texts = table.texts(name)
     kinds, places = np.unique(texts, return_inverse=True)
-    decimal = np.array([to_number(kind.replace(",", ".")) for kind in kinds])
-    with_comma = next((str(kind) for kind in kinds if "," in kind), None)
     if name in table.categories:
         return as_categories(table, name, kinds, places)
     refuse_mixed_points(table, name, kinds)
+    what = table.title(name)
+    decimal = np.array([to_number(kind.replace(",", ".")) for kind in kinds])
+    with_comma = next((str(kind) for kind in kinds if "," in kind), None)
     if with_comma and are_numbers(decimal, kinds):
         if table.separator == "," or all(re.fullmatch(r"[+-]?\d{1,3}(,\d{3})*", kind) for kind in kinds):
             raise UserError(
-                f"{table.source}: column {name or UNNAMED}: {with_comma!r} may have a comma for thousands or for "
-                "decimals; write numbers without commas"
+                f"{what}: {with_comma!r} may have a comma for thousands or for decimals; write numbers without commas"
             )
         return Features(decimal[places][:, None], has_decimal_commas=True)
     if with_comma and are_numbers(np.array([to_number(kind.replace(",", "")) for kind in kinds]), kinds):
-        raise UserError(
-            f"{table.source}: column {name or UNNAMED}: {with_comma!r} has commas for thousands; write numbers without"
-        )
+        raise UserError(f"{what}: {with_comma!r} has commas for thousands; write numbers without")
     numbers = np.array([to_number(kind) for kind in kinds])
-    what = f"{table.source}: column {name or UNNAMED}"
     if are_numbers(numbers, kinds):
         return Features(numbers[places][:, None])
     if np.isfinite(numbers)[places].sum() >= 0.5 * (texts != "").sum():
@@ -130,7 +124,7 @@ def refuse_mixed_points(table: Table, name: str, kinds: np.ndarray) -> None:
         pointed = next((number for number in numbers if "." in number), None)
     if pointed is not None and len(numbers) == (kinds != "").sum():
         raise UserError(
-            f"{table.source}: column {name or UNNAMED}: {pointed!r} stands among numbers with points and commas, and "
+            f"{table.title(name)}: {pointed!r} stands among numbers with points and commas, and "
             "one may be for thousands; write numbers with a point for decimals and nothing for thousands"
         )
 
@@ -145,7 +139,7 @@ def as_categories(table: Table, name: str, kinds: np.ndarray, places: np.ndarray
     seen = np.unique(places[:count])
     if len(seen) > max(2, min(MOST_CATEGORIES, count // 2)):
         raise UserError(
-            f"{table.source}: column {name or UNNAMED}: has {len(seen):,} different texts in {count:,} rows, "
+            f"{table.title(name)}: has {len(seen):,} different texts in {count:,} rows, "
             f"more than categories have; drop it, or, if it names the rows, give --id_column={name}"
         )
     names = np.where(kinds == "", NO_CATEGORY, kinds)
@@ -173,7 +167,7 @@ def not_infinite(values: np.ndarray, table: Table, name: str) -> np.ndarray:
     if np.isinf(values).any():
         row = int(np.argmax(np.isinf(values)))
         raise UserError(
-            f"{table.source}: column {name or UNNAMED}, {table.where(row)}: {str(values[row])!r} is no finite number; "
+            f"{table.title(name)}, {table.where(row)}: {str(values[row])!r} is no finite number; "
             "fill, encode or drop it"
         )
     return values

@@ -19,6 +19,7 @@ from jaxgen.io.arrays import refuse_bomb
 # Names of columns that hold ids, in lower case; pandas writes an index without a name, and reads it as Unnamed.
 INDEX_NAMES = ("", "unnamed: 0", "__index_level_0__")
 ID_NAMES = ("id", "index", "rownames", "row_names", "", "unnamed: 0", "__index_level_0__")
+UNNAMED = "without a name"
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 PARQUET = (".parquet", ".pq")
 # Rows from which on a column that counts them is one.
@@ -54,6 +55,10 @@ class Table:
     def names(self) -> list[str]:
         """The names of the columns."""
         return self.data.column_names
+
+    def title(self, name: str) -> str:
+        """A column as messages begin: with the file's name and its own."""
+        return f"{self.source}: column {name or UNNAMED}"
 
     def where(self, row: int) -> str:
         """Where a row stands in the file: by its line, or by its number from 1."""

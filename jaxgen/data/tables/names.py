@@ -83,16 +83,14 @@ def find_ids(table: Table, spec: DataSpec) -> tuple[str | None, list[str]]:
     if spec.id_column:
         if spec.id_column not in table.names:
             raise UserError(f"--id_column={spec.id_column}: {table.source} has the columns {', '.join(table.names)}")
-        others = [other for other in idle_index(table, spec) if other not in (spec.id_column, spec.label_column)]
-        return spec.id_column, [f"{describe_column(other)} is an index, and is not read" for other in others]
+        return spec.id_column, describe_idle(table, spec, spec.id_column)
     if len(table.index) > 1:
         raise UserError(
             f"{table.source}: has an index of {len(table.index)} columns ({', '.join(table.index)}); name one by "
             "--id_column, or write it without (reset_index)"
         )
     name = table.index[0] if table.index else guess_ids(table, (spec.label_column,))
-    others = [other for other in idle_index(table, spec) if other not in (name, spec.label_column)]
-    notes = [f"{describe_column(other)} is an index, and is not read" for other in others]
+    notes = describe_idle(table, spec, name)
     if name is not None:
         notes.append(
             f"{describe_column(name)} names the rows, and is no feature (--id_column={NO_COLUMN} makes it one)"
@@ -103,6 +101,12 @@ def find_ids(table: Table, spec: DataSpec) -> tuple[str | None, list[str]]:
 def describe_column(name: str) -> str:
     """A column as it is called in a sentence."""
     return f"column {name}" if name else "the column without a name"
+
+
+def describe_idle(table: Table, spec: DataSpec, id_column: str | None) -> list[str]:
+    """Says which columns are an index that is not read."""
+    others = [name for name in idle_index(table, spec) if name not in (id_column, spec.label_column)]
+    return [f"{describe_column(name)} is an index, and is not read" for name in others]
 
 
 def idle_index(table: Table, spec: DataSpec) -> list[str]:
