@@ -68,9 +68,9 @@ def load_dataset(spec: DataSpec, *, fetch: bool = True) -> Dataset:
       UserError: if there is no such data, or it cannot be used.
     """
     typed, spec = spec.dataset, dataclasses.replace(spec, dataset=with_kind(spec.dataset))
-    kind, _, path = spec.dataset.partition(":")
+    kind, path = split_kind(spec.dataset)
     refuse_idle_flags(kind, spec)
-    if kind in READERS:
+    if kind:
         dataset = READERS[kind](path, spec, **({"fetch": fetch} if kind in FETCHED else {}))
     elif spec.dataset in EMBEDDED:
         dataset = EMBEDDED[spec.dataset](spec)
@@ -101,10 +101,10 @@ def load_dataset(spec: DataSpec, *, fetch: bool = True) -> Dataset:
 
 def with_kind(name: str) -> str:
     """The name of a data set with the kind of its source, if it is a path whose suffix tells, or a folder."""
-    kind, colon, path = name.partition(":")
-    if colon and kind in READERS and not path:
+    kind, path = split_kind(name)
+    if kind and not path:
         raise UserError(f"--dataset={name}: names nothing; give {kind}:PATH")
-    if (colon and kind in READERS) or name in EMBEDDED or name in IMAGE_SETS:
+    if kind or name in EMBEDDED or name in IMAGE_SETS:
         return name
     if not os.path.isdir(name):
         kind = SUFFIX_KINDS.get(pathlib.Path(name).suffix.lower())
@@ -115,9 +115,15 @@ def with_kind(name: str) -> str:
     return f"{'idx' if any(folder.glob('*-ubyte*')) else 'images'}:{name}"
 
 
+def split_kind(name: str) -> tuple[str, str]:
+    """What stands before the colon of a data set's name, if it is a kind of source, and after it; else empty texts."""
+    kind, colon, path = name.partition(":")
+    return (kind, path) if colon and kind in READERS else ("", "")
+
+
 def refuse_idle_flags(kind: str, spec: DataSpec) -> None:
     """Raises UserError for a flag that has no effect on this kind of source."""
-    is_named = kind not in READERS and spec.dataset not in EMBEDDED
+    is_named = not kind and spec.dataset not in EMBEDDED
     for name, kinds in LIMITED_FLAGS.items():
         value, is_taken = getattr(spec, name), name in OF_NAMES if is_named else kind in kinds
         if not is_taken and value != getattr(DataSpec, name):

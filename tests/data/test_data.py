@@ -606,3 +606,15 @@ def test_kuzushiji_mnist_is_four_files(tmp_path):
         load(f"npz:{tmp_path}/kmnist-train-imgs.npz")
     with pytest.raises(UserError, match="has one array without a name; save images and labels by their names"):
         load(f"npz:{tmp_path}/kmnist-train-labels.npz")
+
+
+@pytest.mark.parametrize("kind", sorted(READERS))
+def test_a_kind_without_a_colon_is_a_name_and_one_without_a_path_is_refused(kind, tmp_path, monkeypatch):
+    write_images(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=f"--dataset={kind}: there is no file or folder of this name here"):
+        load(kind)
+    with pytest.raises(UserError, match=f"--dataset={kind}:: names nothing; give {kind}:PATH"):
+        load(f"{kind}:")
+    write_images(tmp_path / kind)
+    assert load(kind).name == kind
