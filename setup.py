@@ -36,7 +36,7 @@ setup(
         "orbax-checkpoint>=0.11",
         "pillow>=10.3",
         "pooch>=1.8",
-        "pyarrow>=15",
+        "pyarrow>=17",
         "scikit-learn>=1.5",
         "scipy>=1.13",
         "tensorflow-datasets>=4.9.9",

@@ -12,8 +12,8 @@ DIM = 64
 OVERSHOOT = 1e-3
 # Test images whose values are so many times smaller or larger than those of training images are on another scale.
 OTHER_SCALE = 16
-# Rows that are rescaled at once: they take a few times their room meanwhile.
-ROWS_AT_ONCE = 4096
+# Rows that are rescaled at once: they take a few times their room meanwhile, best of the processor's cache.
+ROWS_AT_ONCE = 256
 
 
 class Scale(NamedTuple):
@@ -35,7 +35,8 @@ class Scale(NamedTuple):
             rows = values[start : start + ROWS_AT_ONCE]
             if self.fill is not None:
                 rows = np.where(np.isnan(rows), self.fill, rows)
-            scaled[start : start + len(rows)] = (rows.astype(np.result_type(rows, np.float32)) - self.shift) / spread
+            precise = rows.astype(np.result_type(rows, np.float32), copy=False)
+            scaled[start : start + len(rows)] = (precise - self.shift) / spread
         return scaled
 
 

@@ -16,6 +16,7 @@ from jaxgen import UserError
 from jaxgen.config import DataSpec
 from jaxgen.data import load_dataset
 from jaxgen.data.published.scores import read_published
+from jaxgen.data.tables import text
 from jaxgen.data.tables.file import MISSING
 
 RNG = np.random.default_rng(0)
@@ -417,3 +418,35 @@ def test_a_table_of_many_columns_is_read_at_once(tmp_path):
     dataset = load(tmp_path / "mine.csv")
     np.testing.assert_array_equal(dataset.features, values[:, 1:])
     assert dataset.notes == ()
+
+
+LATE = {
+    "fractions": ["1"] * 40 + ["2.5"] * 20,
+    "texts": ["007"] * 40 + ["x"] * 20,
+    "nothing at first": [""] * 40 + ["3"] * 20,
+    "truth": ["1", "0"] * 20 + ["true", "false"] * 10,
+    "large": ["1"] * 40 + [str(2**40)] * 20,
+    "larger than floats hold": [str(2**53 + 1)] * 40 + ["0.5"] * 20,
+    "larger than integers hold": ["5"] * 40 + [str(2**64)] * 20,
+    "negative": ["200"] * 40 + ["-40000"] * 20,
+    "texts at first": ["y"] * 40 + ["1"] * 20,
+}
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("header", ["{},label", '"{}","label"'])
+@pytest.mark.parametrize("name", LATE)
+def test_a_text_read_in_parts_is_as_if_read_at_once(tmp_path, monkeypatch, name, header, end):
+    lines = [header.format(name), *(f"{cell},{row % 2}" for row, cell in enumerate(LATE[name]))]
+    (tmp_path / "late.csv").write_text(end.join(lines), newline="")
+    whole = text.read_text(str(tmp_path / "late.csv"), "late", lambda name: name == "label")[1]
+    monkeypatch.setattr(text, "PART", 64)
+    parts = text.read_text(str(tmp_path / "late.csv"), "late", lambda name: name == "label")[1]
+    assert parts.cast(whole.schema) == whole
+
+
+def test_a_text_in_parts_says_which_line_is_uneven(tmp_path, monkeypatch):
+    monkeypatch.setattr(text, "PART", 64)
+    (tmp_path / "uneven.csv").write_text("a,label\n" + "1,2\n" * 50 + "1,2,3\n" + "1,2\n" * 50)
+    with pytest.raises(UserError, match="line 52 has 3 cells, the header 2"):
+        load(tmp_path / "uneven.csv")

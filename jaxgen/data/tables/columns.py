@@ -13,7 +13,7 @@ import numpy as np
 from jaxgen.config import DataSpec
 from jaxgen.data.checks import make_dataset
 from jaxgen.data.pictures import read_pictures
-from jaxgen.data.tables.features import Features, read_features
+from jaxgen.data.tables.features import Features, read_features, read_numbers
 from jaxgen.data.tables.file import UNNAMED, Table, read_table, strip_texts
 from jaxgen.data.tables.names import find_ids, idle_index, read_ids, read_labels, refuse_counts
 from jaxgen.errors import UserError, first_line
@@ -33,6 +33,8 @@ def load_table(path: str, spec: DataSpec) -> Dataset:
     Raises:
       UserError: if that cannot be done; naming the column and where in the file.
     """
+    import pyarrow
+
     source = f"--dataset={spec.dataset}"
     table = read_table(path, source, (spec.label_column, spec.id_column, spec.image_column))
     if spec.label_column not in table.names:
@@ -47,8 +49,9 @@ def load_table(path: str, spec: DataSpec) -> Dataset:
     if spec.image_size:
         raise UserError(f"--image_size={spec.image_size}: is for pictures; name their column by --image_column")
     rows, told = read_tables([table], spec, spec.label_column), table.notes
-    # A large table need not be in memory twice.
+    # A large table need not be in memory twice, and Arrow keeps the room of what it has dropped.
     del table
+    pyarrow.default_memory_pool().release_unused()
     return make_dataset(
         pathlib.Path(path).stem,
         rows.parts[0],
@@ -108,16 +111,20 @@ class Columns(NamedTuple):
 
 def read_columns(table: Table, names: Sequence[str], impute: str = "none") -> Columns:
     """The features that columns of the table are made into; errors are those of `read_features`."""
-    columns, plain = {}, np.empty((table.data.num_rows, len(names)))
+    columns, plain, are_complete = {}, *read_numbers(table, names)
     for place, name in enumerate(names):
-        found = read_features(table, name, impute)
+        values = plain[:, place : place + 1]
+        found = Features(values) if are_complete[place] else read_features(table, name, impute)
         if not found.categories and found.values.shape[1] == 1:
             # Columns of numbers are kept once: where they stand in the end, if all are such.
-            plain[:, place : place + 1] = found.values
-            found = found._replace(values=plain[:, place : place + 1])
+            values[:] = found.values
+            found = found._replace(values=values)
         columns[name] = found
     refuse_thousands(table, columns)
-    missing = {name: found.without + int(np.isnan(found.values).sum()) for name, found in columns.items()}
+    missing = {
+        name: 0 if complete else found.without + int(np.isnan(found.values).sum())
+        for (name, found), complete in zip(columns.items(), are_complete, strict=True)
+    }
     by_kind = collections.Counter(found.kind for found in columns.values())
     kinds = ", ".join(f"{count} of {kind}" for kind, count in by_kind.items())
     counts = [f"{name or UNNAMED} ({count:,})" for name, count in missing.items() if count]
