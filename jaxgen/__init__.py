@@ -21,8 +21,8 @@ __all__ = [
 _HOMES = {
     "Scores": "jaxgen.types",
     "UserError": "jaxgen.errors",
-    "estimate_scores": "jaxgen.experiments.cscore.run",
-    "estimate_settings": "jaxgen.experiments.cscore.run",
+    "estimate_scores": "jaxgen.experiments.cscore.call",
+    "estimate_settings": "jaxgen.experiments.cscore.call",
     "find_mislabelled": "jaxgen.experiments.mislabelled.search",
     "load_model": "jaxgen.runs.saved_models",
     "load_scores": "jaxgen.data.score_files",

@@ -20,6 +20,8 @@ def run(spec: BenchSpec) -> None:
     """
     if lists := sweep.swept(spec.job):
         raise UserError(f"--{lists[0]}: a benchmark takes one value of each flag; give one, without commas or colons")
+    if spec.job.pilot:
+        raise UserError("--pilot: a benchmark trains what its flags say; leave it out")
     # Imported here: --help and refused flags need no JAX.
     from jaxgen.benchmarks.measures import MEASURES
     from jaxgen.reporting.console import show

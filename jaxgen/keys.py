@@ -71,6 +71,8 @@ class JobDraw(enum.IntEnum):
     SMALLER_SELECTIONS = FIRST_JOB_DRAW + 105
     # All models with threshold samples of a search for mislabelled examples: members' draws by run below it.
     THRESHOLD_SAMPLES = FIRST_JOB_DRAW + 106
+    # The examples of a pilot.
+    PILOT = FIRST_JOB_DRAW + 107
     # Corrupted versions of images; randomized versions of pixels.
     CORRUPTIONS = 2**32 - 2
     VERSIONS = 2**32 - 1

@@ -27,6 +27,7 @@ from jaxgen.data.labelled import (
     stacked,
     without_tuples,
 )
+from jaxgen.data.parts import whitened, with_normalized_channels
 from jaxgen.data.pictures import read_opened
 from jaxgen.data.tensors import to_numpy
 from jaxgen.errors import UserError
@@ -35,11 +36,22 @@ from jaxgen.wording import some_of
 
 SOURCE = "arrays"
 DEFAULT = DataSpec()
-# Flags of the data that a call from Python may have.
-DATA_FLAGS = frozenset({"impute", "id_column", "image_column", "image_size"})
+# Flags of the data that a call from Python may have: of the source, and of what networks see.
+SOURCE_FLAGS = frozenset({"impute", "id_column", "image_column", "image_size"})
+DATA_FLAGS = SOURCE_FLAGS | {"whiten", "normalize_channels"}
 
 
-def dataset_of_call(
+def dataset_of_call(*given: Any, spec: DataSpec = DEFAULT, **named: Any) -> Dataset:
+    """The data set of what a user gave, as `read_call` reads it, with the normalization of `spec`.
+
+    Raises:
+      UserError: for what cannot be taken, with the remedy.
+    """
+    dataset = whitened(read_call(*given, spec=spec, **named), spec.whiten, SOURCE)
+    return with_normalized_channels(dataset, spec.normalize_channels, SOURCE)
+
+
+def read_call(
     images: Any,
     labels: Any = None,
     *,
@@ -133,7 +145,7 @@ def unpack_labels(given: Given) -> Given:
 
 def refuse_idle(spec: DataSpec, used: Collection[str], kind: str) -> None:
     """Raises `UserError` for a flag of the data that has no effect on this kind."""
-    for name in sorted(DATA_FLAGS - set(used)):
+    for name in sorted(SOURCE_FLAGS - set(used)):
         value = getattr(spec, name)
         if value != getattr(DataSpec, name):
             raise UserError(f"{name}={value}: has no effect on {kind}; leave it out")

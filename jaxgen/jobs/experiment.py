@@ -31,6 +31,7 @@ class Experiment(NamedTuple):
       measure: ``(job, session) -> results``: trains missing runs, and measures all members.
       report: name of the module with ``make_report(job, results)``, which returns a `jaxgen.reporting.report.Report`.
         It is imported after training, because matplotlib takes half a second to import.
+      choose: ``(data, spec, session) -> (data, spec)``: chooses flags by the data before the job is planned.
       answers: ``(job, session) -> text or None``: output of flags that replace training, such as ``--what_if``.
     """
 
@@ -41,6 +42,7 @@ class Experiment(NamedTuple):
     describe: Callable[[Any, Session], str]
     measure: Callable[[Any, Session], Any]
     report: str
+    choose: Callable[[Any, Any, Session], tuple[Any, Any]] | None = None
     answers: Callable[[Any, Session], str | None] | None = None
 
 
@@ -67,10 +69,12 @@ def run_job(experiment: Experiment, spec: Any, session: Session, data: Any = Non
         spec = join_processes(spec)
         data = experiment.load(spec)
     spec = with_folder(spec, experiment.name, *experiment.folder(spec, data))
-    job = experiment.plan(data, spec, session)
     datasets = [data] if isinstance(data, Dataset) else data
     told = Preface(session, (line for dataset in datasets for line in describe_data(dataset)))
-    session = session._replace(log=told.log if session.log else None)
+    after_told = session._replace(log=told.log if session.log else None)
+    if experiment.choose:
+        data, spec = experiment.choose(data, spec, after_told)
+    job, session = experiment.plan(data, spec, session), after_told
     if spec.compute.dry_run:
         text = experiment.describe(job, session)
         told.flush()

@@ -56,7 +56,9 @@ def curves(runs: RunStream, num_examples: int, num_ratios: int, epochs: Sequence
             for point, epoch in enumerate(epochs):
                 code = codes[:, :, point]
                 # Each run is also evaluated at its end, whichever epoch that is.
-                evaluated = np.array([epoch in row[1 : list(row).index(0, 1)] for row in design]) & (epoch <= lengths)
+                evaluated = np.array([epoch in row[1 : list(row).index(0, 1)] for row in design], bool) & (
+                    epoch <= lengths
+                )
                 reached = lengths >= epoch, evaluated | (epoch == epochs[-1])
                 for kind, mask in enumerate((masks.trained, masks.heldout)):
                     observed = mask & reached[kind][:, None]

@@ -222,6 +222,11 @@ def test_a_list_is_refused(capsys):
     assert "--dropout: a benchmark takes one value of each flag" in capsys.readouterr().err
 
 
+def test_a_pilot_is_refused(capsys):
+    assert bench.main(["--pilot"]) == 2
+    assert capsys.readouterr().err == "jaxgen.bench: --pilot: a benchmark trains what its flags say; leave it out\n"
+
+
 @pytest.mark.slow
 def test_a_workers_refusal_is_one_line():
     with pytest.raises(UserError, match="--precision=tf32: is a format of GPUs"):

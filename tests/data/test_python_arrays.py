@@ -322,3 +322,14 @@ def test_test_images_that_are_a_little_darker_or_lighter_are_taken():
 def test_a_guess_about_channels_is_told():
     dataset = dataset_of_call(RNG.random((12, 3, 32, 4)), LABELS)
     assert dataset.notes == ("images of 3x32x4 are taken to have their channels last",)
+
+
+@pytest.mark.parametrize("flag", ["whiten", "normalize_channels"])
+def test_arrays_are_normalized_as_files_are(flag, tmp_path):
+    images, labels = np.arange(4 * 5 * 5, dtype=np.uint8).reshape(4, 5, 5), [0, 1, 0, 1]
+    np.savez(tmp_path / "mine.npz", images=images, labels=labels)
+    called = dataset_of_call(images, labels, spec=DataSpec(**{flag: True}))
+    read = load_dataset(DataSpec(f"npz:{tmp_path}/mine.npz", **{flag: True}))
+    assert (called.whiten, called.channel_moments) == (read.whiten, read.channel_moments)
+    with pytest.raises(UserError, match=rf"--{flag}: is for images, and arrays has rows of features"):
+        dataset_of_call(np.arange(8.0).reshape(4, 2), labels, spec=DataSpec(**{flag: True}))

@@ -2,6 +2,7 @@
 
 from jaxgen.data import load_dataset
 from jaxgen.experiments.cscore.job import make_job, make_workload
+from jaxgen.experiments.cscore.pilot import choose_training
 from jaxgen.experiments.cscore.run import measure_job
 from jaxgen.jobs.dry_run import describe_workload
 from jaxgen.jobs.experiment import Experiment
@@ -14,4 +15,5 @@ EXPERIMENT = Experiment(
     describe=lambda job, session: describe_workload(make_workload(job), session),
     measure=measure_job,
     report="jaxgen.experiments.cscore.report",
+    choose=choose_training,
 )

@@ -11,6 +11,7 @@ from jaxgen.config import CscoreSpec, MislabelledSpec, sweep
 from jaxgen.config.fields import flag_values, format_value, spec_from_values
 from jaxgen.data.python_arrays import dataset_of_call
 from jaxgen.errors import UserError
+from jaxgen.experiments.cscore.pilot import choose_training
 from jaxgen.experiments.cscore.run import score_settings
 from jaxgen.experiments.cscore.tracking import DENSITIES
 from jaxgen.experiments.mislabelled.threshold_samples import ThresholdSamples, flag_by_threshold_samples
@@ -202,7 +203,9 @@ def find_mislabelled(
     left_out = ("inject", "repeats", "num_shown", "dry_run")
     with spec_of_call(MislabelledSpec, "jaxgen.mislabelled", flags, out, left_out) as spec:
         dataset = dataset_of_call(images, labels, class_names=class_names, ids=ids, spec=spec.data)
-        return search(dataset, spec, tell_of_data(dataset, Session(QUIET.resume, log if progress else None)))
+        session = tell_of_data(dataset, Session(QUIET.resume, log if progress else None))
+        check_search(spec)
+        return search(*choose_training(dataset, spec, session), session)
 
 
 def search(dataset: Dataset, spec: MislabelledSpec, session: Session = QUIET) -> Mislabelled:

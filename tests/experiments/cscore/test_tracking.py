@@ -289,3 +289,18 @@ def test_epochs_spaced_by_their_logarithms():
     assert log_spaced(20, 1) == (20,)
     assert log_spaced(1, 4) == (1,)
     assert log_spaced(3, 9) == (1, 2, 3)
+
+
+def test_curves_of_a_sweep_whose_chunks_lack_some_settings():
+    from sklearn.datasets import load_digits
+
+    from jaxgen import estimate_settings
+
+    digits = load_digits()
+    flags = {"num_runs": 2, "subset_ratios": (0.5,), "epochs": 2, "learning_rate": (0.01, 0.03), "track": ("curves",)}
+    one, all_at_once = (
+        estimate_settings(digits.images[:100], digits.target[:100], width=width, num_devices=1, **flags)
+        for width in (1, 4)
+    )
+    for name, scores in one.items():
+        np.testing.assert_array_equal(scores.more["curve_correct"], all_at_once[name].more["curve_correct"])

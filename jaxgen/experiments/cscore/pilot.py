@@ -1,0 +1,159 @@
+"""The pilot: a few short trainings choose the network, the learning rate and the number of epochs of a job.
+
+Networks that suit the data are trained at several learning rates on each of two random halves of a part of the
+examples, and judged on the other half after growing numbers of epochs. What the user gave is kept.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxgen.config import CscoreSpec
+from jaxgen.config.fields import chosen_flags, flag_values, format_value, replace_flags, spec_from_values
+from jaxgen.data.parts import with_normalized_channels
+from jaxgen.errors import UserError
+from jaxgen.experiments.cscore.job import make_job
+from jaxgen.experiments.cscore.pilot_trials import (
+    FEWEST_EPOCHS,
+    Trial,
+    list_networks,
+    most_examples,
+    pilot_examples,
+    run_trials,
+)
+from jaxgen.experiments.cscore.simple_baselines import NUM_BASELINES, baseline_correct
+from jaxgen.jobs.session import Session
+from jaxgen.reporting.tables import to_table
+from jaxgen.scores import designs
+from jaxgen.scores.paired import compare
+from jaxgen.types import Dataset
+from jaxgen.wording import count_of
+
+# Networks that are right less often than the best by no more than this are as good, and the fastest of them is taken.
+TOLERANCE = 0.01
+# A network has learnt something if guessing the most frequent label is right so often with less than this probability.
+SIGNIFICANT = 0.01
+
+
+def choose_training(dataset: Dataset, spec: Any, session: Session) -> tuple[Dataset, Any]:
+    """The data and flags of a job after its pilot; as they are without ``--pilot``, or if it has nothing to choose.
+
+    Args:
+      dataset: the examples.
+      spec: of the command.
+      session: resume command and log.
+
+    Raises:
+      UserError: if no network learns anything, for images that are too large, and with ``--shard`` and its like.
+    """
+    given = chosen_flags(spec)
+    if not spec.pilot:
+        return dataset, spec
+    if {"model", "learning_rate", "epochs"} <= given or spec.compute.dry_run:
+        said = "is not run with --dry_run" if spec.compute.dry_run else "has nothing to choose"
+        session.tell(f"pilot: {said}; flags stay as they are")
+        return dataset, spec
+    refuse_shared(spec)
+    shared = {name: value for name, value in flag_values(spec).items() if name in flag_values(CscoreSpec())}
+    make_job(dataset, spec_from_values(CscoreSpec, shared))
+    if dataset.has_images and not {"whiten", "normalize_channels"} & given:
+        dataset = with_normalized_channels(dataset, True, dataset.name)
+        spec = replace_flags(spec, {"normalize_channels": True})
+    networks = list_networks(dataset, spec, given)
+    part = pilot_examples(dataset, spec.seed, min(most_examples(dataset, flags) for flags in networks))
+    session.tell(
+        f"pilot: trains {' and '.join(flags['model'] for flags in networks)} on each half of "
+        f"{count_of(len(part.labels), 'example')}, judged on the other half"
+    )
+    trials = [trial for flags in networks for trial in run_trials(part, spec, flags, given, session)]
+    for line in table_of_trials(trials):
+        session.tell(line)
+    chosen = choose(trials)
+    refuse_chance(part, chosen, sum(len(trial.epochs) for trial in trials))
+    session.tell(compare_with_baselines(part, spec.seed, chosen))
+    found = {**chosen.flags, "epochs": epochs_of_job(dataset, part, chosen)}
+    flags = {name: value for name, value in found.items() if name not in given}
+    typed = [f"--{name}={format_value(value)}" for name, value in flags.items()]
+    typed += ["--normalize_channels"] * bool(dataset.channel_moments and "normalize_channels" not in given)
+    session.tell(f"pilot: chose {' '.join(typed)}")
+    return dataset, replace_flags(spec, flags)
+
+
+def refuse_shared(spec: Any) -> None:
+    """Raises `UserError` for jobs of several processes, whose pilots might choose differently."""
+    shared = "--shard=" + spec.compute.shard if spec.compute.shard else "--launcher=" + spec.compute.launcher
+    if spec.compute.shard or spec.compute.launcher != "local":
+        raise UserError(
+            f"{shared}: --pilot is for one process; run the command without {shared} once until it says what the pilot "
+            "chose, and give these flags"
+        )
+
+
+def choose(trials: Sequence[Trial]) -> Trial:
+    """The best trial of the first network, the fastest, that is as good as the best of all."""
+    top = max(map(Trial.reached, trials))
+    good = [trial for trial in trials if trial.reached() >= top - TOLERANCE]
+    return max((trial for trial in good if trial.flags["model"] == good[0].flags["model"]), key=Trial.reached)
+
+
+def table_of_trials(trials: Sequence[Trial]) -> list[str]:
+    """Lines of a Markdown table: held-out accuracy in percent of all trials after growing numbers of epochs."""
+    epochs = sorted({int(epoch) for trial in trials for epoch in trial.epochs})
+    lines = []
+    for trial in trials:
+        reached = dict(zip(trial.epochs.tolist(), trial.accuracy.tolist(), strict=True))
+        cells = [f"{100 * reached[epoch]:.1f}" if epoch in reached else "" for epoch in epochs]
+        lines.append([trial.flags["model"], format_value(trial.flags["learning_rate"]), *cells])
+    header = ["held-out accuracy, %", "learning rate", *(count_of(epoch, "epoch") for epoch in epochs)]
+    return to_table(header, lines).splitlines()
+
+
+def refuse_chance(part: Dataset, chosen: Trial, num_looks: int) -> None:
+    """Raises `UserError` if the best network is not right more often than the most frequent label.
+
+    Args:
+      part: the examples of the pilot.
+      chosen: the best trial.
+      num_looks: accuracies that it is the best of; Bonferroni's correction.
+    """
+    from scipy.stats import binomtest
+
+    n, counts = len(part.labels), np.bincount(part.labels)
+    hits, chance = round(float(chosen.correct[chosen.stop()].sum())), counts.max() / n
+    p = min(1.0, num_looks * binomtest(hits, n, chance, alternative="greater").pvalue)
+    if p >= SIGNIFICANT:
+        raise UserError(
+            f"--pilot: no network learns anything: the best is right on {100 * hits / n:.1f} % of {n:,} held-out "
+            f"examples, the most frequent label on {100 * chance:.1f} % (p = {p:.2g}, {num_looks} accuracies, "
+            "Bonferroni); check that labels belong to their examples, try other flags of training, or give "
+            "--pilot=false to go on as it is"
+        )
+
+
+def compare_with_baselines(part: Dataset, seed: int, chosen: Trial) -> str:
+    """One line about how often the chosen network and simple methods are right on the same held-out examples."""
+    rows = designs.subset_rows("balanced", 0.5, len(part.labels), np.arange(2))
+    draw = jax.vmap(lambda row: designs.draw_subset(jax.random.key(seed), row, len(part.labels)))
+    subsets = np.asarray(draw(rows))
+    right, said, better = chosen.correct[chosen.stop()], [], []
+    for name, correct in baseline_correct(part, subsets).items():
+        difference = compare(right - correct)
+        said.append(f"{name} {100 * correct.mean():.1f} %")
+        if difference.mean < 0 and NUM_BASELINES * difference.p < SIGNIFICANT:
+            better.append(name)
+    line = (
+        f"{chosen.flags['model']} is right on {100 * right.mean():.1f} % of {len(right):,} held-out examples; "
+        f"trained on the same halves, {' and '.join(said)}"
+    )
+    if better:
+        line += f"; {' and '.join(better)} learn more than the network does, so its doubts count for less"
+    return line
+
+
+def epochs_of_job(dataset: Dataset, part: Dataset, chosen: Trial) -> int:
+    """Epochs of the job: those of the pilot; of more examples fewer, so that steps grow as the root of their number."""
+    share = math.sqrt(len(part.labels) / len(dataset.labels))
+    return max(min(FEWEST_EPOCHS, int(chosen.epochs[-1])), math.ceil(share * int(chosen.epochs[chosen.stop()])))
