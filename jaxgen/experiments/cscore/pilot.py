@@ -6,7 +6,7 @@ examples, and judged on the other half after growing numbers of epochs. What the
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -32,8 +32,9 @@ from jaxgen.scores.paired import compare
 from jaxgen.types import Dataset
 from jaxgen.wording import count_of
 
-# Networks that are right less often than the best by no more than this are as good, and the fastest of them is taken.
-TOLERANCE = 0.01
+# Networks that are right less often than the best by no more than this are as good; and so are learning rates and epochs
+# of one network.
+TOLERANCE, EPOCH_TOLERANCE = 0.01, 0.005
 # A network has learnt something if guessing the most frequent label is right so often with less than this probability.
 SIGNIFICANT = 0.01
 
@@ -92,11 +93,36 @@ def refuse_shared(spec: Any) -> None:
         )
 
 
-def choose(trials: Sequence[Trial]) -> Trial:
-    """The best trial of the first network, the fastest, that is as good as the best of all."""
-    top = max(map(Trial.reached, trials))
-    good = [trial for trial in trials if trial.reached() >= top - TOLERANCE]
-    return max((trial for trial in good if trial.flags["model"] == good[0].flags["model"]), key=Trial.reached)
+class Choice(NamedTuple):
+    """What a pilot chooses.
+
+    Attributes:
+      flags: of the network and its learning rate, by name.
+      epochs: of the pilot.
+      correct: the share of models without an example that are right on it, ``[n]``.
+    """
+
+    flags: dict[str, Any]
+    epochs: int
+    correct: np.ndarray
+
+
+def choose(trials: Sequence[Trial]) -> Choice:
+    """The fastest training that is about as good as the best.
+
+    That is the first network, the fastest, that is as good as the best of all; and of its trials the one with the fewest
+    epochs, at the best learning rate for these.
+    """
+    top = max(map(Trial.best, trials))
+    network = next(trial for trial in trials if trial.best() >= top - TOLERANCE).flags["model"]
+    own = [trial for trial in trials if trial.flags["model"] == network]
+    least = max(map(Trial.best, own)) - EPOCH_TOLERANCE
+    _, _, number, place = min(
+        (int(trial.epochs[place]), -trial.accuracy[place], number, int(place))
+        for number, trial in enumerate(own)
+        for place in np.flatnonzero(trial.long_enough() & (trial.accuracy >= least))
+    )
+    return Choice(own[number].flags, int(own[number].epochs[place]), own[number].correct[place])
 
 
 def table_of_trials(trials: Sequence[Trial]) -> list[str]:
@@ -111,18 +137,18 @@ def table_of_trials(trials: Sequence[Trial]) -> list[str]:
     return to_table(header, lines).splitlines()
 
 
-def refuse_chance(part: Dataset, chosen: Trial, num_looks: int) -> None:
+def refuse_chance(part: Dataset, chosen: Choice, num_looks: int) -> None:
     """Raises `UserError` if the best network is not right more often than the most frequent label.
 
     Args:
       part: the examples of the pilot.
-      chosen: the best trial.
+      chosen: by the pilot.
       num_looks: accuracies that it is the best of; Bonferroni's correction.
     """
     from scipy.stats import binomtest
 
     n, counts = len(part.labels), np.bincount(part.labels)
-    hits, chance = round(float(chosen.correct[chosen.stop()].sum())), counts.max() / n
+    hits, chance = round(float(chosen.correct.sum())), counts.max() / n
     p = min(1.0, num_looks * binomtest(hits, n, chance, alternative="greater").pvalue)
     if p >= SIGNIFICANT:
         raise UserError(
@@ -133,12 +159,12 @@ def refuse_chance(part: Dataset, chosen: Trial, num_looks: int) -> None:
         )
 
 
-def compare_with_baselines(part: Dataset, seed: int, chosen: Trial) -> str:
+def compare_with_baselines(part: Dataset, seed: int, chosen: Choice) -> str:
     """One line about how often the chosen network and simple methods are right on the same held-out examples."""
     rows = designs.subset_rows("balanced", 0.5, len(part.labels), np.arange(2))
     draw = jax.vmap(lambda row: designs.draw_subset(jax.random.key(seed), row, len(part.labels)))
     subsets = np.asarray(draw(rows))
-    right, said, better = chosen.correct[chosen.stop()], [], []
+    right, said, better = chosen.correct, [], []
     for name, correct in baseline_correct(part, subsets).items():
         difference = compare(right - correct)
         said.append(f"{name} {100 * correct.mean():.1f} %")
@@ -153,7 +179,7 @@ def compare_with_baselines(part: Dataset, seed: int, chosen: Trial) -> str:
     return line
 
 
-def epochs_of_job(dataset: Dataset, part: Dataset, chosen: Trial) -> int:
+def epochs_of_job(dataset: Dataset, part: Dataset, chosen: Choice) -> int:
     """Epochs of the job: those of the pilot; of more examples fewer, so that steps grow as the root of their number."""
     share = math.sqrt(len(part.labels) / len(dataset.labels))
-    return max(min(FEWEST_EPOCHS, int(chosen.epochs[-1])), math.ceil(share * int(chosen.epochs[chosen.stop()])))
+    return max(min(FEWEST_EPOCHS, chosen.epochs), math.ceil(share * chosen.epochs))

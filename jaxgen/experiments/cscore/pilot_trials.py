@@ -27,9 +27,8 @@ NUM_RATES = {"mlp": 4, "convnet": 3}
 MLP_SIZES = ((256, (128, 64)), (1024, (256, 128)), (math.inf, (512, 256)))
 # Examples in a step by the size of the largest subset.
 BATCH_SIZES = ((2000, 16), (math.inf, 32))
-# Numbers of epochs after which held-out examples are examined; the least that is chosen, and how much less often than
-# after the best a network may be right.
-LOOKS, FEWEST_EPOCHS, EPOCH_TOLERANCE = 7, 5, 0.005
+# Numbers of epochs after which held-out examples are examined, and the least that is chosen.
+LOOKS, FEWEST_EPOCHS = 7, 5
 # Images of a smaller side, or a larger one, suit no convolutional network of those that train by the hundred.
 LEAST_SIDE, MOST_SIDE = 12, 96
 
@@ -52,14 +51,13 @@ class Trial(NamedTuple):
         """Held-out accuracy ``[e]``."""
         return self.correct.mean(1)
 
-    def reached(self) -> float:
-        """Held-out accuracy after the epochs of `stop`."""
-        return float(self.accuracy[self.stop()])
+    def long_enough(self) -> np.ndarray:
+        """Which numbers of epochs may be chosen, ``[e]``."""
+        return self.epochs >= min(FEWEST_EPOCHS, self.epochs[-1])
 
-    def stop(self) -> int:
-        """The position of the least number of epochs that is as good as the best."""
-        enough = self.epochs >= min(FEWEST_EPOCHS, self.epochs[-1])
-        return int(np.argmax(enough & (self.accuracy >= self.accuracy[enough].max() - EPOCH_TOLERANCE)))
+    def best(self) -> float:
+        """The highest held-out accuracy after any number of epochs that may be chosen."""
+        return float(self.accuracy[self.long_enough()].max())
 
 
 def list_networks(dataset: Dataset, spec: Any, given: set[str]) -> list[dict[str, Any]]:

@@ -77,19 +77,26 @@ def trial(model, *accuracies, rate=0.1):
 
 def test_the_fastest_network_within_a_point_of_the_best_is_chosen():
     slow, fast = trial("convnet", 0.5, 0.9, 0.9, 0.95), trial("mlp", 0.5, 0.9, 0.9, 0.941)
-    assert pilot.choose([fast, trial("mlp", 0.5, 0.9, 0.9, 0.9, rate=0.2), slow]) is fast
-    assert pilot.choose([trial("mlp", 0.5, 0.9, 0.9, 0.939), slow]) is slow
+    assert pilot.choose([fast, trial("mlp", 0.5, 0.9, 0.9, 0.9, rate=0.2), slow]).flags == fast.flags
+    assert pilot.choose([trial("mlp", 0.5, 0.9, 0.9, 0.939), slow]).flags == slow.flags
 
 
 def test_the_fewest_epochs_within_half_a_point_of_the_best_are_chosen_but_no_fewer_than_five():
-    assert trial("mlp", 0.9, 0.91, 0.92, 0.94, 0.95, 0.953).stop() == 4
+    assert pilot.choose([trial("mlp", 0.9, 0.91, 0.92, 0.94, 0.95, 0.953)]).epochs == 16
     # After 8 epochs, because 1, 2 and 4 are too few.
-    assert trial("mlp", 0.9, 0.9, 0.9, 0.9, 0.9).stop() == 3
-    assert trial("mlp", 0.9, 0.9).stop() == 1
+    assert pilot.choose([trial("mlp", 0.9, 0.9, 0.9, 0.9, 0.9)]).epochs == 8
+    assert pilot.choose([trial("mlp", 0.9, 0.9)]).epochs == 2
+    # Of all learning rates; and the better one of those that take no more.
+    rates = [trial("mlp", *shares, rate=rate) for rate, shares in RATES.items()]
+    chosen = pilot.choose(rates)
+    assert (chosen.flags["learning_rate"], chosen.epochs, chosen.correct.mean()) == (0.3, 8, 0.948)
+
+
+RATES = {0.1: (0.5, 0.6, 0.7, 0.8, 0.95), 0.2: (0.5, 0.6, 0.7, 0.946, 0.9), 0.3: (0.5, 0.6, 0.7, 0.948, 0.2)}
 
 
 def test_more_examples_take_fewer_epochs():
-    part, chosen = images(28, 1, 100), trial("mlp", 0.5, 0.6, 0.7, 0.8, 0.9)
+    part, chosen = images(28, 1, 100), pilot.Choice({}, 16, np.ones(100))
     assert pilot.epochs_of_job(part, part, chosen) == 16
     assert pilot.epochs_of_job(images(28, 1, 400), part, chosen) == 8
     assert pilot.epochs_of_job(images(28, 1, 4000), part, chosen) == 5
@@ -169,7 +176,7 @@ def test_labels_of_noise_stop_the_job(tmp_path, seed):
 
 def test_a_network_that_learns_less_than_a_simple_method_is_told():
     part = take_rows(load_dataset(DataSpec()), slice(400))
-    poor = Trial({"model": "mlp"}, np.array([8]), (np.arange(400) % 2).astype(float)[None])
+    poor = pilot.Choice({"model": "mlp"}, 8, (np.arange(400) % 2).astype(float))
     said = pilot.compare_with_baselines(part, 0, poor)
     assert said.startswith("mlp is right on 50.0 % of 400 held-out examples; trained on the same halves, 5 nearest")
     assert said.endswith(
