@@ -32,10 +32,9 @@ from jaxgen.scores.paired import compare
 from jaxgen.types import Dataset
 from jaxgen.wording import count_of
 
-# Networks that are right less often than the best by no more than this are as good; and so are learning rates and epochs
-# of one network.
+# Networks that are right less often than the best by no more than this are as good; so are rates and epochs of one.
 TOLERANCE, EPOCH_TOLERANCE = 0.01, 0.005
-# A network has learnt something if guessing the most frequent label is right so often with less than this probability.
+# A network has learnt something if one that knows nothing does as well with less than this probability.
 SIGNIFICANT = 0.01
 
 
@@ -110,8 +109,8 @@ class Choice(NamedTuple):
 def choose(trials: Sequence[Trial]) -> Choice:
     """The fastest training that is about as good as the best.
 
-    That is the first network, the fastest, that is as good as the best of all; and of its trials the one with the fewest
-    epochs, at the best learning rate for these.
+    That is the first network, the fastest, that is as good as the best of all; and of its trials the one with the
+    fewest epochs, at the best learning rate for these.
     """
     top = max(map(Trial.best, trials))
     network = next(trial for trial in trials if trial.best() >= top - TOLERANCE).flags["model"]
@@ -138,24 +137,31 @@ def table_of_trials(trials: Sequence[Trial]) -> list[str]:
 
 
 def refuse_chance(part: Dataset, chosen: Choice, num_looks: int) -> None:
-    """Raises `UserError` if the best network is not right more often than the most frequent label.
+    """Raises `UserError` if it is not shown that the chosen network has learnt anything.
+
+    Judged by the mean over classes of how often examples of a class are right: predictions that do not depend on the
+    labels have 1 / c on average, however unequal the classes are.
 
     Args:
       part: the examples of the pilot.
       chosen: by the pilot.
       num_looks: accuracies that it is the best of; Bonferroni's correction.
     """
-    from scipy.stats import binomtest
+    from scipy.special import ndtr
 
-    n, counts = len(part.labels), np.bincount(part.labels)
-    hits, chance = round(float(chosen.correct.sum())), counts.max() / n
-    p = min(1.0, num_looks * binomtest(hits, n, chance, alternative="greater").pvalue)
+    counts = np.bincount(part.labels)
+    hits, counts = np.bincount(part.labels, chosen.correct)[counts > 0], counts[counts > 0]
+    recall, share = (hits / counts).mean(), 1 / len(counts)
+    # Half an example more on either side: a class that is always or never right has a spread too.
+    near = (hits + 0.5) / (counts + 1)
+    deviation = np.sqrt((near * (1 - near) / counts).sum()) / len(counts)
+    p = min(1.0, num_looks * float(ndtr(-(recall - share) / deviation)))
     if p >= SIGNIFICANT:
         raise UserError(
-            f"--pilot: no network learns anything: the best is right on {100 * hits / n:.1f} % of {n:,} held-out "
-            f"examples, the most frequent label on {100 * chance:.1f} % (p = {p:.2g}, {num_looks} accuracies, "
-            "Bonferroni); check that labels belong to their examples, try other flags of training, or give "
-            "--pilot=false to go on as it is"
+            f"--pilot: it is not shown that any network learns: the best is right on {100 * recall:.1f} % of the "
+            f"held-out examples of a class on average, and guesses on {100 * share:.1f} % (n = {len(part.labels):,}, "
+            f"p = {p:.2g} after Bonferroni's correction for {num_looks} accuracies); check that labels belong to their "
+            "examples, try other flags of training, or give --pilot=false to go on as it is"
         )
 
 

@@ -170,8 +170,20 @@ def test_labels_of_noise_stop_the_job(tmp_path, seed):
     rng = np.random.default_rng(seed)
     spec = spec_from_values(CscoreSpec, {"pilot": True, "seed": seed, "out": str(tmp_path)})
     dataset = make_dataset("noise", rng.normal(size=(300, 8)), rng.integers(0, 3, 300), source="noise")
-    with pytest.raises(UserError, match=r"--pilot: no network learns anything: the best is right on .* Bonferroni"):
+    with pytest.raises(UserError, match=r"--pilot: it is not shown that any network learns: .* Bonferroni"):
         pilot.choose_training(dataset, spec, Session("again"))
+
+
+@pytest.mark.parametrize(("recalls", "stops"), [((0.995, 0.3), False), ((1.0, 0.0), True), ((0.95, 0.05), True)])
+def test_unequal_classes_are_judged_class_by_class(recalls, stops):
+    labels = (np.arange(1000) < 50).astype(int)
+    part = make_dataset("rare", RNG.normal(size=(1000, 3)), labels, source="rare")
+    correct = np.concatenate([np.arange(50) < 50 * recalls[1], np.arange(950) < 950 * recalls[0]]).astype(float)
+    choice = pilot.Choice({"model": "mlp"}, 8, correct)
+    if not stops:
+        return pilot.refuse_chance(part, choice, 28)
+    with pytest.raises(UserError, match=r"guesses on 50.0 % .n = 1,000"):
+        pilot.refuse_chance(part, choice, 28)
 
 
 def test_a_network_that_learns_less_than_a_simple_method_is_told():
