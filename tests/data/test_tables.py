@@ -450,3 +450,10 @@ def test_a_text_in_parts_says_which_line_is_uneven(tmp_path, monkeypatch):
     (tmp_path / "uneven.csv").write_text("a,label\n" + "1,2\n" * 50 + "1,2,3\n" + "1,2\n" * 50)
     with pytest.raises(UserError, match="line 52 has 3 cells, the header 2"):
         load(tmp_path / "uneven.csv")
+
+
+def test_an_index_of_pandas_whose_column_is_gone_is_none(tmp_path):
+    FRAME.set_index(pd.Index([f"s{row}" for row in range(30)], name="sample")).to_parquet(tmp_path / "whole.parquet")
+    part = parquet.read_table(tmp_path / "whole.parquet").select(["a", "b", "c", "label"])
+    parquet.write_table(part, tmp_path / "part.parquet")
+    check_values(load(tmp_path / "part.parquet"))

@@ -140,7 +140,8 @@ def read_parquet(path: str, source: str) -> Table:
         refuse_bomb(8 * metadata.num_rows * metadata.num_columns, pathlib.Path(path).stat().st_size)
         data = file.read()
     described = data.schema.pandas_metadata or {}
-    index = tuple(name for name in described.get("index_columns", ()) if isinstance(name, str))
+    # What pandas wrote of an index stays when other tools drop its column.
+    index = tuple(name for name in described.get("index_columns", ()) if name in data.column_names)
     return Table(source, data, index=index)
 
 
