@@ -429,6 +429,7 @@ LATE = {
     "larger than floats hold": [str(2**53 + 1)] * 40 + ["0.5"] * 20,
     "larger than integers hold": ["5"] * 40 + [str(2**64)] * 20,
     "negative": ["200"] * 40 + ["-40000"] * 20,
+    "hexadecimal": ["0x10"] * 37 + ["1.5"] * 23,
     "texts at first": ["y"] * 40 + ["1"] * 20,
 }
 

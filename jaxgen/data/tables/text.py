@@ -84,7 +84,8 @@ def read_columns(text: bytes, separator: str, kept: Sequence[str]) -> Any:
 
     stop, has_quotes = text.find(b"\n") + 1, b'"' in text
     # Without quotes each line is a row; a header may have some.
-    if len(text) > PART and 0 < stop < PART and (not has_quotes or text.count(b'"') == text.count(b'"', 0, stop)):
+    are_lines = not has_quotes or text.count(b'"') == text.count(b'"', 0, stop)
+    if len(text) > PART and 0 < stop < PART and are_lines:
         # Read at once what parts do not agree on; and what cannot be read has its message there.
         with contextlib.suppress(pyarrow.ArrowInvalid, pyarrow.ArrowTypeError):
             return read_parts(text, separator, kept, stop)
@@ -108,6 +109,12 @@ def read_parts(text: bytes, separator: str, kept: Sequence[str], longest: int) -
         del part
         # Arrow keeps the room of a part for the next one.
         pyarrow.default_memory_pool().release_unused()
+    is_kind = (pyarrow.types.is_integer, pyarrow.types.is_floating)
+    by_column = zip(*(part.schema.types for part in parts), strict=True)
+    is_mixed = any(all(any(map(kind, types)) for kind in is_kind) for types in by_column)
+    # Arrow takes hexadecimal numbers for whole numbers, but not beside fractions.
+    if is_mixed and (b"0x" in text or b"0X" in text):
+        raise pyarrow.ArrowTypeError("hexadecimal numbers beside fractions")
     return pyarrow.concat_tables(parts, promote_options="permissive")
 
 
