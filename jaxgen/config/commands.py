@@ -33,6 +33,16 @@ def results_folder(default: str) -> Any:
     return option("", f"folder for results and finished runs (empty: runs/{default})", place=Place.LAST)
 
 
+def pilot_option() -> Any:
+    """The field of ``--pilot``."""
+    return option(
+        False,
+        "first train a few models for a minute or so, to choose what is not given of --model, --batch_size, "
+        "--learning_rate and --epochs, and stop if nothing is learnt",
+        place=Place.TRAINING,
+    )
+
+
 @dataclasses.dataclass(frozen=True)
 class TrainingCommandSpec(CommandSpec):
     """What all commands that train models share."""
@@ -55,12 +65,7 @@ class CscoreSpec(TrainingCommandSpec):
     subsets: SubsetSpec = topic(SubsetSpec, Place.MEASURING)
     influence: InfluenceSpec = topic(InfluenceSpec, Place.MEASURING)
     tracking: TrackSpec = topic(TrackSpec, Place.MEASURING)
-    pilot: bool = option(
-        False,
-        "first train a few models for a minute or so, to choose what is not given of --model, --batch_size, "
-        "--learning_rate and --epochs, and stop if nothing is learnt",
-        place=Place.TRAINING,
-    )
+    pilot: bool = pilot_option()
     out: str = results_folder("cscore_<dataset>")
 
 
@@ -71,12 +76,7 @@ class MislabelledSpec(TrainingCommandSpec):
     search: SearchSpec = topic(SearchSpec, Place.QUESTION)
     subsets: SubsetSpec = topic(lambda: SubsetSpec(subset_ratios=(0.8,), num_runs=30), Place.MEASURING)
     tracking: TrackSpec = topic(lambda: TrackSpec(track=("dynamics", "pred_probs")), Place.MEASURING)
-    pilot: bool = option(
-        False,
-        "first train a few models for a minute or so, to choose what is not given of --model, --batch_size, "
-        "--learning_rate and --epochs, and stop if nothing is learnt",
-        place=Place.TRAINING,
-    )
+    pilot: bool = pilot_option()
     out: str = results_folder("mislabelled_<dataset>")
 
 

@@ -27,7 +27,7 @@ from jaxgen.data.idx import load_idx_folder
 from jaxgen.data.image_folder import load_image_folder
 from jaxgen.data.image_sets import IMAGE_SETS, load_image_set
 from jaxgen.data.npz import load_npz
-from jaxgen.data.parts import crop_center, first_examples, first_test_examples, whitened, with_normalized_channels
+from jaxgen.data.parts import crop_center, first_examples, first_test_examples, normalized
 from jaxgen.data.tables.columns import load_table
 from jaxgen.errors import UserError
 from jaxgen.types import Dataset
@@ -95,8 +95,7 @@ def load_dataset(spec: DataSpec, *, fetch: bool = True) -> Dataset:
         dataset = dataclasses.replace(dataset, notes=(note, *dataset.notes))
     dataset = first_examples(dataset, spec.num_examples, spec.dataset)
     dataset = first_test_examples(dataset, spec.num_test_examples, spec.dataset)
-    dataset = whitened(crop_center(dataset, spec.center_crop, spec.dataset), spec.whiten, spec.dataset)
-    return with_normalized_channels(dataset, spec.normalize_channels, spec.dataset)
+    return normalized(crop_center(dataset, spec.center_crop, spec.dataset), spec, spec.dataset)
 
 
 def with_kind(name: str) -> str:

@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 
+from jaxgen.config import DataSpec
 from jaxgen.data.scaling import Scale, scale_values
 from jaxgen.errors import UserError
 from jaxgen.types import ChannelMoments, Dataset
@@ -87,6 +88,11 @@ def crop_center(dataset: Dataset, size: int, source: str) -> Dataset:
         for array in (dataset.images, dataset.test_images)
     )
     return dataclasses.replace(dataset, images=images, test_images=tests)
+
+
+def normalized(dataset: Dataset, spec: DataSpec, source: str) -> Dataset:
+    """The data set whose images networks see as ``--whiten`` and ``--normalize_channels`` say."""
+    return with_normalized_channels(whitened(dataset, spec.whiten, source), spec.normalize_channels, source)
 
 
 def whitened(dataset: Dataset, whiten: bool, source: str) -> Dataset:

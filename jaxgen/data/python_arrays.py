@@ -27,7 +27,7 @@ from jaxgen.data.labelled import (
     stacked,
     without_tuples,
 )
-from jaxgen.data.parts import whitened, with_normalized_channels
+from jaxgen.data.parts import normalized
 from jaxgen.data.pictures import read_opened
 from jaxgen.data.tensors import to_numpy
 from jaxgen.errors import UserError
@@ -47,8 +47,7 @@ def dataset_of_call(*given: Any, spec: DataSpec = DEFAULT, **named: Any) -> Data
     Raises:
       UserError: for what cannot be taken, with the remedy.
     """
-    dataset = whitened(read_call(*given, spec=spec, **named), spec.whiten, SOURCE)
-    return with_normalized_channels(dataset, spec.normalize_channels, SOURCE)
+    return normalized(read_call(*given, spec=spec, **named), spec, SOURCE)
 
 
 def read_call(

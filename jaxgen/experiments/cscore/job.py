@@ -4,7 +4,7 @@ import functools
 from typing import Any, NamedTuple
 
 from jaxgen.config import CscoreSpec, sweep
-from jaxgen.config.fields import flag_values
+from jaxgen.config.fields import flag_values, spec_from_values
 from jaxgen.errors import UserError
 from jaxgen.experiments.cscore.export import check_export
 from jaxgen.experiments.cscore.influence import check_influence
@@ -32,6 +32,12 @@ class CscoreJob(NamedTuple):
     dataset: Dataset
     spec: CscoreSpec
     programs: list[Program]
+
+
+def cscore_spec(spec: Any) -> CscoreSpec:
+    """The spec of the C-score job of a command that has such a job's flags, or most of them."""
+    values = flag_values(spec)
+    return spec_from_values(CscoreSpec, {name: values[name] for name in flag_values(CscoreSpec()) if name in values})
 
 
 def make_job(dataset: Dataset, spec: CscoreSpec) -> CscoreJob:

@@ -11,11 +11,10 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jaxgen.config import CscoreSpec
-from jaxgen.config.fields import chosen_flags, flag_values, format_value, replace_flags, spec_from_values
+from jaxgen.config.fields import chosen_flags, format_value, replace_flags
 from jaxgen.data.parts import with_normalized_channels
 from jaxgen.errors import UserError
-from jaxgen.experiments.cscore.job import make_job
+from jaxgen.experiments.cscore.job import cscore_spec, make_job
 from jaxgen.experiments.cscore.pilot_trials import (
     FEWEST_EPOCHS,
     Trial,
@@ -24,7 +23,7 @@ from jaxgen.experiments.cscore.pilot_trials import (
     pilot_examples,
     run_trials,
 )
-from jaxgen.experiments.cscore.simple_baselines import NUM_BASELINES, baseline_correct
+from jaxgen.experiments.cscore.simple_baselines import baseline_correct
 from jaxgen.jobs.session import Session
 from jaxgen.reporting.tables import to_table
 from jaxgen.scores import designs
@@ -57,8 +56,7 @@ def choose_training(dataset: Dataset, spec: Any, session: Session) -> tuple[Data
         session.tell(f"pilot: {said}; flags stay as they are")
         return dataset, spec
     refuse_shared(spec)
-    shared = {name: value for name, value in flag_values(spec).items() if name in flag_values(CscoreSpec())}
-    make_job(dataset, spec_from_values(CscoreSpec, shared))
+    make_job(dataset, cscore_spec(spec))
     if dataset.has_images and not {"whiten", "normalize_channels"} & given:
         dataset = with_normalized_channels(dataset, True, dataset.name)
         spec = replace_flags(spec, {"normalize_channels": True})
@@ -171,10 +169,11 @@ def compare_with_baselines(part: Dataset, seed: int, chosen: Choice) -> str:
     draw = jax.vmap(lambda row: designs.draw_subset(jax.random.key(seed), row, len(part.labels)))
     subsets = np.asarray(draw(rows))
     right, said, better = chosen.correct, [], []
-    for name, correct in baseline_correct(part, subsets).items():
+    baselines = baseline_correct(part, subsets)
+    for name, correct in baselines.items():
         difference = compare(right - correct)
         said.append(f"{name} {100 * correct.mean():.1f} %")
-        if difference.mean < 0 and NUM_BASELINES * difference.p < SIGNIFICANT:
+        if difference.mean < 0 and len(baselines) * difference.p < SIGNIFICANT:
             better.append(name)
     line = (
         f"{chosen.flags['model']} is right on {100 * right.mean():.1f} % of {len(right):,} held-out examples; "

@@ -8,14 +8,16 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jaxgen.config import CscoreSpec, sweep
-from jaxgen.config.fields import flag_values, spec_from_values
+from jaxgen.config import sweep
+from jaxgen.config.fields import flag_values, replace_flags
 from jaxgen.config.sweep import alternatives
 from jaxgen.data.parts import take_rows
 from jaxgen.errors import Diverged, UserError
+from jaxgen.experiments.cscore.job import cscore_spec
 from jaxgen.experiments.cscore.run import score_settings
 from jaxgen.jobs.session import Session
 from jaxgen.keys import JobDraw, job_key
+from jaxgen.models import find_entry
 from jaxgen.types import Dataset, Scores
 
 # Learning rates that are tried, with momentum and with adaptive steps.
@@ -96,8 +98,7 @@ def batch_size_of(dataset: Dataset, spec: Any) -> int:
 
 def kind_of(flags: Mapping[str, Any]) -> str:
     """Whether a network is as fast as perceptrons or as convolutional networks."""
-    fast = flags["model"].startswith("mlp") or flags["model"] in ("linear", "scaled_linear")
-    return "mlp" if fast else "convnet"
+    return "convnet" if find_entry(flags["model"]).least_side else "mlp"
 
 
 def most_examples(dataset: Dataset, flags: Mapping[str, Any]) -> int:
@@ -132,29 +133,23 @@ def run_trials(part: Dataset, spec: Any, flags: Mapping[str, Any], given: set[st
     Raises:
       UserError: if all models diverged.
     """
-    values = {name: value for name, value in flag_values(spec).items() if name in flag_values(CscoreSpec())}
-    lists = {name: values[name][0] for name in sweep.swept(spec)}
+    base = cscore_spec(spec)
+    lists = {name: flag_values(base)[name][0] for name in sweep.swept(base)}
     epochs = alternatives(spec.train.epochs)[0] if "epochs" in given else MOST_EPOCHS[kind_of(flags)]
-    trial_spec = spec_from_values(
-        CscoreSpec,
-        {
-            **values,
-            **lists,
-            **flags,
-            "learning_rate": rates_of(spec, flags, given),
-            "epochs": epochs,
-            "subset_ratios": (0.5,),
-            "num_runs": 2,
-            "target_reliability": 0.0,
-            "design": "balanced",
-            "track": ("curves",),
-            "heldout_epochs": LOOKS,
-            "influence_pairs": 0,
-            "export_runs": "",
-            "save_models": False,
-            "out": os.path.join(spec.out, "pilot", flags["model"]),
-        },
-    )
+    fixed = {
+        "subset_ratios": (0.5,),
+        "num_runs": 2,
+        "target_reliability": 0.0,
+        "design": "balanced",
+        "track": ("curves",),
+        "heldout_epochs": LOOKS,
+        "influence_pairs": 0,
+        "export_runs": "",
+        "save_models": False,
+        "out": os.path.join(spec.out, "pilot", flags["model"]),
+    }
+    tried = {**flags, "learning_rate": rates_of(spec, flags, given), "epochs": epochs}
+    trial_spec = replace_flags(base, {**lists, **tried, **fixed})
     try:
         results = score_settings(part, trial_spec, Session(session.resume))
     except Diverged:

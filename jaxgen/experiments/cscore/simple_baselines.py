@@ -6,7 +6,7 @@ import numpy as np
 
 from jaxgen.types import Dataset
 
-NUM_BASELINES, NEIGHBOURS = 2, 5
+NEIGHBOURS = 5
 # Steps of the solver of logistic regression: more change little, and take minutes with thousands of pixels.
 MOST_STEPS = 200
 

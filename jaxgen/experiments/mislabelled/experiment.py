@@ -1,19 +1,15 @@
 """The experiment behind ``python -m jaxgen.mislabelled``."""
 
-from jaxgen.config import MislabelledSpec
 from jaxgen.config.mislabelled import read_injection
-from jaxgen.errors import UserError
-from jaxgen.experiments.cscore.job import make_job, make_workload
-from jaxgen.experiments.cscore.pilot import choose_training
+from jaxgen.experiments.cscore.job import cscore_spec, make_job, make_workload
 from jaxgen.experiments.mislabelled.benchmark import Benchmark, run_benchmark
 from jaxgen.experiments.mislabelled.injection import load_noise
 from jaxgen.experiments.mislabelled.job import MislabelledJob, load
-from jaxgen.experiments.mislabelled.search import Mislabelled, check_search, cscore_spec, search
+from jaxgen.experiments.mislabelled.search import Mislabelled, choose_search, search
 from jaxgen.experiments.mislabelled.threshold_samples import make_threshold_workload
 from jaxgen.jobs.dry_run import describe_workload
 from jaxgen.jobs.experiment import Experiment
 from jaxgen.jobs.session import Session
-from jaxgen.types import Dataset
 
 
 def describe(job: MislabelledJob, session: Session) -> str:
@@ -28,21 +24,6 @@ def describe(job: MislabelledJob, session: Session) -> str:
     if job.spec.search.threshold_samples:
         workloads.append(make_threshold_workload(job.dataset, job.spec))
     return "\n\n".join(describe_workload(workload, session) for workload in workloads)
-
-
-def choose(dataset: Dataset, spec: MislabelledSpec, session: Session) -> tuple[Dataset, MislabelledSpec]:
-    """The data and flags after the pilot of ``--pilot``; the flags of the search are checked before.
-
-    Raises:
-      UserError: with ``--inject``, whose noise the pilot would not see.
-    """
-    check_search(spec)
-    if spec.pilot and spec.search.inject:
-        raise UserError(
-            "--pilot: chooses by the labels as they are, and --inject makes some of them wrong after that; run the "
-            "command without --inject once, and give the flags that the pilot chose"
-        )
-    return choose_training(dataset, spec, session)
 
 
 def measure(job: MislabelledJob, session: Session) -> Mislabelled | Benchmark:
@@ -60,5 +41,5 @@ EXPERIMENT = Experiment(
     describe=describe,
     measure=measure,
     report="jaxgen.experiments.mislabelled.report",
-    choose=choose,
+    choose=choose_search,
 )

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from jaxgen.config import MislabelledSpec
+from jaxgen.experiments.cscore.simple_baselines import NEIGHBOURS
 from jaxgen.experiments.mislabelled.benchmark import Benchmark
 from jaxgen.experiments.mislabelled.figures import UNKNOWN, draw_benchmark, draw_suspects
 from jaxgen.experiments.mislabelled.flagging import flag_table
@@ -26,8 +27,8 @@ from jaxgen.wording import count_of
 
 # Rows in the tables of examples and of class pairs.
 MAX_ROWS = 20
-# Nearest neighbours that networks are compared with, and of how many examples at most.
-NEIGHBOURS, MOST_NEIGHBOURED = 5, 5000
+# Of so many examples at most nearest neighbours are sought, which networks are compared with.
+MOST_NEIGHBOURED = 5000
 MEASURES = {"auroc": "AUROC", "average_precision": "average precision", "precision": "precision at the number wrong"}
 
 

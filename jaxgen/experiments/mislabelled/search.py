@@ -7,10 +7,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxgen.config import CscoreSpec, MislabelledSpec, sweep
-from jaxgen.config.fields import flag_values, format_value, spec_from_values
+from jaxgen.config import MislabelledSpec, sweep
+from jaxgen.config.fields import flag_values, format_value
 from jaxgen.data.python_arrays import dataset_of_call
 from jaxgen.errors import UserError
+from jaxgen.experiments.cscore.job import cscore_spec
 from jaxgen.experiments.cscore.pilot import choose_training
 from jaxgen.experiments.cscore.run import score_settings
 from jaxgen.experiments.cscore.tracking import DENSITIES
@@ -204,8 +205,22 @@ def find_mislabelled(
     with spec_of_call(MislabelledSpec, "jaxgen.mislabelled", flags, out, left_out) as spec:
         dataset = dataset_of_call(images, labels, class_names=class_names, ids=ids, spec=spec.data)
         session = tell_of_data(dataset, Session(QUIET.resume, log if progress else None))
-        check_search(spec)
-        return search(*choose_training(dataset, spec, session), session)
+        return search(*choose_search(dataset, spec, session), session)
+
+
+def choose_search(dataset: Dataset, spec: MislabelledSpec, session: Session) -> tuple[Dataset, MislabelledSpec]:
+    """The data and flags after the pilot of ``--pilot``; the flags of the search are checked before.
+
+    Raises:
+      UserError: with ``--inject``, whose noise the pilot would not see, and as `choose_training` raises.
+    """
+    check_search(spec)
+    if spec.pilot and spec.search.inject:
+        raise UserError(
+            "--pilot: chooses by the labels as they are, and --inject makes some of them wrong after that; run the "
+            "command without --inject once, and give the flags that the pilot chose"
+        )
+    return choose_training(dataset, spec, session)
 
 
 def search(dataset: Dataset, spec: MislabelledSpec, session: Session = QUIET) -> Mislabelled:
@@ -254,12 +269,6 @@ def tracking_needed(name: str) -> tuple[str, ...]:
         return ()
     named = ("grand", *sorted(DENSITIES))
     return next(((word,) for word in named if word in name), DYNAMICS)
-
-
-def cscore_spec(spec: MislabelledSpec) -> CscoreSpec:
-    """The spec of the underlying C-score job."""
-    values = flag_values(spec)
-    return spec_from_values(CscoreSpec, {name: values[name] for name in flag_values(CscoreSpec()) if name in values})
 
 
 def rank_examples(scores: Scores, spec: MislabelledSpec) -> Mislabelled:
