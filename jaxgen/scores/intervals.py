@@ -46,6 +46,14 @@ def wilson(hits: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray
     return np.clip(low, 0, 1), np.clip(high, 0, 1)
 
 
+def mean_and_limits(shares: np.ndarray) -> tuple[float, float, float]:
+    """Mean of shares ``[n]`` in [0, 1], and its 95 % interval: the wider of Student's and Wilson's, within [0, 1]."""
+    mean, half = float(shares.mean()), half_width(shares)
+    low, high = (float(limit[0]) for limit in wilson(np.array([shares.sum()]), np.array([len(shares)])))
+    student = (mean - half, mean + half) if np.isfinite(half) and half > 0 else (low, high)
+    return mean, max(0.0, min(student[0], low)), min(1.0, max(student[1], high))
+
+
 def newcombe(hits: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Lower and upper limits of the 95 % intervals of differences of two proportions, the first less the second.
 

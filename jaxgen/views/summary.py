@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from jaxgen.scores.intervals import mean_and_limits
 from jaxgen.scores.planning import TARGETS, runs_for_error, runs_for_reliability
 from jaxgen.scores.registry import REGISTRY
 from jaxgen.types import Dataset, Scores
@@ -27,11 +28,12 @@ def summarize(dataset: Dataset, scores: Scores) -> str:
         finite = accuracy[np.isfinite(accuracy)]
         spread = finite.std(ddof=1) if len(finite) > 1 else np.nan
         lines.append(f"{ratio:<7g} {mean_and_deviation(finite.mean(), spread, 4):<15} ({len(finite)})")
-    if at_chance := [f"{ratio:g}" for ratio, accuracy in zip(*by_ratio, strict=True) if np.nanmean(accuracy) <= chance]:
+    if at_chance := [f"{ratio:g}" for ratio in ratios_at_chance(scores, chance)]:
         lines.append(
-            f"at ratio {', '.join(at_chance)} the models are right no more often than the largest class is "
-            f"({chance:.4f}): these scores say nothing. Either the inputs do not tell the classes apart, or training "
-            "fails: try a lower --learning_rate or more --epochs, with another --out"
+            f"at ratio {', '.join(at_chance)} it is not shown that the models are right on held-out examples more "
+            f"often than the most frequent label is ({chance:.4f}): do not rely on these scores. Either the inputs do "
+            "not tell the classes apart, or training fails (try a lower --learning_rate or more --epochs, with another "
+            "--out), or there are too few examples"
         )
     lines += [
         "",
@@ -57,6 +59,16 @@ def summarize(dataset: Dataset, scores: Scores) -> str:
     if "tracked_runs" in scores.more:
         lines.append(describe_tracking(scores))
     return "\n".join([*lines, describe_reliability(scores), describe_need(scores)]).rstrip()
+
+
+def ratios_at_chance(scores: Scores, chance: float) -> list[float]:
+    """The subset ratios whose mean held-out accuracy over examples is not clearly above `chance`, by its interval."""
+    ratios = []
+    for ratio, shares in zip(scores.subset_ratios, scores.scores_by_ratio, strict=True):
+        known = shares[np.isfinite(shares)]
+        if known.size and not mean_and_limits(known)[1] > chance:
+            ratios.append(float(ratio))
+    return ratios
 
 
 def describe_need(scores: Scores) -> str:

@@ -37,6 +37,18 @@ def test_the_interval_of_a_mean_over_ratios_covers_it(kind, runs):
     assert np.sum(widths[::2]) < 1.1 * np.sum(widths[1::2])
 
 
+@pytest.mark.parametrize("runs", [20, 60, 200])
+def test_the_interval_of_a_mean_near_one_half_covers_it_too(runs):
+    """It is a little short of 95 % there: 93.8 % at the least."""
+    rng, draws = np.random.default_rng(1), 20_000
+    counts = np.repeat(np.round((1 - RATIOS) * runs)[:, None], draws, axis=1).astype(int)
+    for rate in (0.3, 0.4, 0.5):
+        hits = counts - rng.binomial(counts, rate)
+        low, high = intervals.mean_share(hits, counts)
+        covered = ((low <= 1 - rate) & (1 - rate <= high)).mean()
+        assert covered > 0.935, (rate, covered)
+
+
 def wilsons_put_together(hits, counts):
     """Widths of the intervals that combine the groups' own in quadrature (Zou and Donner 2008)."""
     low, high = intervals.wilson(hits, counts)

@@ -10,6 +10,7 @@ from jaxgen.data.score_files import load_scores, write_scores
 from jaxgen.scores import designs, heldout, intervals, memorization
 from jaxgen.scores.from_answers import from_answers, score_interval
 from jaxgen.scores.registry import REGISTRY
+from jaxgen.scores.suspicion import suspicion
 from jaxgen.views.summary import summarize
 from support.data import make_images
 from support.outcomes import EXAMPLES, draw, ensembles, estimate, outcome
@@ -202,6 +203,21 @@ def test_the_summary_names_the_ratio_of_memorization_and_who_leads():
     assert re.search(r"memorization.* at ratio 0\.7: 30 of 60 .* 0\.25", text)
     assert "59 0.500 [0.400, 0.700]" in text
     assert "memoriz" not in summarize(dataset, make_scores(dataset))
+
+
+@pytest.mark.parametrize("name", ["confidence", "variability", "correctness", "learning_speed"])
+def test_a_label_that_is_never_learnt_is_more_suspicious_than_an_ambiguous_one(name):
+    """Cartography's label errors are hard to learn: low confidence, and low variability (Swayamdipta et al. 2020)."""
+    epochs = np.arange(20)
+    never, ambiguous = np.full(20, 0.05), 0.5 + 0.4 * np.sin(epochs)
+    values = {
+        "confidence": [path.mean() for path in (never, ambiguous)],
+        "variability": [path.std() for path in (never, ambiguous)],
+        "correctness": [(path > 0.5).sum() for path in (never, ambiguous)],
+        "learning_speed": [(path > 0.5).mean() for path in (never, ambiguous)],
+    }[name]
+    suspicions = suspicion(np.array(values), REGISTRY[name].suspicious)
+    assert suspicions[0] > suspicions[1]
 
 
 def test_every_score_of_the_registry_says_what_it_is():

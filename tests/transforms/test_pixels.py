@@ -5,6 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxgen.engine.batch import Batch, LearnerConfig, StepIndex
+from jaxgen.engine.gradient import prepare
+from jaxgen.transforms.augment import make_augmentation
 from jaxgen.transforms.pixels import (
     draw_gaussian,
     make_normalization,
@@ -68,6 +71,21 @@ def test_whitened_images_have_mean_0_and_deviation_1():
     np.testing.assert_allclose(found.std((1, 2, 3)), 1, rtol=1e-4)
     blank = whiten_images(jnp.full((1, 4, 4, 1), 0.5))
     assert not blank.any(), "an image without contrast is not blown up"
+
+
+@pytest.mark.parametrize("augmentation", ["color_jitter", "crop", "rotate", "input_noise"])
+def test_images_are_whitened_after_all_augmentation(augmentation):
+    """Whitened first, they would be clipped to [0, 1], and no longer of mean 0 and deviation 1."""
+    augment, images = make_augmentation(frozenset({augmentation})), jnp.asarray(COLOURS, jnp.float32) / 255
+    batch = Batch(images, jnp.zeros(len(images), int), jnp.ones(len(images)))
+    hparams = {augmentation: jnp.asarray({"crop": 2.0, "rotate": 40.0}.get(augmentation, 0.3))}
+    step = StepIndex(jnp.asarray(0), jnp.asarray(0), jnp.asarray(1))
+    found, _ = prepare(LearnerConfig(None, augment, whiten_images), KEY, hparams, batch, step)
+    assert not np.allclose(found, whiten_images(images), atol=0.1), "nothing was augmented"
+    np.testing.assert_allclose(found.mean((1, 2, 3)), 0, atol=1e-4)
+    np.testing.assert_allclose(found.std((1, 2, 3)), 1, rtol=1e-3)
+    assert found.min() < 0
+    assert found.max() > 1
 
 
 def test_normalized_channels_by_hand():

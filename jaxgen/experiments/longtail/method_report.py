@@ -43,12 +43,14 @@ FLIPPING = ("lnr", "random_flips")
 CONTROL = "mislas"
 HOW_STATED = (
     "Differences are taken within runs, which share features, first classifier and draws: mean and 95 % interval of "
-    "Student's t over n runs. They tell of training alone: all runs have one tail, one selection and one test set. "
+    "Student's t over n runs, of each difference alone. They tell of training alone: all runs have one tail, one "
+    "selection and one test set. "
 )
 
 HOW_ROUNDS = (
     "Rounds of flips: in each the labels are flipped again, by the probabilities of the classifier that the round "
-    "before trained at the same threshold; each round at the threshold that does best on the selection examples."
+    "before trained at the same threshold; each round at the threshold that does best on the selection examples. "
+    "Intervals and p are of each difference alone."
 )
 
 
@@ -177,7 +179,9 @@ def to_text(job: LongTailJob, results: LongTailResults) -> str:
         "classes; ECE, MCE: expected and maximum calibration error. Thresholds are those of the highest balanced "
         "accuracy on the selection examples; random_flips has lnr's, where that is among the methods. "
         f"{describe_stage2(job)}; ce, mixup and remix are stage 1 as it is; "
-        "selmix is told which selection examples its classifier confuses, as no other method is. " + HOW_STATED,
+        "selmix is told which selection examples its classifier confuses, as no other method is. "
+        + HOW_STATED
+        + "Each p is of its own t test; takeaways.md corrects those of the tests that it rests on.",
         method_table(method_rows(job, results)),
     ]
     if rows := threshold_rows(job, results):
@@ -205,17 +209,23 @@ def flip_rows(job: LongTailJob, flips: list[Flip]) -> list[dict[str, Any]]:
 OPTIONAL = ("flips.csv", "flips.png", "thresholds.png", "rounds.csv", "tau.csv")
 
 
-def report_job(job: LongTailJob, results: LongTailResults) -> Report:
-    """The report of one job: results, tables, statements and figures."""
+def report_job(job: LongTailJob, results: LongTailResults, tests: TestFamily | None = None) -> Report:
+    """The report of one job: results, tables, statements and figures.
+
+    Args:
+      job: the job.
+      results: its results.
+      tests: the corrected tests of all imbalance ratios; None: those of this job alone.
+    """
     name, rows = job.tail.dataset.name, method_rows(job, results)
-    statements = state_together(take_away, job, results)
-    stated = "\n".join(f"- {line}" for line in statements.lines) or (
+    tests = tests or state_together(take_away, job, results).tests
+    stated = "\n".join(f"- {line}" for line in take_away(tests, job, results)) or (
         f"Nothing is stated of flips: that takes lnr, {CONTROL} and {MIN_RUNS} runs or more."
     )
     files = {
         "results.csv": to_csv([result.row for result in results.measured]),
         "table.md": to_text(job, results) + "\n",
-        "takeaways.md": f"# What {name} shows\n\n{stated}\n\n{HOW_STATED}{describe_tests(statements.tests)}\n",
+        "takeaways.md": f"# What {name} shows\n\n{stated}\n\n{HOW_STATED}{describe_tests(tests)}\n",
     }
     if results.rounds:
         files["rounds.csv"] = to_csv(

@@ -9,12 +9,12 @@ import numpy as np
 from jaxgen.experiments.longtail.imbalances import ImbalanceJobs
 from jaxgen.experiments.longtail.imbalances_figure import draw_imbalances
 from jaxgen.experiments.longtail.job import LongTailJob
-from jaxgen.experiments.longtail.method_report import CONTROL, report_job, take_away
+from jaxgen.experiments.longtail.method_report import CONTROL, HOW_STATED, report_job, take_away
 from jaxgen.experiments.longtail.run import LongTailResults
 from jaxgen.experiments.longtail.thresholds import HOW_CHOSEN, accuracies, choice_cells, compare_threshold_rules
 from jaxgen.reporting.files import without_shard
 from jaxgen.reporting.report import Report
-from jaxgen.reporting.statements import TestFamily, state_together
+from jaxgen.reporting.statements import TestFamily, describe_tests, state_together
 from jaxgen.reporting.tables import to_csv, to_table
 from jaxgen.scores.paired import compare, subtract
 
@@ -44,7 +44,7 @@ def imbalance_table(jobs: dict[float, LongTailJob], results: dict[float, LongTai
 
 
 def take_away_all(family: TestFamily, jobs: ImbalanceJobs, results: dict[float, LongTailResults]) -> Iterator[str]:
-    """The statements of all imbalances, whose tests are one family."""
+    """The statements of all imbalance ratios, whose tests are one family."""
     for imbalance, job in jobs.by_imbalance.items():
         for line in take_away(family, job, results[imbalance]):
             yield f"imbalance {imbalance:g}: {line}"
@@ -52,19 +52,22 @@ def take_away_all(family: TestFamily, jobs: ImbalanceJobs, results: dict[float, 
 
 def make_report(jobs: ImbalanceJobs, results: dict[float, LongTailResults]) -> Report:
     """The report of a single job, or of all jobs with their comparison."""
-    reports = {imbalance: report_job(job, results[imbalance]) for imbalance, job in jobs.by_imbalance.items()}
+    statements = state_together(take_away_all, jobs, results)
+    reports = {
+        imbalance: report_job(job, results[imbalance], statements.tests) for imbalance, job in jobs.by_imbalance.items()
+    }
     if len(reports) == 1:
         return next(iter(reports.values()))
     name = next(iter(jobs.by_imbalance.values())).tail.dataset.name
     rows, table = threshold_gains(jobs.by_imbalance, results), imbalance_table(jobs.by_imbalance, results)
-    summary = state_together(take_away_all, jobs, results).lines
-    files = {}
+    stated = "\n".join(f"- {line}" for line in statements.lines) or "Nothing is stated of flips."
+    how = HOW_STATED + describe_tests(statements.tests)
+    files = {"takeaways.md": f"# What {name} shows\n\n{stated}\n\n{how}\n"}
     if rows:
-        files = {
+        files |= {
             "imbalances.md": f"# Long tails: {name}\n\n{table}\n\n{HOW_CHOSEN}\n",
             "imbalances.csv": to_csv(rows),
             "imbalances.png": functools.partial(draw_imbalances, rows, name),
         }
-    return Report(
-        without_shard(jobs.spec), "\n\n".join([*summary, table if rows else ""]), files, parts=[*reports.values()]
-    )
+    text = "\n\n".join([stated, *([table] if rows else [])])
+    return Report(without_shard(jobs.spec), text, files, parts=[*reports.values()])

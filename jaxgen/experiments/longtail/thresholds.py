@@ -90,7 +90,7 @@ HOW_CHOSEN = (
     "of the labels, the authors' share on CIFAR-10-LT); authors (7.5 for 10 classes, 14.5 for 100, if it is in the "
     "list); hindsight (the best on the test set, which nobody can know and which is too good by chance). Loss: test "
     "accuracy minus hindsight's; gain: minus that of mislas, without flips; in percentage points with 95 % intervals "
-    "over runs."
+    "over runs, of each difference alone."
 )
 
 

@@ -13,12 +13,12 @@ from jaxgen.experiments.mislabelled.benchmark import Benchmark
 from jaxgen.experiments.mislabelled.figures import UNKNOWN, draw_benchmark, draw_suspects
 from jaxgen.experiments.mislabelled.flagging import flag_table
 from jaxgen.experiments.mislabelled.job import MislabelledJob
-from jaxgen.experiments.mislabelled.search import HeldoutAccuracy, Mislabelled, mean_and_limits
+from jaxgen.experiments.mislabelled.search import HeldoutAccuracy, Mislabelled
 from jaxgen.experiments.mislabelled.threshold_samples import describe_flagged
 from jaxgen.reporting.files import with_resolved_width
 from jaxgen.reporting.report import Report
 from jaxgen.reporting.tables import to_csv, to_table
-from jaxgen.scores.intervals import half_width
+from jaxgen.scores.intervals import half_width, mean_and_limits
 from jaxgen.scores.paired import compare, describe_difference
 from jaxgen.scores.registry import REGISTRY
 from jaxgen.types import Dataset
@@ -110,8 +110,8 @@ def describe_accuracy(dataset: Dataset, result: Mislabelled) -> str:
     return (
         f"held-out accuracy {100 * accuracy.mean:.1f} [{100 * accuracy.low:.1f}, {100 * accuracy.high:.1f}] % on the "
         f"labels as they are, n = {accuracy.n:,}; the most frequent label is {100 * accuracy.chance:.1f} % of all, "
-        f"and {NEIGHBOURS} nearest neighbours are right on {100 * neighbours.mean:.1f} [{100 * neighbours.low:.1f}, "
-        f"{100 * neighbours.high:.1f}] %, n = {neighbours.n:,}{warning}"
+        f"and the {NEIGHBOURS} nearest of the other examples are right on {100 * neighbours.mean:.1f} "
+        f"[{100 * neighbours.low:.1f}, {100 * neighbours.high:.1f}] %, n = {neighbours.n:,}{warning}"
     )
 
 
@@ -222,15 +222,17 @@ def describe_benchmark(benchmark: Benchmark, spec: MislabelledSpec) -> str:
     models += f", and {further} with threshold samples" if further else ""
     parts = [
         f"{benchmark.dataset.name}: {len(benchmark.dataset.labels):,} examples, {models}. In percent, mean ± half of "
-        f"the 95 % interval by Student's t over n = {count_of(n, 'repeat')}; best first by mean AUROC. Labels that "
-        "were wrong before count as right."
+        f"the 95 % interval of each alone, by Student's t over n = {count_of(n, 'repeat')}; best first by mean AUROC. "
+        "Labels that were wrong before count as right."
     ]
     if any(noise.startswith("file:") for noise in list_noises(benchmark)):
         parts[0] += " Labels from a file are the same in every repeat: its intervals are over subsets and models alone."
     parts += [f"{title}\n\n{measure_table(benchmark, measure)}" for measure, title in MEASURES.items()]
     if lines := difference_lines(benchmark, spec.search.score):
         header = [f"{spec.search.score} less", *list_noises(benchmark)]
-        parts.append(f"AUROC in points, in pairs, mean [95 % interval], n = {n}\n\n{to_table(header, lines)}")
+        parts.append(
+            f"AUROC in points, in pairs, mean [95 % interval] of each alone, n = {n}\n\n{to_table(header, lines)}"
+        )
     header = ["noise", "labels wrong", "estimated", "interval holds the number", "estimated by cleanlab, 5-fold"]
     parts.append(f"How many labels are wrong, mean over n = {n}\n\n{to_table(header, list(count_lines(benchmark)))}")
     if benchmark.flags:

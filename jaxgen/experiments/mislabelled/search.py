@@ -22,7 +22,7 @@ from jaxgen.jobs.train import collect_errors, raise_collected
 from jaxgen.keys import JobDraw, job_key
 from jaxgen.reporting.console import log
 from jaxgen.scores.confident import WrongLabels, estimate_wrong
-from jaxgen.scores.intervals import half_width, wilson
+from jaxgen.scores.intervals import mean_and_limits
 from jaxgen.scores.registry import REGISTRY, Score
 from jaxgen.scores.suspicion import rank, suggest_labels, suspicion
 from jaxgen.types import Dataset, Scores
@@ -61,14 +61,6 @@ def heldout_accuracy(scores: Scores) -> HeldoutAccuracy:
     if not len(known):
         return HeldoutAccuracy(*3 * [float("nan")], chance, 0)
     return HeldoutAccuracy(*mean_and_limits(known), chance, len(known))
-
-
-def mean_and_limits(shares: np.ndarray) -> tuple[float, float, float]:
-    """Mean of shares ``[n]`` in [0, 1], and its 95 % interval: the wider of Student's and Wilson's, within [0, 1]."""
-    mean, half = float(shares.mean()), half_width(shares)
-    low, high = (float(limit[0]) for limit in wilson(np.array([shares.sum()]), np.array([len(shares)])))
-    student = (mean - half, mean + half) if np.isfinite(half) and half > 0 else (low, high)
-    return mean, max(0.0, min(student[0], low)), min(1.0, max(student[1], high))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -103,8 +103,9 @@ def to_text(job: OversamplingJob, rows: Sequence[dict[str, Any]], summary: Seque
             f"that are never copied; {job.dataset.num_classes} classes; {100 * copies.dev_share:g} % of a sample for "
             "development. Accuracies in percent, mean ± standard deviation over the n runs that did not diverge; "
             "training accuracy is on all that was trained on, copies included. Differences are of test accuracy, in "
-            "percentage points between members of one run: mean [95 % interval], p of a t test over runs. Exact copies "
-            "(duplicates) take as many steps as noisy ones.",
+            "percentage points between members of one run: mean [95 % interval] and p of a t test over runs, of each "
+            "difference alone: of 20 that are 0, one is expected below p = 0.05 (takeaways.md corrects for that). "
+            "Exact copies (duplicates) take as many steps as noisy ones.",
             size_table(rows),
             *([over_sizes, summary_table(summary)] if sizes > 1 else []),
         ]

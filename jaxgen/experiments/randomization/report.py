@@ -39,7 +39,7 @@ MEASURES = (
     "f1_macro",
     "robustness_drop",
 )
-HOW_STATED = "Mean ± standard deviation over members. "
+HOW_STATED = "Mean ± standard deviation over runs. "
 
 
 def setting_rows(rows: Sequence[dict[str, Any]], flags: Sequence[str]) -> list[dict[str, Any]]:

@@ -222,12 +222,10 @@ def state_effect(family: TestFamily, subject: str, pairs: Sequence[tuple[MemberR
             by_run[row["run"]].append(row["test_accuracy"] - control["test_accuracy"])
     differences = [float(np.mean(values)) for values in by_run.values()]
     if family.significant(differences):
-        most = max(map(len, by_run.values()))
-        mean = f" runs, each the mean of {most} pairs" if most > 1 else " pairs"
         sign = "+" if np.mean(differences) > 0 else ""
         effect = describe(differences, unit=" points of test accuracy")
         measured = describe_epochs([row for pair in pairs for row in pair if condition(row) == "true labels"])
-        yield f"{subject} on true labels: {sign}{effect[:-1]}{mean}); {measured}."
+        yield f"{subject} on true labels: {sign}{effect[:-1]}{name_runs(by_run)}); {measured}."
 
 
 def state_resistance(subject: str, pairs: Sequence[tuple[MemberRow, MemberRow]]) -> Iterator[str]:
@@ -237,8 +235,17 @@ def state_resistance(subject: str, pairs: Sequence[tuple[MemberRow, MemberRow]])
     if len({row["run"] for row, _ in finite}) < MIN_RUNS:
         return
     fitted, without = (sum(pair[i]["fitted"] for pair in finite) for i in (0, 1))
-    reached = describe([row["train_accuracy"] for row, _ in finite])
+    by_run = collections.defaultdict(list)
+    for row, _ in finite:
+        by_run[row["run"]].append(row["train_accuracy"])
+    reached = describe([float(np.mean(values)) for values in by_run.values()])
     yield (
         f"{subject} on random labels: {fitted} of {count_of(len(finite), 'member')} fitted them, training accuracy "
-        f"{reached}; without it {without} of {len(finite)}."
+        f"{reached[:-1]}{name_runs(by_run)}); without it {without} of {len(finite)}."
     )
+
+
+def name_runs(by_run: Mapping[int, Sequence[float]]) -> str:
+    """What n counts: pairs, or runs with the mean of several pairs each."""
+    most = max(map(len, by_run.values()))
+    return f" runs, each the mean of {most} pairs" if most > 1 else " pairs"

@@ -36,7 +36,7 @@ from jaxgen.views.summary import describe_speed
 
 HOW_STATED = (
     "Differences are taken within runs, which share weights, order and label noise in all settings: mean and 95 % "
-    "interval of Student's t over n runs. "
+    "interval of Student's t over n runs. A training corruption is one fixed draw of each image. "
 )
 
 
@@ -147,8 +147,8 @@ def to_text(family: TestFamily, job: TableJob, results: RobustnessResults) -> st
         f"`{versions.constants}` images. Robustness drop: test accuracy minus corrupted accuracy. mCE: mean over "
         f"corruptions of the error relative to that of `{results.baseline}`; relative mCE: of the error's increase "
         f"from clean images. Gain on others: accuracy less that of `{results.baseline}` in the same runs, with its 95 "
-        "% interval, under the corruptions that neither was trained under. A "
-        "training corruption is one fixed draw of each image, seen in a share of the steps." + cautions(job),
+        "% interval (of each gain alone), under the corruptions that neither was trained under. A training corruption "
+        "is one fixed draw of each image, seen in a share of the steps." + cautions(job),
         summary_table(job, results),
         "Test accuracy by corruption, mean over severities:",
         corruption_table(job, results),

@@ -9,7 +9,13 @@ from jaxgen.experiments.tabular.folds import MEASURES
 from jaxgen.experiments.tabular.job import TabularJob
 from jaxgen.experiments.tabular.results import TITLES, TabularArrays
 from jaxgen.experiments.tabular.run import TabularResults
-from jaxgen.experiments.tabular.takeaways import compare_with_controls, control_table, statements, threshold_table
+from jaxgen.experiments.tabular.takeaways import (
+    compare_with_controls,
+    control_table,
+    describe_correction,
+    statements,
+    threshold_table,
+)
 from jaxgen.reporting.files import without_shard
 from jaxgen.reporting.report import Report
 from jaxgen.reporting.tables import nan_mean, percent, to_csv, to_table
@@ -78,8 +84,9 @@ def to_text(job: TabularJob, arrays: TabularArrays) -> str:
         f"at the threshold of the highest F1 in {flags.inner_folds} inner folds, chosen for each fold and classifier; "
         "random_flips flips as many. decision_threshold changes no row: it classifies at the probability of the "
         "highest F1 in the same inner folds, the other treatments at one half. Differences are over the folds of all "
-        "divisions: mean [95 % interval], p of a t test corrected for their common rows (Nadeau and Bengio 2003). "
-        "Refused: folds in which imbalanced-learn found nothing to make, so that the scores are those of none.",
+        "divisions: mean [95 % interval], p of a t test corrected for their common rows (Nadeau and Bengio 2003), of "
+        "each difference alone: of 20 that are 0, one is expected below p = 0.05. Refused: folds in which "
+        "imbalanced-learn found nothing to make, so that the scores are those of none.",
     ]
     if len(arrays.tables) > 1:
         parts += [
@@ -112,11 +119,12 @@ def make_report(job: TabularJob, results: TabularResults) -> Report:
     """The report of a job: scores of every fold, thresholds in hindsight, tables, statements and figures."""
     arrays = TabularArrays(job, *results)
     stated = "\n".join(f"- {line}" for line in statements(arrays)) or "Nothing is stated: that takes lnr and a control."
+    how = f"\n\n{describe_correction(arrays)}" if "lnr" in arrays.treatments else ""
     means = nan_mean(arrays.by_repeat, 0)
     files = {
         "results.csv": to_csv(results.rows),
         "table.md": to_text(job, arrays) + "\n",
-        "takeaways.md": f"# What {', '.join(arrays.tables)} show{'s' * (len(arrays.tables) == 1)}\n\n{stated}\n",
+        "takeaways.md": f"# What {', '.join(arrays.tables)} show{'s' * (len(arrays.tables) == 1)}\n\n{stated}{how}\n",
         "treatments.png": functools.partial(
             draw_treatments, means, arrays.classifiers, arrays.treatments, title_of(arrays)
         ),

@@ -74,9 +74,7 @@ def statements(arrays: TabularArrays) -> list[str]:
         for comparison in compare_with_controls(arrays)
         if comparison.measure == "f1"
     ]
-    lines = lines or [
-        describe_difference_on_one_table(arrays, control) for control in CONTROLS if control in arrays.treatments
-    ]
+    lines = lines or describe_differences_on_one_table(arrays)
     no_flips = arrays.flips[:, :, arrays.treatments.index("lnr")] == 0
     if no_flips.any():
         lines.append(
@@ -101,12 +99,35 @@ def describe_comparison(arrays: TabularArrays, comparison: ControlComparison) ->
     )
 
 
-def describe_difference_on_one_table(arrays: TabularArrays, control: str) -> str:
-    """Statement about lnr and a control on a single data set."""
-    difference = arrays.difference(0, "lnr", control)
+def describe_differences_on_one_table(arrays: TabularArrays) -> list[str]:
+    """Statements about lnr and each control on a single data set, their tests corrected together."""
+    controls = [control for control in CONTROLS if control in arrays.treatments]
+    differences = [arrays.difference(0, "lnr", control) for control in controls]
+    corrected = holm(np.array([difference.p for difference in differences])) if differences else []
+    lines = []
+    for control, difference, p in zip(controls, differences, corrected, strict=True):
+        verdict = "not told apart"
+        if p < SIGNIFICANT:
+            verdict = "lnr is better" if difference.mean > 0 else f"{control} is better"
+        lines.append(
+            f"lnr minus {control}, F1, mean over classifiers: {describe_difference(difference)} points, p = "
+            f"{describe_p(difference._replace(p=float(p)))}, n = {difference.n} folds of the same rows: {verdict}."
+        )
+    return lines
+
+
+def describe_correction(arrays: TabularArrays) -> str:
+    """How the p-values of `statements` were found and corrected."""
+    alone = " Intervals are of each difference alone, by Student's t."
+    if comparisons := compare_with_controls(arrays):
+        return (
+            f"p: Wilcoxon's signed-rank test over data sets, corrected after Holm for all {len(comparisons)} tests, of "
+            f"{count_of(len(comparisons) // len(MEASURES), 'control')} by {len(MEASURES)} measures." + alone
+        )
+    number = sum(control in arrays.treatments for control in CONTROLS)
     return (
-        f"lnr minus {control}, F1, mean over classifiers: {describe_difference(difference)} points, p = "
-        f"{describe_p(difference)} (corrected for repeated folds), n = {difference.n} folds of the same rows."
+        "p: t test over folds, corrected for their common rows (Nadeau and Bengio 2003) and after Holm for "
+        f"{count_of(number, 'control')}." + alone + " They tell of this one data set."
     )
 
 

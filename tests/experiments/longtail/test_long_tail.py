@@ -14,11 +14,13 @@ from jaxgen.config import HeadSpec, TailSpec
 from jaxgen.data.long_tail import cut_tail
 from jaxgen.engine.members import Examples
 from jaxgen.experiments.longtail.class_order import draw_class_aware
+from jaxgen.experiments.longtail.imbalances import ImbalanceJobs
 from jaxgen.experiments.longtail.job import RUN_GROUP, make_job, make_stage1_workload
 from jaxgen.experiments.longtail.measure import ClassifierResult, choose_threshold, measure, measure_stage1
 from jaxgen.experiments.longtail.method_report import difference, method_rows, report_job, results_of
 from jaxgen.experiments.longtail.methods import make_methods
 from jaxgen.experiments.longtail.passes import pass_length
+from jaxgen.experiments.longtail.report import make_report
 from jaxgen.experiments.longtail.rounds import flip_again, predict_train, round_rows, run_rounds
 from jaxgen.experiments.longtail.run import expect_flips, expected_by_threshold, measure_job, train_stage1
 from jaxgen.experiments.longtail.shots import describe_shots, shot_groups
@@ -397,6 +399,18 @@ def test_data_with_a_tail_of_their_own_keep_it(data):
     uneven = dataclasses.replace(data, images=data.images[:120], labels=np.repeat([0, 1, 2], [80, 10, 30]))
     assert np.bincount(cut_tail(uneven, TailSpec(), 0).dataset.labels).tolist() == [78, 8, 28]
     assert np.bincount(cut_tail(data, TailSpec(selection_share=0.25), 0).dataset.labels).tolist() == [60, 13, 3]
+
+
+def test_the_statements_of_several_imbalances_are_one_family_of_tests(ran, tmp_path):
+    job, results = ran
+    specs = {k: dataclasses.replace(job.spec, out=str(tmp_path / f"imbalance={k}")) for k in (20.0, 50.0)}
+    jobs = ImbalanceJobs(
+        dataclasses.replace(job.spec, out=str(tmp_path)), {k: job._replace(spec=spec) for k, spec in specs.items()}
+    )
+    text, _ = written(make_report(jobs, dict.fromkeys(specs, results)), "jaxgen.lnr", "command")
+    assert "- imbalance 50: lnr at t = " in text
+    for folder in (tmp_path, *(tmp_path / f"imbalance={k}" for k in specs)):
+        assert "Holm's correction for all 4 tests of this job" in (folder / "takeaways.md").read_text()
 
 
 def test_files_say_what_was_found(ran):
