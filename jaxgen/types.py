@@ -177,6 +177,9 @@ class Scores:
     metadata: dict[str, Any]
     more: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        return notebook.scores_as_text(self)
+
     def _repr_html_(self) -> str:
         return notebook.scores_as_html(self)
 

@@ -10,6 +10,7 @@ from jaxgen.jobs.trainer import Trainer
 from jaxgen.runs.plan import count_runs, cut_chunks
 from jaxgen.runs.saved_models import ModelFolder
 from jaxgen.runs.store import FINITE, Store
+from jaxgen.wording import count_of
 
 
 class Trained(NamedTuple):
@@ -43,6 +44,7 @@ def train_missing_runs(
         return Trained(0, 0.0)
     if recorded and (changed := store.other_versions(program)):
         trainer.log(f"the models kept here were trained by other versions ({changed}): others may round otherwise")
+    tell_kept(trainer, store)
     for run_group in trainer.run_groups:
         for arrays in store.runs(run_group):
             trainer.count(arrays[FINITE])
@@ -63,6 +65,14 @@ def train_missing_runs(
     # Also where other processes have trained everything meanwhile, so that no chunk ran here.
     trainer.close()
     return Trained(sum(missing.values()), time.perf_counter() - began)
+
+
+def tell_kept(trainer: Trainer, store: Store) -> None:
+    """Says how many runs of the program are kept already, if any are."""
+    wanted, missing = (count_runs(spans) for spans in (store.wanted(), store.missing()))
+    total, left = (sum(counts[run_group] for run_group in trainer.run_groups) for counts in (wanted, missing))
+    if left < total:
+        trainer.log(f"{total - left:,} of {count_of(total, 'model')} are kept from earlier calls; {left:,} to train")
 
 
 def read_execution_plan(trainer: Trainer, store: Store, program: str) -> ExecutionPlan | None:

@@ -31,10 +31,9 @@ def draw_examples(dataset: Dataset, scores: Scores) -> Figure:
     classes = np.linspace(0, dataset.num_classes - 1, min(MAX_CLASSES, dataset.num_classes)).round().astype(int)
     if not dataset.has_images:
         return draw_class_histograms(dataset, scores, classes)
-    blocks = [
-        (left, [rank_class(scores, label, highest=highest)[:TILES] for label in classes])
-        for left, highest in ((0.0, True), (TILES + GAP, False))
-    ]
+    highest = [rank_class(scores, label, highest=True)[:TILES] for label in classes]
+    lowest = [below_the_highest(scores, rank_class(scores, label))[:TILES] for label in classes]
+    blocks = [(0.0, highest), (TILES + GAP, lowest)]
     width, height = 2 * TILES + GAP, len(classes) * (1 + CAPTION)
     figure = new_figure(0.55 * (width + 2.2), 0.55 * (height + 1.8), layout="none")
     axes = figure.add_axes((1.9 / (width + 2.2), 0.2 / (height + 1.8), width / (width + 2.2), height / (height + 1.8)))
@@ -103,6 +102,12 @@ def rank_class(scores: Scores, label: int, *, highest: bool = False) -> np.ndarr
     examples = np.flatnonzero((scores.labels == label) & np.isfinite(scores.scores))
     values = scores.scores[examples]
     return examples[np.argsort(-values if highest else values, kind="stable")]
+
+
+def below_the_highest(scores: Scores, examples: np.ndarray) -> np.ndarray:
+    """Those of some examples whose score is below the highest of all; all of them where there is no other score."""
+    top = np.nanmax(scores.scores, initial=-np.inf)
+    return examples[scores.scores[examples] < top] if np.nanmin(scores.scores, initial=np.inf) < top else examples
 
 
 def draw_class_histograms(dataset: Dataset, scores: Scores, shown: np.ndarray) -> Figure:

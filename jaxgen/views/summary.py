@@ -35,18 +35,7 @@ def summarize(dataset: Dataset, scores: Scores) -> str:
             "not tell the classes apart, or training fails (try a lower --learning_rate or more --epochs, with another "
             "--out), or there are too few examples"
         )
-    lines += [
-        "",
-        "least regular: id, label, C-score with the 95 % interval of one example alone (held-out observations)",
-    ]
-    least = scores.least_regular(5)
-    names = [(str(scores.ids[i]), dataset.class_names[scores.labels[i]]) for i in least]
-    columns = [max((len(name) for name in column), default=0) for column in zip(*names, strict=True)]
-    for i, (name, label) in zip(least, names, strict=True):
-        lines.append(
-            f"{name:<{columns[0]}}  {label:<{columns[1]}}  {scores.scores[i]:.3f} "
-            f"{describe_limits(scores, 'scores', i)} ({scores.counts[:, i].sum()})"
-        )
+    lines += ["", *least_regular_lines(dataset, scores)]
     unscored = int((~np.isfinite(scores.scores)).sum())
     if unscored:
         lines.append(
@@ -59,6 +48,23 @@ def summarize(dataset: Dataset, scores: Scores) -> str:
     if "tracked_runs" in scores.more:
         lines.append(describe_tracking(scores))
     return "\n".join([*lines, describe_reliability(scores), describe_need(scores)]).rstrip()
+
+
+def least_regular_lines(dataset: Dataset, scores: Scores) -> list[str]:
+    """The five examples with the lowest C-scores, a line each, and how many more have the highest of these scores."""
+    lines = ["least regular: id, label, C-score with the 95 % interval of one example alone (held-out observations)"]
+    least = scores.least_regular(5)
+    names = [(str(scores.ids[i]), dataset.class_names[scores.labels[i]]) for i in least]
+    columns = [max((len(name) for name in column), default=0) for column in zip(*names, strict=True)]
+    for i, (name, label) in zip(least, names, strict=True):
+        lines.append(
+            f"{name:<{columns[0]}}  {label:<{columns[1]}}  {scores.scores[i]:.3f} "
+            f"{describe_limits(scores, 'scores', i)} ({scores.counts[:, i].sum()})"
+        )
+    last = scores.scores[least[-1:]]
+    if more := int(np.isin(scores.scores, last).sum() - np.isin(scores.scores[least], last).sum()):
+        lines.append(f"{count_of(more, 'more example')} of the same C-score, {last[0]:.3f}, not listed")
+    return lines
 
 
 def ratios_at_chance(scores: Scores, chance: float) -> list[float]:

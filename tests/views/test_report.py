@@ -325,6 +325,16 @@ def test_scores_show_themselves_in_a_notebook():
     assert text.count("(n = 10)") == 2
 
 
+def test_results_are_short_at_the_prompt():
+    dataset = make_images()
+    scores = with_everything(dataset)
+    assert len(repr(scores)) < 1000
+    assert repr(scores).startswith(
+        "Scores(60 examples, 10 models at each of 2 ratios; held-out accuracy at ratio 0.3: "
+    )
+    assert "pred_probs" in repr(scores)
+
+
 def test_showing_scores_loads_nothing_heavy():
     code = "import sys, jaxgen.types; print({'jax', 'matplotlib', 'jinja2', 'PIL'} & set(sys.modules))"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)

@@ -9,7 +9,7 @@ from matplotlib import image as matplotlib_image
 from jaxgen.data.checks import make_dataset
 from jaxgen.views import figures
 from jaxgen.views.figures import write_figure
-from jaxgen.views.gallery import MAX_CLASSES, MAX_SIDE, as_picture, draw_examples, mosaic, rank_class
+from jaxgen.views.gallery import MAX_CLASSES, MAX_SIDE, as_picture, below_the_highest, draw_examples, mosaic, rank_class
 from jaxgen.views.histogram import draw_histogram
 from jaxgen.views.summary import describe_reliability, summarize
 from support.data import make_images
@@ -143,6 +143,20 @@ def test_labels_that_the_inputs_do_not_tell_are_said_to_be_at_chance():
         said = summarize(dataset, make_scores(dataset, scores_by_ratio=right))
         warned += "at ratio 0.3, 0.7 it is not shown" in said
     assert warned >= 90
+
+
+def test_the_summary_says_how_many_more_share_the_last_score_listed():
+    dataset, values = make_images(), np.r_[np.zeros(2), np.full(8, 0.25), np.ones(50)]
+    said = summarize(dataset, make_scores(dataset, scores=values))
+    assert "\n5 more examples of the same C-score, 0.250, not listed\n" in said
+    assert "not listed" not in summarize(dataset, make_scores(dataset, scores=np.linspace(0, 1, 60)))
+
+
+def test_examples_of_the_highest_score_are_not_drawn_among_the_lowest():
+    scores = make_scores(make_images(), scores=np.r_[0.2, 0.5, np.ones(58)])
+    assert below_the_highest(scores, np.array([0, 1, 7])).tolist() == [0, 1]
+    alike = make_scores(make_images(), scores=np.ones(60))
+    assert below_the_highest(alike, np.array([0, 7])).tolist() == [0, 7]
 
 
 def test_the_histogram_says_its_n():

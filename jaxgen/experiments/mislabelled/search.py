@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jaxgen import notebook
 from jaxgen.config import MislabelledSpec, sweep
 from jaxgen.config.fields import flag_values, format_value
 from jaxgen.data.python_arrays import dataset_of_call
@@ -49,6 +50,11 @@ class HeldoutAccuracy(NamedTuple):
     n: int
 
     @property
+    def errors(self) -> float:
+        """How many held-out predictions are wrong, the mean over models."""
+        return self.n * (1 - self.mean)
+
+    @property
     def at_chance(self) -> bool:
         """Whether the models are not clearly right more often than the most frequent label is."""
         return not self.low > self.chance
@@ -87,6 +93,12 @@ class Mislabelled:
     stderr: np.ndarray
     scores: Scores
     threshold_samples: ThresholdSamples | None = None
+
+    def __repr__(self) -> str:
+        return notebook.mislabelled_as_text(self)
+
+    def _repr_html_(self) -> str:
+        return notebook.mislabelled_as_html(self)
 
     def suspects(self) -> np.ndarray:
         """Positions of the most suspicious examples, as many as labels are estimated to be wrong; none at chance."""

@@ -195,6 +195,21 @@ def test_noise_that_shows_everywhere_is_counted_also_where_classes_overlap(rate)
     assert 0.75 < np.mean(ratios) < 1.25
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("apart", [1.5, 2.5])
+def test_of_classes_without_a_wrong_label_no_more_than_half_of_the_held_out_errors_is_counted(apart):
+    """As the printed line says; the mean over draws."""
+    shares = []
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        labels = rng.integers(0, 3, 300)
+        rows = apart * np.eye(3)[labels] + rng.normal(size=(300, 3))
+        found = jaxgen.find_mislabelled(rows.astype(np.float32), labels, seed=seed)
+        shares.append(found.wrong.count / found.accuracy.errors)
+        assert f"which is {found.accuracy.errors / 2:.0f} here" in describe_count(found)
+    assert np.mean(shares) < 0.55
+
+
 def test_at_chance_nothing_is_counted(separable):
     """Models that are right no more often than the most frequent label is know of no wrong label."""
     rng = np.random.default_rng(3)
