@@ -447,7 +447,7 @@ def test_csv_gives_columns_labels_and_ids(tmp_path):
         ("label,a\n\nx,1\ny,\n", "column a, line 4: has no value (1 of 2 are missing)"),
         ("label,a\nx,1\ny,inf\n", "line 3: 'inf'"),
         ("label,a\nx,1\ny,2,3\n", "line 3 has 3 cells"),
-        ("label,a,a\nx,1,2\n", "same name"),
+        ("label,a,a\nx,1,2\n", "2 columns have the name a; give each"),
         ("label\nx\ny\n", "no column of numbers"),
         ("label,a\nx,1\nx,2\n", "two classes"),
         ("label,a\nx,1\n,2\ny,3\n", "line 3 has no label"),

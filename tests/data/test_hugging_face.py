@@ -121,7 +121,7 @@ def test_lists_of_numbers_are_so_many_columns(tmp_path):
         np.testing.assert_array_equal(dataset.features, np.column_stack([VALUES[:, :2], VALUES]))
         assert dataset.notes == ("columns: 2 of numbers, 1 of lists of numbers",)
     for lists, said in (
-        ([[1.0]] * 11 + [[1.0, 2.0]], "column embedding: has rows without a list, or lists of several lengths"),
+        ([[1.0]] * 11 + [[1.0, 2.0]], "column embedding: has lists of several lengths"),
         ([["x"]] * 12, "column embedding: has lists of the type string"),
         ([[None]] * 12, "column embedding: has lists "),
         ([[]] * 12, "column embedding: has lists "),

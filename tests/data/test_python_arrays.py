@@ -136,13 +136,21 @@ def test_frames_of_polars_are_taken():
         (VALUES, [2**70, 1] * 6, "labels: hold floats of 1.18059e+21, which are not exact"),
         (np.ma.masked_array(VALUES, VALUES > 1), LABELS, "are masked; fill or drop them"),
         (VALUES, np.ma.masked_array(np.arange(12) % 2, np.arange(12) == 3), "labels: 1 values are masked"),
-        (pd.DataFrame(VALUES, columns=["a", "a", "b"]), LABELS, "images: have two columns of one name"),
+        (
+            pd.DataFrame(VALUES, columns=["a", "a", "b"]),
+            LABELS,
+            "images: 2 columns have the name a; give each column a name of its own",
+        ),
         (pd.DataFrame(index=range(12)), LABELS, "images: have no columns"),
         (FRAME.assign(a=[2**70] * 12), LABELS, "images: cannot be read as a table"),
-        (VALUES, pd.Series([*LABELS[:5], None, *LABELS[6:]]), "labels: row 6 has none; fill it or drop the row"),
+        (VALUES, pd.Series([*LABELS[:5], None, *LABELS[6:]]), "labels: index 5 has none; fill it or drop the row"),
         (FRAME.assign(label=LABELS), pd.Series(LABELS, name="label"), "images: have the labels as their column label"),
         (FRAME, pd.Series(LABELS, index=range(1, 13)), "labels: have another index than the images"),
-        (FRAME.assign(a=[None, *VALUES[1:, 0]]), LABELS, "images: column a, row 1: has no value (1 of 12 are missing)"),
+        (
+            FRAME.assign(a=[None, *VALUES[1:, 0]]),
+            LABELS,
+            "images: column a, index 0: has no value (1 of 12 are missing)",
+        ),
         (
             FRAME.assign(a=[f"tree {i}" for i in range(12)]),
             LABELS,
@@ -151,7 +159,7 @@ def test_frames_of_polars_are_taken():
         (
             FRAME.assign(a=[[1, 2]] * 11 + [[1]]),
             LABELS,
-            "images: column a: has rows without a list",
+            "images: column a: has lists of several lengths; give all one length",
         ),
         (FRAME.assign(a=[{"b": 1}] * 12), LABELS, "images: column a: is of type struct"),
         (None, LABELS, "images: are of type object"),

@@ -242,7 +242,7 @@ BIG = 2**53
     [
         ("a,b,label\n" + ROWS + '3,5,"x\n' + ROWS, "line 14: a quote is opened there or above that is never closed"),
         ("a,b,label", "has no rows under a header line"),
-        ("a,t,label\n1," + "z" * 140000 + ",x\n2,u,\n" + ROWS, "row 2 has no label"),
+        ("a,t,label\n1," + "z" * 140000 + ",x\n2,u,\n" + ROWS, "line 3 has no label"),
         ("id,a,label\n1,1,x\n,2,y\n3,3,x\n", "line 3 has no id; fill it, or name another column by --id_column"),
         ("a;b;label\n1,234;4.5;x\n950;1.5;y\n12,000;2.5;x\n", "column a: '1,234' may have a comma for thousands or"),
         ('a,label\n"1,234",x\n950,y\n"12,000",x\n', "column a: '1,234' may have a comma for thousands or for decimals"),
