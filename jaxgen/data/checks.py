@@ -56,8 +56,7 @@ def make_dataset(
     Raises:
       UserError: one line that names the source, what is wrong and what is expected.
     """
-    given, given_labels, given_scale = np.shape(images), np.shape(labels), scale
-    spaces = filter(None, [dropped_spaces(labels), dropped_spaces(test_labels)])
+    given, given_labels, given_scale, raw = np.shape(images), np.shape(labels), scale, (labels, test_labels)
     images = check_images(images, f"{source}: images", impute)
     labels = check_labels(labels, len(images), f"{source}: labels")
     refuse_other_width(given_labels, np.shape(test_labels), source)
@@ -93,7 +92,7 @@ def make_dataset(
         notes=(
             *notes,
             *describe_changes(given, stored.images, given_labels, None if given_scale else stored.factor),
-            *spaces,
+            *filter(None, map(dropped_spaces, raw)),
             *describe_constant(stored.scale.spread, columns),
         ),
     )

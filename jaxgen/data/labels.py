@@ -51,7 +51,7 @@ def check_labels(labels: np.ndarray, count: int, what: str) -> np.ndarray:
 
 def dropped_spaces(labels: np.ndarray | None) -> str:
     """Says what white space `check_labels` drops around labels as given; empty if none."""
-    if labels is None or labels.dtype.kind not in "SU":
+    if labels is None or (labels := np.asarray(labels)).dtype.kind not in "SU":
         return ""
     kinds, counts = np.unique(as_text(labels, "labels"), return_counts=True)
     texts = np.char.strip(kinds)

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxgen.config import DataSpec
+from jaxgen.config.fields import shorten
 from jaxgen.data.checks import make_dataset
 from jaxgen.data.pictures import read_pictures
 from jaxgen.data.tables.features import Features, read_features, read_numbers
@@ -131,7 +132,7 @@ def read_columns(table: Table, names: Sequence[str], impute: str = "none") -> Co
     features = [
         f"{name or UNNAMED}{kind}"
         for name, found in columns.items()
-        for kind in [f"={kind}" for kind in found.categories] or [""] * found.values.shape[1]
+        for kind in [f"={shorten(kind)}" for kind in found.categories] or [""] * found.values.shape[1]
     ]
     return Columns(values, tuple(features), tuple(describe_columns(table, columns, are_complete)))
 
@@ -159,7 +160,8 @@ def describe_columns(table: Table, columns: Mapping[str, Features], are_complete
         if found.unseen
     ]
     notes += [
-        f"column {name} has {count_of(len(found.categories), 'category')}: {some_of(found.categories)}"
+        f"column {name} has {count_of(len(found.categories), 'category')}: "
+        + some_of([shorten(kind) for kind in found.categories])
         for name, found in columns.items()
         if found.categories
     ]

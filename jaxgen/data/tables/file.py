@@ -185,10 +185,10 @@ def read_parquet(path: str, source: str) -> Table:
 def pandas_entries(data: Any, key: str) -> list[Any]:
     """A list of what pandas wrote beside a `pyarrow.Table`; empty if there is none, or it is none of pandas."""
     try:
-        described = data.schema.pandas_metadata or {}
-        return list(described[key])
+        entries = data.schema.pandas_metadata[key]
     except (KeyError, TypeError, ValueError):
-        return []
+        entries = []
+    return entries if isinstance(entries, list) else []
 
 
 def stored_categories(metadata: Mapping[bytes, bytes]) -> frozenset[str]:
