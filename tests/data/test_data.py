@@ -195,12 +195,12 @@ def test_labels_of_any_kind_are_mapped_and_keep_their_names(labels, names, mappe
 
 
 BAD_NPZ = [
-    ({"images": IMAGES}, "has no array labels or y"),
+    ({"images": IMAGES}, "has no array labels or y; it has images; save it by this name, as in numpy"),
     ({"labels": LABELS}, "has no array images or x"),
     ({"images": IMAGES, "labels": np.array([object()] * 5)}, "Python objects"),
     ({"images": np.full((5, 3, 3), np.nan), "labels": LABELS}, "example 0 has a value that is not finite"),
-    ({"images": IMAGES, "labels": LABELS[:4]}, "for 5 examples"),
-    ({"images": IMAGES, "labels": np.zeros(5, int)}, "two classes or more"),
+    ({"images": IMAGES, "labels": LABELS[:4]}, "for 5 examples; needed: one label an example; give as many of both"),
+    ({"images": IMAGES, "labels": np.zeros(5, int)}, "two classes or more are needed: add examples of others, or name"),
     ({"images": IMAGES, "labels": np.array([0.5, 1, 1, 0, 2])}, "not a quantity"),
     ({"images": IMAGES[0, 0], "labels": LABELS[:3]}, "have shape"),
     ({"images": IMAGES[:0], "labels": LABELS[:0]}, "have shape"),
