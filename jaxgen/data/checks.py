@@ -61,7 +61,7 @@ def make_dataset(
     labels = check_labels(labels, len(images), f"{source}: labels")
     refuse_other_width(given_labels, np.shape(test_labels), source)
     if (test_images is None) != (test_labels is None):
-        raise UserError(f"{source}: test images and test labels must come together")
+        raise UserError(f"{source}: test images and test labels must come together; give both or neither")
     if test_images is not None:
         test_images = check_images(test_images, f"{source}: test images", impute)
         if test_images.shape[1:] != images.shape[1:]:
@@ -171,7 +171,7 @@ def check_ids(ids: np.ndarray | None, count: int, source: str) -> np.ndarray:
         return np.arange(count)
     ids = np.asarray(ids)
     if ids.shape != (count,) or ids.dtype.kind not in "iuU":
-        raise UserError(f"{source}: ids must be {count} integers or texts, one an example")
+        raise UserError(f"{source}: ids must be {count} integers or texts, one an example; give such, or none")
     if ids.dtype.kind == "U":
         ids = as_text(ids, f"{source}: ids")
     unique, counts = np.unique(ids, return_counts=True)

@@ -63,13 +63,13 @@ def without_column(frame: Any, name: str | int, what: str) -> tuple[Any, Any]:
       UserError: if it has no such column.
     """
     if not is_frame(frame, what):
-        raise UserError(f"labels: {name!r} is no column: the {what} are no frame")
+        raise UserError(f"labels: {name!r} is no column: the {what} are no frame; give the labels")
     if has_index(frame) and name in frame.index.names and name not in frame.columns:
         frame = frame.reset_index(level=name)
     names = names_of(frame)
     found = [known for known in names if str(known) == str(name)]
     if not found:
-        raise UserError(f"labels: {name!r} is no column: the {what} have the columns {some_of(names, 8)}")
+        raise UserError(f"labels: {name!r} is no column: the {what} have the columns {some_of(names, 8)}; name one")
     if len(found) > 1:
         raise UserError(f"labels: {name!r} is the name of two columns; give each column a name")
     if has_index(frame):

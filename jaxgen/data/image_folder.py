@@ -82,7 +82,8 @@ def refuse_new_classes(folder: str, names: np.ndarray, test_labels: Collection[s
     """Raises `UserError` for a class that has pictures for testing and none for training."""
     if new := set(test_labels) - set(names.tolist()):
         raise UserError(
-            f"--dataset=images:{folder}: the class {min(new)} has pictures for testing, and none for training"
+            f"--dataset=images:{folder}: the class {min(new)} has pictures for testing, and none for training; add "
+            "some, or remove its folder"
         )
 
 

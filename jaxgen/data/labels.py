@@ -114,7 +114,7 @@ def map_labels(
     if class_names is not None:
         class_names = np.asarray(class_names)
         if class_names.ndim != 1 or class_names.dtype.kind not in "SUiu":
-            raise UserError(f"{source}: class_names must be a list of texts")
+            raise UserError(f"{source}: class_names must be a list of texts; give one for each class")
         if labels.dtype.kind in "SU" or classes[0] < 0 or classes[-1] >= len(class_names):
             raise UserError(
                 f"{source}: {len(class_names)} class_names need integer labels from 0 to "
@@ -127,7 +127,7 @@ def map_labels(
     if test_labels is not None:
         unclasses = np.setdiff1d(test_labels, values)
         if len(unclasses):
-            raise UserError(f"{source}: test label {unclasses[0]} is no training label")
+            raise UserError(f"{source}: test label {unclasses[0]} is no training label; drop its test examples")
     places = np.argsort(number_order(values)).astype(np.int32)
     found = [None if given is None else places[np.searchsorted(values, given)] for given in (labels, test_labels)]
     # Line breaks and terminal codes in names are escaped.

@@ -161,7 +161,7 @@ def dataset_of_call_to_hugging_face(images: Any, labels: str | None, test_images
         refuse_splits(test_images, "test images")
     if labels is not None and labels not in images.column_names:
         raise UserError(
-            f"labels: {labels!r} is no column: the images have the columns {some_of(images.column_names, 8)}"
+            f"labels: {labels!r} is no column: the images have the columns {some_of(images.column_names, 8)}; name one"
         )
     spec = dataclasses.replace(spec, label_column=labels or DataSpec.label_column)
     return dataset_of_splits("data", "images", Splits(images, test_images), spec)

@@ -492,6 +492,7 @@ def test_spellings_that_white_space_alone_tells_apart_are_told(tmp_path, suffix)
         ("ids.csv", "id,a,label\n1,1,x\n1,2,y\n", "column id: 2 examples have the id 1; ids must differ: name another"),
         ("text.parquet", "a,label\n" + ROWS, "it is of another kind: give csv:PATH if it is text"),
         ("cut.parquet", "PAR1" + ROWS, "it may be cut short or damaged: write it or fetch it anew"),
+        ("zeros.csv", "a,label\n\0,x\n", "cannot be read as CSV (it is no text); save it as text in UTF-8"),
         ("bare.csv", "label\nx\ny\n", "has no column of numbers beside the label; give it one or more"),
     ],
 )
@@ -513,7 +514,7 @@ def test_the_kind_typed_is_how_a_file_is_read(tmp_path):
 
 
 def test_quotes_inside_cells_are_read_as_pandas_reads_them(tmp_path):
-    cells = ['5" pipe', "hose", '"5"" pipe"', "hose"] * 5 + ['5" pipe']
+    cells = ['5" pipe', "hose", '"5"" pipe"', "hose"] * 5
     path = write_rows(tmp_path / "mine.csv", "t,a,label", [f"{c},{i * 0.5},{'xy'[i % 2]}" for i, c in enumerate(cells)])
     expected = pd.get_dummies(pd.read_csv(path).t)
     dataset = load(path)

@@ -177,7 +177,7 @@ def labels_of(split: Any, source: str, roles: Roles) -> tuple[np.ndarray, list[s
         return table.data.column(roles.label).fill_null(NO_LABEL).to_numpy(), []
     texts = table.texts(roles.label)
     if (unknown := np.setdiff1d(texts, ["", *roles.names])).size:
-        raise UserError(f"{source}: the label {unknown[0]} is no class of the training split")
+        raise UserError(f"{source}: the label {unknown[0]} is no class of the training split; drop its rows")
     return np.array([roles.names.index(text) if text else NO_LABEL for text in texts.tolist()]), []
 
 

@@ -76,7 +76,9 @@ def load_pictures(table: Table, path: pathlib.Path, labels: np.ndarray, spec: Da
       UserError: for a column or a file that is not there, and for a picture that cannot be read.
     """
     if spec.image_column not in table.names:
-        raise UserError(f"--image_column={spec.image_column}: {path} has the columns {', '.join(table.names)}")
+        raise UserError(
+            f"--image_column={spec.image_column}: {path} has the columns {', '.join(table.names)}; name one"
+        )
     id_column, notes = find_ids(table, spec)
     names = table.texts(spec.image_column)
     files = [path.parent / name for name in names]

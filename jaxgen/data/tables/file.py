@@ -159,7 +159,7 @@ def remedy(path: str, is_parquet: bool) -> str:
         return "it is a Parquet file: give parquet:PATH, or name it .parquet"
     if is_parquet and not begins_as_parquet:
         return "it is of another kind: give csv:PATH if it is text"
-    return "it may be cut short or damaged: write it or fetch it anew"
+    return "it may be cut short or damaged: write it or fetch it anew" if is_parquet else "save it as text in UTF-8"
 
 
 def read_parquet(path: str, source: str) -> Table:

@@ -105,7 +105,9 @@ def find_ids(table: Table, spec: DataSpec) -> tuple[str | None, list[str]]:
         return None, []
     if spec.id_column:
         if spec.id_column not in table.names:
-            raise UserError(f"--id_column={spec.id_column}: {table.source} has the columns {', '.join(table.names)}")
+            raise UserError(
+                f"--id_column={spec.id_column}: {table.source} has the columns {', '.join(table.names)}; name one"
+            )
         return spec.id_column, describe_idle(table, spec, spec.id_column)
     index = [name for name in table.index if name != spec.label_column]
     if len(index) > 1:

@@ -70,10 +70,18 @@ def read_text(path: str, source: str, is_text: Callable[[str], bool]) -> TextCol
     except pyarrow.ArrowInvalid:
         refuse_uneven(file, source)
         raise
-    if re.search(WRAPPED, text) and (wrapped := negative_columns(data)):
+    if has_wrapped(text) and (wrapped := negative_columns(data)):
         data = read_columns(text, file.separator, [*kept, *wrapped])
     padded = find_padded(text, file.separator, data) if has_padded(text) else ()
     return TextColumns(file, data.rename_columns([name.strip() for name in data.column_names]), padded)
+
+
+def has_wrapped(text: bytes) -> bool:
+    """Whether a hexadecimal number stands below the first line that Arrow takes for a negative one."""
+    below = text.find(b"\n") + 1
+    # A letter is found much faster than what it stands in.
+    has_letter = max(text.find(letter, below) for letter in (b"x", b"X")) >= 0
+    return has_letter and re.compile(WRAPPED).search(text, below) is not None
 
 
 def negative_columns(data: Any) -> list[str]:
