@@ -103,6 +103,16 @@ def test_lists_and_single_numbers_do_for_tuples():
         estimate_scores(images, labels, subset_ratios="half")
 
 
+@pytest.mark.parametrize(
+    ("flag", "value", "example"), [("hidden", "16", "(3,)"), ("epochs", "3", "3"), ("whiten", "yes", "True")]
+)
+def test_a_value_of_another_type_is_told_how_it_is_given(flag, value, example):
+    with pytest.raises(UserError) as raised:
+        estimate_scores(*blobs(40), **{flag: value})
+    assert f"--{flag}={value}: is a text, and not of type " in str(raised.value)
+    assert str(raised.value).endswith(f"; give it as in {flag}={example}")
+
+
 OTHER_SETTINGS = {
     "enable_x64": True,
     "threefry_partitionable": False,

@@ -107,7 +107,10 @@ def complaint_of_one(field: dataclasses.Field, value: Any) -> str:
     if typing.get_origin(field.type) is Literal and value not in typing.get_args(field.type):
         return f"must be one of {', '.join(typing.get_args(field.type))}"
     if not has_type(value, field.type):
-        return f"is {'a text, and ' if isinstance(value, str) else ''}not of type {describe_type(field.type)}"
+        kind, example = describe_type(field.type), example_of(field.type)
+        return f"is {'a text, and ' if isinstance(value, str) else ''}not of type {kind}" + (
+            f"; give it as in {field.name}={example}" if example else ""
+        )
     if isinstance(value, float) and not math.isfinite(value):
         return "must be a finite number"
     rule = field.metadata["rule"]
@@ -146,6 +149,15 @@ def describe_type(kind: Any) -> str:
     if typing.get_origin(kind) is tuple:
         return f"tuple of {describe_type(typing.get_args(kind)[0])}s"
     return {int: "whole number", float: "number", str: "text", bool: "boolean"}.get(kind, str(kind))
+
+
+def example_of(kind: Any) -> str:
+    """A value of a type as Python writes it; empty for a type of which any text is one."""
+    if typing.get_origin(kind) is tuple:
+        return f"({one},)" if (one := example_of(typing.get_args(kind)[0])) else ""
+    if typing.get_origin(kind) is types.UnionType:
+        return next(filter(None, map(example_of, typing.get_args(kind))), "")
+    return {int: "3", float: "0.5", bool: "True"}.get(kind, "")
 
 
 def format_value(value: Any) -> str:

@@ -1,13 +1,15 @@
 """From raw arrays of any source to a `Dataset`: checks of shapes and values."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
-from jaxgen.data.labels import as_text, check_labels, map_labels, refuse_other_width
+from jaxgen.data.labels import as_text, check_labels, dropped_spaces, map_labels, refuse_other_width
 from jaxgen.data.scaling import DIM, scale_values
 from jaxgen.errors import UserError
 from jaxgen.types import Dataset
+from jaxgen.wording import count_of, some_of
 
 CHANNELS = (1, 3, 4)
 
@@ -25,6 +27,7 @@ def make_dataset(
     test_ids: np.ndarray | None = None,
     scale: float | None = None,
     impute: str = "none",
+    columns: Sequence[str] = (),
     notes: tuple[str, ...] = (),
 ) -> Dataset:
     """A checked `Dataset`.
@@ -47,17 +50,18 @@ def make_dataset(
       scale: factor of stored values of uint8 images, if not 1/255.
       impute: what takes the place of missing features (NaN): the ``mean`` or ``median`` of their column in the training
         examples; ``none``: they are refused.
+      columns: names of features, ``[f]``; their numbers from 1 if empty.
       notes: `Dataset.notes`.
 
     Raises:
       UserError: one line that names the source, what is wrong and what is expected.
     """
-    given, given_labels, given_scale = np.shape(images), np.shape(labels), scale
+    given, given_labels, given_scale, raw = np.shape(images), np.shape(labels), scale, (labels, test_labels)
     images = check_images(images, f"{source}: images", impute)
     labels = check_labels(labels, len(images), f"{source}: labels")
     refuse_other_width(given_labels, np.shape(test_labels), source)
     if (test_images is None) != (test_labels is None):
-        raise UserError(f"{source}: test images and test labels must come together")
+        raise UserError(f"{source}: test images and test labels must come together; give both or neither")
     if test_images is not None:
         test_images = check_images(test_images, f"{source}: test images", impute)
         if test_images.shape[1:] != images.shape[1:]:
@@ -88,6 +92,8 @@ def make_dataset(
         notes=(
             *notes,
             *describe_changes(given, stored.images, given_labels, None if given_scale else stored.factor),
+            *filter(None, map(dropped_spaces, raw)),
+            *describe_constant(stored.scale.spread, columns),
         ),
     )
 
@@ -111,6 +117,13 @@ def describe_changes(
         yield f"labels are one-hot, of {labels_shape[1]} classes"
     if images.dtype == np.uint8 and scale and scale > 1 / DIM:
         yield f"bytes go up to {1 / scale:.0f} only, which was taken for white"
+
+
+def describe_constant(spread: Any, names: Sequence[str]) -> Iterator[str]:
+    """Says which columns of features have one value, by their spread ``[f]`` and `names`."""
+    if np.ndim(spread) and (places := np.flatnonzero(spread == 0)).size:
+        shown = some_of([names[place] if names else place + 1 for place in places], 3)
+        yield f"{count_of(len(places), 'column')} with one value in all training examples, which tells nothing: {shown}"
 
 
 def check_images(images: np.ndarray, what: str, impute: str = "none") -> np.ndarray:
@@ -158,10 +171,13 @@ def check_ids(ids: np.ndarray | None, count: int, source: str) -> np.ndarray:
         return np.arange(count)
     ids = np.asarray(ids)
     if ids.shape != (count,) or ids.dtype.kind not in "iuU":
-        raise UserError(f"{source}: ids must be {count} integers or texts, one an example")
+        raise UserError(f"{source}: ids must be {count} integers or texts, one an example; give such, or none")
     if ids.dtype.kind == "U":
         ids = as_text(ids, f"{source}: ids")
     unique, counts = np.unique(ids, return_counts=True)
     if len(unique) < len(ids):
-        raise UserError(f"{source}: {counts.max()} examples have the id {unique[counts.argmax()]}; ids must differ")
+        raise UserError(
+            f"{source}: {counts.max()} examples have the id {unique[counts.argmax()]}; ids must differ: give each "
+            "example its own, or no ids"
+        )
     return ids

@@ -4,7 +4,8 @@ from typing import Any
 
 from jaxgen.config import DataSpec
 from jaxgen.data.tables.columns import TableRows, read_tables
-from jaxgen.data.tables.file import Table, declared_categories, strip_texts
+from jaxgen.data.tables.file import Table, clean
+from jaxgen.data.tables.rows import refuse_repeated
 from jaxgen.errors import UserError, first_line
 from jaxgen.wording import some_of
 
@@ -33,6 +34,11 @@ def has_index(values: Any) -> bool:
     return hasattr(values, "iloc") and hasattr(values, "index")
 
 
+def is_cut(dtype: Any) -> bool:
+    """Whether a type of pandas has categories that are intervals, as those of `pandas.cut`, or periods."""
+    return str(getattr(getattr(dtype, "categories", None), "dtype", "")).startswith(("interval", "period"))
+
+
 def names_rows(index: Any) -> bool:
     """Whether an index has a different whole number or text for each row, and is not merely 0, 1, 2, ..."""
     values = [value.item() if hasattr(value, "item") else value for value in list(index)]
@@ -57,11 +63,13 @@ def without_column(frame: Any, name: str | int, what: str) -> tuple[Any, Any]:
       UserError: if it has no such column.
     """
     if not is_frame(frame, what):
-        raise UserError(f"labels: {name!r} is no column: the {what} are no frame")
+        raise UserError(f"labels: {name!r} is no column: the {what} are no frame; give the labels")
+    if has_index(frame) and name in frame.index.names and name not in frame.columns:
+        frame = frame.reset_index(level=name)
     names = names_of(frame)
     found = [known for known in names if str(known) == str(name)]
     if not found:
-        raise UserError(f"labels: {name!r} is no column: the {what} have the columns {some_of(names, 8)}")
+        raise UserError(f"labels: {name!r} is no column: the {what} have the columns {some_of(names, 8)}; name one")
     if len(found) > 1:
         raise UserError(f"labels: {name!r} is the name of two columns; give each column a name")
     if has_index(frame):
@@ -80,8 +88,9 @@ def as_frame(values: Any, what: str) -> Any:
     import narwhals
 
     names = list(map(str, names_of(values)))
-    if not names or len(set(names)) < len(names):
-        raise UserError(f"{what}: have {'two columns of one name' if names else 'no columns'}; give each column a name")
+    if not names:
+        raise UserError(f"{what}: have no columns; give one for each feature")
+    refuse_repeated(names, what)
     return narwhals.from_native(values)
 
 
@@ -111,8 +120,15 @@ def as_table(frame: Any) -> Table:
     Raises:
       UserError: for columns of several types.
     """
+    import narwhals
     import pyarrow
 
+    native = frame.to_native()
+    if has_index(native) and (cut := [name for name, dtype in native.dtypes.items() if is_cut(dtype)]):
+        native = native.copy(deep=False)
+        for name in cut:
+            native[name] = native[name].cat.rename_categories(str)
+        frame = narwhals.from_native(native)
     try:
         # The index, if there is one, comes after the columns.
         data = frame.to_arrow().select(range(len(frame.columns)))
@@ -120,5 +136,5 @@ def as_table(frame: Any) -> Table:
         raise UserError(
             f"images: cannot be read as a table ({first_line(error)}); give columns of one type each, or an array"
         ) from None
-    data = data.replace_schema_metadata()
-    return Table("images", strip_texts(data), categories=declared_categories(data))
+    row_names = list(native.index) if has_index(native) else None
+    return clean(Table("images", data.replace_schema_metadata(), row_names=row_names))

@@ -41,7 +41,7 @@ def load_idx_folder(folder: str, spec: DataSpec) -> Dataset:
     source, path = f"--dataset=idx:{folder}", pathlib.Path(folder)
     root, name = (path, find_name(path, source)) if path.is_dir() else (path.parent, path.name)
     if not path.is_dir() and name not in names_in(root):
-        raise UserError(f"{source}: there is no such folder")
+        raise UserError(f"{source}: there is no such folder; give the one that holds the files")
     prefix = f"{name}-" if name else ""
     arrays = {
         part: read_idx(find(root, f"{prefix}{file}"), 3 if "images" in part else 1) for part, file in FILES.items()

@@ -58,6 +58,11 @@ def load_image_folder(folder: str, spec: DataSpec) -> Dataset:
     names = np.unique(labels[: len(files)])
     names = names[number_order(names)]
     refuse_new_classes(folder, names, labels[len(files) :])
+    if len(names) < 2:
+        raise UserError(
+            f"--dataset=images:{folder}: has one folder of a class, {names[0]}, in {split.train}; two classes or more "
+            "are needed: add their folders, or give the folder above, if its folders are the classes"
+        )
     places = {name: place for place, name in enumerate(names.tolist())}
     labels = np.array([places[label] for label in labels])
     test = {"test_images": pictures.pixels[len(files) :], "test_labels": labels[len(files) :]} if split.test else {}
@@ -77,7 +82,8 @@ def refuse_new_classes(folder: str, names: np.ndarray, test_labels: Collection[s
     """Raises `UserError` for a class that has pictures for testing and none for training."""
     if new := set(test_labels) - set(names.tolist()):
         raise UserError(
-            f"--dataset=images:{folder}: the class {min(new)} has pictures for testing, and none for training"
+            f"--dataset=images:{folder}: the class {min(new)} has pictures for testing, and none for training; add "
+            "some, or remove its folder"
         )
 
 
@@ -136,7 +142,7 @@ def list_pictures(root: pathlib.Path, folder: str) -> tuple[list[pathlib.Path], 
     if not files:
         raise UserError(
             f"--dataset=images:{folder}: {root} has no folders named by class, with pictures in them "
-            f"({', '.join(sorted(SUFFIXES))})"
+            f"({', '.join(sorted(SUFFIXES))}); make a folder for each class, and put its pictures there"
         )
     loose = sum(is_picture(path) for path in root.iterdir())
     return files, notes + [f"left out: {count_of(loose, 'picture')} that no class folder holds"] * bool(loose)

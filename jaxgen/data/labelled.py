@@ -50,7 +50,7 @@ def read_pairs(values: Any, what: str) -> Pairs:
         )
         labels.append(label if isinstance(label, str | int) else plain_label(label, f"{what}: label {len(labels)}"))
     if not examples:
-        raise UserError(f"{what}: has no examples")
+        raise UserError(f"{what}: has no examples; give some, each with its label")
     names = getattr(values, "classes", None)
     are_texts = isinstance(names, list | tuple) and all(isinstance(name, str) for name in names)
     return Pairs(examples, labels, list(names) if names and are_texts else None)

@@ -1,11 +1,13 @@
 """Labels of any source as integers ``0..c-1``, and the names of the classes in their order."""
 
 import re
+from collections.abc import Sequence
 
 import numpy as np
 
 from jaxgen.errors import UserError, one_line
 from jaxgen.io.arrays import has_surrogates
+from jaxgen.wording import count_of, some_of
 
 # Texts that a float holds exactly as a whole number.
 WHOLE_NUMBER = r"[+-]?[0-9]{1,15}(\.0*)?"
@@ -24,7 +26,10 @@ def check_labels(labels: np.ndarray, count: int, what: str) -> np.ndarray:
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
     if labels.shape != (count,):
-        raise UserError(f"{what}: have shape {labels.shape} for {count} examples; needed: one label an example")
+        raise UserError(
+            f"{what}: have shape {labels.shape} for {count} examples; needed: one label an example; give as many of "
+            "both"
+        )
     if labels.dtype.kind == "f" and not (np.isfinite(labels).all() and (labels == np.rint(labels)).all()):
         raise UserError(f"{what}: hold numbers that are not whole; classes are needed, not a quantity")
     if labels.dtype.kind == "f" and np.abs(labels).max(initial=0) >= 2**53:
@@ -42,6 +47,22 @@ def check_labels(labels: np.ndarray, count: int, what: str) -> np.ndarray:
             f"{what}: example {int(missing.argmax())} has none ({str(texts[missing][0])!r}); fill or drop it"
         )
     return without_fractions(texts)
+
+
+def dropped_spaces(labels: np.ndarray | None) -> str:
+    """Says what white space `check_labels` drops around labels as given; empty if none."""
+    if labels is None or (labels := np.asarray(labels)).dtype.kind not in "SU":
+        return ""
+    kinds, counts = np.unique(as_text(labels, "labels"), return_counts=True)
+    texts = np.char.strip(kinds)
+    spellings = np.unique(texts, return_counts=True)
+    return describe_spaces(int(counts[kinds != texts].sum()), spellings[0][spellings[1] > 1].tolist())
+
+
+def describe_spaces(count: int, merged: Sequence[str]) -> str:
+    """Says that so many labels had white space around, and which classes have several spellings thereby; or nothing."""
+    note = f"white space around {count_of(count, 'label')} is left out" if count else ""
+    return note + (f": spellings that differ by it alone are one class ({some_of(merged, 3)})" if merged else "")
 
 
 def refuse_other_width(shape: tuple[int, ...], test_shape: tuple[int, ...], source: str) -> None:
@@ -86,11 +107,14 @@ def map_labels(
         labels, test_labels = of_one_type(labels, test_labels, source)
     classes = np.unique(labels)
     if len(classes) < 2:
-        raise UserError(f"{source}: all labels are {classes[0]}; two classes or more are needed")
+        raise UserError(
+            f"{source}: all labels are {classes[0]}; two classes or more are needed: add examples of others, or name "
+            "other labels"
+        )
     if class_names is not None:
         class_names = np.asarray(class_names)
         if class_names.ndim != 1 or class_names.dtype.kind not in "SUiu":
-            raise UserError(f"{source}: class_names must be a list of texts")
+            raise UserError(f"{source}: class_names must be a list of texts; give one for each class")
         if labels.dtype.kind in "SU" or classes[0] < 0 or classes[-1] >= len(class_names):
             raise UserError(
                 f"{source}: {len(class_names)} class_names need integer labels from 0 to "
@@ -103,7 +127,7 @@ def map_labels(
     if test_labels is not None:
         unclasses = np.setdiff1d(test_labels, values)
         if len(unclasses):
-            raise UserError(f"{source}: test label {unclasses[0]} is no training label")
+            raise UserError(f"{source}: test label {unclasses[0]} is no training label; drop its test examples")
     places = np.argsort(number_order(values)).astype(np.int32)
     found = [None if given is None else places[np.searchsorted(values, given)] for given in (labels, test_labels)]
     # Line breaks and terminal codes in names are escaped.

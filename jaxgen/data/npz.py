@@ -55,7 +55,7 @@ def load_npz(path: str, spec: DataSpec) -> Dataset:
     """Reads images and labels, and optionally a test set, class names and ids, by any of the names in `KEYS`."""
     source = f"npz:{path}"
     if not os.path.isfile(path):
-        what = "is a folder; give a file" if os.path.isdir(path) else "there is no such file"
+        what = "is a folder; give a file" if os.path.isdir(path) else "there is no such file; give the path of one"
         raise UserError(f"--dataset={source}: {what}")
     if not zipfile.is_zipfile(path):
         raise UserError(
@@ -69,11 +69,12 @@ def load_npz(path: str, spec: DataSpec) -> Dataset:
             if missing := [part for part in REQUIRED if part not in names]:
                 raise UserError(
                     f"--dataset={source}: has no array {' or '.join(KEYS[missing[0]][:2])}; it has "
-                    f"{', '.join(file) or 'none'}"
+                    f"{', '.join(file) or 'none'}; save it by this name, as in numpy.savez(file, images=..., "
+                    "labels=...)"
                 )
             arrays = {part: read_array(file, name, source) for part, name in names.items()}
     except UNREADABLE as error:
-        raise UserError(f"--dataset={source}: is not an .npz file that can be read ({error})") from None
+        raise UserError(f"--dataset={source}: is not an .npz file that can be read ({error}); write it anew") from None
     notes = tuple(describe_parts(names, file.files))
     return make_dataset(
         pathlib.Path(path).stem, source=f"--dataset={source}", impute=spec.impute, notes=notes, **arrays

@@ -19,7 +19,9 @@ def first_examples(dataset: Dataset, count: int, source: str) -> Dataset:
     if not count:
         return dataset
     if count > len(dataset.labels):
-        raise UserError(f"--num_examples={count}: {source} has {len(dataset.labels)} training examples")
+        raise UserError(
+            f"--num_examples={count}: {source} has {len(dataset.labels)} training examples; give at most so many"
+        )
     if len(np.unique(dataset.labels[:count])) < 2:
         raise UserError(f"--num_examples={count}: these examples are all of one class; take more")
     gone = np.setdiff1d(dataset.labels, dataset.labels[:count])
@@ -62,7 +64,7 @@ def first_test_examples(dataset: Dataset, count: int, source: str) -> Dataset:
         return dataset
     available = 0 if dataset.test_labels is None else len(dataset.test_labels)
     if count > available:
-        raise UserError(f"--num_test_examples={count}: {source} has {available} test examples")
+        raise UserError(f"--num_test_examples={count}: {source} has {available} test examples; give at most so many")
     return dataclasses.replace(
         dataset,
         test_images=dataset.test_images[:count],

@@ -10,6 +10,7 @@ from jaxgen.config import DataSpec
 from jaxgen.data.checks import make_dataset
 from jaxgen.data.frames import (
     has_index,
+    is_cut,
     is_frame,
     names_of,
     names_rows,
@@ -86,11 +87,11 @@ def read_call(
         refuse_idle(spec, ("id_column", "impute"), "frames")
         rows = read_frames(images, given.test_images, labels, spec)
         values, test_values = (*rows.parts, None)[:2]
-        notes, ids = rows.notes, rows.ids[0] if ids is None else ids
+        notes, columns, ids = rows.notes, rows.columns, rows.ids[0] if ids is None else ids
     else:
         values, notes = read_values(images, "images", spec)
         test_values, test_notes = read_values(given.test_images, "test images", spec)
-        notes += test_notes
+        notes, columns = notes + test_notes, ()
     return make_dataset(
         "data",
         values,
@@ -101,6 +102,7 @@ def read_call(
         class_names=None if given.class_names is None else as_names(given.class_names, "class_names"),
         ids=as_names(ids, "ids"),
         impute=spec.impute,
+        columns=columns,
         notes=notes,
     )
 
@@ -159,7 +161,7 @@ def dataset_of_call_to_hugging_face(images: Any, labels: str | None, test_images
         refuse_splits(test_images, "test images")
     if labels is not None and labels not in images.column_names:
         raise UserError(
-            f"labels: {labels!r} is no column: the images have the columns {some_of(images.column_names, 8)}"
+            f"labels: {labels!r} is no column: the images have the columns {some_of(images.column_names, 8)}; name one"
         )
     spec = dataclasses.replace(spec, label_column=labels or DataSpec.label_column)
     return dataset_of_splits("data", "images", Splits(images, test_images), spec)
@@ -230,11 +232,14 @@ def as_names(values: Any, what: str) -> np.ndarray | None:
 
     if is_indexed(values) and not hasattr(values, "to_list"):
         values = list(all_examples(values, what))
+    if has_index(values) and is_cut(getattr(values, "dtype", None)):
+        values = values.cat.rename_categories(str)
     series = narwhals.from_native(values, series_only=True, pass_through=True)
     if isinstance(series, narwhals.Series):
         if series.null_count():
             row = int(np.argmax(series.is_null().to_numpy()))
-            raise UserError(f"{what}: row {row + 1} has none; fill it or drop the row")
+            place = f"index {list(values.index)[row]}" if has_index(values) else f"row {row + 1}"
+            raise UserError(f"{what}: {place} has none; fill it or drop the row")
         array = np.array([*series.to_list(), None], object)[:-1]
     else:
         # NumPy would make texts of numbers that stand among texts.

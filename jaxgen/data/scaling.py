@@ -14,6 +14,10 @@ OVERSHOOT = 1e-3
 OTHER_SCALE = 16
 # Rows that are rescaled at once: they take a few times their room meanwhile, best of the processor's cache.
 ROWS_AT_ONCE = 256
+# Columns that are imputed at once, or up to twice as many.
+COLUMNS_AT_ONCE = 64
+# Sums of squares below which columns are scaled before they are squared.
+SMALLEST_SQUARES = 1e-290
 
 
 class Scale(NamedTuple):
@@ -113,21 +117,51 @@ def column_scale(features: np.ndarray, impute: str = "none") -> Scale:
     # Rounding can make the computed deviation of a constant column positive, so the range of its values decides.
     with np.errstate(invalid="ignore"):
         varies = np.fmax.reduce(features) > np.fmin.reduce(features)
+    shift = features.mean(0, dtype=np.float64)
     if impute != "none":
-        # Imported here: it takes seconds.
-        from sklearn.impute import SimpleImputer
-
-        imputer = SimpleImputer(strategy=impute, keep_empty_features=True).fit(features.astype(np.float64, copy=False))
-        fill = imputer.transform(np.full((1, features.shape[1]), np.nan))[0]
-        features = np.where(np.isnan(features), fill, features)
-    shift, squares = features.mean(0, dtype=np.float64), np.zeros(features.shape[1])
+        fill, holed = fill_of(features, impute), np.flatnonzero(np.isnan(shift))
+        order = "F" if features.strides[0] < features.strides[1] else "C"
+        for start, stop in parts_of(len(holed)) if len(holed) else ():
+            # NumPy adds up a single column, and one stored as such, in another order than the rows of several.
+            columns = np.resize(holed[start:stop], max(stop - start, min(2, len(shift))))
+            values = np.asarray(features[:, columns], order=order)
+            shift[columns] = np.where(np.isnan(values), fill[columns], values).mean(0, dtype=np.float64)
+    squares = np.zeros(features.shape[1])
     # In parts, because the squares of a large table would take its room once more.
     for start in range(0, len(features), ROWS_AT_ONCE):
-        rows = np.square(features[start : start + ROWS_AT_ONCE].astype(np.float64) - shift)
+        rows = features[start : start + ROWS_AT_ONCE]
+        rows = rows if fill is None else np.where(np.isnan(rows), fill, rows)
+        rows = np.square(rows.astype(np.float64) - shift)
         # As if all rows were added one after the other.
         rows[0] += squares
         squares = rows.sum(0)
-    return Scale(shift, np.where(varies, np.sqrt(squares / len(features)), 0), fill)
+    spread = np.where(varies, np.sqrt(squares / len(features)), 0)
+    # Squares of numbers this small are 0, or have few digits.
+    for column in np.flatnonzero(varies & (squares < SMALLEST_SQUARES)):
+        values = features[:, column] - shift[column]
+        values = values if fill is None else np.where(np.isnan(values), fill[column] - shift[column], values)
+        spread[column] = np.ptp(values) * np.std(values / np.ptp(values))
+    return Scale(shift, spread, fill)
+
+
+def fill_of(features: np.ndarray, impute: str) -> np.ndarray:
+    """What missing values of each column are taken for, ``[f]``: the mean or median of the others, 0 without any."""
+    # Imported here: it takes seconds.
+    from sklearn.impute import SimpleImputer
+
+    fills = []
+    # In parts, because it copies what it is given several times.
+    for start, stop in parts_of(features.shape[1]):
+        values = features[:, start:stop].astype(np.float64)
+        imputer = SimpleImputer(strategy=impute, keep_empty_features=True).fit(values)
+        fills.append(imputer.transform(np.full((1, values.shape[1]), np.nan))[0])
+    return np.concatenate(fills)
+
+
+def parts_of(count: int) -> list[tuple[int, int]]:
+    """Where parts of so many columns start and stop: `COLUMNS_AT_ONCE` or more, so that none is a single one."""
+    starts = [part * COLUMNS_AT_ONCE for part in range(max(1, count // COLUMNS_AT_ONCE))]
+    return list(zip(starts, [*starts[1:], count], strict=True))
 
 
 def image_scale(images: np.ndarray) -> Scale:

@@ -195,12 +195,12 @@ def test_labels_of_any_kind_are_mapped_and_keep_their_names(labels, names, mappe
 
 
 BAD_NPZ = [
-    ({"images": IMAGES}, "has no array labels or y"),
+    ({"images": IMAGES}, "has no array labels or y; it has images; save it by this name, as in numpy"),
     ({"labels": LABELS}, "has no array images or x"),
     ({"images": IMAGES, "labels": np.array([object()] * 5)}, "Python objects"),
     ({"images": np.full((5, 3, 3), np.nan), "labels": LABELS}, "example 0 has a value that is not finite"),
-    ({"images": IMAGES, "labels": LABELS[:4]}, "for 5 examples"),
-    ({"images": IMAGES, "labels": np.zeros(5, int)}, "two classes or more"),
+    ({"images": IMAGES, "labels": LABELS[:4]}, "for 5 examples; needed: one label an example; give as many of both"),
+    ({"images": IMAGES, "labels": np.zeros(5, int)}, "two classes or more are needed: add examples of others, or name"),
     ({"images": IMAGES, "labels": np.array([0.5, 1, 1, 0, 2])}, "not a quantity"),
     ({"images": IMAGES[0, 0], "labels": LABELS[:3]}, "have shape"),
     ({"images": IMAGES[:0], "labels": LABELS[:0]}, "have shape"),
@@ -447,7 +447,7 @@ def test_csv_gives_columns_labels_and_ids(tmp_path):
         ("label,a\n\nx,1\ny,\n", "column a, line 4: has no value (1 of 2 are missing)"),
         ("label,a\nx,1\ny,inf\n", "line 3: 'inf'"),
         ("label,a\nx,1\ny,2,3\n", "line 3 has 3 cells"),
-        ("label,a,a\nx,1,2\n", "same name"),
+        ("label,a,a\nx,1,2\n", "2 columns have the name a; give each"),
         ("label\nx\ny\n", "no column of numbers"),
         ("label,a\nx,1\nx,2\n", "two classes"),
         ("label,a\nx,1\n,2\ny,3\n", "line 3 has no label"),

@@ -121,7 +121,7 @@ def test_lists_of_numbers_are_so_many_columns(tmp_path):
         np.testing.assert_array_equal(dataset.features, np.column_stack([VALUES[:, :2], VALUES]))
         assert dataset.notes == ("columns: 2 of numbers, 1 of lists of numbers",)
     for lists, said in (
-        ([[1.0]] * 11 + [[1.0, 2.0]], "column embedding: has rows without a list, or lists of several lengths"),
+        ([[1.0]] * 11 + [[1.0, 2.0]], "column embedding: has lists of several lengths"),
         ([["x"]] * 12, "column embedding: has lists of the type string"),
         ([[None]] * 12, "column embedding: has lists "),
         ([[]] * 12, "column embedding: has lists "),
@@ -293,3 +293,21 @@ def test_without_the_package_the_extra_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UserError, match=re.escape("needs the package datasets; pip install -e '.[hf]'")):
         load(f"hf:{tmp_path}")
+
+
+@pytest.mark.parametrize("column", ["label", "kind"])
+def test_numbers_of_classes_that_have_no_name_are_refused(column):
+    kinds = datasets.ClassLabel(names=["x", "y"])
+    features = datasets.Features({"a": datasets.Value("float64"), "label": kinds, "kind": kinds})
+    codes = {name: [0, 5 if name == column else 1] * 6 for name in ("label", "kind")}
+    stored = datasets.table.InMemoryTable.from_pydict({"a": VALUES[:, 0], **codes})
+    given = datasets.Dataset(stored, info=datasets.DatasetInfo(features=features))
+    with pytest.raises(UserError, match=f"column {column}, row 2: is the number 5 of 2 classes, which count from 0"):
+        dataset_of_call(given)
+
+
+def test_labels_that_white_space_alone_tells_apart_are_told():
+    dataset = dataset_of_call(datasets.Dataset.from_dict({"a": VALUES[:, 0], "label": ["x", "x ", "y"] * 4}))
+    assert names_of(dataset) == ["x", "x", "y"] * 4
+    said = "white space around 4 labels is left out: spellings that differ by it alone are one class (x)"
+    assert dataset.notes == (said,)

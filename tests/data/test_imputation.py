@@ -1,10 +1,12 @@
 """Missing features: filled by a statistic of the training part alone, or refused."""
 
 import re
+import tracemalloc
 
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.impute import SimpleImputer
 
 import jaxgen
 from jaxgen import UserError
@@ -16,6 +18,7 @@ from jaxgen.data.describe import describe_data
 from jaxgen.data.long_tail import cut_tail
 from jaxgen.data.parts import first_examples, hold_out_test
 from jaxgen.data.python_arrays import dataset_of_call
+from jaxgen.data.scaling import column_scale
 from jaxgen.experiments.tabular.folds import fold_rows, split
 from jaxgen.experiments.tabular.job import as_table
 
@@ -190,7 +193,7 @@ def test_categories_are_those_of_training_rows_and_places_those_of_their_part():
     np.testing.assert_array_equal(dataset.test_features, [[1, 0, 0, 1], [3, 0, 0, 0]])
     assert "column colour: test rows alone have violet, which is none of its categories" in dataset.notes
     tests.loc[1, "a"] = np.nan
-    with pytest.raises(UserError, match="column a, test row 2: has no value"):
+    with pytest.raises(UserError, match="column a, test index 1: has no value"):
         dataset_of_call(train, LABELS[:12], test_images=tests, test_labels=LABELS[:2])
 
 
@@ -250,3 +253,36 @@ def test_a_call_tells_what_was_read_before_anything_else(capsys):
 def test_flags_without_effect_are_refused(images, flag, said):
     with pytest.raises(UserError, match=re.escape(said)):
         jaxgen.estimate_scores(images, LABELS, **flag)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("width", [1, 2, 63, 64, 129, 200])
+@pytest.mark.parametrize("impute", STATISTICS)
+def test_columns_imputed_in_parts_are_as_if_imputed_at_once(impute, width, order):
+    values = np.asarray(np.exp(RNG.normal(size=(300, width))), order=order)
+    values[::7, :: max(1, width // 3)] = np.nan
+    imputer = SimpleImputer(strategy=impute)
+    filled = imputer.fit_transform(values)
+    scale = column_scale(values, impute)
+    np.testing.assert_array_equal(scale.fill, imputer.statistics_)
+    np.testing.assert_array_equal(scale.shift, np.asarray(filled, order=order).mean(0))
+    np.testing.assert_allclose(scale.spread, filled.std(0), rtol=1e-12)
+
+
+def test_a_table_with_one_gap_is_not_copied_whole():
+    values = RNG.normal(size=(2000, 800))
+    values[0, 0] = np.nan
+    tracemalloc.start()
+    column_scale(values, "median")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < values.nbytes
+
+
+@pytest.mark.parametrize("impute", ["none", "mean"])
+@pytest.mark.parametrize("size", [1e-140, 1e-150, 1e-158, 1e-200, 1e-300])
+def test_columns_of_a_tiny_range_are_standardized(size, impute):
+    values = RNG.normal(size=(40, 2))
+    tiny = column_scale(values * [1, size], impute)
+    np.testing.assert_allclose(tiny.spread / [1, size], values.std(0), rtol=1e-7)
+    np.testing.assert_allclose(tiny.apply(values * [1, size]).std(0), 1, rtol=1e-5)

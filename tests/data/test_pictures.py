@@ -151,6 +151,17 @@ def test_a_class_without_pictures_is_refused_by_name(tmp_path):
         load(tmp_path)
 
 
+def test_a_folder_of_one_class_or_none_says_what_to_do(tmp_path):
+    with pytest.raises(
+        UserError, match=r"has no folders named by class, .*; make a folder for each class, and put its"
+    ):
+        load(tmp_path)
+    save(tmp_path, GREY)
+    (tmp_path / "c0").rename(tmp_path / "c1" / "c0")
+    with pytest.raises(UserError, match=r"has one folder of a class, c1, in .*; two classes or more are needed: add"):
+        load(tmp_path)
+
+
 def test_pictures_in_folders_below_are_of_the_class_above(tmp_path):
     save(tmp_path, GREY)
     (tmp_path / "c1" / "part" / "deep").mkdir(parents=True)

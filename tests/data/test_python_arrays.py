@@ -136,13 +136,21 @@ def test_frames_of_polars_are_taken():
         (VALUES, [2**70, 1] * 6, "labels: hold floats of 1.18059e+21, which are not exact"),
         (np.ma.masked_array(VALUES, VALUES > 1), LABELS, "are masked; fill or drop them"),
         (VALUES, np.ma.masked_array(np.arange(12) % 2, np.arange(12) == 3), "labels: 1 values are masked"),
-        (pd.DataFrame(VALUES, columns=["a", "a", "b"]), LABELS, "images: have two columns of one name"),
+        (
+            pd.DataFrame(VALUES, columns=["a", "a", "b"]),
+            LABELS,
+            "images: 2 columns have the name a; give each column a name of its own",
+        ),
         (pd.DataFrame(index=range(12)), LABELS, "images: have no columns"),
         (FRAME.assign(a=[2**70] * 12), LABELS, "images: cannot be read as a table"),
-        (VALUES, pd.Series([*LABELS[:5], None, *LABELS[6:]]), "labels: row 6 has none; fill it or drop the row"),
+        (VALUES, pd.Series([*LABELS[:5], None, *LABELS[6:]]), "labels: index 5 has none; fill it or drop the row"),
         (FRAME.assign(label=LABELS), pd.Series(LABELS, name="label"), "images: have the labels as their column label"),
         (FRAME, pd.Series(LABELS, index=range(1, 13)), "labels: have another index than the images"),
-        (FRAME.assign(a=[None, *VALUES[1:, 0]]), LABELS, "images: column a, row 1: has no value (1 of 12 are missing)"),
+        (
+            FRAME.assign(a=[None, *VALUES[1:, 0]]),
+            LABELS,
+            "images: column a, index 0: has no value (1 of 12 are missing)",
+        ),
         (
             FRAME.assign(a=[f"tree {i}" for i in range(12)]),
             LABELS,
@@ -151,7 +159,7 @@ def test_frames_of_polars_are_taken():
         (
             FRAME.assign(a=[[1, 2]] * 11 + [[1]]),
             LABELS,
-            "images: column a: has rows without a list",
+            "images: column a: has lists of several lengths; give all one length",
         ),
         (FRAME.assign(a=[{"b": 1}] * 12), LABELS, "images: column a: is of type struct"),
         (None, LABELS, "images: are of type object"),
@@ -333,3 +341,49 @@ def test_arrays_are_normalized_as_files_are(flag, tmp_path):
     assert (called.whiten, called.channel_moments) == (read.whiten, read.channel_moments)
     with pytest.raises(UserError, match=rf"--{flag}: is for images, and arrays has rows of features"):
         dataset_of_call(np.arange(8.0).reshape(4, 2), labels, spec=DataSpec(**{flag: True}))
+
+
+def test_a_row_of_a_frame_is_named_by_its_index():
+    frame = FRAME.set_index(pd.Index([f"s{row}" for row in range(12)]))
+    labels = pd.Series(LABELS, index=frame.index)
+    with pytest.raises(UserError, match="column b, index s3: has no value"):
+        dataset_of_call(frame.assign(b=frame.b.where(frame.index != "s3")), labels)
+    with pytest.raises(UserError, match="labels: index s3 has none"):
+        dataset_of_call(frame, labels.where(frame.index != "s3"))
+    tests = frame.assign(b=frame.b.where(frame.index != "s5"))
+    with pytest.raises(UserError, match="column b, test index s5: has no value"):
+        dataset_of_call(frame, labels, test_images=tests, test_labels=labels)
+
+
+@pytest.mark.parametrize("make", [list, np.array, pd.Series, polars.Series])
+def test_labels_that_white_space_alone_tells_apart_are_told(make):
+    dataset = dataset_of_call(VALUES, make([*LABELS[:-1], f"{LABELS[-1]} "]))
+    assert dataset.num_classes == 3
+    said = "white space around 1 label is left out: spellings that differ by it alone are one class (ash)"
+    assert dataset.notes == (said,)
+
+
+def test_intervals_are_categories_by_their_texts():
+    cut = pd.cut(FRAME.a, 3).rename(None)
+    dataset = dataset_of_call(FRAME.assign(k=cut), LABELS)
+    np.testing.assert_array_equal(dataset.features[:, 3:], pd.get_dummies(cut.astype(str)))
+    assert names_of(dataset_of_call(FRAME, cut)) == cut.astype(str).tolist()
+    assert names_of(dataset_of_call(FRAME.assign(k=cut), "k")) == cut.astype(str).tolist()
+    lists = pyarrow.DictionaryArray.from_arrays(pyarrow.array([0, 1] * 6), pyarrow.array([[1], [2]]))
+    with pytest.raises(UserError, match="column k: has categories of the type list<item: int64>; texts or numbers"):
+        dataset_of_call(pyarrow.table({"a": VALUES[:, 0], "k": lists}), LABELS)
+
+
+def test_the_index_of_a_frame_may_be_its_labels():
+    frame = FRAME.set_index(pd.Index(LABELS, name="kind"))
+    dataset = dataset_of_call(frame, "kind", test_images=frame)
+    assert names_of(dataset) == LABELS.tolist()
+    np.testing.assert_array_equal(dataset.test_labels, dataset.labels)
+    levels = FRAME.set_index([pd.Index(LABELS, name="kind"), pd.Index(range(3, 15), name="tree")])
+    assert dataset_of_call(levels, "kind").ids.tolist() == [*range(3, 15)]
+
+
+def test_constant_columns_are_told():
+    said = "2 columns with one value in all training examples, which tells nothing: "
+    assert dataset_of_call(np.c_[VALUES, np.ones((12, 2))], LABELS).notes == (f"{said}4, 5",)
+    assert dataset_of_call(FRAME.assign(d=1, e=2.0), LABELS).notes == (f"{said}d, e",)

@@ -242,7 +242,7 @@ BIG = 2**53
     [
         ("a,b,label\n" + ROWS + '3,5,"x\n' + ROWS, "line 14: a quote is opened there or above that is never closed"),
         ("a,b,label", "has no rows under a header line"),
-        ("a,t,label\n1," + "z" * 140000 + ",x\n2,u,\n" + ROWS, "row 2 has no label"),
+        ("a,t,label\n1," + "z" * 140000 + ",x\n2,u,\n" + ROWS, "line 3 has no label"),
         ("id,a,label\n1,1,x\n,2,y\n3,3,x\n", "line 3 has no id; fill it, or name another column by --id_column"),
         ("a;b;label\n1,234;4.5;x\n950;1.5;y\n12,000;2.5;x\n", "column a: '1,234' may have a comma for thousands or"),
         ('a,label\n"1,234",x\n950,y\n"12,000",x\n', "column a: '1,234' may have a comma for thousands or for decimals"),
@@ -458,3 +458,165 @@ def test_an_index_of_pandas_whose_column_is_gone_is_none(tmp_path):
     part = parquet.read_table(tmp_path / "whole.parquet").select(["a", "b", "c", "label"])
     parquet.write_table(part, tmp_path / "part.parquet")
     check_values(load(tmp_path / "part.parquet"))
+
+
+def write_rows(path, header, rows, **options):
+    path.write_text("\n".join([header, *rows]) + "\n", **options)
+    return path
+
+
+LETTERS = [f"{row * 0.5},{'xy'[row % 2]}" for row in range(24)]
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_spellings_that_white_space_alone_tells_apart_are_told(tmp_path, suffix):
+    frame = FRAME.assign(label=["oak", "elm", "oak "] * 10, colour=["red", "blue ", "blue"] * 10)
+    write = frame.to_csv if suffix == "csv" else frame.to_parquet
+    write(tmp_path / f"mine.{suffix}", index=False)
+    dataset = load(tmp_path / f"mine.{suffix}")
+    assert dataset.class_names == ("elm", "oak")
+    said = "white space around 10 labels is left out: spellings that differ by it alone are one class (oak)"
+    assert said in dataset.notes
+    said = "column colour: texts that differ by white space around alone are one category (blue)"
+    assert said in dataset.notes
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("nothing.csv", None, "there is no such file; give the path of a CSV or Parquet file"),
+        ("header.csv", "a,label\n", "has no rows under a header line; needed: a first line with the names of the col"),
+        ("ragged.csv", "a,label\n1,x\n2,y,3\n", "the header 2; mend it (a cell with commas inside needs quotes"),
+        ("twice.csv", "a,a,label\n1,2,x\n", "2 columns have the name a; give each column a name of its own"),
+        ("open.csv", 'a,"label\n' + ROWS, "line 1: a quote is opened there or above that is never closed"),
+        ("ids.csv", "id,a,label\n1,1,x\n1,2,y\n", "column id: 2 examples have the id 1; ids must differ: name another"),
+        ("text.parquet", "a,label\n" + ROWS, "it is of another kind: give csv:PATH if it is text"),
+        ("cut.parquet", "PAR1" + ROWS, "it may be cut short or damaged: write it or fetch it anew"),
+        ("zeros.csv", "a,label\n\0,x\n", "cannot be read as CSV (it is no text); save it as text in UTF-8"),
+        ("bare.csv", "label\nx\ny\n", "has no column of numbers beside the label; give it one or more"),
+    ],
+)
+def test_a_refusal_says_what_to_do(tmp_path, name, text, said):
+    if text is not None:
+        (tmp_path / name).write_text(text)
+    with pytest.raises(UserError, match=re.escape(said)):
+        load(tmp_path / name)
+
+
+def test_the_kind_typed_is_how_a_file_is_read(tmp_path):
+    FRAME.to_parquet(tmp_path / "mine.bin")
+    FRAME.to_csv(tmp_path / "mine.dat", index=False)
+    FRAME.to_csv(tmp_path / "text.parquet", index=False)
+    for name in ("parquet:{}/mine.bin", "csv:{}/mine.dat", "csv:{}/text.parquet"):
+        check_values(load(name.format(tmp_path)))
+    with pytest.raises(UserError, match=r"cannot be read as CSV .*; it is a Parquet file: give parquet:PATH"):
+        load(f"csv:{tmp_path}/mine.bin")
+
+
+def test_quotes_inside_cells_are_read_as_pandas_reads_them(tmp_path):
+    cells = ['5" pipe', "hose", '"5"" pipe"', "hose"] * 5
+    path = write_rows(tmp_path / "mine.csv", "t,a,label", [f"{c},{i * 0.5},{'xy'[i % 2]}" for i, c in enumerate(cells)])
+    expected = pd.get_dummies(pd.read_csv(path).t)
+    dataset = load(path)
+    np.testing.assert_array_equal(dataset.features[:, :2], expected)
+    assert f"column t has 2 categories: {', '.join(expected)}" in dataset.notes
+
+
+def test_utf_32_is_read_and_told(tmp_path):
+    FRAME.to_csv(tmp_path / "mine.csv", index=False, encoding="utf-32")
+    dataset = load(tmp_path / "mine.csv")
+    check_values(dataset)
+    assert dataset.notes == ("its text is utf-32",)
+
+
+def test_rows_and_cells_of_any_length_are_read_and_found(tmp_path):
+    cells = ["q" * (3_000_000 if row == 5 else 3) for row in range(24)]
+    rows = [f"{cell},{row}" for cell, row in zip(cells, LETTERS, strict=True)]
+    dataset = load(write_rows(tmp_path / "mine.csv", "t,a,label", rows))
+    assert dataset.features.shape == (24, 3)
+    assert max(map(len, dataset.notes)) < 200
+    with pytest.raises(UserError, match="line 26 has 2 cells, the header 3"):
+        load(write_rows(tmp_path / "mine.csv", "t,a,label", [*rows, "1,x"]))
+
+
+@pytest.mark.parametrize("part", [text.PART, 64])
+def test_hexadecimal_numbers_of_64_bits_are_not_negative_ones(tmp_path, monkeypatch, part):
+    monkeypatch.setattr(text, "PART", part)
+    rows = [f"{['0xFFFFFFFFFFFFFFFF', '0x10'][i % 2]},0x7fffffffffffffff,-1,{row}" for i, row in enumerate(LETTERS)]
+    dataset = load(write_rows(tmp_path / "mine.csv", "b,c,d,a,label", rows))
+    assert "column b has 2 categories: 0x10, 0xFFFFFFFFFFFFFFFF" in dataset.notes
+    np.testing.assert_array_equal(dataset.features[:, 2:4], [[2.0**63, -1]] * 24)
+
+
+@pytest.mark.parametrize("quote", ["", '"'])
+def test_zeros_before_numbers_and_constant_columns_are_told(tmp_path, quote):
+    rows = [f"{quote}{i * 37:05}{quote},0.5,2021-01-05 01:00,7,{row}" for i, row in enumerate(LETTERS)]
+    path = write_rows(tmp_path / "mine.csv", "zip,half,day,seven,a,label", [row.replace(":", "") for row in rows])
+    dataset = load(path)
+    np.testing.assert_array_equal(dataset.features[:, 0], np.arange(24) * 37)
+    assert "1 column of numbers with zeros before them, which are dropped: zip" in dataset.notes
+    said = "3 columns with one value in all training examples, which tells nothing: half, day=2021-01-05 0100, seven"
+    assert said in dataset.notes
+    pd.read_csv(path, dtype={"zip": str}).drop(columns="day").to_parquet(tmp_path / "mine.parquet", index=False)
+    assert "1 column of numbers with zeros before them, which are dropped: zip" in load(tmp_path / "mine.parquet").notes
+
+
+def test_zeros_before_labels_are_told(tmp_path):
+    dataset = load(write_rows(tmp_path / "mine.csv", "a,label", [f"{i * 0.5},{i % 2:02}" for i in range(24)]))
+    assert dataset.class_names == ("0", "1")
+    assert dataset.notes == ("labels are numbers, and zeros before them are dropped, as of 00",)
+
+
+BAD_TEXTS = pyarrow.StringArray.from_buffers(
+    24, pyarrow.array(range(25), pyarrow.int32()).buffers()[1], pyarrow.py_buffer(b"\xffb" * 12)
+)
+
+
+@pytest.mark.parametrize("column", ["t", "label"])
+def test_texts_of_parquet_that_are_not_utf_8_are_refused(tmp_path, column):
+    columns = {"a": np.arange(24) / 2, "label": ["x", "y"] * 12} | {column: BAD_TEXTS}
+    parquet.write_table(pyarrow.table(columns), tmp_path / "mine.parquet")
+    with pytest.raises(UserError, match=f"column {column}: has texts that are not UTF-8; write them as such"):
+        load(tmp_path / "mine.parquet")
+
+
+@pytest.mark.parametrize(
+    "described",
+    [
+        '{"index_columns": null, "columns": null}',
+        '{"columns": [1]}',
+        '{"columns": [{"name": ["a"], "pandas_type": "categorical"}], "index_columns": [["a"]]}',
+        '{"index_columns": "a", "columns": 5}',
+        "[]",
+        "{",
+        b"\xff",
+    ],
+)
+def test_what_is_no_description_of_pandas_is_ignored(tmp_path, described):
+    table = pyarrow.table({name: FRAME[name].to_numpy() for name in FRAME})
+    parquet.write_table(table.replace_schema_metadata({"pandas": described}), tmp_path / "mine.parquet")
+    check_values(load(tmp_path / "mine.parquet"))
+
+
+def test_categories_of_numbers_are_such_in_parquet_without_pandas(tmp_path):
+    codes = pyarrow.array([3, 1, 2] * 10).dictionary_encode()
+    parquet.write_table(pyarrow.table({"k": codes, "label": FRAME.label.to_list()}), tmp_path / "mine.parquet")
+    np.testing.assert_array_equal(load(tmp_path / "mine.parquet").features, np.tile(np.eye(3)[[2, 0, 1]], (10, 1)))
+
+
+def test_an_index_that_is_named_as_the_label_is_it(tmp_path):
+    FRAME.set_index("label").to_parquet(tmp_path / "mine.parquet")
+    check_values(load(tmp_path / "mine.parquet"))
+    levels = FRAME.assign(tree=[f"t{row}" for row in range(30)]).set_index(["label", "tree"])
+    levels.to_parquet(tmp_path / "levels.parquet")
+    dataset = load(tmp_path / "levels.parquet")
+    check_values(dataset)
+    assert dataset.ids[3] == "t3"
+
+
+@pytest.mark.parametrize("impute", ["none", "median"])
+def test_a_row_without_a_list_is_not_told_to_be_imputed(tmp_path, impute):
+    lists = [[1, 2]] * 29 + [None]
+    parquet.write_table(pyarrow.table({"k": lists, "label": FRAME.label.to_list()}), tmp_path / "mine.parquet")
+    with pytest.raises(UserError, match=r"column k, row 30: has no list .*; fill it \(no list is imputed\), or drop"):
+        load(tmp_path / "mine.parquet", impute=impute)

@@ -51,7 +51,7 @@ def open_splits(name: str, fetch: bool) -> Any:
     if not is_folder and os.path.exists(name):
         raise UserError(f"{source}: is a file; give the folder that save_to_disk wrote")
     if not is_folder and (name.startswith((".", "/", "~")) or name.count("/") > 1):
-        raise UserError(f"{source}: there is no such folder")
+        raise UserError(f"{source}: there is no such folder; give one that save_to_disk wrote")
     path, _, configuration = (name, "", "") if is_folder else name.partition(":")
     is_saved = any(os.path.isfile(f"{name}/{file}") for file in SAVED)
     offline = not is_folder and (not fetch or is_out_of_reach())

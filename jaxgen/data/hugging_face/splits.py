@@ -2,7 +2,7 @@
 
 import io
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,8 +11,8 @@ from jaxgen.config import DataSpec
 from jaxgen.data.checks import make_dataset
 from jaxgen.data.pictures import FORMATS, read_opened
 from jaxgen.data.tables.columns import MOST_NAMES, TableRows, read_tables
-from jaxgen.data.tables.file import Table, declared_categories, strip_texts
-from jaxgen.data.tables.names import find_ids, idle_index, read_ids, read_labels
+from jaxgen.data.tables.file import Table, clean, declared_categories
+from jaxgen.data.tables.names import describe_labels, find_ids, idle_index, read_ids, read_labels
 from jaxgen.data.tensors import to_numpy
 from jaxgen.errors import UNREADABLE, UserError
 from jaxgen.types import Dataset
@@ -65,7 +65,11 @@ def dataset_of_splits(name: str, source: str, splits: Splits, spec: DataSpec) ->
     roles = find_roles(parts[0], source, spec)
     notes += roles.notes
     sources = (source, f"{source}: test split")
-    labels = [labels_of(part, what, roles) for part, what in zip(parts, sources, strict=False)]
+    labels = []
+    for part, what in zip(parts, sources, strict=False):
+        found, told = labels_of(part, what, roles)
+        labels.append(found)
+        notes += [note for note in told if note not in notes]
     if len(parts) == 2 and roles.names and (labels[1] == NO_LABEL).all():
         notes.append(f"the {count_of(len(labels[1]), 'row')} for testing have no labels, and are not read")
         parts, labels = parts[:1], labels[:1]
@@ -83,6 +87,7 @@ def dataset_of_splits(name: str, source: str, splits: Splits, spec: DataSpec) ->
         class_names=None if roles.names is None else np.array(roles.names),
         ids=rows.ids[0],
         impute=spec.impute,
+        columns=rows.columns,
         notes=(*notes, *rows.notes),
         **test,
     )
@@ -156,19 +161,24 @@ def find_roles(split: Any, source: str, spec: DataSpec) -> Roles:
     return Roles(label, chosen, bool(chosen) and kinds[chosen] != "Image", names and tuple(names), tuple(notes))
 
 
-def labels_of(split: Any, source: str, roles: Roles) -> np.ndarray:
-    """The labels of a split ``[n]``: numbers of the names of `roles`, -1 where there is none; else as in a table."""
+def labels_of(split: Any, source: str, roles: Roles) -> tuple[np.ndarray, list[str]]:
+    """The labels of a split ``[n]``: numbers of the names of `roles`, -1 where there is none; else as in a table.
+
+    Returns:
+      The labels, and what was dropped of them.
+    """
     own = getattr(split.features[roles.label], "names", None)
     are_places = bool(own) and roles.names == tuple(own)
     table = as_table(split, [roles.label], source, as_numbers=are_places)
     if roles.names is None:
-        return read_labels(table, roles.label)
+        labels = read_labels(table, roles.label)
+        return labels, describe_labels(table, roles.label, labels)
     if are_places:
-        return table.data.column(roles.label).fill_null(NO_LABEL).to_numpy()
+        return table.data.column(roles.label).fill_null(NO_LABEL).to_numpy(), []
     texts = table.texts(roles.label)
     if (unknown := np.setdiff1d(texts, ["", *roles.names])).size:
-        raise UserError(f"{source}: the label {unknown[0]} is no class of the training split")
-    return np.array([roles.names.index(text) if text else NO_LABEL for text in texts.tolist()])
+        raise UserError(f"{source}: the label {unknown[0]} is no class of the training split; drop its rows")
+    return np.array([roles.names.index(text) if text else NO_LABEL for text in texts.tolist()]), []
 
 
 def as_table(split: Any, names: list[str], source: str, as_numbers: bool = False) -> Table:
@@ -182,13 +192,27 @@ def as_table(split: Any, names: list[str], source: str, as_numbers: bool = False
     categories = set(declared_categories(data))
     for place, name in enumerate(data.column_names):
         known = getattr(split.features[name], "names", None)
+        if known:
+            refuse_unknown(data.column(name), known, f"{source}: column {name}")
         if known and not as_numbers:
             texts = pyarrow.array([None, *known])
             # Numbers of classes follow that of none.
             column = texts.take(compute.add(data.column(name).combine_chunks().fill_null(NO_LABEL), 1))
             data = data.set_column(place, name, column)
             categories.add(name)
-    return Table(source, strip_texts(data), categories=frozenset(categories))
+    return clean(Table(source, data, categories=frozenset(categories)))
+
+
+def refuse_unknown(codes: Any, names: Sequence[str], what: str) -> None:
+    """Raises `UserError` for numbers of classes that have no name."""
+    numbers = codes.fill_null(NO_LABEL).to_numpy()
+    outside = (numbers < NO_LABEL) | (numbers >= len(names))
+    if outside.any():
+        row = int(outside.argmax())
+        raise UserError(
+            f"{what}, row {row + 1}: is the number {numbers[row]} of {count_of(len(names), 'class')}, which count from "
+            "0; mend it, or name all classes"
+        )
 
 
 def is_plain(feature: Any) -> bool:

@@ -11,11 +11,12 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxgen.config import DataSpec
+from jaxgen.config.fields import shorten
 from jaxgen.data.checks import make_dataset
 from jaxgen.data.pictures import read_pictures
 from jaxgen.data.tables.features import Features, read_features, read_numbers
-from jaxgen.data.tables.file import UNNAMED, Table, read_table, strip_texts
-from jaxgen.data.tables.names import find_ids, idle_index, read_ids, read_labels, refuse_counts
+from jaxgen.data.tables.file import UNNAMED, Table, read_table
+from jaxgen.data.tables.names import describe_labels, find_ids, idle_index, read_ids, read_labels, refuse_counts
 from jaxgen.errors import UserError, first_line
 from jaxgen.types import Dataset
 from jaxgen.wording import count_of, some_of
@@ -36,7 +37,8 @@ def load_table(path: str, spec: DataSpec) -> Dataset:
     import pyarrow
 
     source = f"--dataset={spec.dataset}"
-    table = read_table(path, source, (spec.label_column, spec.id_column, spec.image_column))
+    kind = spec.dataset.partition(":")[0]
+    table = read_table(path, source, (spec.label_column, spec.id_column, spec.image_column), kind)
     if spec.label_column not in table.names:
         near = difflib.get_close_matches(spec.label_column, table.names, n=1)
         raise UserError(
@@ -44,6 +46,7 @@ def load_table(path: str, spec: DataSpec) -> Dataset:
             + (f"; did you mean {near[0]}?" if near else "; name one of them")
         )
     labels = read_labels(table, spec.label_column)
+    table = dataclasses.replace(table, notes=(*table.notes, *describe_labels(table, spec.label_column, labels)))
     if spec.image_column:
         return load_pictures(table, pathlib.Path(path), labels, spec)
     if spec.image_size:
@@ -59,6 +62,7 @@ def load_table(path: str, spec: DataSpec) -> Dataset:
         source=source,
         ids=rows.ids[0],
         impute=spec.impute,
+        columns=rows.columns,
         notes=(*told, *rows.notes),
     )
 
@@ -72,7 +76,9 @@ def load_pictures(table: Table, path: pathlib.Path, labels: np.ndarray, spec: Da
       UserError: for a column or a file that is not there, and for a picture that cannot be read.
     """
     if spec.image_column not in table.names:
-        raise UserError(f"--image_column={spec.image_column}: {path} has the columns {', '.join(table.names)}")
+        raise UserError(
+            f"--image_column={spec.image_column}: {path} has the columns {', '.join(table.names)}; name one"
+        )
     id_column, notes = find_ids(table, spec)
     names = table.texts(spec.image_column)
     files = [path.parent / name for name in names]
@@ -102,10 +108,12 @@ class Columns(NamedTuple):
 
     Attributes:
       values: float ``[n, f]``.
+      names: of the features, ``[f]``.
       notes: which columns became several.
     """
 
     values: np.ndarray
+    names: tuple[str, ...]
     notes: tuple[str, ...]
 
 
@@ -121,6 +129,18 @@ def read_columns(table: Table, names: Sequence[str], impute: str = "none") -> Co
             found = found._replace(values=values)
         columns[name] = found
     refuse_thousands(table, columns)
+    are_plain = all(found.values.base is plain for found in columns.values())
+    values = plain if are_plain else np.concatenate([found.values for found in columns.values()], axis=1)
+    features = [
+        f"{name or UNNAMED}{kind}"
+        for name, found in columns.items()
+        for kind in [f"={shorten(kind)}" for kind in found.categories] or [""] * found.values.shape[1]
+    ]
+    return Columns(values, tuple(features), tuple(describe_columns(table, columns, are_complete)))
+
+
+def describe_columns(table: Table, columns: Mapping[str, Features], are_complete: np.ndarray) -> list[str]:
+    """Says what columns were read as, and what they have beside plain numbers; `are_complete` ``[f]`` have no more."""
     missing = {
         name: 0 if complete else found.without + int(np.isnan(found.values).sum())
         for (name, found), complete in zip(columns.items(), are_complete, strict=True)
@@ -131,6 +151,10 @@ def read_columns(table: Table, names: Sequence[str], impute: str = "none") -> Co
     notes = [f"columns: {kinds}"] * (len(by_kind) > 1)
     commas = [name for name, found in columns.items() if found.has_decimal_commas]
     notes += [f"commas stand for decimal points in {some_of(commas)}"] * bool(commas)
+    padded = [name for name, found in columns.items() if name in table.padded or found.is_padded]
+    notes += [
+        f"{count_of(len(padded), 'column')} of numbers with zeros before them, which are dropped: {some_of(padded, 3)}"
+    ] * bool(padded)
     notes += [f"of all rows, values are missing in {some_of(counts)}"] * bool(counts)
     notes += [
         f"column {name}: test rows alone have {some_of(found.unseen)}, which is none of its categories"
@@ -138,13 +162,17 @@ def read_columns(table: Table, names: Sequence[str], impute: str = "none") -> Co
         if found.unseen
     ]
     notes += [
-        f"column {name} has {count_of(len(found.categories), 'category')}: {some_of(found.categories)}"
+        f"column {name} has {count_of(len(found.categories), 'category')}: "
+        + some_of([shorten(kind) for kind in found.categories])
         for name, found in columns.items()
         if found.categories
     ]
-    are_plain = all(found.values.base is plain for found in columns.values())
-    values = plain if are_plain else np.concatenate([found.values for found in columns.values()], axis=1)
-    return Columns(values, tuple(notes))
+    notes += [
+        f"column {name}: texts that differ by white space around alone are one category ({some_of(spaces.merged, 3)})"
+        for name, spaces in table.spaces.items()
+        if spaces.merged and name in columns and columns[name].categories
+    ]
+    return notes
 
 
 class TableRows(NamedTuple):
@@ -154,11 +182,13 @@ class TableRows(NamedTuple):
       parts: features of each table, ``[n_i, f]``.
       ids: of the rows of each, ``[n_i]``; None where no column names them.
       notes: what was assumed.
+      columns: names of the features, ``[f]``.
     """
 
     parts: list[np.ndarray]
     ids: list[np.ndarray | None]
     notes: tuple[str, ...]
+    columns: tuple[str, ...] = ()
 
 
 def read_tables(tables: Sequence[Table], spec: DataSpec, label: str = "") -> TableRows:
@@ -176,12 +206,12 @@ def read_tables(tables: Sequence[Table], spec: DataSpec, label: str = "") -> Tab
     idle = (label, id_column, *idle_index(tables[0], spec))
     names = [name for name in tables[0].names if name not in idle]
     if not names:
-        raise UserError(f"{tables[0].source}: has no column of numbers beside the label")
+        raise UserError(f"{tables[0].source}: has no column of numbers beside the label; give it one or more")
     refuse_counts(tables[0], names, spec)
     found = read_columns(join(tables, names), names, spec.impute)
     bounds = np.cumsum([table.data.num_rows for table in tables])[:-1]
     ids = [None if id_column is None else read_ids(table, id_column) for table in tables]
-    return TableRows(np.split(found.values, bounds), ids, (*notes, *found.notes))
+    return TableRows(np.split(found.values, bounds), ids, (*notes, *found.notes), found.names)
 
 
 def join(tables: Sequence[Table], names: Sequence[str]) -> Table:
@@ -202,8 +232,17 @@ def join(tables: Sequence[Table], names: Sequence[str]) -> Table:
             f"{tables[0].source}: cannot be read as a table ({first_line(error)}); give columns of one type each, "
             "alike for training and testing"
         ) from None
-    categories = frozenset().union(*(table.categories for table in tables))
-    return Table(tables[0].source, strip_texts(joined), categories=categories, training=data[0].num_rows)
+    row_names = None
+    if all(table.row_names is not None for table in tables):
+        row_names = [name for table in tables for name in table.row_names]
+    return Table(
+        tables[0].source,
+        joined,
+        categories=frozenset().union(*(table.categories for table in tables)),
+        training=data[0].num_rows,
+        row_names=row_names,
+        spaces=collections.ChainMap(*(table.spaces for table in tables)),
+    )
 
 
 def refuse_thousands(table: Table, columns: Mapping[str, Features]) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 
 from jaxgen.data.tables.file import Table
 from jaxgen.data.tables.names import to_number
+from jaxgen.data.tables.text import PADDED
 from jaxgen.errors import UserError
 
 # Different texts that a column of categories has at most.
@@ -28,6 +29,7 @@ class Features(NamedTuple):
       has_decimal_commas: whether the numbers were written with commas.
       without: how many rows have no category.
       unseen: categories of test rows that no training row has; these rows are 0 in all columns.
+      is_padded: whether some of the numbers were written with zeros before them.
     """
 
     values: np.ndarray
@@ -36,6 +38,7 @@ class Features(NamedTuple):
     has_decimal_commas: bool = False
     without: int = 0
     unseen: tuple[str, ...] = ()
+    is_padded: bool = False
 
 
 def read_features(table: Table, name: str, impute: str = "none") -> Features:
@@ -51,23 +54,27 @@ def read_features(table: Table, name: str, impute: str = "none") -> Features:
     missing = column.is_null(nan_is_null=pyarrow.types.is_floating(column.type)).to_numpy(zero_copy_only=False)
     if missing.all():
         raise UserError(f"{what}: has no values; drop it")
+    kinds = pyarrow.types
+    if kinds.is_list(column.type) or kinds.is_large_list(column.type) or kinds.is_fixed_size_list(column.type):
+        return read_lists(column, table, name)
+    is_text, is_number = name in table.categories or kinds.is_string(column.type), kinds.is_boolean(column.type)
+    is_number |= kinds.is_integer(column.type) or kinds.is_floating(column.type) or kinds.is_decimal(column.type)
+    if not is_text and not is_number:
+        raise UserError(
+            f"{what}: is of type {column.type}; numbers or texts are needed: drop it, or make numbers of it"
+        )
     if missing.any() and impute == "none":
         raise UserError(
             f"{what}, {table.where(int(np.argmax(missing)))}: has no value ({missing.sum():,} of {len(column):,} are "
             "missing); fill it, give --impute=median, or drop the line or the column"
         )
-    kinds = pyarrow.types
-    if name in table.categories or kinds.is_string(column.type):
+    if is_text:
         return read_texts(table, name)
-    if kinds.is_list(column.type) or kinds.is_large_list(column.type) or kinds.is_fixed_size_list(column.type):
-        return read_lists(column, table, name)
     if kinds.is_boolean(column.type):
         return Features(to_floats(column.cast("int8"))[:, None].astype(float), kind="true or false")
-    if kinds.is_integer(column.type) or kinds.is_floating(column.type):
-        return Features(not_infinite(to_floats(column.cast("float64", safe=False)), table, name)[:, None])
-    if kinds.is_decimal(column.type):
-        return Features(not_infinite(to_floats(column.cast("float64")), table, name)[:, None])
-    raise UserError(f"{what}: is of type {column.type}; numbers or texts are needed: drop it, or make numbers of it")
+    # Integers need not be exact as floats.
+    floats = column.cast("float64", safe=kinds.is_decimal(column.type))
+    return Features(not_infinite(to_floats(floats), table, name)[:, None])
 
 
 def read_lists(column: Any, table: Table, name: str) -> Features:
@@ -81,8 +88,14 @@ def read_lists(column: Any, table: Table, name: str) -> Features:
 
     what = table.title(name)
     lengths = compute.list_value_length(column).to_numpy(zero_copy_only=False)
-    if column.null_count or len(np.unique(lengths)) > 1:
-        raise UserError(f"{what}: has rows without a list, or lists of several lengths; mend or drop them")
+    if column.null_count:
+        row = table.where(int(np.argmax(column.is_null().to_numpy(zero_copy_only=False))))
+        raise UserError(
+            f"{what}, {row}: has no list ({column.null_count:,} of {len(column):,} are missing); fill it (no list is "
+            "imputed), or drop the line or the column"
+        )
+    if len(np.unique(lengths)) > 1:
+        raise UserError(f"{what}: has lists of several lengths; give all one length, or drop it")
     values = column.flatten()
     if not (pyarrow.types.is_integer(values.type) or pyarrow.types.is_floating(values.type)):
         raise UserError(f"{what}: has lists of the type {values.type}; lists of numbers are needed: drop it")
@@ -112,7 +125,7 @@ def read_texts(table: Table, name: str) -> Features:
         raise UserError(f"{what}: {with_comma!r} has commas for thousands; write numbers without")
     numbers = np.array([to_number(kind) for kind in kinds])
     if are_numbers(numbers, kinds):
-        return Features(numbers[places][:, None])
+        return Features(numbers[places][:, None], is_padded=any(re.match(PADDED, kind) for kind in kinds))
     if np.isfinite(numbers)[places].sum() >= 0.5 * (texts != "").sum():
         row = int(np.argmax((~np.isfinite(numbers) & (kinds != ""))[places]))
         raise UserError(f"{what}, {table.where(row)}: {str(texts[row])!r} is no finite number; fill, encode or drop it")

@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 
 from jaxgen.config import DataSpec
+from jaxgen.data.labels import describe_spaces
 from jaxgen.data.tables.file import ID_NAMES, INDEX_NAMES, MISSING, MOST_CHANCE_ROWS, Table
+from jaxgen.data.tables.text import PADDED
 from jaxgen.errors import UserError
 from jaxgen.wording import count_of
 
@@ -48,6 +50,21 @@ def read_labels(table: Table, name: str) -> np.ndarray:
     return np.array(whole, np.int64)[places]
 
 
+def describe_labels(table: Table, name: str, labels: np.ndarray) -> list[str]:
+    """Says what was dropped of labels of a column: white space around them, and zeros before numbers."""
+    import pyarrow
+    import pyarrow.compute as compute
+
+    notes = [describe_spaces(*table.spaces[name])] if name in table.spaces else []
+    column = table.data.column(name)
+    if labels.dtype.kind == "i" and pyarrow.types.is_string(column.type):
+        padded = column.filter(compute.match_substring_regex(column, PADDED))
+        notes += [
+            f"labels are numbers, and zeros before them are dropped, as of {text}" for text in padded.to_pylist()[:1]
+        ]
+    return notes
+
+
 def exact_integer(text: str) -> int | None:
     """A whole number in any spelling; None where a float does not hold it."""
     if re.fullmatch(r"[+-]?\d+", text):
@@ -59,13 +76,19 @@ def read_ids(table: Table, name: str) -> np.ndarray:
     """The ids of the rows, integers if all are written as such; ``[n]``.
 
     Raises:
-      UserError: for a row without one.
+      UserError: for a row without one, and for two rows with one.
     """
     ids = table.texts(name)
     if (missing := np.isin(ids, MISSING)).any():
         raise UserError(
             f"{table.source}: {table.where(int(missing.argmax()))} has no {name or 'id'}; fill it, or name another "
             "column by --id_column"
+        )
+    unique, counts = np.unique(ids, return_counts=True)
+    if len(unique) < len(ids):
+        raise UserError(
+            f"{table.title(name)}: {counts.max()} examples have the id {unique[counts.argmax()]}; ids must differ: "
+            f"name another column by --id_column, or none (--id_column={NO_COLUMN})"
         )
     return whole_numbers(ids)
 
@@ -82,14 +105,17 @@ def find_ids(table: Table, spec: DataSpec) -> tuple[str | None, list[str]]:
         return None, []
     if spec.id_column:
         if spec.id_column not in table.names:
-            raise UserError(f"--id_column={spec.id_column}: {table.source} has the columns {', '.join(table.names)}")
+            raise UserError(
+                f"--id_column={spec.id_column}: {table.source} has the columns {', '.join(table.names)}; name one"
+            )
         return spec.id_column, describe_idle(table, spec, spec.id_column)
-    if len(table.index) > 1:
+    index = [name for name in table.index if name != spec.label_column]
+    if len(index) > 1:
         raise UserError(
-            f"{table.source}: has an index of {len(table.index)} columns ({', '.join(table.index)}); name one by "
+            f"{table.source}: has an index of {len(index)} columns ({', '.join(index)}); name one by "
             "--id_column, or write it without (reset_index)"
         )
-    name = table.index[0] if table.index else guess_ids(table, (spec.label_column,))
+    name = index[0] if index else guess_ids(table, (spec.label_column,))
     notes = describe_idle(table, spec, name)
     if name is not None:
         notes.append(

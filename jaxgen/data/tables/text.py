@@ -1,58 +1,56 @@
-"""Text files of rows (CSV): their encoding, separator and header are found out, and their columns read."""
+"""The columns of text files of rows (CSV)."""
 
 import contextlib
-import csv
-import os
 import pathlib
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from jaxgen.data.labels import MISSING
-from jaxgen.errors import UserError
+import numpy as np
 
-SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
+from jaxgen.data.labels import MISSING
+from jaxgen.data.tables.rows import (
+    TextFile,
+    find_encoding,
+    find_separator,
+    read_header,
+    refuse_open_quote,
+    refuse_uneven,
+)
+
 # Bytes of rows that Arrow reads in parallel, the most that it takes, and those after which columns are packed.
 BLOCK, MOST_BLOCK, PART = 2**20, 2**30, 2**25
 # Types of whole numbers that a column is packed into, if they hold its numbers.
 SMALL_TYPES = ("int16", "int32")
+# A whole number of 64 bits or more, which Arrow takes for a negative one.
+WRAPPED = rb"0[xX]0*[89a-fA-F][0-9a-fA-F]{15}(?![0-9a-fA-F])"
+# A whole number with zeros before it, such as a zip code.
+PADDED = r"^[+-]?0\d+$"
+# Columns that are read as texts at once.
+COLUMNS_AT_ONCE = 64
 
 
-class TextFile(NamedTuple):
-    """A text file of rows.
+class TextColumns(NamedTuple):
+    """What a text file of rows holds.
 
     Attributes:
-      path: of the file.
-      encoding: as Python calls it.
-      separator: of cells.
+      file: the file.
+      data: its columns, a `pyarrow.Table`.
+      padded: names of columns of numbers some of which are written with zeros before them.
     """
 
-    path: str | os.PathLike
-    encoding: str
-    separator: str
-
-    def records(self) -> Iterator[tuple[int, list[str]]]:
-        """The line number and the cells of the header and of each row."""
-        with open(self.path, encoding=self.encoding, newline="") as file:
-            reader = csv.reader(file, delimiter=self.separator)
-            yield from ((reader.line_num, cells) for cells in reader if cells)
-
-    def notes(self) -> tuple[str, ...]:
-        """What was found out about it that is not as usual."""
-        encodings = [f"its text is {self.encoding}"] * (self.encoding not in ("utf-8", "utf-8-sig"))
-        separators = [f"its columns are separated by {SEPARATORS[self.separator]}"] * (self.separator != ",")
-        return (*encodings, *separators)
+    file: TextFile
+    data: Any
+    padded: tuple[str, ...] = ()
 
 
-def read_text(path: str, source: str, is_text: Callable[[str], bool]) -> tuple[TextFile, Any]:
+def read_text(path: str, source: str, is_text: Callable[[str], bool]) -> TextColumns:
     """Reads a text file of rows, after finding out its encoding and separator.
 
     Args:
       path: of the file.
       source: the user's name of it, for messages.
       is_text: whether the column of a name is read as it is written.
-
-    Returns:
-      The file and its columns, a `pyarrow.Table`.
 
     Raises:
       UserError: if it has no rows, an open quote, or rows of different lengths.
@@ -64,15 +62,63 @@ def read_text(path: str, source: str, is_text: Callable[[str], bool]) -> tuple[T
     if encoding != "utf-8":
         text = text.decode(encoding).encode("utf-8")
     file = TextFile(path, encoding, find_separator(text))
-    header = read_header(file, source)
     refuse_open_quote(text, file, source)
+    header = read_header(file, source)
     kept = [name for name in header if is_text(name.strip())]
     try:
         data = read_columns(text, file.separator, kept)
     except pyarrow.ArrowInvalid:
         refuse_uneven(file, source)
         raise
-    return file, data.rename_columns([name.strip() for name in data.column_names])
+    if has_wrapped(text) and (wrapped := negative_columns(data)):
+        data = read_columns(text, file.separator, [*kept, *wrapped])
+    padded = find_padded(text, file.separator, data) if has_padded(text) else ()
+    return TextColumns(file, data.rename_columns([name.strip() for name in data.column_names]), padded)
+
+
+def has_wrapped(text: bytes) -> bool:
+    """Whether a hexadecimal number stands below the first line that Arrow takes for a negative one."""
+    below = text.find(b"\n") + 1
+    # A letter is found much faster than what it stands in.
+    has_letter = max(text.find(letter, below) for letter in (b"x", b"X")) >= 0
+    return has_letter and re.compile(WRAPPED).search(text, below) is not None
+
+
+def negative_columns(data: Any) -> list[str]:
+    """The columns of whole numbers that hold a negative one."""
+    import pyarrow
+    import pyarrow.compute as compute
+
+    whole = [name for name in data.column_names if pyarrow.types.is_integer(data.column(name).type)]
+    return [name for name in whole if (compute.min(data.column(name)).as_py() or 0) < 0]
+
+
+def has_padded(text: bytes) -> bool:
+    """Whether a cell, or a word in one, begins with a zero and another digit."""
+    codes = np.frombuffer(text, np.uint8)
+    for start in range(1, len(codes) - 1, BLOCK):
+        part = codes[start - 1 : start + BLOCK + 1]
+        # Bytes wrap, so that only digits are below 10.
+        zeros = (part[1:-1] == ord("0")) & (part[2:] - ord("0") < 10)
+        if zeros.any() and np.isin(part[:-2][zeros], list(b',;|"\t\r\n ')).any():
+            return True
+    return False
+
+
+def find_padded(text: bytes, separator: str, data: Any) -> tuple[str, ...]:
+    """The columns of numbers some of which are written with zeros before them."""
+    import pyarrow
+    import pyarrow.compute as compute
+
+    kinds = pyarrow.types
+    numbers = [field.name for field in data.schema if kinds.is_integer(field.type) or kinds.is_floating(field.type)]
+    found = set()
+    for start in range(0, len(numbers), COLUMNS_AT_ONCE):
+        names = numbers[start : start + COLUMNS_AT_ONCE]
+        texts = parse(text, separator, names, len(text), has_quotes=b'"' in text, only=names)
+        are_padded = [compute.any(compute.match_substring_regex(column, PADDED)).as_py() for column in texts.columns]
+        found |= {name for name, is_padded in zip(names, are_padded, strict=True) if is_padded}
+    return tuple(name.strip() for name in numbers if name in found)
 
 
 def read_columns(text: bytes, separator: str, kept: Sequence[str]) -> Any:
@@ -89,7 +135,13 @@ def read_columns(text: bytes, separator: str, kept: Sequence[str]) -> Any:
         # Read at once what parts do not agree on; and what cannot be read has its message there.
         with contextlib.suppress(pyarrow.ArrowInvalid, pyarrow.ArrowTypeError):
             return read_parts(text, separator, kept, stop)
-    return parse(text, separator, kept, stop or len(text), has_quotes=has_quotes)
+    try:
+        return parse(text, separator, kept, stop or len(text), has_quotes=has_quotes)
+    except pyarrow.ArrowInvalid as error:
+        if "straddling" not in str(error):
+            raise
+        # A row is much longer than the header.
+        return parse(text, separator, kept, len(text), has_quotes=has_quotes)
 
 
 def read_parts(text: bytes, separator: str, kept: Sequence[str], longest: int) -> Any:
@@ -125,8 +177,12 @@ def parse(
     longest: int,
     names: Sequence[str] | None = None,
     has_quotes: bool = False,
+    only: Sequence[str] = (),
 ) -> Any:
-    """The columns of a text whose rows have about `longest` bytes, named by its first line if `names` is None."""
+    """The columns of a text whose rows have about `longest` bytes, named by its first line if `names` is None.
+
+    Those of `kept` are texts; if `only` names some, no others are read.
+    """
     import pyarrow
     from pyarrow import csv as arrow_csv
 
@@ -136,7 +192,10 @@ def parse(
         read_options=arrow_csv.ReadOptions(block_size=min(max(BLOCK, 16 * longest), MOST_BLOCK), column_names=names),
         parse_options=arrow_csv.ParseOptions(delimiter=separator, newlines_in_values=has_quotes),
         convert_options=arrow_csv.ConvertOptions(
-            column_types=dict.fromkeys(kept, pyarrow.string()), null_values=MISSING, strings_can_be_null=True
+            column_types=dict.fromkeys(kept, pyarrow.string()),
+            null_values=MISSING,
+            strings_can_be_null=True,
+            include_columns=list(only),
         ),
     )
 
@@ -152,67 +211,3 @@ def pack(data: Any) -> Any:
         return column
 
     return pyarrow.table([packed(column) for column in data.columns], names=data.column_names)
-
-
-def read_header(file: TextFile, source: str) -> list[str]:
-    """The cells of the first line of a text file.
-
-    Raises:
-      UserError: if there is none, or no row below it.
-    """
-    records, header = file.records(), None
-    # A cell may be longer than the reader takes, but not than Arrow does.
-    with contextlib.suppress(csv.Error):
-        header = next(records, (0, []))[1]
-        if not header or next(records, None) is None:
-            raise UserError(f"{source}: has no rows under a header line")
-    if header is None:
-        raise UserError(f"{source}: its first line has a cell that is too long for a name")
-    return header
-
-
-def find_encoding(text: bytes) -> str:
-    """The encoding of a text: by its first bytes, else UTF-8 if it is, else Windows-1252.
-
-    Raises:
-      ValueError: if it is no text.
-    """
-    for mark, encoding in ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16")):
-        if text.startswith(mark):
-            return encoding
-    if b"\0" in text:
-        raise ValueError("it is no text")
-    try:
-        # ASCII is told without a copy.
-        _ = text.isascii() or text.decode("utf-8")
-    except UnicodeDecodeError:
-        return "cp1252"
-    return "utf-8"
-
-
-def find_separator(text: bytes) -> str:
-    """The separator that stands most often outside quotes in the first line."""
-    line = next((line for line in text[: 2**20].decode("utf-8", "ignore").splitlines() if line.strip()), "")
-    outside = "".join(line.split('"')[::2])
-    return max(SEPARATORS, key=outside.count)
-
-
-def refuse_open_quote(text: bytes, file: TextFile, source: str) -> None:
-    """Raises `UserError` for a quote that is never closed, and so would make one cell of the rest of the file."""
-    if b'"' in text and text.count(b'"') % 2:
-        last = before = 0
-        for line, _ in file.records():
-            last, before = line, last
-        raise UserError(
-            f"{source}: line {before + 1}: a quote is opened there or above that is never closed; close it, or "
-            "write a quote inside a cell twice"
-        )
-
-
-def refuse_uneven(file: TextFile, source: str) -> None:
-    """Raises `UserError` for the first row of another number of cells than the header has, if there is one."""
-    records = file.records()
-    _, header = next(records)
-    for line, cells in records:
-        if len(cells) != len(header):
-            raise UserError(f"{source}: line {line} has {len(cells)} cells, the header {len(header)}")
