@@ -27,6 +27,7 @@ from jaxgen.experiments.cscore.simple_baselines import baseline_correct
 from jaxgen.jobs.session import Session
 from jaxgen.reporting.tables import to_table
 from jaxgen.scores import designs
+from jaxgen.scores.chance import p_of_recall
 from jaxgen.scores.paired import compare
 from jaxgen.types import Dataset
 from jaxgen.wording import count_of
@@ -145,15 +146,10 @@ def refuse_chance(part: Dataset, chosen: Choice, num_looks: int) -> None:
       chosen: by the pilot.
       num_looks: accuracies that it is the best of; Bonferroni's correction.
     """
-    from scipy.special import ndtr
-
     counts = np.bincount(part.labels)
     hits, counts = np.bincount(part.labels, chosen.correct)[counts > 0], counts[counts > 0]
     recall, share = (hits / counts).mean(), 1 / len(counts)
-    # Half an example more on either side: a class that is always or never right has a spread too.
-    near = (hits + 0.5) / (counts + 1)
-    deviation = np.sqrt((near * (1 - near) / counts).sum()) / len(counts)
-    p = min(1.0, num_looks * float(ndtr(-(recall - share) / deviation)))
+    p = min(1.0, num_looks * p_of_recall(hits, counts))
     if p >= SIGNIFICANT:
         raise UserError(
             f"--pilot: it is not shown that any network learns: the best is right on {100 * recall:.1f} % of the "
