@@ -10,7 +10,10 @@ from jaxgen.jobs.trainer import Trainer
 from jaxgen.runs.plan import count_runs, cut_chunks
 from jaxgen.runs.saved_models import ModelFolder
 from jaxgen.runs.store import FINITE, Store
-from jaxgen.wording import count_of
+from jaxgen.wording import count_of, duration
+
+# Seconds of training from which on they are told before.
+LONG = 60
 
 
 class Trained(NamedTuple):
@@ -57,6 +60,8 @@ def train_missing_runs(
         trainer.configure(count_missing(trainer, store), trainer.layout.read_plan(settings))
     trainer.share_by(trainer.execution_plan)
     began, missing = time.perf_counter(), count_missing(trainer, store)
+    if (seconds := trainer.seconds(missing)) >= LONG:
+        trainer.log(f"training takes about {duration(seconds)}; Ctrl-C stops it and keeps what is done")
     while any(count_missing(trainer, store).values()):
         try:
             train_now(trainer, store, session, models)

@@ -102,6 +102,7 @@ def test_more_runs_extend_the_store(finished, tmp_path):
     first = type_in(tmp_path, *SMALL, "--num_runs=4")
     assert first.returncode == 0, first.stderr
     second = type_in(tmp_path, *SMALL)
+    assert re.search(r"\n\d+ of \d+ models are kept from earlier calls; 18 to train\n", second.stderr)
     assert second.stdout.startswith("18 models trained")
     scores_equal(load_scores(folder / "out" / "cscores.npz"), load_scores(tmp_path / "out" / "cscores.npz"))
 

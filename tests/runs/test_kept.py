@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import types
 
 import jax
 import jax.numpy as jnp
@@ -16,8 +17,10 @@ from jaxgen.config.fields import spec_from_values
 from jaxgen.data.checks import make_dataset
 from jaxgen.data.parts import with_normalized_channels
 from jaxgen.experiments.cscore import run as cscore
+from jaxgen.jobs.missing_runs import tell_kept
 from jaxgen.jobs.session import QUIET
 from jaxgen.runs.checkpoints import DiskCheckpoint
+from jaxgen.runs.plan import Span
 from jaxgen.runs.saved_models import apply_network
 from support.data import blobs
 
@@ -85,6 +88,15 @@ def test_a_checkpoint_that_does_not_fit_is_one_line(tmp_path, sharding, monkeypa
     with pytest.raises(UserError, match=r"chunk.*: the checkpoint .*; remove .*chunk"):
         DiskCheckpoint(tmp_path / "chunk", 1).restore(wanted)
     assert not [record for record in caplog.records if record.name == "asyncio"]
+
+
+@pytest.mark.parametrize(("done", "said"), [(0, []), (3, ["3 of 10 models are kept from earlier calls; 7 to train"])])
+def test_a_job_that_goes_on_says_what_is_kept(done, said):
+    lines = []
+    trainer = types.SimpleNamespace(run_groups={"a": None, "b": None}, log=lines.append)
+    wanted, missing = {"a": [Span(0, 5)], "b": [Span(0, 5)]}, {"a": [Span(done, 5)], "b": [Span(0, 5)]}
+    tell_kept(trainer, types.SimpleNamespace(wanted=lambda: wanted, missing=lambda: missing))
+    assert lines == said
 
 
 class Stopped(BaseException):
