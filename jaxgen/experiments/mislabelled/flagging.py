@@ -60,10 +60,13 @@ def flag_table(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def describe_share(shares: np.ndarray) -> str:
-    """Mean ± half the width of its interval, in percent, over the repeats that have a share; a dash if none has."""
+    """Mean ± half the width of its interval, in percent, over the repeats that have a share; a dash if none has.
+
+    Equal shares have no interval.
+    """
     known = 100 * shares[np.isfinite(shares)]
     if not len(known):
         return "—"
     half = half_width(known)
     missing = f" (n = {len(known)})" if len(known) < len(shares) else ""
-    return f"{known.mean():.1f}" + (f" ± {half:.1f}" if np.isfinite(half) else "") + missing
+    return f"{known.mean():.1f}" + (f" ± {half:.1f}" if half > 0 else "") + missing

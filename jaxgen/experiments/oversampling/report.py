@@ -21,7 +21,10 @@ from jaxgen.views.summary import describe_speed
 
 ACCURACIES = ("train_accuracy", "dev_accuracy", "test_accuracy")
 REFERENCES = ("plain", "duplicates")
-HOW_STATED = "Mean ± standard deviation over runs. "
+HOW_STATED = (
+    "Mean ± standard deviation over runs. All runs have one test set: intervals and p tell of training and of "
+    "samples, not of other test examples. "
+)
 
 
 def setting_rows(rows: MemberRows, shared_flags: Sequence[str]) -> list[dict[str, Any]]:

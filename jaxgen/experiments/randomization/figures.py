@@ -99,7 +99,9 @@ def draw_losses(axis: Axes, rows: Rows, curves: Curves, members: Sequence[int], 
             steps = rows[matching[0]]["steps_per_epoch"] * np.arange(1, curves["step_loss"].shape[1] + 1)
             legend = label if not mark or mark == MARKS[0] else None
             draw_band(axis, steps, curves["step_loss"][matching], colour, legend, mark, style)
-    axis.set(xlabel="steps", ylabel="training loss, nats", title="(a) learning curves", ylim=(0, None))
+    axis.set(
+        xlabel="steps", ylabel="training loss, mean over the epoch, nats", title="(a) learning curves", ylim=(0, None)
+    )
 
 
 def draw_band(

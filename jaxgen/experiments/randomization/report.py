@@ -39,7 +39,10 @@ MEASURES = (
     "f1_macro",
     "robustness_drop",
 )
-HOW_STATED = "Mean ± standard deviation over runs. "
+HOW_STATED = (
+    "Mean ± standard deviation over runs. All runs have one test set and one draw of modified pixels: intervals and p "
+    "tell of training, not of other test examples. "
+)
 
 
 def setting_rows(rows: Sequence[dict[str, Any]], flags: Sequence[str]) -> list[dict[str, Any]]:

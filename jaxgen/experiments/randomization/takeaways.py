@@ -135,9 +135,10 @@ def state_fitting_order(family: TestFamily, name: str, rows: MemberRows, fit_at:
             common = steps[fast].keys() & steps[slow].keys()
             later = [steps[slow][run] - steps[fast][run] for run in sorted(common)]
             # Fitting is checked once per epoch, so times have this resolution.
-            text += " < " if family.significant(later, rows[0]["steps_per_epoch"]) else " ≈ "
+            text += " < " if family.significant(later, rows[0]["steps_per_epoch"]) else ", "
         text += f"{slow} {describe(list(steps[slow].values()), 1, '', 0)}"
-    yield f"{name}, steps to {100 * fit_at:g} % (< where runs differ significantly): {text}."
+    meaning = "< where neighbours differ significantly, a comma where that is not shown"
+    yield f"{name}, steps to {100 * fit_at:g} % ({meaning}): {text}."
 
 
 def state_slowdown(family: TestFamily, name: str, rows: MemberRows) -> Iterator[str]:

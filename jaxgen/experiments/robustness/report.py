@@ -37,6 +37,8 @@ from jaxgen.views.summary import describe_speed
 HOW_STATED = (
     "Differences are taken within runs, which share weights, order and label noise in all settings: mean and 95 % "
     "interval of Student's t over n runs. A training corruption is one fixed draw of each image. "
+    "All runs have one test set and one draw of what corrupts it: intervals and p tell of training, not of other test "
+    "examples. "
 )
 
 

@@ -91,11 +91,12 @@ def describe_comparison(arrays: TabularArrays, comparison: ControlComparison) ->
         verdict = "lnr is better" if comparison.difference.mean > 0 else f"{comparison.control} is better"
     ranking = arrays.ranking("f1")
     lnr_rank, control_rank = (ranking.ranks[arrays.treatments.index(name)] for name in ("lnr", comparison.control))
+    apart = "" if abs(lnr_rank - control_rank) > ranking.critical_difference else "not "
     return (
         f"lnr minus {comparison.control}, F1, mean over classifiers: {describe_difference(comparison.difference)} "
         f"points over {comparison.difference.n} data sets, better on {comparison.better}; p = "
         f"{describe_p(comparison.difference)}: {verdict}. Mean rank {lnr_rank:.2f} against {control_rank:.2f}, "
-        f"critical difference {ranking.critical_difference:.2f}."
+        f"critical difference {ranking.critical_difference:.2f} (Nemenyi, all pairs of treatments): {apart}told apart."
     )
 
 
@@ -122,7 +123,9 @@ def describe_correction(arrays: TabularArrays) -> str:
     if comparisons := compare_with_controls(arrays):
         return (
             f"p: Wilcoxon's signed-rank test over data sets, corrected after Holm for all {len(comparisons)} tests, of "
-            f"{count_of(len(comparisons) // len(MEASURES), 'control')} by {len(MEASURES)} measures." + alone
+            f"{count_of(len(comparisons) // len(MEASURES), 'control')} by {len(MEASURES)} measures."
+            + alone
+            + " Nemenyi's test is of mean ranks for all pairs, and stricter."
         )
     number = sum(control in arrays.treatments for control in CONTROLS)
     return (
