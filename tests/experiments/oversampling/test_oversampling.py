@@ -577,9 +577,9 @@ def test_who_diverged_is_left_out_of_pairs_and_counted():
 
 
 def test_a_difference_between_chance_and_certainty_is_left_open():
-    """p = 0.02: too little to be stated, too much to be called none."""
+    """p = 0.02: too little to be stated; it is not shown, and its own interval is told."""
     rows = made_rows({"plain": 0.0, "duplicates": 0.05}, noise=(0.0,) * 5)
     rows += made_rows({"uniform": 0.0525}, noise=(0.002, -0.002, 0.001, -0.001, 0.0))
     [said] = [one for one in stated(rows, ()) if one.startswith("uniform")]
     assert 0.01 < compare([0.0525 - 0.05 + one for one in (0.002, -0.002, 0.001, -0.001, 0.0)]).p < 0.05
-    assert said.endswith("against plain, the mean over 3 sample sizes.")
+    assert said.endswith("is shown: +0.25 [+0.05, +0.45] points.")
