@@ -13,9 +13,9 @@ SHOWN = 5
 
 
 def scores_as_text(scores: Any) -> str:
-    """The summary of `jaxgen.Scores` in one line, with the names of its further arrays."""
-    more = ", ".join(scores.more) or "none"
-    return f"Scores({'; '.join(summary_lines(scores))}; in `more`: {more})"
+    """The summary of `jaxgen.Scores` in one line, with the number of its further arrays."""
+    more = [f"{count_of(len(scores.more), 'further array')} in `more`"] if scores.more else []
+    return f"Scores({'; '.join([*summary_lines(scores), *more])})"
 
 
 def mislabelled_as_text(found: Any) -> str:

@@ -37,8 +37,8 @@ def pilot_option() -> Any:
     """The field of ``--pilot``."""
     return option(
         False,
-        "first train a few models for a minute or so, to choose what is not given of --model, --batch_size, "
-        "--learning_rate and --epochs, and stop if nothing is learnt",
+        "first train a few models for a minute or two, to choose what is not given of --model, --batch_size, "
+        "--learning_rate, --schedule and --epochs, and stop if nothing is learnt",
         place=Place.TRAINING,
     )
 

@@ -44,6 +44,11 @@ class WrongLabels(NamedTuple):
     joint: np.ndarray
     n: int
 
+    def without_count(self) -> "WrongLabels":
+        """The same where the number cannot be told: the estimate, its interval and `joint` are NaN."""
+        nan = float("nan")
+        return self._replace(count=nan, low=nan, high=nan, joint=np.full_like(self.joint, nan, float))
+
 
 def confident_classes(pred_probs: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """The confident class of each example, int ``[n]``; -1 for none (Northcutt et al. 2021, equations 1 and 2).

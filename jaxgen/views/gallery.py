@@ -138,9 +138,9 @@ def describe(dataset: Dataset, scores: Scores, num_shown: int) -> str:
 
 
 def describe_ties(scores: Scores, extreme: Callable[[np.ndarray], float]) -> str:
-    """The number of examples that share the extreme score, to two digits; the tiles may show only some of them."""
-    scored = np.round(scores.scores[np.isfinite(scores.scores)], 2)
-    return f" ({(scored == extreme(scored)).sum():,} at {extreme(scored):.2f})" if len(scored) else ""
+    """The number of examples that share the extreme score; the tiles may show only some of them."""
+    scored = scores.scores[np.isfinite(scores.scores)]
+    return f" ({(scored == extreme(scored)).sum():,} at {extreme(scored):.3g})" if len(scored) else ""
 
 
 def shorten(name: str, limit: int = 11) -> str:

@@ -1,12 +1,12 @@
 """The pilot: a few short trainings choose the network, the learning rate and the number of epochs of a job.
 
 Networks that suit the data are trained at several learning rates on each of two random halves of a part of the
-examples, and judged on the other half after growing numbers of epochs. What the user gave is kept.
+examples for growing numbers of epochs, and judged on the other half. What the user gave is kept.
 """
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
@@ -16,8 +16,9 @@ from jaxgen.data.parts import with_normalized_channels
 from jaxgen.errors import UserError
 from jaxgen.experiments.cscore.job import cscore_spec, make_job
 from jaxgen.experiments.cscore.pilot_trials import (
-    FEWEST_EPOCHS,
+    EPOCHS,
     Trial,
+    kind_of,
     list_networks,
     most_examples,
     pilot_examples,
@@ -71,7 +72,7 @@ def choose_training(dataset: Dataset, spec: Any, session: Session) -> tuple[Data
     for line in table_of_trials(trials):
         session.tell(line)
     chosen = choose(trials)
-    refuse_chance(part, chosen, sum(len(trial.epochs) for trial in trials))
+    refuse_chance(part, chosen, len(trials))
     session.tell(compare_with_baselines(part, spec.seed, chosen))
     found = {**chosen.flags, "epochs": epochs_of_job(dataset, part, chosen)}
     flags = {name: value for name, value in found.items() if name not in given}
@@ -91,51 +92,33 @@ def refuse_shared(spec: Any) -> None:
         )
 
 
-class Choice(NamedTuple):
-    """What a pilot chooses.
-
-    Attributes:
-      flags: of the network and its learning rate, by name.
-      epochs: of the pilot.
-      correct: the share of models without an example that are right on it, ``[n]``.
-    """
-
-    flags: dict[str, Any]
-    epochs: int
-    correct: np.ndarray
-
-
-def choose(trials: Sequence[Trial]) -> Choice:
+def choose(trials: Sequence[Trial]) -> Trial:
     """The fastest training that is about as good as the best.
 
     That is the first network, the fastest, that is as good as the best of all; and of its trials the one with the
     fewest epochs, at the best learning rate for these.
     """
-    top = max(map(Trial.best, trials))
-    network = next(trial for trial in trials if trial.best() >= top - TOLERANCE).flags["model"]
+    top = max(trial.accuracy for trial in trials)
+    network = next(trial for trial in trials if trial.accuracy >= top - TOLERANCE).flags["model"]
     own = [trial for trial in trials if trial.flags["model"] == network]
-    least = max(map(Trial.best, own)) - EPOCH_TOLERANCE
-    _, _, number, place = min(
-        (int(trial.epochs[place]), -trial.accuracy[place], number, int(place))
-        for number, trial in enumerate(own)
-        for place in np.flatnonzero(trial.long_enough() & (trial.accuracy >= least))
-    )
-    return Choice(own[number].flags, int(own[number].epochs[place]), own[number].correct[place])
+    least = max(trial.accuracy for trial in own) - EPOCH_TOLERANCE
+    good = [trial for trial in own if trial.accuracy >= least]
+    return min(good, key=lambda trial: (trial.flags["epochs"], -trial.accuracy))
 
 
 def table_of_trials(trials: Sequence[Trial]) -> list[str]:
-    """Lines of a Markdown table: held-out accuracy in percent of all trials after growing numbers of epochs."""
-    epochs = sorted({int(epoch) for trial in trials for epoch in trial.epochs})
-    lines = []
+    """Lines of a Markdown table: held-out accuracy in percent by network and rate (rows) and epochs (columns)."""
+    epochs = sorted({trial.flags["epochs"] for trial in trials})
+    rows: dict[tuple[str, str], dict[int, str]] = {}
     for trial in trials:
-        reached = dict(zip(trial.epochs.tolist(), trial.accuracy.tolist(), strict=True))
-        cells = [f"{100 * reached[epoch]:.1f}" if epoch in reached else "" for epoch in epochs]
-        lines.append([trial.flags["model"], format_value(trial.flags["learning_rate"]), *cells])
+        row = rows.setdefault((trial.flags["model"], format_value(trial.flags["learning_rate"])), {})
+        row[trial.flags["epochs"]] = f"{100 * trial.accuracy:.1f}"
+    lines = [[*names, *(row.get(epoch, "") for epoch in epochs)] for names, row in rows.items()]
     header = ["held-out accuracy, %", "learning rate", *(count_of(epoch, "epoch") for epoch in epochs)]
     return to_table(header, lines).splitlines()
 
 
-def refuse_chance(part: Dataset, chosen: Choice, num_looks: int) -> None:
+def refuse_chance(part: Dataset, chosen: Trial, num_trials: int) -> None:
     """Raises `UserError` if it is not shown that the chosen network has learnt anything.
 
     Judged by the mean over classes of how often examples of a class are right: predictions that do not depend on the
@@ -144,28 +127,27 @@ def refuse_chance(part: Dataset, chosen: Choice, num_looks: int) -> None:
     Args:
       part: the examples of the pilot.
       chosen: by the pilot.
-      num_looks: accuracies that it is the best of; Bonferroni's correction.
+      num_trials: what it is the best of; Bonferroni's correction.
     """
     counts = np.bincount(part.labels)
     hits, counts = np.bincount(part.labels, chosen.correct)[counts > 0], counts[counts > 0]
     recall, share = (hits / counts).mean(), 1 / len(counts)
-    p = min(1.0, num_looks * p_of_recall(hits, counts))
+    # Each half of the examples is learnt from and judged by turns, so that two labels may make each other right: the
+    # variance is up to twice that of independent examples, as of half as many.
+    p = min(1.0, num_trials * p_of_recall(hits / 2, counts / 2))
     if p >= SIGNIFICANT:
         raise UserError(
             f"--pilot: it is not shown that any network learns: the best is right on {100 * recall:.1f} % of the "
             f"held-out examples of a class on average, and guesses on {100 * share:.1f} % (n = {len(part.labels):,}, "
-            f"p = {p:.2g} after Bonferroni's correction for {num_looks} accuracies); check that labels belong to their "
+            f"p = {p:.2g} after Bonferroni's correction for {num_trials} trials); check that labels belong to their "
             "examples, try other flags of training, or give --pilot=false to go on as it is"
         )
 
 
-def compare_with_baselines(part: Dataset, seed: int, chosen: Choice) -> str:
+def compare_with_baselines(part: Dataset, seed: int, chosen: Trial) -> str:
     """One line about how often the chosen network and simple methods are right on the same held-out examples."""
-    rows = designs.subset_rows("balanced", 0.5, len(part.labels), np.arange(2))
-    draw = jax.vmap(lambda row: designs.draw_subset(jax.random.key(seed), row, len(part.labels)))
-    subsets = np.asarray(draw(rows))
     right, said, better = chosen.correct, [], []
-    baselines = baseline_correct(part, subsets)
+    baselines = baseline_correct(part, halves(len(part.labels), seed))
     for name, correct in baselines.items():
         difference = compare(right - correct)
         said.append(f"{name} {100 * correct.mean():.1f} %")
@@ -180,7 +162,14 @@ def compare_with_baselines(part: Dataset, seed: int, chosen: Choice) -> str:
     return line
 
 
-def epochs_of_job(dataset: Dataset, part: Dataset, chosen: Choice) -> int:
+def halves(count: int, seed: int) -> np.ndarray:
+    """What the two models of each trial train on, bool ``[2, count]``."""
+    rows = designs.subset_rows("balanced", 0.5, count, np.arange(2))
+    draw = jax.vmap(lambda row: designs.draw_subset(jax.random.key(seed), row, count))
+    return np.asarray(draw(rows))
+
+
+def epochs_of_job(dataset: Dataset, part: Dataset, chosen: Trial) -> int:
     """Epochs of the job: those of the pilot; of more examples fewer, so that steps grow as the root of their number."""
-    share = math.sqrt(len(part.labels) / len(dataset.labels))
-    return max(min(FEWEST_EPOCHS, chosen.epochs), math.ceil(share * chosen.epochs))
+    share, epochs = math.sqrt(len(part.labels) / len(dataset.labels)), chosen.flags["epochs"]
+    return max(min(EPOCHS[kind_of(chosen.flags)][0], epochs), math.ceil(share * epochs))

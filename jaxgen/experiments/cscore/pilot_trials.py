@@ -1,4 +1,4 @@
-"""What a pilot tries: networks that suit the data, each at several learning rates, and what they learn."""
+"""What a pilot tries: networks that suit the data, at several learning rates and numbers of epochs; what they learn."""
 
 import math
 import os
@@ -18,48 +18,40 @@ from jaxgen.experiments.cscore.run import score_settings
 from jaxgen.jobs.session import Session
 from jaxgen.keys import JobDraw, job_key
 from jaxgen.models import find_entry
-from jaxgen.types import Dataset, Scores
+from jaxgen.types import Dataset
 
-# Learning rates that are tried, with momentum and with adaptive steps.
-RATES, ADAPTIVE_RATES = (0.003, 0.01, 0.03, 0.1), (0.0003, 0.001, 0.003, 0.01)
-# Examples of a pilot, epochs, and how many of the rates: of perceptrons, and of convolutional networks.
-MOST_EXAMPLES, MOST_EPOCHS = {"mlp": 4000, "convnet": 1200}, {"mlp": 40, "convnet": 12}
-NUM_RATES = {"mlp": 4, "convnet": 3}
+# Of perceptrons and of convolutional networks: examples of a pilot, numbers of epochs, and learning rates with momentum
+# and with adaptive steps.
+MOST_EXAMPLES, EPOCHS = {"mlp": 4000, "convnet": 800}, {"mlp": (5, 10, 20, 40), "convnet": (6, 12)}
+RATES = {"mlp": (0.003, 0.01, 0.03, 0.1), "convnet": (0.003, 0.01, 0.03)}
+ADAPTIVE_RATES = {"mlp": (0.0003, 0.001, 0.003, 0.01), "convnet": (0.0003, 0.001, 0.003)}
+# It decays to 0, which makes what is reached far less a matter of chance than a constant rate does.
+SCHEDULE = "cosine"
+# More epochs are tried as long as they gain more than this.
+LEAST_GAIN = 0.002
 # Hidden layers of a perceptron by the number of its inputs.
 MLP_SIZES = ((256, (128, 64)), (1024, (256, 128)), (math.inf, (512, 256)))
 # Examples in a step by the size of the largest subset.
 BATCH_SIZES = ((2000, 16), (math.inf, 32))
-# Numbers of epochs after which held-out examples are examined, and the least that is chosen.
-LOOKS, FEWEST_EPOCHS = 7, 5
 # Images of a smaller side, or a larger one, suit no convolutional network of those that train by the hundred.
 LEAST_SIDE, MOST_SIDE = 12, 96
 
 
 class Trial(NamedTuple):
-    """One network at one learning rate.
+    """One network at one learning rate for one number of epochs.
 
     Attributes:
-      flags: by name.
-      epochs: numbers of epochs, ``[e]``.
-      correct: the share of models without an example that are right on it after so many epochs, ``[e, n]``.
+      flags: by name, ``learning_rate`` and ``epochs`` among them.
+      correct: the share of models without an example that are right on it, ``[n]``.
     """
 
     flags: dict[str, Any]
-    epochs: np.ndarray
     correct: np.ndarray
 
     @property
-    def accuracy(self) -> np.ndarray:
-        """Held-out accuracy ``[e]``."""
-        return self.correct.mean(1)
-
-    def long_enough(self) -> np.ndarray:
-        """Which numbers of epochs may be chosen, ``[e]``."""
-        return self.epochs >= min(FEWEST_EPOCHS, self.epochs[-1])
-
-    def best(self) -> float:
-        """The highest held-out accuracy after any number of epochs that may be chosen."""
-        return float(self.accuracy[self.long_enough()].max())
+    def accuracy(self) -> float:
+        """Held-out accuracy."""
+        return float(self.correct.mean())
 
 
 def list_networks(dataset: Dataset, spec: Any, given: set[str]) -> list[dict[str, Any]]:
@@ -111,7 +103,7 @@ def rates_of(spec: Any, flags: Mapping[str, Any], given: set[str]) -> tuple[floa
     if "learning_rate" in given:
         return (alternatives(spec.train.learning_rate)[0],)
     rates = ADAPTIVE_RATES if alternatives(spec.train.optimizer)[0] in ("adam", "adamw", "rmsprop") else RATES
-    return rates[-NUM_RATES[kind_of(flags)] :]
+    return rates[kind_of(flags)]
 
 
 def pilot_examples(dataset: Dataset, seed: int, count: int) -> Dataset:
@@ -121,7 +113,7 @@ def pilot_examples(dataset: Dataset, seed: int, count: int) -> Dataset:
 
 
 def run_trials(part: Dataset, spec: Any, flags: Mapping[str, Any], given: set[str], session: Session) -> list[Trial]:
-    """Trains a network at all rates.
+    """Trains a network at all rates, for growing numbers of epochs as long as these gain.
 
     Args:
       part: the examples of the pilot.
@@ -133,36 +125,40 @@ def run_trials(part: Dataset, spec: Any, flags: Mapping[str, Any], given: set[st
     Raises:
       UserError: if all models diverged.
     """
+    all_epochs = (alternatives(spec.train.epochs)[0],) if "epochs" in given else EPOCHS[kind_of(flags)]
+    tried = {**flags, "learning_rate": rates_of(spec, flags, given)}
+    if "schedule" not in given:
+        tried["schedule"] = SCHEDULE
+    trials, best = [], 0.0
+    for epochs in all_epochs:
+        trials += run_rates(part, spec, {**tried, "epochs": epochs}, session)
+        best, before = max(trial.accuracy for trial in trials), best
+        if best - before <= LEAST_GAIN:
+            break
+    return trials
+
+
+def run_rates(part: Dataset, spec: Any, tried: Mapping[str, Any], session: Session) -> list[Trial]:
+    """Trains a network at all rates for one number of epochs; arguments and errors are those of `run_trials`."""
     base = cscore_spec(spec)
     lists = {name: flag_values(base)[name][0] for name in sweep.swept(base)}
-    epochs = alternatives(spec.train.epochs)[0] if "epochs" in given else MOST_EPOCHS[kind_of(flags)]
     fixed = {
         "subset_ratios": (0.5,),
         "num_runs": 2,
         "target_reliability": 0.0,
         "design": "balanced",
-        "track": ("curves",),
-        "heldout_epochs": LOOKS,
+        "track": ("none",),
         "influence_pairs": 0,
         "export_runs": "",
         "save_models": False,
-        "out": os.path.join(spec.out, "pilot", flags["model"]),
+        "out": os.path.join(spec.out, "pilot", f"{tried['model']}_{tried['epochs']}"),
     }
-    tried = {**flags, "learning_rate": rates_of(spec, flags, given), "epochs": epochs}
-    trial_spec = replace_flags(base, {**lists, **tried, **fixed})
     try:
-        results = score_settings(part, trial_spec, Session(session.resume))
+        results = score_settings(part, replace_flags(base, {**lists, **tried, **fixed}), Session(session.resume))
     except Diverged:
-        raise Diverged(f"--model={flags['model']}: all models of the pilot diverged; give --learning_rate") from None
+        raise Diverged(f"--model={tried['model']}: all models of the pilot diverged; give --learning_rate") from None
     return [
-        read_trial(scores, {**flags, "learning_rate": setting.spec.train.learning_rate}, part)
+        # Examples that no finite model held out count as wrong.
+        Trial({**tried, "learning_rate": setting.spec.train.learning_rate}, np.nan_to_num(scores.scores))
         for setting, scores in results
-        if "curve_epochs" in scores.more
     ]
-
-
-def read_trial(scores: Scores, flags: dict[str, Any], part: Dataset) -> Trial:
-    """What a network has learnt by the scores of its pilot; examples that no finite model held out count as wrong."""
-    held_out = scores.more["curve_correct"][1].astype(np.float64)
-    examined = np.isfinite(held_out).any(1)
-    return Trial(flags, scores.more["curve_epochs"][examined], np.nan_to_num(held_out[examined]))

@@ -280,4 +280,6 @@ def count_lines(benchmark: Benchmark) -> Iterator[Sequence[Any]]:
         num_covered = sum(row["low"] <= row["wrong"] <= row["high"] for row in estimates)
         cleanlab = f"{means['cleanlab']:.0f}" if np.isfinite(means["cleanlab"]) else "—"
         estimated = f"{means['estimated']:.0f} [{means['low']:.0f}, {means['high']:.0f}]"
+        if not np.isfinite(means["estimated"]):
+            estimated = "— (at chance)"
         yield [noise, f"{means['wrong']:.0f}", estimated, f"{num_covered} of {len(estimates)}", cleanlab]

@@ -77,7 +77,7 @@ class Mislabelled:
       order: int ``[n]``: positions of the examples, most suspicious first; those without a score come last.
       suggested: int ``[n]``: the likeliest class by held-out probabilities; the label where nothing is likelier, and
         where there are none (`judged`).
-      wrong: estimated number of wrong labels, with a 95 % interval, by pair of classes.
+      wrong: estimated number of wrong labels, with a 95 % interval, by pair of classes; NaN at chance.
       score: registry entry of the score that ranks the examples.
       values: float ``[n]``: that score.
       stderr: float ``[n]``: its standard error; NaN where it has none.
@@ -287,10 +287,11 @@ def rank_examples(scores: Scores, spec: MislabelledSpec) -> Mislabelled:
     pred_probs = scores.more.get("pred_probs", np.full((len(scores.labels), len(scores.class_names)), np.nan))
     key = job_key(spec.seed, JobDraw.RESAMPLES)
     errors = scores.stderr if score.stderr == "stderr" else scores.more.get(score.stderr)
+    wrong = estimate_wrong(pred_probs, scores.labels, scores.more.get("aum"), key)
     return Mislabelled(
         order=rank(suspicion(available[score.name], score.suspicious)),
         suggested=suggest_labels(pred_probs, scores.labels),
-        wrong=estimate_wrong(pred_probs, scores.labels, scores.more.get("aum"), key),
+        wrong=wrong.without_count() if heldout_accuracy(scores).at_chance else wrong,
         score=score,
         values=available[score.name],
         stderr=np.full(len(scores.labels), np.nan) if errors is None else np.asarray(errors),

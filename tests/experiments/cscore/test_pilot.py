@@ -18,7 +18,7 @@ from jaxgen.data import load_dataset
 from jaxgen.data.checks import make_dataset
 from jaxgen.data.parts import take_rows
 from jaxgen.experiments.cscore import pilot
-from jaxgen.experiments.cscore.pilot_trials import LOOKS, Trial, list_networks, rates_of
+from jaxgen.experiments.cscore.pilot_trials import EPOCHS, Trial, list_networks, rates_of, run_trials
 from jaxgen.experiments.cscore.simple_baselines import baseline_correct
 from jaxgen.jobs.session import Session
 from tests.support.commands import type_in
@@ -70,36 +70,60 @@ def test_rates_are_those_of_the_optimizer_or_the_one_given():
     assert rates(learning_rate=(0.2, 0.4)) == (0.2,)
 
 
-def trial(model, *accuracies, rate=0.1):
-    correct = np.array([np.arange(1000) < round(1000 * accuracy) for accuracy in accuracies], float)
-    return Trial({"model": model, "learning_rate": rate}, 2 ** np.arange(len(accuracies)), correct)
+def trials(model, *accuracies, rate=0.1):
+    """Trials of one network for 5, 10, 20, ... epochs."""
+    return [
+        Trial(
+            {"model": model, "learning_rate": rate, "epochs": 5 * 2**i},
+            (np.arange(1000) < round(1000 * accuracy)).astype(float),
+        )
+        for i, accuracy in enumerate(accuracies)
+    ]
 
 
 def test_the_fastest_network_within_a_point_of_the_best_is_chosen():
-    slow, fast = trial("convnet", 0.5, 0.9, 0.9, 0.95), trial("mlp", 0.5, 0.9, 0.9, 0.941)
-    assert pilot.choose([fast, trial("mlp", 0.5, 0.9, 0.9, 0.9, rate=0.2), slow]).flags == fast.flags
-    assert pilot.choose([trial("mlp", 0.5, 0.9, 0.9, 0.939), slow]).flags == slow.flags
+    slow, fast = trials("convnet", 0.5, 0.9, 0.95), trials("mlp", 0.5, 0.9, 0.941)
+    assert pilot.choose([*fast, *trials("mlp", 0.5, 0.9, 0.9, rate=0.2), *slow]) is fast[2]
+    assert pilot.choose([*trials("mlp", 0.5, 0.9, 0.939), *slow]) is slow[2]
 
 
-def test_the_fewest_epochs_within_half_a_point_of_the_best_are_chosen_but_no_fewer_than_five():
-    assert pilot.choose([trial("mlp", 0.9, 0.91, 0.92, 0.94, 0.95, 0.953)]).epochs == 16
-    # After 8 epochs, because 1, 2 and 4 are too few.
-    assert pilot.choose([trial("mlp", 0.9, 0.9, 0.9, 0.9, 0.9)]).epochs == 8
-    assert pilot.choose([trial("mlp", 0.9, 0.9)]).epochs == 2
+def test_the_fewest_epochs_within_half_a_point_of_the_best_are_chosen():
+    assert pilot.choose(trials("mlp", 0.9, 0.94, 0.95, 0.953)).flags["epochs"] == 20
     # Of all learning rates; and the better one of those that take no more.
-    rates = [trial("mlp", *shares, rate=rate) for rate, shares in RATES.items()]
-    chosen = pilot.choose(rates)
-    assert (chosen.flags["learning_rate"], chosen.epochs, chosen.correct.mean()) == (0.3, 8, 0.948)
-
-
-RATES = {0.1: (0.5, 0.6, 0.7, 0.8, 0.95), 0.2: (0.5, 0.6, 0.7, 0.946, 0.9), 0.3: (0.5, 0.6, 0.7, 0.948, 0.2)}
+    rates = {0.1: (0.6, 0.8, 0.95), 0.2: (0.7, 0.946, 0.9), 0.3: (0.7, 0.948, 0.2)}
+    chosen = pilot.choose([one for rate, shares in rates.items() for one in trials("mlp", *shares, rate=rate)])
+    assert (chosen.flags["learning_rate"], chosen.flags["epochs"], chosen.accuracy) == (0.3, 10, 0.948)
 
 
 def test_more_examples_take_fewer_epochs():
-    part, chosen = images(28, 1, 100), pilot.Choice({}, 16, np.ones(100))
+    part, [chosen] = images(28, 1, 100), trials("mlp", 0.9)
+    chosen.flags["epochs"] = 16
     assert pilot.epochs_of_job(part, part, chosen) == 16
     assert pilot.epochs_of_job(images(28, 1, 400), part, chosen) == 8
     assert pilot.epochs_of_job(images(28, 1, 4000), part, chosen) == 5
+
+
+def test_more_epochs_are_tried_while_they_gain(tmp_path):
+    part = take_rows(load_dataset(DataSpec()), slice(300))
+    spec = spec_from_values(CscoreSpec, {"pilot": True, "learning_rate": 1e-9, "out": str(tmp_path)})
+    flags = {"model": "mlp", "hidden": (8,), "batch_size": 16}
+    # Nothing is learnt at such a rate.
+    found = run_trials(part, spec, flags, {"learning_rate"}, Session("again"))
+    assert [one.flags["epochs"] for one in found] == [5, 10]
+    assert {one.flags["schedule"] for one in found} == {"cosine"}
+    [alone] = run_trials(part, spec, flags, {"learning_rate", "epochs", "schedule"}, Session("again"))
+    assert (alone.flags["epochs"], "schedule" in alone.flags) == (20, False)
+
+
+def test_baselines_train_on_what_the_trials_train_on(tmp_path):
+    """As the runs of a job with the same flags, which are written out."""
+    flags = {"epochs": 1, "seed": 3, "design": "balanced", "export_runs": str(tmp_path / "runs")}
+    jaxgen.estimate_scores(DIGITS.images[:100], DIGITS.target[:100], **SMALL, **flags)
+    files = sorted((tmp_path / "runs").glob("*/*/aux_arrays.npz"))
+    found = np.zeros((2, 100), bool)
+    for row, file in zip(found, files, strict=True):
+        row[np.load(file)["subsample_idx"]] = True
+    np.testing.assert_array_equal(pilot.halves(100, 3), found)
 
 
 def test_baselines_are_those_of_scikit_learn_on_the_same_subsets():
@@ -126,13 +150,13 @@ def test_the_pilot_s_choice_can_be_typed_and_is_found_again(tmp_path):
     assert data.channel_moments
     assert chosen.data.normalize_channels
     assert chosen.model.model == "mlp"
-    assert 5 <= chosen.train.epochs <= 40
+    assert chosen.train.epochs in EPOCHS["mlp"]
+    assert chosen.train.schedule == "cosine"
     assert said[0] == "pilot: trains mlp on each half of 400 examples, judged on the other half"
-    assert said[1].startswith("| held-out accuracy, % | learning rate | 1 epoch |")
-    assert said[1].count("|") == LOOKS + 3
+    assert said[1].startswith("| held-out accuracy, % | learning rate | 5 epochs | 10 epochs |")
     assert said[-1] == (
         f"pilot: chose --model=mlp --hidden=128,64 --batch_size=16 --learning_rate={chosen.train.learning_rate:g} "
-        f"--epochs={chosen.train.epochs} --normalize_channels"
+        f"--schedule=cosine --epochs={chosen.train.epochs} --normalize_channels"
     )
     assert "5 nearest neighbours" in said[-2]
     assert "logistic regression" in said[-2]
@@ -154,6 +178,7 @@ def test_a_call_with_a_pilot_is_the_call_with_its_flags(tmp_path):
         epochs=5,
         learning_rate=float(flags["learning_rate"]),
         batch_size=int(flags["batch_size"]),
+        schedule="cosine",
         normalize_channels=True,
         **SMALL,
     )
@@ -179,7 +204,7 @@ def test_unequal_classes_are_judged_class_by_class(recalls, stops):
     labels = (np.arange(1000) < 50).astype(int)
     part = make_dataset("rare", RNG.normal(size=(1000, 3)), labels, source="rare")
     correct = np.concatenate([np.arange(50) < 50 * recalls[1], np.arange(950) < 950 * recalls[0]]).astype(float)
-    choice = pilot.Choice({"model": "mlp"}, 8, correct)
+    choice = Trial({"model": "mlp"}, correct)
     if not stops:
         return pilot.refuse_chance(part, choice, 28)
     with pytest.raises(UserError, match=r"guesses on 50.0 % .n = 1,000"):
@@ -188,7 +213,7 @@ def test_unequal_classes_are_judged_class_by_class(recalls, stops):
 
 def test_a_network_that_learns_less_than_a_simple_method_is_told():
     part = take_rows(load_dataset(DataSpec()), slice(400))
-    poor = pilot.Choice({"model": "mlp"}, 8, (np.arange(400) % 2).astype(float))
+    poor = Trial({"model": "mlp"}, (np.arange(400) % 2).astype(float))
     said = pilot.compare_with_baselines(part, 0, poor)
     assert said.startswith("mlp is right on 50.0 % of 400 held-out examples; trained on the same halves, 5 nearest")
     assert said.endswith(

@@ -221,6 +221,8 @@ def test_at_chance_nothing_is_counted(separable):
     found = rank_examples(scores, MislabelledSpec())
     assert found.accuracy.at_chance
     assert found.wrong.suspicious > 20
+    assert np.isnan([found.wrong.count, found.wrong.low, found.wrong.high]).all()
+    assert np.isnan(found.wrong.joint).all()
     assert not len(found.suspects())
     assert "how many labels are wrong cannot be told" in describe_count(found)
     text = describe_search(dataclasses.replace(separable, labels=labels.astype(np.int32)), found)
