@@ -383,6 +383,17 @@ def test_the_index_of_a_frame_may_be_its_labels():
     assert dataset_of_call(levels, "kind").ids.tolist() == [*range(3, 15)]
 
 
+@pytest.mark.parametrize("make", [polars.DataFrame, pd.DataFrame, pyarrow.table])
+def test_a_column_without_a_name_is_read_as_in_a_file(make):
+    columns = {"": [f"p{row}" for row in range(12)], "a": VALUES[:, 0], "label": LABELS.tolist()}
+    dataset = dataset_of_call(make(columns), "label")
+    assert (dataset.ids[3], dataset.features.shape) == ("p3", (12, 1))
+    assert dataset.notes[0].startswith("the column without a name names the rows")
+    numbers = make({**columns, "": np.arange(12) * 3})
+    kept = dataset_of_call(numbers, "label", spec=DataSpec(id_column="none"))
+    np.testing.assert_array_equal(kept.features[:, 0], np.arange(12) * 3)
+
+
 def test_constant_columns_are_told():
     said = "2 columns with one value in all training examples, which tells nothing: "
     assert dataset_of_call(np.c_[VALUES, np.ones((12, 2))], LABELS).notes == (f"{said}4, 5",)

@@ -16,7 +16,8 @@ from jaxgen.data.checks import make_dataset
 from jaxgen.data.pictures import read_pictures
 from jaxgen.data.tables.features import Features, read_features, read_numbers
 from jaxgen.data.tables.file import UNNAMED, Table, read_table
-from jaxgen.data.tables.names import describe_labels, find_ids, idle_index, read_ids, read_labels, refuse_counts
+from jaxgen.data.tables.names import describe_labels, find_ids, read_ids, read_labels, refuse_counts
+from jaxgen.data.tables.unnamed import idle_index, refuse_unnamed
 from jaxgen.errors import UserError, first_line
 from jaxgen.types import Dataset
 from jaxgen.wording import count_of, some_of
@@ -79,7 +80,7 @@ def load_pictures(table: Table, path: pathlib.Path, labels: np.ndarray, spec: Da
         raise UserError(
             f"--image_column={spec.image_column}: {path} has the columns {', '.join(table.names)}; name one"
         )
-    id_column, notes = find_ids(table, spec)
+    id_column, notes = find_ids(table, spec, spec.label_column)
     names = table.texts(spec.image_column)
     files = [path.parent / name for name in names]
     for row, file in enumerate(files):
@@ -191,19 +192,20 @@ class TableRows(NamedTuple):
     columns: tuple[str, ...] = ()
 
 
-def read_tables(tables: Sequence[Table], spec: DataSpec, label: str = "") -> TableRows:
+def read_tables(tables: Sequence[Table], spec: DataSpec, label: str | None = None) -> TableRows:
     """Features of all columns but the label and the ids; categories are those of the first table, of training examples.
 
     Args:
       tables: one, or two with the same columns.
       spec: flags of the data.
-      label: the column that is no feature.
+      label: the column that is no feature; None: there is no such.
 
     Raises:
       UserError: if a column has several types, or no numbers can be made of it.
     """
-    id_column, notes = find_ids(tables[0], dataclasses.replace(spec, label_column=label))
-    idle = (label, id_column, *idle_index(tables[0], spec))
+    refuse_unnamed(tables[0], spec, label)
+    id_column, notes = find_ids(tables[0], spec, label)
+    idle = (label, id_column, *idle_index(tables[0], spec, label))
     names = [name for name in tables[0].names if name not in idle]
     if not names:
         raise UserError(f"{tables[0].source}: has no column of numbers beside the label; give it one or more")

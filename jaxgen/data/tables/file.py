@@ -19,8 +19,9 @@ from jaxgen.errors import UserError, first_line
 from jaxgen.io.arrays import refuse_bomb
 
 # Names of columns that hold ids, in lower case; pandas writes an index without a name, and reads it as Unnamed.
-INDEX_NAMES = ("", "unnamed: 0", "__index_level_0__")
-ID_NAMES = ("id", "index", "rownames", "row_names", "", "unnamed: 0", "__index_level_0__")
+PANDAS_INDEX = "__index_level_0__"
+INDEX_NAMES = ("", "unnamed: 0", PANDAS_INDEX)
+ID_NAMES = ("id", "index", "rownames", "row_names", *INDEX_NAMES)
 UNNAMED = "without a name"
 PARQUET, PARQUET_MARK = (".parquet", ".pq"), b"PAR1"
 # Rows from which on a column that counts them is one.
