@@ -223,7 +223,7 @@ def test_fractions_with_commas_name_no_rows(tmp_path):
 
 @pytest.mark.parametrize("id_column", ["", "none"])
 def test_a_column_without_a_name_and_values_is_left_out_and_told(tmp_path, id_column):
-    write_rows(tmp_path / "mine.csv", "a,label,", [f"{row},{'xy'[row % 2]}," for row in np.arange(12) / 8])
+    write_rows(tmp_path / "mine.csv", "a,label,", [f"{row / 8},{'xy'[row % 2]}," for row in range(12)])
     dataset = load(tmp_path / "mine.csv", id_column=id_column)
     assert dataset.features.shape == (12, 1)
     assert dataset.notes == ("a column without a name and without values is left out",)

@@ -52,6 +52,7 @@ class Table:
       index: the columns that pandas wrote as the index of a frame.
       categories: the columns that were declared to hold categories, even if these are numbers.
       training: the number of rows of training examples, if rows of test examples come after them; 0: all are.
+      named_by: what names the rows of a frame in place of a column, for messages; empty if nothing does.
       row_names: what a frame calls its rows, ``[n]``; None for other sources.
       spaces: what was dropped around the texts of a column, by its name.
       padded: columns of numbers some of which are written with zeros before them.
@@ -64,6 +65,7 @@ class Table:
     index: tuple[str, ...] = ()
     categories: frozenset[str] = frozenset()
     training: int = 0
+    named_by: str = ""
     row_names: Sequence[Any] | None = None
     spaces: Mapping[str, Spaces] = dataclasses.field(default_factory=dict)
     padded: tuple[str, ...] = ()

@@ -103,7 +103,7 @@ def find_ids(table: Table, spec: DataSpec, label: str | None) -> tuple[str | Non
       UserError: for an ``--id_column`` that is not there or does not tell rows apart.
     """
     if spec.id_column == NO_COLUMN:
-        return None, []
+        return None, describe_idle(table, spec, label, None)
     if spec.id_column:
         if spec.id_column not in table.names:
             raise UserError(
@@ -121,9 +121,10 @@ def find_ids(table: Table, spec: DataSpec, label: str | None) -> tuple[str | Non
         name = next((name for name in named_ids(table, label) if not has_fractions(table, name)), None)
     notes = describe_idle(table, spec, label, name)
     if name is not None:
-        notes.append(
-            f"{describe_column(name)} names the rows, and is no feature (--id_column={NO_COLUMN} makes it one)"
-        )
+        role = f"names the rows, and is no feature (--id_column={NO_COLUMN} makes it one)"
+        if table.named_by:
+            role = f"is not read, as {table.named_by} the rows (--id_column={NO_COLUMN} makes it a feature)"
+        notes.append(f"{describe_column(name)} {role}")
     others = [other for other in named_ids(table, label) if other not in (name, spec.image_column)]
     return name, notes + [f"column {other} holds no ids, and is read as any other" for other in others]
 
