@@ -5,7 +5,7 @@ from typing import Any
 
 from jaxgen.config import DataSpec
 from jaxgen.data.tables.columns import TableRows, read_tables
-from jaxgen.data.tables.file import Table, clean
+from jaxgen.data.tables.file import Table, clean, shown
 from jaxgen.data.tables.rows import refuse_repeated
 from jaxgen.data.tables.words import NO_COLUMN
 from jaxgen.errors import UserError, first_line
@@ -71,7 +71,9 @@ def without_column(frame: Any, name: str | int, what: str) -> tuple[Any, Any]:
     names = names_of(frame)
     found = [known for known in names if str(known) == str(name)]
     if not found:
-        raise UserError(f"labels: {name!r} is no column: the {what} have the columns {some_of(names, 8)}; name one")
+        raise UserError(
+            f"labels: {name!r} is no column: the {what} have the columns {some_of(shown(names), 8)}; name one"
+        )
     if len(found) > 1:
         raise UserError(f"labels: {name!r} is the name of two columns; give each column a name")
     if has_index(frame):
@@ -123,7 +125,7 @@ def read_frames(images: Any, test_images: Any, labels: Any, ids: Any, spec: Data
             raise UserError("test images: are no frame, and the images are one; give both alike")
         frames.append(as_frame(test_images, "test images"))
         if frames[0].columns != frames[1].columns:
-            given, needed = some_of(frames[1].columns, 8), some_of(frames[0].columns, 8)
+            given, needed = (some_of(shown(frame.columns), 8) for frame in (frames[1], frames[0]))
             raise UserError(f"test images: have the columns {given}; needed: {needed}")
     name = getattr(labels, "name", None)
     if name is not None and name in frames[0].columns:

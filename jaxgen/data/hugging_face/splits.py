@@ -11,7 +11,7 @@ from jaxgen.config import DataSpec
 from jaxgen.data.checks import make_dataset
 from jaxgen.data.pictures import FORMATS, read_opened
 from jaxgen.data.tables.columns import MOST_NAMES, TableRows, read_tables
-from jaxgen.data.tables.file import Table, clean, declared_categories
+from jaxgen.data.tables.file import Table, clean, declared_categories, shown
 from jaxgen.data.tables.names import describe_labels, find_ids, read_ids, read_labels
 from jaxgen.data.tables.unnamed import idle_index
 from jaxgen.data.tensors import to_numpy
@@ -149,7 +149,7 @@ def find_roles(split: Any, source: str, spec: DataSpec) -> Roles:
         notes = [f"column {label} is the label ({named} names another)"]
     if label not in kinds:
         raise UserError(
-            f"{named}={label}: {source} has the columns {some_of(list(kinds), MOST_NAMES)}; name one of them"
+            f"{named}={label}: {source} has the columns {some_of(shown(list(kinds)), MOST_NAMES)}; name one of them"
         )
     pictures = [name for name, kind in kinds.items() if kind == "Image"]
     pictures = pictures or [name for name, feature in split.features.items() if has_two_axes(feature)]

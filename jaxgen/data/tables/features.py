@@ -64,9 +64,11 @@ def read_features(table: Table, name: str, impute: str = "none") -> Features:
             f"{what}: is of type {column.type}; numbers or texts are needed: drop it, or make numbers of it"
         )
     if missing.any() and impute == "none":
+        row = int(np.argmax(missing))
+        details = "; ".join([f"{missing.sum():,} of {len(column):,} are missing", *table.instead(row, name)])
         raise UserError(
-            f"{what}, {table.where(int(np.argmax(missing)))}: has no value ({missing.sum():,} of {len(column):,} are "
-            "missing); fill it, give --impute=median, or drop the line or the column"
+            f"{what}, {table.where(row)}: has no value ({details}); fill it, give --impute=median, "
+            "or drop the line or the column"
         )
     if is_text:
         return read_texts(table, name)

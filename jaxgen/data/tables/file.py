@@ -40,6 +40,11 @@ class Spaces(NamedTuple):
     merged: tuple[str, ...]
 
 
+def shown(names: Sequence[str]) -> list[str]:
+    """Names of columns, as a message lists them."""
+    return [name or f"({UNNAMED})" for name in names]
+
+
 @dataclasses.dataclass(frozen=True)
 class Table:
     """Columns of a file.
@@ -94,6 +99,14 @@ class Table:
         if self.row_names is not None:
             return f"{'test ' * is_test}index {self.row_names[row]}"
         return f"test row {row - self.training + 1}" if is_test else f"row {row + 1}"
+
+    def instead(self, row: int, name: str) -> list[str]:
+        """What a text file has in a cell that is read as missing, such as ``'NA' is read as missing``."""
+        with contextlib.suppress(csv.Error, StopIteration, IndexError):
+            records = itertools.islice(self.text.records() if self.text else (), row + 1, None)
+            text = next(records)[1][self.names.index(name)].strip()
+            return [f"{text!r} is read as missing"] * bool(text)
+        return []
 
     def texts(self, name: str) -> np.ndarray:
         """A column as texts ``[n]``; missing values are empty.

@@ -7,7 +7,7 @@ import numpy as np
 
 from jaxgen.config import DataSpec
 from jaxgen.data.labels import describe_spaces
-from jaxgen.data.tables.file import ID_NAMES, INDEX_NAMES, MISSING, MOST_CHANCE_ROWS, Table
+from jaxgen.data.tables.file import ID_NAMES, INDEX_NAMES, MISSING, MOST_CHANCE_ROWS, Table, shown
 from jaxgen.data.tables.text import PADDED
 from jaxgen.data.tables.unnamed import describe_idle
 from jaxgen.data.tables.words import NO_COLUMN, decimals, describe_column, names_rows, to_number
@@ -27,8 +27,10 @@ def read_labels(table: Table, name: str) -> np.ndarray:
     labels = table.texts(name)
     if (missing := np.isin(labels, MISSING)).any():
         places = np.flatnonzero(missing)
-        more = f" ({count_of(len(places) - 1, 'more row')} alike)" if len(places) > 1 else ""
-        raise UserError(f"{table.source}: {table.where(int(places[0]))} has no {name}{more}; fill it or drop the line")
+        row, more = int(places[0]), [f"{count_of(len(places) - 1, 'more row')} alike"] * (len(places) > 1)
+        details = "; ".join([*table.instead(row, name), *more])
+        details = f" ({details})" if details else ""
+        raise UserError(f"{table.source}: {table.where(row)} has no {name}{details}; fill it or drop the line")
     kinds, places = np.unique(labels, return_inverse=True)
     if len(labels) >= MANY_ROWS and len(kinds) > len(labels) / 2:
         raise UserError(
@@ -107,7 +109,8 @@ def find_ids(table: Table, spec: DataSpec, label: str | None) -> tuple[str | Non
     if spec.id_column:
         if spec.id_column not in table.names:
             raise UserError(
-                f"--id_column={spec.id_column}: {table.source} has the columns {', '.join(table.names)}; name one"
+                f"--id_column={spec.id_column}: {table.source} has the columns {', '.join(shown(table.names))}; "
+                "name one"
             )
         return spec.id_column, describe_idle(table, spec, label, spec.id_column)
     index = [name for name in table.index if name != label]
