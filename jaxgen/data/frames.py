@@ -1,11 +1,13 @@
 """Frames from Python: those of pandas, polars, pyarrow and what else narwhals knows, read as tables in files are."""
 
+import collections
 from typing import Any
 
 from jaxgen.config import DataSpec
 from jaxgen.data.tables.columns import TableRows, read_tables
-from jaxgen.data.tables.file import Table, clean
+from jaxgen.data.tables.file import Table, clean, shown
 from jaxgen.data.tables.rows import refuse_repeated
+from jaxgen.data.tables.words import NO_COLUMN
 from jaxgen.errors import UserError, first_line
 from jaxgen.wording import some_of
 
@@ -69,7 +71,9 @@ def without_column(frame: Any, name: str | int, what: str) -> tuple[Any, Any]:
     names = names_of(frame)
     found = [known for known in names if str(known) == str(name)]
     if not found:
-        raise UserError(f"labels: {name!r} is no column: the {what} have the columns {some_of(names, 8)}; name one")
+        raise UserError(
+            f"labels: {name!r} is no column: the {what} have the columns {some_of(shown(names), 8)}; name one"
+        )
     if len(found) > 1:
         raise UserError(f"labels: {name!r} is the name of two columns; give each column a name")
     if has_index(frame):
@@ -94,8 +98,23 @@ def as_frame(values: Any, what: str) -> Any:
     return narwhals.from_native(values)
 
 
-def read_frames(images: Any, test_images: Any, labels: Any, spec: DataSpec) -> TableRows:
-    """Features of a frame and, if there is one, of a frame of test examples.
+def describe_index(frame: Any, ids: Any) -> list[str]:
+    """Says why the index of a frame is not its ids, where there are no other `ids`, and it does not merely count."""
+    if ids is not None or not has_index(frame) or list(frame.index) == list(range(len(frame.index))):
+        return []
+    kinds = collections.Counter(list(frame.index)).most_common(1)
+    why = f"it is of type {frame.index.dtype}"
+    if frame.index.nlevels > 1:
+        why = f"it has {frame.index.nlevels} levels"
+    elif kinds[0][1] > 1:
+        why = f"{kinds[0][1]:,} rows have {kinds[0][0]}"
+    return [f"the index of the frame does not name the rows ({why}): ids are their positions"]
+
+
+def read_frames(images: Any, test_images: Any, labels: Any, ids: Any, spec: DataSpec) -> TableRows:
+    """Features of a frame and, if there is one, of a frame of test examples; and ids.
+
+    Ids are those that are given, or else those of the column that is asked for, of the index, or of a column.
 
     Raises:
       UserError: for columns that differ, that hold the labels, or of which no numbers can be made.
@@ -106,16 +125,22 @@ def read_frames(images: Any, test_images: Any, labels: Any, spec: DataSpec) -> T
             raise UserError("test images: are no frame, and the images are one; give both alike")
         frames.append(as_frame(test_images, "test images"))
         if frames[0].columns != frames[1].columns:
-            given, needed = some_of(frames[1].columns, 8), some_of(frames[0].columns, 8)
+            given, needed = (some_of(shown(frame.columns), 8) for frame in (frames[1], frames[0]))
             raise UserError(f"test images: have the columns {given}; needed: {needed}")
     name = getattr(labels, "name", None)
     if name is not None and name in frames[0].columns:
         raise UserError(f"images: have the labels as their column {name}; leave it out")
-    return read_tables([as_table(frame) for frame in frames], spec)
+    is_asked = spec.id_column not in ("", NO_COLUMN)
+    named_by = "the given ids name" if ids is not None else ""
+    if ids is None and not is_asked and has_index(images) and names_rows(images.index):
+        ids, named_by = images.index, "the index of the frame names"
+    rows = read_tables([as_table(frame, named_by) for frame in frames], spec)
+    ids = rows.ids[0] if ids is None else ids
+    return rows._replace(ids=[ids, *rows.ids[1:]], notes=(*describe_index(images, ids), *rows.notes))
 
 
-def as_table(frame: Any) -> Table:
-    """A frame of narwhals as a table.
+def as_table(frame: Any, named_by: str = "") -> Table:
+    """A frame of narwhals as a table whose rows are named by something else than a column, if `named_by` says so.
 
     Raises:
       UserError: for columns of several types.
@@ -137,4 +162,4 @@ def as_table(frame: Any) -> Table:
             f"images: cannot be read as a table ({first_line(error)}); give columns of one type each, or an array"
         ) from None
     row_names = list(native.index) if has_index(native) else None
-    return clean(Table("images", data.replace_schema_metadata(), row_names=row_names))
+    return clean(Table("images", data.replace_schema_metadata(), named_by=named_by, row_names=row_names))

@@ -30,6 +30,8 @@ def check_labels(labels: np.ndarray, count: int, what: str) -> np.ndarray:
             f"{what}: have shape {labels.shape} for {count} examples; needed: one label an example; give as many of "
             "both"
         )
+    if labels.dtype.kind == "f" and (missing := np.isnan(labels)).any():
+        raise UserError(f"{what}: example {int(missing.argmax())} has none ('nan'); fill or drop it")
     if labels.dtype.kind == "f" and not (np.isfinite(labels).all() and (labels == np.rint(labels)).all()):
         raise UserError(f"{what}: hold numbers that are not whole; classes are needed, not a quantity")
     if labels.dtype.kind == "f" and np.abs(labels).max(initial=0) >= 2**53:

@@ -1,19 +1,20 @@
 """Data of a call from Python: arrays, series, tensors, lists, frames and data sets of other libraries."""
 
 import dataclasses
+import os
 from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from jaxgen.config import DataSpec
+from jaxgen.config.fields import shorten
 from jaxgen.data.checks import make_dataset
 from jaxgen.data.frames import (
     has_index,
     is_cut,
     is_frame,
     names_of,
-    names_rows,
     read_frames,
     refuse_other_order,
     without_column,
@@ -63,8 +64,9 @@ def read_call(
 ) -> Dataset:
     """The data set of what a user gave, as `make_dataset` makes it of arrays.
 
-    The index of a pandas frame is its ids, unless `ids` are given or it merely counts the rows. A frame and a data set
-    of Hugging Face have the labels in a column, if `labels` is its name; data sets of pairs bring them along.
+    The index of a pandas frame is its ids, unless `ids` or a column of ids are given or it merely counts the rows. A
+    frame and a data set of Hugging Face have the labels in a column, if `labels` is its name; data sets of pairs bring
+    them along.
 
     Args:
       images, labels, test_images, test_labels, class_names, ids: as of `estimate_settings`.
@@ -73,6 +75,11 @@ def read_call(
     Raises:
       UserError: for what cannot be taken, with the remedy.
     """
+    if isinstance(images, str | os.PathLike):
+        raise UserError(
+            f"images: are the text {shorten(os.fspath(images))!r}; read the file first, as by pandas.read_csv, or type "
+            "the command with --dataset=FILE"
+        )
     if is_hugging_face(images):
         refuse_columns({"labels": labels, "test_labels": test_labels, "class_names": class_names, "ids": ids})
         return dataset_of_call_to_hugging_face(images, labels, test_images, spec)
@@ -81,13 +88,11 @@ def read_call(
     refuse_other_order(images, labels, "labels")
     refuse_other_order(given.test_images, given.test_labels, "test labels")
     refuse_other_order(images, ids, "ids")
-    if ids is None and has_index(images) and names_rows(images.index):
-        ids = images.index
     if is_frame(images):
         refuse_idle(spec, ("id_column", "impute"), "frames")
-        rows = read_frames(images, given.test_images, labels, spec)
+        rows = read_frames(images, given.test_images, labels, ids, spec)
         values, test_values = (*rows.parts, None)[:2]
-        notes, columns, ids = rows.notes, rows.columns, rows.ids[0] if ids is None else ids
+        notes, columns, ids = rows.notes, rows.columns, rows.ids[0]
     else:
         values, notes = read_values(images, "images", spec)
         test_values, test_notes = read_values(given.test_images, "test images", spec)

@@ -190,7 +190,9 @@ def test_an_index_of_pandas_that_repeats_is_no_feature():
     given = datasets.Dataset.from_pandas(frame.iloc[[0, 0, *range(2, 12)]])
     dataset = dataset_of_call(given)
     assert dataset.features.shape == (12, 2)
-    assert dataset.notes == ("column __index_level_0__ is an index, and is not read",)
+    assert dataset.notes == (
+        "column __index_level_0__ is an index, and is not read (--id_column=none makes it a feature)",
+    )
 
 
 def test_arrays_of_two_axes_are_pictures():

@@ -163,6 +163,8 @@ def test_frames_of_polars_are_taken():
         ),
         (FRAME.assign(a=[{"b": 1}] * 12), LABELS, "images: column a: is of type struct"),
         (None, LABELS, "images: are of type object"),
+        ("clean.csv", "label", "images: are the text 'clean.csv'; read the file first, as by pandas.read_csv, or type"),
+        (VALUES, np.array([0, 1, np.nan] * 4), "labels: example 2 has none ('nan'); fill or drop it"),
     ],
 )
 def test_what_cannot_be_taken_is_one_line(images, labels, said):
@@ -224,7 +226,28 @@ def test_rows_are_paired_by_place_only_where_no_index_says_otherwise():
     ],
 )
 def test_an_index_that_cannot_be_ids_is_left_alone(index):
-    assert dataset_of_call(FRAME.set_index(index), LABELS).ids.tolist() == [*range(12)]
+    dataset = dataset_of_call(FRAME.set_index(index), LABELS)
+    assert dataset.ids.tolist() == [*range(12)]
+    assert re.fullmatch(
+        r"the index of the frame does not name the rows \((it is of type (float64|datetime64.*)|6 rows have 1|it has 2 "
+        r"levels)\): ids are their positions",
+        dataset.notes[0],
+    )
+
+
+def test_the_notes_tell_whose_ids_they_are():
+    names = [f"tree {i}" for i in range(12)]
+    frame = FRAME.assign(id=np.arange(12) * 7).set_index(pd.Index(names))
+    dataset = dataset_of_call(frame, LABELS)
+    assert (dataset.ids.tolist(), dataset.features.shape) == (names, (12, 3))
+    told = "column id is not read, as the index of the frame names the rows (--id_column=none makes it a feature)"
+    assert dataset.notes == (told,)
+    asked = dataset_of_call(frame, LABELS, spec=DataSpec(id_column="id"))
+    assert (asked.ids.tolist(), asked.features.shape, asked.notes) == ([*range(0, 84, 7)], (12, 3), ())
+    kept = dataset_of_call(frame, LABELS, spec=DataSpec(id_column="none"))
+    assert (kept.ids.tolist(), kept.features.shape, kept.notes) == (names, (12, 4), ())
+    given = dataset_of_call(frame, LABELS, ids=np.arange(12) + 3)
+    assert given.notes[0].startswith("column id is not read, as the given ids name the rows")
 
 
 def test_categories_of_numbers_and_named_levels_are_columns():
@@ -381,6 +404,17 @@ def test_the_index_of_a_frame_may_be_its_labels():
     np.testing.assert_array_equal(dataset.test_labels, dataset.labels)
     levels = FRAME.set_index([pd.Index(LABELS, name="kind"), pd.Index(range(3, 15), name="tree")])
     assert dataset_of_call(levels, "kind").ids.tolist() == [*range(3, 15)]
+
+
+@pytest.mark.parametrize("make", [polars.DataFrame, pd.DataFrame, pyarrow.table])
+def test_a_column_without_a_name_is_read_as_in_a_file(make):
+    columns = {"": [f"p{row}" for row in range(12)], "a": VALUES[:, 0], "label": LABELS.tolist()}
+    dataset = dataset_of_call(make(columns), "label")
+    assert (dataset.ids[3], dataset.features.shape) == ("p3", (12, 1))
+    assert dataset.notes[0].startswith("the column without a name names the rows")
+    numbers = make({**columns, "": np.arange(12) * 3})
+    kept = dataset_of_call(numbers, "label", spec=DataSpec(id_column="none"))
+    np.testing.assert_array_equal(kept.features[:, 0], np.arange(12) * 3)
 
 
 def test_constant_columns_are_told():

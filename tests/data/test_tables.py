@@ -16,6 +16,7 @@ from jaxgen import UserError
 from jaxgen.config import DataSpec
 from jaxgen.data import load_dataset
 from jaxgen.data.published.scores import read_published
+from jaxgen.data.python_arrays import dataset_of_call
 from jaxgen.data.tables import text
 from jaxgen.data.tables.file import MISSING
 
@@ -95,11 +96,25 @@ def test_the_index_that_pandas_writes_names_the_rows(tmp_path):
     np.testing.assert_array_equal(np.sort(dataset.ids), np.arange(30) + 7)
 
 
-@pytest.mark.parametrize("values", [[1.5] * 15 + [2.5] * 15, np.arange(30) / 4, [1] * 30])
-def test_a_column_of_such_a_name_that_tells_no_rows_apart_is_a_feature(tmp_path, values):
+@pytest.mark.parametrize("values", [[1.5] * 15 + [2.5] * 15, np.arange(30) / 4])
+def test_a_column_of_such_a_name_that_holds_fractions_is_a_feature_and_told(tmp_path, values):
     frame = FRAME.assign(index=values)
     frame.to_csv(tmp_path / "mine.csv", index=False)
-    np.testing.assert_array_equal(load(tmp_path / "mine.csv").features[:, 3], values)
+    dataset = load(tmp_path / "mine.csv")
+    np.testing.assert_array_equal(dataset.features[:, 3], values)
+    assert dataset.notes == ("column index holds no ids, and is read as any other",)
+
+
+@pytest.mark.parametrize("name", ["id", "index", "rownames"])
+@pytest.mark.parametrize("values", [[1] * 30, ["x", "y"] * 15, [3, *range(29)]])
+def test_ids_that_repeat_are_refused_whatever_their_column_is_called(tmp_path, name, values):
+    FRAME.assign(**{name: values}).to_csv(tmp_path / "mine.csv", index=False)
+    said = rf"column {name}: \d+ examples have the id .*; ids must differ: name another .* \(--id_column=none\)"
+    with pytest.raises(UserError, match=said):
+        load(tmp_path / "mine.csv")
+    assert len(load(tmp_path / "mine.csv", id_column="none").features) == 30
+    with pytest.raises(UserError, match=said):
+        dataset_of_call(FRAME.assign(**{name: values}), "label")
 
 
 @pytest.mark.parametrize("first", [0, 1])
@@ -124,7 +139,7 @@ def test_rows_without_a_label_are_refused_in_every_spelling(tmp_path, spelling):
     frame = FRAME.copy()
     frame.loc[[3, 9], "label"] = None
     frame.to_csv(tmp_path / "mine.csv", index=False, na_rep=spelling)
-    with pytest.raises(UserError, match=r"line 5 has no label \(1 more row alike\)"):
+    with pytest.raises(UserError, match=r"line 5 has no label \(.*1 more row alike\)"):
         load(tmp_path / "mine.csv")
 
 
@@ -133,7 +148,7 @@ def test_missing_numbers_are_refused_in_every_spelling(tmp_path, spelling):
     frame = FRAME.copy()
     frame.loc[[3, 9], "b"] = None
     frame.to_csv(tmp_path / "mine.csv", index=False, na_rep=spelling)
-    with pytest.raises(UserError, match=r"column b, line 5: has no value \(2 of 30 are missing\); fill it"):
+    with pytest.raises(UserError, match=r"column b, line 5: has no value \(2 of 30 are missing(; .*)?\); fill it"):
         load(tmp_path / "mine.csv")
 
 
@@ -168,11 +183,89 @@ def test_declared_categories_of_numbers_are_categories(tmp_path):
 
 
 def test_an_index_that_repeats_is_no_feature_and_told(tmp_path):
-    FRAME.iloc[[0, 0, *range(2, 30)]].to_csv(tmp_path / "mine.csv")
+    pd.concat([FRAME[:15], FRAME[:9], FRAME[:6]]).to_csv(tmp_path / "mine.csv")
     dataset = load(tmp_path / "mine.csv")
     assert dataset.features.shape == (30, 3)
-    assert dataset.notes == ("the column without a name is an index, and is not read",)
+    told = "the column without a name is an index, and is not read (--id_column=none makes it a feature)"
+    assert dataset.notes == (told,)
     assert load(tmp_path / "mine.csv", id_column="none").features.shape == (30, 4)
+
+
+@pytest.mark.parametrize("name", ["", "Unnamed: 0"])
+@pytest.mark.parametrize(
+    ("values", "why"),
+    [
+        (["north", "south", "west"] * 10, "has north in 10 rows"),
+        (np.arange(30) / 4, "has fractions, such as 0.25"),
+        ([0, 0, *range(2, 30)], "has 0 in 2 rows"),
+        ([0, 1] * 15, "has 0 in 15 rows"),
+        ([None, *range(29)], "has no value in line 2"),
+    ],
+)
+def test_data_in_a_column_without_a_name_is_refused(tmp_path, name, values, why):
+    frame = FRAME.assign(**{name: pd.array(values)})
+    frame.to_csv(tmp_path / "mine.csv", index=False)
+    frame.to_parquet(tmp_path / "mine.parquet", index=False)
+    said = f"column {name or 'without a name'}: {why.partition(' in line')[0]}"
+    for suffix in ("csv", "parquet"):
+        with pytest.raises(UserError, match=f"{said}.*, so it is no index; give it a name, or leave it out"):
+            load(tmp_path / f"mine.{suffix}")
+    with pytest.raises(UserError, match=said):
+        dataset_of_call(frame, "label")
+    assert load(tmp_path / "mine.csv", id_column="none", impute="mean").features.shape[1] > 3
+
+
+def test_points_that_may_be_thousands_are_told(tmp_path):
+    rows = [f"{row % 7}.{row * 37 % 900 + 100};{row * 37 % 900 / 1000 + 1};{'xy'[row % 2]}" for row in range(24)]
+    write_rows(tmp_path / "mine.csv", "a;b;label", rows)
+    told = ("its columns are separated by semicolons", "points in a are read as decimals")
+    assert load(tmp_path / "mine.csv").notes == told
+    write_rows(tmp_path / "mine.csv", "a;b;label", [*rows[:-1], "1.5;1.5;x"])
+    assert load(tmp_path / "mine.csv").notes == told[:1]
+
+
+@pytest.mark.parametrize("first", ["5.1,3.5,x", "5.1,5.1,0.2,x"])
+def test_a_first_line_of_numbers_is_no_header(tmp_path, first):
+    write_rows(tmp_path / "mine.csv", first, [first] * 12)
+    with pytest.raises(UserError, match=r"first line looks like data \(5.1, .*\); put a line with the names of the"):
+        load(tmp_path / "mine.csv")
+
+
+def test_the_line_that_names_the_separator_to_excel_is_skipped(tmp_path):
+    path = write_rows(tmp_path / "mine.csv", "sep=;", ["a;label", *(row.replace(",", ";") for row in LETTERS)])
+    dataset = load(path)
+    assert dataset.notes[1] == "its first line, sep=;, is for Excel and is skipped"
+    assert len(dataset.labels) == 24
+    path.write_text(path.read_text().replace("0.5;y", ";y"))
+    with pytest.raises(UserError, match="column a, line 4: has no value"):
+        load(path)
+
+
+def test_a_message_lists_a_column_without_a_name(tmp_path):
+    FRAME.to_csv(tmp_path / "mine.csv")
+    with pytest.raises(UserError, match=r"no such column, but \(without a name\), a, b, c, label"):
+        load(tmp_path / "mine.csv", label_column="kind")
+
+
+@pytest.mark.parametrize(("cells", "said"), [("1,NA", "line 26 has no label"), ("None,x", "column a, line 26: has no")])
+def test_what_is_read_as_missing_is_named(tmp_path, cells, said):
+    path = write_rows(tmp_path / "mine.csv", "a,label", [*LETTERS, cells])
+    with pytest.raises(UserError, match=rf"{said}.*'(NA|None)' is read as missing\); fill it"):
+        load(path)
+
+
+def test_fractions_with_commas_name_no_rows(tmp_path):
+    FRAME.assign(**{"": np.arange(30) / 8}).to_csv(tmp_path / "mine.csv", index=False, sep=";", decimal=",")
+    with pytest.raises(UserError, match="column without a name: has fractions, such as 0,125"):
+        load(tmp_path / "mine.csv")
+
+
+@pytest.mark.parametrize("id_column", ["", "none"])
+def test_a_column_without_a_name_and_values_is_left_out_and_told(tmp_path, id_column):
+    write_rows(tmp_path / "mine.csv", "a,label,", [f"{row / 8},{'xy'[row % 2]}," for row in range(12)])
+    dataset = load(tmp_path / "mine.csv", id_column=id_column)
+    assert dataset.features.shape == (12, 1)
+    assert dataset.notes == ("a column without a name and without values is left out",)
 
 
 @pytest.mark.parametrize("cells", [["1.234", "990,5"], ["1.234,5", "2,5"], ["1,5", "2.5"]])
@@ -243,7 +336,7 @@ BIG = 2**53
         ("a,b,label\n" + ROWS + '3,5,"x\n' + ROWS, "line 14: a quote is opened there or above that is never closed"),
         ("a,b,label", "has no rows under a header line"),
         ("a,t,label\n1," + "z" * 140000 + ",x\n2,u,\n" + ROWS, "line 3 has no label"),
-        ("id,a,label\n1,1,x\n,2,y\n3,3,x\n", "line 3 has no id; fill it, or name another column by --id_column"),
+        ("id,a,label\n1,1,x\n,2,y\n3,3,x\n", "line 3 has no id; fill it, name another column by --id_column, or none"),
         ("a;b;label\n1,234;4.5;x\n950;1.5;y\n12,000;2.5;x\n", "column a: '1,234' may have a comma for thousands or"),
         ('a,label\n"1,234",x\n950,y\n"12,000",x\n', "column a: '1,234' may have a comma for thousands or for decimals"),
     ],

@@ -11,8 +11,9 @@ from jaxgen.config import DataSpec
 from jaxgen.data.checks import make_dataset
 from jaxgen.data.pictures import FORMATS, read_opened
 from jaxgen.data.tables.columns import MOST_NAMES, TableRows, read_tables
-from jaxgen.data.tables.file import Table, clean, declared_categories
-from jaxgen.data.tables.names import describe_labels, find_ids, idle_index, read_ids, read_labels
+from jaxgen.data.tables.file import Table, clean, declared_categories, shown
+from jaxgen.data.tables.names import describe_labels, find_ids, read_ids, read_labels
+from jaxgen.data.tables.unnamed import idle_index
 from jaxgen.data.tensors import to_numpy
 from jaxgen.errors import UNREADABLE, UserError
 from jaxgen.types import Dataset
@@ -116,9 +117,9 @@ def read_rows(parts: list[Any], source: str, roles: Roles, spec: DataSpec) -> Ta
         return read_tables([as_table(part, others, source) for part in parts], spec)
     others = [name for name in others if is_plain(parts[0].features[name])]
     tables = [as_table(part, others, source) for part in parts]
-    id_column, notes = find_ids(tables[0], spec) if others else (None, [])
+    id_column, notes = find_ids(tables[0], spec, roles.label) if others else (None, [])
     ids = [None if id_column is None else read_ids(table, id_column) for table in tables]
-    idle = [name for name in others if name not in (id_column, *idle_index(tables[0], spec))]
+    idle = [name for name in others if name not in (id_column, *idle_index(tables[0], spec, roles.label))]
     notes += [f"not read: {some_of(idle)}"] * bool(idle)
     if roles.are_arrays:
         if spec.image_size:
@@ -148,7 +149,7 @@ def find_roles(split: Any, source: str, spec: DataSpec) -> Roles:
         notes = [f"column {label} is the label ({named} names another)"]
     if label not in kinds:
         raise UserError(
-            f"{named}={label}: {source} has the columns {some_of(list(kinds), MOST_NAMES)}; name one of them"
+            f"{named}={label}: {source} has the columns {some_of(shown(list(kinds)), MOST_NAMES)}; name one of them"
         )
     pictures = [name for name, kind in kinds.items() if kind == "Image"]
     pictures = pictures or [name for name, feature in split.features.items() if has_two_axes(feature)]

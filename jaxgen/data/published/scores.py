@@ -17,7 +17,8 @@ from jaxgen.data.labels import as_text, without_fractions
 from jaxgen.data.published.pairs import UNKNOWN_ORDER, Matrix, find_test_ids, pair_ids
 from jaxgen.data.published.pickled import read_objects
 from jaxgen.data.tables.file import read_table
-from jaxgen.data.tables.names import guess_ids, to_number, whole_numbers
+from jaxgen.data.tables.names import guess_ids, whole_numbers
+from jaxgen.data.tables.words import to_number
 from jaxgen.errors import UNREADABLE, UserError
 from jaxgen.io.arrays import ArrayFile, read_npy
 

@@ -15,8 +15,11 @@ from jaxgen.config.fields import shorten
 from jaxgen.data.checks import make_dataset
 from jaxgen.data.pictures import read_pictures
 from jaxgen.data.tables.features import Features, read_features, read_numbers
-from jaxgen.data.tables.file import UNNAMED, Table, read_table
-from jaxgen.data.tables.names import describe_labels, find_ids, idle_index, read_ids, read_labels, refuse_counts
+from jaxgen.data.tables.file import UNNAMED, Table, read_table, shown
+from jaxgen.data.tables.names import describe_labels, find_ids, read_ids, read_labels, refuse_counts
+from jaxgen.data.tables.points import describe_points, refuse_thousands
+from jaxgen.data.tables.rows import looks_like_data
+from jaxgen.data.tables.unnamed import idle_index, refuse_unnamed
 from jaxgen.errors import UserError, first_line
 from jaxgen.types import Dataset
 from jaxgen.wording import count_of, some_of
@@ -40,9 +43,15 @@ def load_table(path: str, spec: DataSpec) -> Dataset:
     kind = spec.dataset.partition(":")[0]
     table = read_table(path, source, (spec.label_column, spec.id_column, spec.image_column), kind)
     if spec.label_column not in table.names:
+        if table.text and looks_like_data(table.names):
+            raise UserError(
+                f"--label_column={spec.label_column}: {path} has no such column, as its first line looks like data "
+                f"({some_of(table.names, 3)}); put a line with the names of the columns above it"
+            )
         near = difflib.get_close_matches(spec.label_column, table.names, n=1)
         raise UserError(
-            f"--label_column={spec.label_column}: {path} has no such column, but {some_of(table.names, MOST_NAMES)}"
+            f"--label_column={spec.label_column}: {path} has no such column, but "
+            + some_of(shown(table.names), MOST_NAMES)
             + (f"; did you mean {near[0]}?" if near else "; name one of them")
         )
     labels = read_labels(table, spec.label_column)
@@ -77,9 +86,9 @@ def load_pictures(table: Table, path: pathlib.Path, labels: np.ndarray, spec: Da
     """
     if spec.image_column not in table.names:
         raise UserError(
-            f"--image_column={spec.image_column}: {path} has the columns {', '.join(table.names)}; name one"
+            f"--image_column={spec.image_column}: {path} has the columns {', '.join(shown(table.names))}; name one"
         )
-    id_column, notes = find_ids(table, spec)
+    id_column, notes = find_ids(table, spec, spec.label_column)
     names = table.texts(spec.image_column)
     files = [path.parent / name for name in names]
     for row, file in enumerate(files):
@@ -136,7 +145,9 @@ def read_columns(table: Table, names: Sequence[str], impute: str = "none") -> Co
         for name, found in columns.items()
         for kind in [f"={shorten(kind)}" for kind in found.categories] or [""] * found.values.shape[1]
     ]
-    return Columns(values, tuple(features), tuple(describe_columns(table, columns, are_complete)))
+    return Columns(
+        values, tuple(features), (*describe_columns(table, columns, are_complete), *describe_points(table, columns))
+    )
 
 
 def describe_columns(table: Table, columns: Mapping[str, Features], are_complete: np.ndarray) -> list[str]:
@@ -191,19 +202,20 @@ class TableRows(NamedTuple):
     columns: tuple[str, ...] = ()
 
 
-def read_tables(tables: Sequence[Table], spec: DataSpec, label: str = "") -> TableRows:
+def read_tables(tables: Sequence[Table], spec: DataSpec, label: str | None = None) -> TableRows:
     """Features of all columns but the label and the ids; categories are those of the first table, of training examples.
 
     Args:
       tables: one, or two with the same columns.
       spec: flags of the data.
-      label: the column that is no feature.
+      label: the column that is no feature; None: there is no such.
 
     Raises:
       UserError: if a column has several types, or no numbers can be made of it.
     """
-    id_column, notes = find_ids(tables[0], dataclasses.replace(spec, label_column=label))
-    idle = (label, id_column, *idle_index(tables[0], spec))
+    refuse_unnamed(tables[0], spec, label)
+    id_column, notes = find_ids(tables[0], spec, label)
+    idle = (label, id_column, *idle_index(tables[0], spec, label))
     names = [name for name in tables[0].names if name not in idle]
     if not names:
         raise UserError(f"{tables[0].source}: has no column of numbers beside the label; give it one or more")
@@ -243,19 +255,3 @@ def join(tables: Sequence[Table], names: Sequence[str]) -> Table:
         row_names=row_names,
         spaces=collections.ChainMap(*(table.spaces for table in tables)),
     )
-
-
-def refuse_thousands(table: Table, columns: Mapping[str, Features]) -> None:
-    """Raises `UserError` for numbers like 1.234 in a file that writes decimals with commas: they may be thousands."""
-    commas = next((name for name, found in columns.items() if found.has_decimal_commas), None)
-    for name, found in columns.items():
-        # Numbers of other sources have no points.
-        if not table.separator or commas is None or found.has_decimal_commas or found.categories:
-            continue
-        values = found.values[np.isfinite(found.values)]
-        # A float that has three decimals at most, and some that has one.
-        if (values != np.rint(values)).any() and np.allclose(1000 * values, np.rint(1000 * values), rtol=0, atol=1e-6):
-            raise UserError(
-                f"{table.title(name)} has points in its numbers, and column {commas} commas for "
-                "decimals; are the points thousands? write all decimals in one way, and no thousands"
-            )

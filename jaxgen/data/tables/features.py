@@ -7,8 +7,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from jaxgen.data.tables.file import Table
-from jaxgen.data.tables.names import to_number
 from jaxgen.data.tables.text import PADDED
+from jaxgen.data.tables.words import to_number
 from jaxgen.errors import UserError
 
 # Different texts that a column of categories has at most.
@@ -64,9 +64,11 @@ def read_features(table: Table, name: str, impute: str = "none") -> Features:
             f"{what}: is of type {column.type}; numbers or texts are needed: drop it, or make numbers of it"
         )
     if missing.any() and impute == "none":
+        row = int(np.argmax(missing))
+        details = "; ".join([f"{missing.sum():,} of {len(column):,} are missing", *table.instead(row, name)])
         raise UserError(
-            f"{what}, {table.where(int(np.argmax(missing)))}: has no value ({missing.sum():,} of {len(column):,} are "
-            "missing); fill it, give --impute=median, or drop the line or the column"
+            f"{what}, {table.where(row)}: has no value ({details}); fill it, give --impute=median, "
+            "or drop the line or the column"
         )
     if is_text:
         return read_texts(table, name)
@@ -156,7 +158,8 @@ def as_categories(table: Table, name: str, kinds: np.ndarray, places: np.ndarray
     if len(seen) > max(2, min(MOST_CATEGORIES, count // 2)):
         raise UserError(
             f"{table.title(name)}: has {len(seen):,} different texts in {count:,} rows, "
-            f"more than categories have; drop it, or, if it names the rows, give --id_column={name}"
+            "more than categories have; drop it, or, if it names the rows, "
+            + (f"give --id_column={name}" if name else "leave out --id_column")
         )
     names = np.where(kinds == "", NO_CATEGORY, kinds)
     values = (places[:, None] == seen).astype(float)

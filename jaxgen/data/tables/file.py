@@ -19,8 +19,9 @@ from jaxgen.errors import UserError, first_line
 from jaxgen.io.arrays import refuse_bomb
 
 # Names of columns that hold ids, in lower case; pandas writes an index without a name, and reads it as Unnamed.
-INDEX_NAMES = ("", "unnamed: 0", "__index_level_0__")
-ID_NAMES = ("id", "index", "rownames", "row_names", "", "unnamed: 0", "__index_level_0__")
+PANDAS_INDEX = "__index_level_0__"
+INDEX_NAMES = ("", "unnamed: 0", PANDAS_INDEX)
+ID_NAMES = ("id", "index", "rownames", "row_names", *INDEX_NAMES)
 UNNAMED = "without a name"
 PARQUET, PARQUET_MARK = (".parquet", ".pq"), b"PAR1"
 # Rows from which on a column that counts them is one.
@@ -39,6 +40,11 @@ class Spaces(NamedTuple):
     merged: tuple[str, ...]
 
 
+def shown(names: Sequence[str]) -> list[str]:
+    """Names of columns, as a message lists them."""
+    return [name or f"({UNNAMED})" for name in names]
+
+
 @dataclasses.dataclass(frozen=True)
 class Table:
     """Columns of a file.
@@ -51,6 +57,7 @@ class Table:
       index: the columns that pandas wrote as the index of a frame.
       categories: the columns that were declared to hold categories, even if these are numbers.
       training: the number of rows of training examples, if rows of test examples come after them; 0: all are.
+      named_by: what names the rows of a frame in place of a column, for messages; empty if nothing does.
       row_names: what a frame calls its rows, ``[n]``; None for other sources.
       spaces: what was dropped around the texts of a column, by its name.
       padded: columns of numbers some of which are written with zeros before them.
@@ -63,6 +70,7 @@ class Table:
     index: tuple[str, ...] = ()
     categories: frozenset[str] = frozenset()
     training: int = 0
+    named_by: str = ""
     row_names: Sequence[Any] | None = None
     spaces: Mapping[str, Spaces] = dataclasses.field(default_factory=dict)
     padded: tuple[str, ...] = ()
@@ -91,6 +99,14 @@ class Table:
         if self.row_names is not None:
             return f"{'test ' * is_test}index {self.row_names[row]}"
         return f"test row {row - self.training + 1}" if is_test else f"row {row + 1}"
+
+    def instead(self, row: int, name: str) -> list[str]:
+        """What a text file has in a cell that is read as missing, such as ``'NA' is read as missing``."""
+        with contextlib.suppress(csv.Error, StopIteration, IndexError):
+            records = itertools.islice(self.text.records() if self.text else (), row + 1, None)
+            text = next(records)[1][self.names.index(name)].strip()
+            return [f"{text!r} is read as missing"] * bool(text)
+        return []
 
     def texts(self, name: str) -> np.ndarray:
         """A column as texts ``[n]``; missing values are empty.

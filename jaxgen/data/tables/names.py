@@ -2,18 +2,18 @@
 
 import re
 from collections.abc import Collection, Sequence
-from typing import Any
 
 import numpy as np
 
 from jaxgen.config import DataSpec
 from jaxgen.data.labels import describe_spaces
-from jaxgen.data.tables.file import ID_NAMES, INDEX_NAMES, MISSING, MOST_CHANCE_ROWS, Table
+from jaxgen.data.tables.file import ID_NAMES, INDEX_NAMES, MISSING, MOST_CHANCE_ROWS, Table, shown
 from jaxgen.data.tables.text import PADDED
+from jaxgen.data.tables.unnamed import describe_idle
+from jaxgen.data.tables.words import NO_COLUMN, decimals, describe_column, names_rows, to_number
 from jaxgen.errors import UserError
 from jaxgen.wording import count_of
 
-NO_COLUMN = "none"
 # Rows from which on a label that half of them have alone is none.
 MANY_ROWS = 20
 
@@ -27,8 +27,10 @@ def read_labels(table: Table, name: str) -> np.ndarray:
     labels = table.texts(name)
     if (missing := np.isin(labels, MISSING)).any():
         places = np.flatnonzero(missing)
-        more = f" ({count_of(len(places) - 1, 'more row')} alike)" if len(places) > 1 else ""
-        raise UserError(f"{table.source}: {table.where(int(places[0]))} has no {name}{more}; fill it or drop the line")
+        row, more = int(places[0]), [f"{count_of(len(places) - 1, 'more row')} alike"] * (len(places) > 1)
+        details = "; ".join([*table.instead(row, name), *more])
+        details = f" ({details})" if details else ""
+        raise UserError(f"{table.source}: {table.where(row)} has no {name}{details}; fill it or drop the line")
     kinds, places = np.unique(labels, return_inverse=True)
     if len(labels) >= MANY_ROWS and len(kinds) > len(labels) / 2:
         raise UserError(
@@ -81,8 +83,8 @@ def read_ids(table: Table, name: str) -> np.ndarray:
     ids = table.texts(name)
     if (missing := np.isin(ids, MISSING)).any():
         raise UserError(
-            f"{table.source}: {table.where(int(missing.argmax()))} has no {name or 'id'}; fill it, or name another "
-            "column by --id_column"
+            f"{table.source}: {table.where(int(missing.argmax()))} has no {name or 'id'}; fill it, name another "
+            f"column by --id_column, or none (--id_column={NO_COLUMN})"
         )
     unique, counts = np.unique(ids, return_counts=True)
     if len(unique) < len(ids):
@@ -93,51 +95,41 @@ def read_ids(table: Table, name: str) -> np.ndarray:
     return whole_numbers(ids)
 
 
-def find_ids(table: Table, spec: DataSpec) -> tuple[str | None, list[str]]:
+def find_ids(table: Table, spec: DataSpec, label: str | None) -> tuple[str | None, list[str]]:
     """The column that names the rows, if one does, and a note of how it was found.
 
-    It is the one that ``--id_column`` names, or else the first of `ID_NAMES` whose values are all different.
+    It is the one that ``--id_column`` names, or else the first of `ID_NAMES` whose values are all different. Where
+    there is none, it is one that is called so and holds no fractions, so that ids that repeat are refused.
 
     Raises:
       UserError: for an ``--id_column`` that is not there or does not tell rows apart.
     """
     if spec.id_column == NO_COLUMN:
-        return None, []
+        return None, describe_idle(table, spec, label, None)
     if spec.id_column:
         if spec.id_column not in table.names:
             raise UserError(
-                f"--id_column={spec.id_column}: {table.source} has the columns {', '.join(table.names)}; name one"
+                f"--id_column={spec.id_column}: {table.source} has the columns {', '.join(shown(table.names))}; "
+                "name one"
             )
-        return spec.id_column, describe_idle(table, spec, spec.id_column)
-    index = [name for name in table.index if name != spec.label_column]
+        return spec.id_column, describe_idle(table, spec, label, spec.id_column)
+    index = [name for name in table.index if name != label]
     if len(index) > 1:
         raise UserError(
             f"{table.source}: has an index of {len(index)} columns ({', '.join(index)}); name one by "
             "--id_column, or write it without (reset_index)"
         )
-    name = index[0] if index else guess_ids(table, (spec.label_column,))
-    notes = describe_idle(table, spec, name)
+    name = index[0] if index else guess_ids(table, (label,))
+    if name is None:
+        name = next((name for name in named_ids(table, label) if not has_fractions(table, name)), None)
+    notes = describe_idle(table, spec, label, name)
     if name is not None:
-        notes.append(
-            f"{describe_column(name)} names the rows, and is no feature (--id_column={NO_COLUMN} makes it one)"
-        )
-    return name, notes
-
-
-def describe_column(name: str) -> str:
-    """A column as it is called in a sentence."""
-    return f"column {name}" if name else "the column without a name"
-
-
-def describe_idle(table: Table, spec: DataSpec, id_column: str | None) -> list[str]:
-    """Says which columns are an index that is not read."""
-    others = [name for name in idle_index(table, spec) if name not in (id_column, spec.label_column)]
-    return [f"{describe_column(name)} is an index, and is not read" for name in others]
-
-
-def idle_index(table: Table, spec: DataSpec) -> list[str]:
-    """The columns that pandas wrote as an index without a name: they are no features, but by ``--id_column=none``."""
-    return [] if spec.id_column == NO_COLUMN else [name for name in table.names if name.lower() in INDEX_NAMES]
+        role = f"names the rows, and is no feature (--id_column={NO_COLUMN} makes it one)"
+        if table.named_by:
+            role = f"is not read, as {table.named_by} the rows (--id_column={NO_COLUMN} makes it a feature)"
+        notes.append(f"{describe_column(name)} {role}")
+    others = [other for other in named_ids(table, label) if other not in (name, spec.image_column)]
+    return name, notes + [f"column {other} holds no ids, and is read as any other" for other in others]
 
 
 def guess_ids(table: Table, others: Collection[str] = ()) -> str | None:
@@ -150,12 +142,16 @@ def guess_ids(table: Table, others: Collection[str] = ()) -> str | None:
     return next((name for name in ordered if name.lower() == "id" or names_rows(table, name)), None)
 
 
-def names_rows(table: Table, name: str) -> bool:
-    """Whether a column has a value in each row, all different, and no fractions."""
-    texts = table.texts(name)
-    values = np.array([to_number(text) for text in texts])
-    fractions = np.isfinite(values) & (values != np.rint(values))
-    return bool((texts != "").all() and len(np.unique(texts)) == len(texts) and not fractions.any())
+def named_ids(table: Table, label: str | None) -> list[str]:
+    """The columns, beside `label`, that are called as ids are: ``id``, ``index``, ``rownames``."""
+    names = set(ID_NAMES) - set(INDEX_NAMES)
+    return [name for name in table.names if name.lower() in names and name != label]
+
+
+def has_fractions(table: Table, name: str) -> bool:
+    """Whether a column holds numbers that are not whole."""
+    values = decimals(table.texts(name))
+    return bool((np.isfinite(values) & (values != np.rint(values))).any())
 
 
 def refuse_counts(table: Table, names: Sequence[str], spec: DataSpec) -> None:
@@ -173,14 +169,6 @@ def refuse_counts(table: Table, names: Sequence[str], spec: DataSpec) -> None:
                 f"{table.source}: column {name} counts the rows; give --id_column={name} if it names them, or "
                 f"--id_column={NO_COLUMN} if it is a feature"
             )
-
-
-def to_number(text: Any) -> float:
-    """Text as a number; NaN for text that is none, and for Python's 1_0."""
-    try:
-        return np.nan if "_" in text else float(text)
-    except ValueError:
-        return np.nan
 
 
 def whole_numbers(values: np.ndarray) -> np.ndarray:

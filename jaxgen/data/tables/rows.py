@@ -9,10 +9,14 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from jaxgen.errors import UserError
+from jaxgen.wording import some_of
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 # The longest cell that the reader of the standard library is let read, as Arrow reads it.
 LONGEST_CELL = 2**31 - 1
+NUMBER = r"[+-]?(\d+[.,]?\d*|[.,]\d+)([eE][+-]?\d+)?"
+# The first line that tells Excel what separates the cells.
+EXCEL = rb'"?sep=([,;\t|])"?\r?\n'
 # The first bytes of texts by encoding; those of UTF-32 begin as those of UTF-16 do.
 MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe\0\0": "utf-32", b"\0\0\xfe\xff": "utf-32"}
 MARKS |= {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
@@ -27,15 +31,19 @@ class TextFile(NamedTuple):
       path: of the file.
       encoding: as Python calls it.
       separator: of cells.
+      begins_with_it: whether its first line is one for Excel that names the separator.
     """
 
     path: str | os.PathLike
     encoding: str
     separator: str
+    begins_with_it: bool = False
 
     def records(self, *more: str) -> Iterator[tuple[int, list[str]]]:
         """The line number and the cells of the header and of each row, and of lines that come after these."""
         with open(self.path, encoding=self.encoding, newline="") as file:
+            if self.begins_with_it:
+                next(file)
             reader = csv.reader(itertools.chain(file, more), delimiter=self.separator)
             while True:
                 # The limit is one for all of Python.
@@ -47,13 +55,14 @@ class TextFile(NamedTuple):
                 if cells is None:
                     return
                 if cells:
-                    yield reader.line_num, cells
+                    yield reader.line_num + self.begins_with_it, cells
 
     def notes(self) -> tuple[str, ...]:
         """What was found out about it that is not as usual."""
         encodings = [f"its text is {self.encoding}"] * (self.encoding not in ("utf-8", "utf-8-sig"))
         separators = [f"its columns are separated by {SEPARATORS[self.separator]}"] * (self.separator != ",")
-        return (*encodings, *separators)
+        skipped = [f"its first line, sep={self.separator}, is for Excel and is skipped"] * self.begins_with_it
+        return (*encodings, *separators, *skipped)
 
 
 def read_header(file: TextFile, source: str) -> list[str]:
@@ -69,8 +78,19 @@ def read_header(file: TextFile, source: str) -> list[str]:
             f"{source}: has no rows under a header line; needed: a first line with the names of the columns, and below "
             "it a line for each example"
         )
-    refuse_repeated([name.strip() for name in header], source)
+    names = [name.strip() for name in header]
+    if looks_like_data(names) and len(set(names)) < len(names):
+        raise UserError(
+            f"{source}: its first line looks like data ({some_of(names, 3)}); put a line with the names of the columns "
+            "above it"
+        )
+    refuse_repeated(names, source)
     return header
+
+
+def looks_like_data(header: Sequence[str]) -> bool:
+    """Whether most cells of a header are numbers."""
+    return 2 * sum(bool(re.fullmatch(NUMBER, name)) for name in header) > len(header)
 
 
 def refuse_repeated(names: Sequence[str], source: str) -> None:

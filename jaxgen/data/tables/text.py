@@ -10,6 +10,7 @@ import numpy as np
 
 from jaxgen.data.labels import MISSING
 from jaxgen.data.tables.rows import (
+    EXCEL,
     TextFile,
     find_encoding,
     find_separator,
@@ -61,7 +62,10 @@ def read_text(path: str, source: str, is_text: Callable[[str], bool]) -> TextCol
     encoding = find_encoding(text)
     if encoding != "utf-8":
         text = text.decode(encoding).encode("utf-8")
-    file = TextFile(path, encoding, find_separator(text))
+    excel = re.match(EXCEL, text)
+    if excel:
+        text = text[excel.end() :]
+    file = TextFile(path, encoding, excel[1].decode() if excel else find_separator(text), bool(excel))
     refuse_open_quote(text, file, source)
     header = read_header(file, source)
     kept = [name for name in header if is_text(name.strip())]
