@@ -62,7 +62,7 @@ def read_injection(text: str) -> Injection:
     except ValueError:
         raise UserError(f"{flag}: needs a rate between 0 and 1, such as {name}:0.1") from None
     if not 0 < rate < 1:
-        raise UserError(f"{flag}: the rate must lie strictly between 0 and 1")
+        raise UserError(f"{flag}: the rate must lie strictly between 0 and 1; give one as in symmetric:0.1")
     return Injection(text, NOISE_KINDS[name], rate)
 
 

@@ -65,7 +65,7 @@ def read_published(
     if ".csv:" in path.name and not path.exists():
         return read_column(path, label_column)
     if not path.is_file():
-        raise UserError(f"{path}: there is no such file or folder")
+        raise UserError(f"{path}: there is no such file or folder; give a cscores.npz, or the folder of a job")
     if path.suffix == ".csv":
         raise UserError(f"{path}: say which column: {path}:COLUMN")
     if path.suffix == ".npy":

@@ -95,12 +95,20 @@ def describe_count(result: Mislabelled) -> str:
     )
     return (
         f"estimated to be mislabelled: {wrong.count:.0f} [{wrong.low:.0f}, {wrong.high:.0f}] of {wrong.n:,} "
-        f"({share:.1f} %): confidently of another class when held out, and margin below 0 in training{ambiguous} "
-        "(interval: 95 % for another draw of examples, not for what the rule is off by: it held the true number in 5 "
-        "of 43 tests with labels made wrong, of which the rule counted 0.5 to 1.2 times as many. Where classes overlap "
-        "it counts right labels too: in tests without a wrong one up to half of what the models got wrong when held "
-        f"out, which is {result.accuracy.errors / 2:.0f} here)"
+        f"({share:.1f} %): confidently of another class when held out, and margin below 0 in training{ambiguous}"
     )
+
+
+def describe_trust(result: Mislabelled) -> list[str]:
+    """How far to trust the estimated number, in one line; nothing where there is none."""
+    if not np.isfinite(result.wrong.count):
+        return []
+    return [
+        "how far to trust that number: its 95 % interval is for another draw of examples, not for what the rule is off "
+        "by (with labels made wrong it held the true number in 5 of 43 tests, and the rule counted 0.5 to 1.2 times as "
+        "many as there were). Where classes overlap, right labels are counted too: in tests without a wrong one, up to "
+        f"half of what the models got wrong when held out, which is {result.accuracy.errors / 2:.0f} here"
+    ]
 
 
 def describe_accuracy(dataset: Dataset, result: Mislabelled) -> str:
@@ -153,6 +161,7 @@ def describe_search(dataset: Dataset, result: Mislabelled) -> str:
         describe_accuracy(dataset, result),
         describe_order(dataset, result),
         describe_count(result),
+        *describe_trust(result),
         *([describe_flagged(result.threshold_samples.found)] if result.threshold_samples else []),
         to_table(header, [map(str, line) for line in lines]),
     ]
